@@ -1,0 +1,1 @@
+"""The engine of a regional biometrics data exchange."""

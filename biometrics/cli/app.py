@@ -1,0 +1,88 @@
+"""The command `biometrics`: its groups, and what comes of an error."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Never
+
+import typer
+
+from biometrics.cli import (
+    agreements,
+    enrol,
+    galleries,
+    init,
+    match,
+    serve,
+    spaces,
+    withdraw,
+)
+from biometrics.cli.exits import exit_of
+from biometrics.cli.output import print_error
+from biometrics.cli.session import PROFILE_VARIABLE
+from biometrics.errors import ExchangeError
+
+app = typer.Typer(
+    name="biometrics",
+    help="A regional exchange of biometrics: match or no match, and nothing more.",
+    epilog="Exit codes: 0 done, 1 not fully done, 2 wrong usage or input, 3 refused,"
+    " 4 unavailable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def choose(
+    context: typer.Context,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile",
+            envvar=PROFILE_VARIABLE,
+            help="Client profile, for the commands that talk to the exchange.",
+            metavar="FILE",
+        ),
+    ] = None,
+) -> None:
+    """Keep what stands before the command."""
+    context.obj = profile
+
+
+app.command("init")(init.init)
+app.command("serve")(serve.serve)
+app.command("enrol")(enrol.enrol)
+app.command("withdraw")(withdraw.withdraw)
+app.command("match")(match.match)
+app.add_typer(galleries.app, name="galleries")
+app.add_typer(agreements.app, name="agreements")
+app.add_typer(spaces.app, name="spaces")
+
+
+@app.command(
+    "demo",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def show_demo(context: typer.Context) -> None:
+    """Run a whole pilot on this machine: members, server, enrolment, searches."""
+    # Late: nobody else should wait for what the demo needs.
+    from biometrics.cli.demo import demo  # noqa: PLC0415
+
+    inner = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    inner.command()(demo)
+    inner(args=context.args, prog_name="biometrics demo")
+
+
+def main(arguments: Sequence[str] | None = None) -> Never:
+    """Run the command line and exit.
+
+    Args:
+        arguments: those of the process if None.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments))
+    except ExchangeError as error:
+        print_error(error)
+        raise SystemExit(exit_of(error)) from error
+    raise AssertionError("the application exits")

@@ -1,0 +1,75 @@
+"""`biometrics demo`: a whole pilot on this machine."""
+
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from biometrics.cli.exits import Exit
+from biometrics.cli.output import print_json, print_note
+from biometrics.cli.session import JsonOption
+
+
+def demo(
+    *,
+    records: Annotated[
+        int, typer.Option(help="Records to enrol.", metavar="N", min=50, max=1_000_000)
+    ] = 20_000,
+    searches: Annotated[
+        int,
+        typer.Option(
+            help="Searches of each requester, half of them mated.", metavar="N", min=2
+        ),
+    ] = 200,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            help="`.npz` with `embedding` and `subject`, in place of the synthetic"
+            " population. Half of the subjects estimate centring and threshold, the"
+            " other half is enrolled and searched.",
+            metavar="FILE.npz",
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Keep everything in this new folder.", metavar="DIR"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of all that is drawn.", metavar="N", min=0)
+    ] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a whole pilot on this machine: members, server, enrolment, searches.
+
+    Exits with 0 if every answer is the right one, and with 1 if any is wrong: differs
+    from an exhaustive float64 decision, or from what the agreements allow. False
+    positives and negatives against the true identities are rates, not failures.
+    """
+    # Late: nobody else should wait for what the demo needs.
+    from biometrics.demo import pilot, report  # noqa: PLC0415
+    from biometrics.demo.progress import StepProgress  # noqa: PLC0415
+
+    if keep is not None:
+        pilot.make_folder(keep)
+    folder = nullcontext(keep) if keep else tempfile.TemporaryDirectory()
+    with folder as directory, StepProgress() as progress:
+        outcome = pilot.run(
+            pilot.Plan(
+                directory=Path(directory),
+                records=records,
+                searches=searches,
+                embeddings=embeddings,
+                seed=seed,
+            ),
+            progress.show,
+        )
+    if as_json:
+        print_json(report.document(outcome))
+    else:
+        report.show(outcome)
+    if keep is not None:
+        print_note(f"kept in {keep}: exchange/ is served by `biometrics serve`")
+    if outcome.wrong:
+        raise typer.Exit(Exit.UNFINISHED)

@@ -1,0 +1,36 @@
+"""`biometrics init`: a configuration to try the exchange with."""
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from biometrics.cli.output import print_line
+from biometrics.clock import SystemClock
+
+
+def init(
+    directory: Annotated[
+        Path, typer.Argument(help="Where to write; made, or empty.", metavar="DIR")
+    ],
+    listen: Annotated[
+        str, typer.Option(help="Host and port of the server.", metavar="HOST:PORT")
+    ] = "127.0.0.1:7443",
+) -> None:
+    """Write a configuration with development certificates, keys and samples.
+
+    Overwrites nothing. The certificates are for trying the exchange on this machine
+    only; see the comments in the files.
+    """
+    # Late, with the server: clients need not wait for it.
+    from biometrics.server.blueprint import write_exchange  # noqa: PLC0415
+
+    config = write_exchange(
+        directory,
+        clock=SystemClock(),
+        random_bytes=secrets.token_bytes,
+        listen=listen,
+    )
+    print_line(f"written to {directory}")
+    print_line(f"next: biometrics serve --config {config}")

@@ -1,0 +1,70 @@
+"""`biometrics match`: ask the question."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from biometrics.cli.output import print_json, print_line, print_table
+from biometrics.cli.probes import read_probe
+from biometrics.cli.session import JsonOption, ProfileOption, connect
+from biometrics.client import MatchAnswer, Template
+
+
+def match(  # noqa: PLR0913 - the options of the command
+    context: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="`.npz` with `embedding`, `.npy`, or bare little-endian float32.",
+            metavar="FILE",
+        ),
+    ],
+    *,
+    space: Annotated[str, typer.Option(help="Template space.", metavar="NAME")],
+    purpose: Annotated[
+        str, typer.Option(help="Such as `border-check`.", metavar="WORD")
+    ],
+    row: Annotated[
+        int | None, typer.Option(help="Row of the file, from 0.", metavar="N")
+    ] = None,
+    position: Annotated[
+        str, typer.Option(help="Such as `right-thumb`.", metavar="WORD")
+    ] = "face",
+    holder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Search this holder; repeat for more. By default all that the"
+            " agreements permit.",
+            metavar="CODE",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Ask whether anyone whose records you may search matches this person.
+
+    Exits with 0 whatever the answer. `no-match` proves nothing: a person may be
+    enrolled and protected from you. `unavailable` says nothing about a person.
+    """
+    vector = read_probe(file, row)
+    probe = Template(space=space, position=position, vector=vector)
+    with connect(context, profile) as exchange:
+        answer = exchange.match(probe, purpose=purpose, holders=holder or ())
+    if as_json:
+        print_json(asdict(answer))
+    else:
+        _show(answer)
+
+
+def _show(answer: MatchAnswer) -> None:
+    """Print an answer for people."""
+    print_line(f"regional outcome: {answer.regional}")
+    if answer.holders:
+        print_table(
+            ("holder", "outcome", "reference"),
+            [(each.holder, each.outcome, each.reference) for each in answer.holders],
+        )
+    if answer.receipt_status == "not-issued":
+        print_line("no receipt: this exchange does not issue any yet")

@@ -1,0 +1,49 @@
+"""What every command that talks to the exchange has in common."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from biometrics.client import ExchangeClient, Profile
+from biometrics.errors import ConfigurationError
+
+PROFILE_VARIABLE = "BIOMETRICS_PROFILE"
+
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        help="Client profile; may also stand before the command, or in"
+        f" {PROFILE_VARIABLE}.",
+        metavar="FILE",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout, for programs.")
+]
+
+
+def load_profile(context: typer.Context, given: Path | None) -> Profile:
+    """Return the profile of the command, of the options before it, or of the variable.
+
+    Raises:
+        ConfigurationError: none is named, or the one named is wrong.
+    """
+    path = given or context.obj
+    if path is None:
+        raise ConfigurationError(
+            "NO_PROFILE",
+            f"no client profile; give `--profile FILE` or set {PROFILE_VARIABLE}."
+            " `biometrics init` writes some to `clients/`",
+        )
+    return Profile.load(path)
+
+
+def connect(context: typer.Context, given: Path | None) -> ExchangeClient:
+    """Return a client; a context manager.
+
+    Raises:
+        ConfigurationError: the profile or one of its files is missing or wrong.
+    """
+    return ExchangeClient(load_profile(context, given))

@@ -1,0 +1,49 @@
+"""The client SDK of the exchange: what a member's developer uses.
+
+It needs the contract, the errors and the limits of this package and nothing else
+of it: no server, no store, no matcher.
+"""
+
+from biometrics.client.aio import AsyncExchangeClient
+from biometrics.client.client import ExchangeClient
+from biometrics.client.inputs import Chunk, Record, Template
+from biometrics.client.profile import Profile
+from biometrics.client.request_ids import RequestIds
+from biometrics.client.results import (
+    AgreementInfo,
+    ChunkOutcome,
+    EnrolOutcome,
+    EnrolStatus,
+    Explanation,
+    GalleryInfo,
+    HolderAnswer,
+    MatchAnswer,
+    Outcome,
+    ProbeRefusal,
+    RecordInfo,
+    SpaceInfo,
+    TemplateInfo,
+)
+
+__all__ = [
+    "AgreementInfo",
+    "AsyncExchangeClient",
+    "Chunk",
+    "ChunkOutcome",
+    "EnrolOutcome",
+    "EnrolStatus",
+    "ExchangeClient",
+    "Explanation",
+    "GalleryInfo",
+    "HolderAnswer",
+    "MatchAnswer",
+    "Outcome",
+    "ProbeRefusal",
+    "Profile",
+    "Record",
+    "RecordInfo",
+    "RequestIds",
+    "SpaceInfo",
+    "Template",
+    "TemplateInfo",
+]

@@ -1,0 +1,302 @@
+"""The asynchronous client of the exchange: `ExchangeClient` with `await`.
+
+    async with AsyncExchangeClient(Profile.load("XAA-client.toml")) as exchange:
+        probe = Template(space="faces-v1", position="face", vector=embedding)
+        answer = await exchange.match(probe, purpose="border-check")
+
+Make and use it within one event loop; many tasks may share it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+import grpc.aio
+
+from biometrics import limits
+from biometrics.client import responses
+from biometrics.client.bulk import Window
+from biometrics.client.channel import prepare_channel
+from biometrics.client.messages import RequestMaker, explain_request
+from biometrics.client.status import translate
+from biometrics.client.streams import BulkStream, Source
+from biometrics.errors import ExchangeError
+from biometrics.v1 import (
+    agreement_pb2,
+    agreement_pb2_grpc,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    match_pb2_grpc,
+    space_pb2,
+    space_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        AsyncIterator,
+        Callable,
+        Iterable,
+        Sequence,
+    )
+
+    from biometrics.client.inputs import Chunk, Record, Template
+    from biometrics.client.messages import RequestId
+    from biometrics.client.profile import Profile
+    from biometrics.client.request_ids import RequestIds
+    from biometrics.client.results import (
+        AgreementInfo,
+        ChunkOutcome,
+        EnrolOutcome,
+        Explanation,
+        GalleryInfo,
+        MatchAnswer,
+        ProbeRefusal,
+        RecordInfo,
+        SpaceInfo,
+    )
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class AsyncExchangeClient:
+    """A member's connection to the exchange; an asynchronous context manager.
+
+    Every method takes `deadline` in seconds, by default the profile's, and may
+    raise any `ExchangeError` but a `ConfigurationError`.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """Prepare a channel; it connects when it is first used.
+
+        Args:
+            profile: where the exchange is, and who the client is.
+            random_bytes: where request ids come from.
+
+        Raises:
+            ConfigurationError: a certificate or key cannot be read or does not fit.
+        """
+        settings = prepare_channel(profile)
+        self._deadline = profile.deadline_seconds
+        self._peers = settings.peers
+        self._requests = RequestMaker(random_bytes)
+        self._channel = grpc.aio.secure_channel(
+            profile.target, settings.credentials, settings.options
+        )
+        self._matching = match_pb2_grpc.MatchServiceStub(self._channel)
+        self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self._channel)
+        # Bulk loads go over a channel of their own: see `biometrics.client.streams`.
+        self._bulk_channel = grpc.secure_channel(
+            profile.target, settings.credentials, settings.options
+        )
+        self._loading = enrolment_pb2_grpc.EnrolmentServiceStub(self._bulk_channel)
+        self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
+        self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the channel."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the channel; calls that are running are cancelled."""
+        self._bulk_channel.close()
+        await self._channel.close()
+
+    async def match(
+        self,
+        probe: Template,
+        *,
+        purpose: str,
+        holders: Sequence[str] = (),
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> MatchAnswer:
+        """Search for one person.
+
+        Args:
+            probe: the person's template.
+            purpose: word such as `border-check`.
+            holders: member codes to search; by default all that the agreements
+                permit.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+        """
+        request = self._requests.match(probe, purpose, holders, request_id)
+        return responses.read_answer(
+            await self._call(self._matching.Match, request, deadline)
+        )
+
+    async def match_many(
+        self,
+        probes: Sequence[Template],
+        *,
+        purpose: str,
+        holders: Sequence[str] = (),
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> tuple[MatchAnswer | ProbeRefusal, ...]:
+        """Search for 1 to `limits.MAX_PROBES_PER_BATCH` persons at once.
+
+        Returns:
+            One result a probe, in the order of `probes`.
+        """
+        request = self._requests.batch(probes, purpose, holders, request_id)
+        return responses.read_batch(
+            await self._call(self._matching.BatchMatch, request, deadline)
+        )
+
+    async def enrol(
+        self,
+        record: Record,
+        *,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> EnrolOutcome:
+        """Enrol one record; it is durable and searchable when this returns."""
+        request = self._requests.enrol(record, request_id)
+        return responses.read_enrolled(
+            await self._call(self._enrolment.Enrol, request, deadline)
+        )
+
+    async def enrol_many(
+        self,
+        chunks: Iterable[Chunk] | AsyncIterable[Chunk],
+        *,
+        request_ids: RequestIds | None = None,
+    ) -> AsyncGenerator[ChunkOutcome, None]:
+        """Enrol many records; yields what became of each chunk, when it is known.
+
+        As `ExchangeClient.enrol_many`. Close the iterator to stop, with
+        `contextlib.aclosing` for instance.
+
+        Args:
+            chunks: taken one by one, at most `limits.CHUNKS_IN_FLIGHT` ahead.
+            request_ids: gives the ids of chunks that name none, from their content;
+                None for random ones.
+
+        Raises:
+            InvalidRequestError: a chunk cannot be sent, or was refused as a whole.
+        """
+        source = Source(chunks)
+        window = Window(self._requests, request_ids)
+        async for chunk in source.take(window.room):
+            window.add(chunk)
+        pause = 0.0
+        while window.is_waiting():
+            await asyncio.sleep(pause)
+            with BulkStream(self._loading, self._peers) as stream:
+                stream.send(*window.unacknowledged())
+                while window.is_waiting():
+                    try:
+                        response = await asyncio.to_thread(stream.receive)
+                    except ExchangeError as error:
+                        pause = window.pause_after(error)
+                        break
+                    yield window.settle(response)
+                    async for chunk in source.take(window.room):
+                        stream.send(window.add(chunk))
+                else:
+                    await asyncio.to_thread(stream.finish)
+
+    async def withdraw(
+        self,
+        reference: str,
+        *,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> dt.datetime:
+        """Withdraw one record; no search finds it when this returns.
+
+        Returns:
+            When it was withdrawn; the same moment where that was done before.
+
+        Raises:
+            NotFoundError: no record was ever enrolled under the reference.
+        """
+        request = self._requests.withdraw(reference, request_id)
+        response = await self._call(self._enrolment.Withdraw, request, deadline)
+        return responses.read_moment(response.withdraw_time)
+
+    async def galleries(
+        self, *, deadline: float | None = None
+    ) -> tuple[GalleryInfo, ...]:
+        """List one's own galleries."""
+        request = enrolment_pb2.ListGalleriesRequest()
+        return responses.read_galleries(
+            await self._call(self._enrolment.ListGalleries, request, deadline)
+        )
+
+    async def records(
+        self,
+        *,
+        page_size: int = limits.MAX_PAGE_RECORDS,
+        deadline: float | None = None,
+    ) -> AsyncIterator[RecordInfo]:
+        """Iterate over one's own records, page by page; `deadline` is a page's."""
+        request = enrolment_pb2.ListRecordsRequest(page_size=page_size)
+        while True:
+            response = await self._call(self._enrolment.ListRecords, request, deadline)
+            for record in responses.read_records(response):
+                yield record
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    async def agreements(
+        self, *, deadline: float | None = None
+    ) -> tuple[AgreementInfo, ...]:
+        """List the clauses in which one is the holder or the requester."""
+        request = agreement_pb2.ListAgreementsRequest()
+        return responses.read_agreements(
+            await self._call(self._agreements.ListAgreements, request, deadline)
+        )
+
+    async def explain(
+        self,
+        *,
+        holder: str,
+        requester: str,
+        purpose: str,
+        modality: str,
+        deadline: float | None = None,
+    ) -> Explanation:
+        """Say whether a search would be permitted today, and which line decides."""
+        request = explain_request(holder, requester, purpose, modality)
+        return responses.read_explanation(
+            await self._call(self._agreements.ExplainAgreement, request, deadline)
+        )
+
+    async def spaces(self, *, deadline: float | None = None) -> tuple[SpaceInfo, ...]:
+        """List the template spaces of the exchange."""
+        request = space_pb2.ListSpacesRequest()
+        return responses.read_spaces(
+            await self._call(self._spaces.ListSpaces, request, deadline)
+        )
+
+    async def _call(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        deadline: float | None,
+    ) -> ResponseT:
+        """Call a method, in time."""
+        timeout = self._deadline if deadline is None else deadline
+        try:
+            return await method(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise translate(error, self._peers) from error

@@ -1,0 +1,138 @@
+"""What a channel to the exchange is opened with: TLS, limits and retries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from biometrics import limits
+from biometrics.client.profile import read_small_file
+from biometrics.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from pathlib import Path
+
+    from biometrics.client.profile import Profile
+
+_SERVICES: Final = (
+    "MatchService",
+    "EnrolmentService",
+    "AgreementService",
+    "SpaceService",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peers:
+    """Who talks to whom, for the text of a connection error.
+
+    Attributes:
+        target: where the exchange is.
+        authority: file of the authority that the exchange's certificate needs.
+        certificate: file of the client's certificate.
+        valid_until: when the client's certificate expires, aware.
+    """
+
+    target: str
+    authority: Path
+    certificate: Path
+    valid_until: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSettings:
+    """Everything that a channel is opened with."""
+
+    credentials: grpc.ChannelCredentials
+    options: tuple[tuple[str, str | int], ...]
+    peers: Peers
+
+
+def prepare_channel(profile: Profile) -> ChannelSettings:
+    """Read a profile's files and return what its channel is opened with.
+
+    Raises:
+        ConfigurationError: a file cannot be read, is not what it should be, or the
+            key is not that of the certificate.
+    """
+    authority = read_small_file(profile.authority, "the authority's certificate")
+    chain = read_small_file(profile.certificate, "the client's certificate")
+    key = read_small_file(profile.key, "the client's private key")
+    _read_certificate(profile.authority, authority)
+    own = _read_certificate(profile.certificate, chain)
+    _check_key(profile, own, key)
+    options: list[tuple[str, str | int]] = [
+        ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+        ("grpc.service_config", _service_config()),
+    ]
+    if profile.server_name:
+        options.append(("grpc.ssl_target_name_override", profile.server_name))
+    return ChannelSettings(
+        credentials=grpc.ssl_channel_credentials(authority, key, chain),
+        options=tuple(options),
+        peers=Peers(
+            target=profile.target,
+            authority=profile.authority,
+            certificate=profile.certificate,
+            valid_until=own.not_valid_after_utc,
+        ),
+    )
+
+
+def _service_config() -> str:
+    """Return gRPC's service config: every call but the bulk stream is retried.
+
+    That is safe because every call with effects carries a request id. The bulk
+    stream is resumed chunk by chunk instead: see `biometrics.client.bulk`.
+    """
+    retry = {
+        "maxAttempts": limits.CLIENT_TRIES,
+        "initialBackoff": f"{limits.CLIENT_FIRST_WAIT_SECONDS}s",
+        "maxBackoff": f"{limits.CLIENT_MOST_WAIT_SECONDS}s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+    }
+    services = [{"service": f"biometrics.v1.{name}"} for name in _SERVICES]
+    stream = {"service": "biometrics.v1.EnrolmentService", "method": "BulkEnrol"}
+    return json.dumps(
+        {"methodConfig": [{"name": services, "retryPolicy": retry}, {"name": [stream]}]}
+    )
+
+
+def _read_certificate(path: Path, data: bytes) -> x509.Certificate:
+    """Return the first certificate of a PEM file."""
+    try:
+        return x509.load_pem_x509_certificates(data)[0]
+    except ValueError as error:
+        raise ConfigurationError(
+            "NOT_A_CERTIFICATE", f"`{path}` is not a certificate in PEM"
+        ) from error
+
+
+def _check_key(profile: Profile, own: x509.Certificate, data: bytes) -> None:
+    """Refuse a private key that cannot be read or belongs to another certificate."""
+    try:
+        key = load_pem_private_key(data, password=None)
+    except TypeError as error:
+        raise ConfigurationError(
+            "KEY_ENCRYPTED",
+            f"`{profile.key}` is encrypted; give an unencrypted key that only this"
+            " account can read",
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(
+            "NOT_A_KEY", f"`{profile.key}` is not a private key in PEM"
+        ) from error
+    if key.public_key() != own.public_key():
+        raise ConfigurationError(
+            "KEY_OF_ANOTHER",
+            f"`{profile.key}` is not the key of the certificate"
+            f" `{profile.certificate}`; give the two that were made together",
+        )

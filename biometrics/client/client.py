@@ -1,0 +1,276 @@
+"""The synchronous client of the exchange.
+
+    with ExchangeClient(Profile.load("XAA-client.toml")) as exchange:
+        probe = Template(space="faces-v1", position="face", vector=embedding)
+        answer = exchange.match(probe, purpose="border-check")
+        if answer.regional == "match": ...
+
+Every call has a deadline, every call with effects a request id, and a call that
+the exchange could not take is tried again under the same one. Whatever goes wrong
+is an error of `biometrics.errors`. One client serves many threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+
+from biometrics import limits
+from biometrics.client import responses
+from biometrics.client.bulk import Window
+from biometrics.client.channel import prepare_channel
+from biometrics.client.messages import RequestMaker, explain_request
+from biometrics.client.status import translate
+from biometrics.client.streams import BulkStream
+from biometrics.v1 import (
+    agreement_pb2,
+    agreement_pb2_grpc,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    match_pb2_grpc,
+    space_pb2,
+    space_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from biometrics.client.inputs import Chunk, Record, Template
+    from biometrics.client.messages import RequestId
+    from biometrics.client.profile import Profile
+    from biometrics.client.request_ids import RequestIds
+    from biometrics.client.results import (
+        AgreementInfo,
+        ChunkOutcome,
+        EnrolOutcome,
+        Explanation,
+        GalleryInfo,
+        MatchAnswer,
+        ProbeRefusal,
+        RecordInfo,
+        SpaceInfo,
+    )
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class ExchangeClient:
+    """A member's connection to the exchange; a context manager.
+
+    Every method takes `deadline` in seconds, by default the profile's, and may
+    raise any `ExchangeError` but a `ConfigurationError`.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """Prepare a channel; it connects when it is first used.
+
+        Args:
+            profile: where the exchange is, and who the client is.
+            random_bytes: where request ids come from.
+
+        Raises:
+            ConfigurationError: a certificate or key cannot be read or does not fit.
+        """
+        settings = prepare_channel(profile)
+        self._deadline = profile.deadline_seconds
+        self._peers = settings.peers
+        self._requests = RequestMaker(random_bytes)
+        self._channel = grpc.secure_channel(
+            profile.target, settings.credentials, settings.options
+        )
+        self._matching = match_pb2_grpc.MatchServiceStub(self._channel)
+        self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self._channel)
+        self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
+        self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the channel."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel; calls that are running are cancelled."""
+        self._channel.close()
+
+    def match(
+        self,
+        probe: Template,
+        *,
+        purpose: str,
+        holders: Sequence[str] = (),
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> MatchAnswer:
+        """Search for one person.
+
+        Args:
+            probe: the person's template.
+            purpose: word such as `border-check`.
+            holders: member codes to search; by default all that the agreements
+                permit.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+        """
+        request = self._requests.match(probe, purpose, holders, request_id)
+        return responses.read_answer(
+            self._call(self._matching.Match, request, deadline)
+        )
+
+    def match_many(
+        self,
+        probes: Sequence[Template],
+        *,
+        purpose: str,
+        holders: Sequence[str] = (),
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> tuple[MatchAnswer | ProbeRefusal, ...]:
+        """Search for 1 to `limits.MAX_PROBES_PER_BATCH` persons at once.
+
+        Returns:
+            One result a probe, in the order of `probes`.
+        """
+        request = self._requests.batch(probes, purpose, holders, request_id)
+        return responses.read_batch(
+            self._call(self._matching.BatchMatch, request, deadline)
+        )
+
+    def enrol(
+        self,
+        record: Record,
+        *,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> EnrolOutcome:
+        """Enrol one record; it is durable and searchable when this returns."""
+        request = self._requests.enrol(record, request_id)
+        return responses.read_enrolled(
+            self._call(self._enrolment.Enrol, request, deadline)
+        )
+
+    def enrol_many(
+        self, chunks: Iterable[Chunk], *, request_ids: RequestIds | None = None
+    ) -> Generator[ChunkOutcome, None, None]:
+        """Enrol many records; yields what became of each chunk, when it is known.
+
+        At most `limits.CHUNKS_IN_FLIGHT` chunks are taken from `chunks` ahead of
+        their outcomes. Where the stream breaks, what was not acknowledged is sent
+        again under the same request ids, `limits.CLIENT_TRIES` times without any
+        progress. To stop, close the iterator: chunks in flight may still be
+        enrolled, and a later run finds them `already-enrolled`.
+
+        Args:
+            chunks: taken one by one.
+            request_ids: gives the ids of chunks that name none, from their content;
+                None for random ones.
+
+        Raises:
+            InvalidRequestError: a chunk cannot be sent, or was refused as a whole.
+        """
+        source = iter(chunks)
+        window = Window(self._requests, request_ids)
+        for chunk in itertools.islice(source, window.room):
+            window.add(chunk)
+        while window.is_waiting():
+            with BulkStream(self._enrolment, self._peers) as stream:
+                stream.send(*window.unacknowledged())
+                pause = yield from stream.drive(window, source)
+            if pause:
+                time.sleep(pause)
+
+    def withdraw(
+        self,
+        reference: str,
+        *,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> dt.datetime:
+        """Withdraw one record; no search finds it when this returns.
+
+        Returns:
+            When it was withdrawn; the same moment where that was done before.
+
+        Raises:
+            NotFoundError: no record was ever enrolled under the reference.
+        """
+        request = self._requests.withdraw(reference, request_id)
+        response = self._call(self._enrolment.Withdraw, request, deadline)
+        return responses.read_moment(response.withdraw_time)
+
+    def galleries(self, *, deadline: float | None = None) -> tuple[GalleryInfo, ...]:
+        """List one's own galleries."""
+        request = enrolment_pb2.ListGalleriesRequest()
+        return responses.read_galleries(
+            self._call(self._enrolment.ListGalleries, request, deadline)
+        )
+
+    def records(
+        self,
+        *,
+        page_size: int = limits.MAX_PAGE_RECORDS,
+        deadline: float | None = None,
+    ) -> Iterator[RecordInfo]:
+        """Iterate over one's own records, page by page; `deadline` is a page's."""
+        request = enrolment_pb2.ListRecordsRequest(page_size=page_size)
+        while True:
+            response = self._call(self._enrolment.ListRecords, request, deadline)
+            yield from responses.read_records(response)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    def agreements(self, *, deadline: float | None = None) -> tuple[AgreementInfo, ...]:
+        """List the clauses in which one is the holder or the requester."""
+        request = agreement_pb2.ListAgreementsRequest()
+        return responses.read_agreements(
+            self._call(self._agreements.ListAgreements, request, deadline)
+        )
+
+    def explain(
+        self,
+        *,
+        holder: str,
+        requester: str,
+        purpose: str,
+        modality: str,
+        deadline: float | None = None,
+    ) -> Explanation:
+        """Say whether a search would be permitted today, and which line decides."""
+        request = explain_request(holder, requester, purpose, modality)
+        return responses.read_explanation(
+            self._call(self._agreements.ExplainAgreement, request, deadline)
+        )
+
+    def spaces(self, *, deadline: float | None = None) -> tuple[SpaceInfo, ...]:
+        """List the template spaces of the exchange."""
+        request = space_pb2.ListSpacesRequest()
+        return responses.read_spaces(
+            self._call(self._spaces.ListSpaces, request, deadline)
+        )
+
+    def _call(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        deadline: float | None,
+    ) -> ResponseT:
+        """Call a method, in time."""
+        timeout = self._deadline if deadline is None else deadline
+        try:
+            return method(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise translate(error, self._peers) from error

@@ -1,0 +1,66 @@
+"""What a caller hands to the exchange, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
+
+    from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One biometric template, as the extractor gave it.
+
+    Attributes:
+        space: name of the template space.
+        position: word such as `face` or `right-thumb`.
+        vector: one-dimensional, of any floating-point type; neither centred nor
+            normalised, since the space says how that is done.
+        quality: 0 to 100, or None.
+    """
+
+    space: str
+    position: str
+    vector: ArrayLike = field(repr=False, compare=False)
+    quality: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One subject's record.
+
+    Attributes:
+        reference: the holder's own, opaque, without personal data.
+        templates: one or more.
+        excluded: member codes that must never learn of the record.
+        legal_basis: of the enrolment.
+        expires_at: aware moment from which no search finds the record, or None.
+    """
+
+    reference: str = field(repr=False)
+    templates: tuple[Template, ...]
+    excluded: tuple[str, ...] = ()
+    legal_basis: str = ""
+    expires_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Records that are enrolled in one transaction.
+
+    Attributes:
+        records: 1 to `limits.MAX_RECORDS_PER_CHUNK`.
+        request_id: UUID, or None for a random one; `RequestIds` derives one from
+            the content.
+        start: where its first record stands in the caller's source; comes back
+            with the outcome and means nothing to the exchange.
+    """
+
+    records: tuple[Record, ...]
+    request_id: uuid.UUID | str | None = None
+    start: int = 0

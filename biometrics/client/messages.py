@@ -1,0 +1,292 @@
+"""Building requests and reading responses; both clients use it.
+
+What can be seen to be wrong without asking the exchange is refused here with the
+same error and the same field names.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import numpy as np
+
+from biometrics import limits
+from biometrics.client.words import number_of
+from biometrics.errors import Fault, InvalidRequestError
+from biometrics.v1 import (
+    agreement_pb2,
+    enrolment_pb2,
+    match_pb2,
+    template_pb2,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from google.protobuf.message import Message
+    from numpy.typing import ArrayLike
+
+    from biometrics.client.inputs import Chunk, Record, Template
+    from biometrics.client.request_ids import RequestIds
+
+RequestId = uuid.UUID | str | None
+M = TypeVar("M", bound="Message")
+
+_UUID4: Final = 4
+
+
+class RequestMaker:
+    """Makes the requests that have effects, each under its request id."""
+
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        """Take random request ids from `random_bytes`."""
+        self._random_bytes = random_bytes
+
+    def match(
+        self, probe: Template, purpose: str, holders: Sequence[str], given: RequestId
+    ) -> match_pb2.MatchRequest:
+        """Return a search for one person.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        faults: list[Fault] = []
+        message = match_pb2.MatchRequest(
+            request_id=self._request_id(given, faults),
+            purpose=_purpose(purpose, faults),
+            probe=_probe(probe, "probe", faults),
+            holders=holders,
+        )
+        return _sound(message, faults)
+
+    def batch(
+        self,
+        probes: Sequence[Template],
+        purpose: str,
+        holders: Sequence[str],
+        given: RequestId,
+    ) -> match_pb2.BatchMatchRequest:
+        """Return a search for several persons.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        faults: list[Fault] = []
+        message = match_pb2.BatchMatchRequest(
+            request_id=self._request_id(given, faults),
+            purpose=_purpose(purpose, faults),
+            probes=[
+                _probe(probe, f"probes[{index}]", faults)
+                for index, probe in enumerate(probes)
+            ],
+            holders=holders,
+        )
+        return _sound(message, faults)
+
+    def enrol(self, record: Record, given: RequestId) -> enrolment_pb2.EnrolRequest:
+        """Return the enrolment of one record.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        faults: list[Fault] = []
+        message = enrolment_pb2.EnrolRequest(
+            request_id=self._request_id(given, faults),
+            record=_record(record, "record", faults),
+        )
+        return _sound(message, faults)
+
+    def chunk(
+        self, chunk: Chunk, derived: RequestIds | None
+    ) -> enrolment_pb2.BulkEnrolRequest:
+        """Return the enrolment of one chunk.
+
+        Args:
+            chunk: the records.
+            derived: gives the request id of a chunk that names none; if None, that
+                is a random one.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        faults: list[Fault] = []
+        message = enrolment_pb2.BulkEnrolRequest(
+            records=[
+                _record(record, f"records[{index}]", faults)
+                for index, record in enumerate(chunk.records)
+            ]
+        )
+        given = chunk.request_id
+        if given is None and derived is not None:
+            given = derived.of_content(message.SerializeToString(deterministic=True))
+        message.request_id = self._request_id(given, faults)
+        return _sound(message, faults)
+
+    def withdraw(
+        self, reference: str, given: RequestId
+    ) -> enrolment_pb2.WithdrawRequest:
+        """Return the withdrawal of one record.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = enrolment_pb2.WithdrawRequest(
+            request_id=self._request_id(given, faults), reference=reference
+        )
+        return _sound(message, faults)
+
+    def _request_id(self, given: RequestId, faults: list[Fault]) -> str:
+        """Return the given UUID, or a random one."""
+        if given is None:
+            made = uuid.UUID(bytes=self._random_bytes(16), version=_UUID4)
+            return str(made)
+        try:
+            return str(uuid.UUID(str(given)))
+        except ValueError:
+            faults.append(
+                Fault(
+                    field="request_id",
+                    reason="REQUEST_ID_REQUIRED",
+                    message="must be a UUID, or left out for a random one",
+                )
+            )
+            return ""
+
+
+def explain_request(
+    holder: str, requester: str, purpose: str, modality: str
+) -> agreement_pb2.ExplainAgreementRequest:
+    """Return the question whether one search is permitted.
+
+    Raises:
+        InvalidRequestError: with every fault that can be seen from here.
+    """
+    faults: list[Fault] = []
+    number = template_pb2.MODALITY_UNSPECIFIED
+    try:
+        number = number_of(template_pb2.Modality, modality, "modality")
+    except InvalidRequestError as error:
+        faults.extend(error.faults)
+    message = agreement_pb2.ExplainAgreementRequest(
+        holder=holder,
+        requester=requester,
+        purpose=_purpose(purpose, faults),
+        modality=number,
+    )
+    return _sound(message, faults)
+
+
+def vector_bytes(vector: ArrayLike) -> bytes:
+    """Return a vector as little-endian float32.
+
+    Args:
+        vector: one-dimensional, of any floating-point type.
+
+    Raises:
+        InvalidRequestError: it is none. Whether it has the space's dimension and
+            is finite is for the exchange to say.
+    """
+    array = np.asarray(vector)
+    if array.dtype.kind != "f":
+        reason, message = (
+            "WRONG_DTYPE",
+            f"a vector is of floating-point numbers, not of `{array.dtype}`",
+        )
+    elif array.ndim != 1:
+        reason, message = (
+            "WRONG_SHAPE",
+            f"a vector has one dimension, not the shape `{array.shape}`; pass one row",
+        )
+    else:
+        # A float64 beyond float32 becomes infinite, which the exchange refuses.
+        with np.errstate(over="ignore"):
+            return array.astype("<f4").tobytes()
+    raise InvalidRequestError.of([Fault(field="data", reason=reason, message=message)])
+
+
+def _purpose(purpose: str, faults: list[Fault]) -> match_pb2.Purpose.ValueType:
+    """Return the number of a purpose; append the fault of one that is none."""
+    try:
+        return number_of(match_pb2.Purpose, purpose, "purpose")
+    except InvalidRequestError as error:
+        faults.extend(error.faults)
+        return match_pb2.PURPOSE_UNSPECIFIED
+
+
+def _probe(template: Template, where: str, faults: list[Fault]) -> match_pb2.Probe:
+    """Return a probe; append what is wrong with it."""
+    return match_pb2.Probe(
+        templates=[_template(template, f"{where}.templates[0]", faults)]
+    )
+
+
+def _record(record: Record, where: str, faults: list[Fault]) -> enrolment_pb2.Record:
+    """Return a record's message; append what is wrong with it."""
+    message = enrolment_pb2.Record(
+        reference=record.reference,
+        templates=[
+            _template(template, f"{where}.templates[{index}]", faults)
+            for index, template in enumerate(record.templates)
+        ],
+        excluded_requesters=record.excluded,
+        legal_basis=record.legal_basis,
+    )
+    if record.expires_at is not None:
+        if record.expires_at.tzinfo is None:
+            faults.append(
+                Fault(
+                    field=f"{where}.expire_time",
+                    reason="NO_TIME_ZONE",
+                    message="the moment has no time zone; give one, such as UTC",
+                )
+            )
+        else:
+            message.expire_time.FromDatetime(record.expires_at)
+    return message
+
+
+def _template(
+    template: Template, where: str, faults: list[Fault]
+) -> template_pb2.Template:
+    """Return a template's message; append what is wrong with it."""
+    message = template_pb2.Template(
+        space=template.space, data_type=template_pb2.DATA_TYPE_FLOAT32
+    )
+    try:
+        message.position = number_of(
+            template_pb2.Position, template.position, "position"
+        )
+    except InvalidRequestError as error:
+        faults.extend(fault.under(where) for fault in error.faults)
+    try:
+        message.data = vector_bytes(template.vector)
+    except InvalidRequestError as error:
+        faults.extend(fault.under(where) for fault in error.faults)
+    if template.quality is not None:
+        if 0 <= template.quality <= limits.MAX_QUALITY:
+            message.quality = template.quality
+        else:
+            faults.append(
+                Fault(
+                    field=f"{where}.quality",
+                    reason="WRONG_QUALITY",
+                    message=f"must be 0 to {limits.MAX_QUALITY}, or left out",
+                )
+            )
+    return message
+
+
+def _sound(message: M, faults: Sequence[Fault]) -> M:
+    """Return the message if it has no fault and is not too large to be sent."""
+    if faults:
+        raise InvalidRequestError.of(faults)
+    size = message.ByteSize()
+    if size > limits.MAX_MESSAGE_BYTES:
+        raise InvalidRequestError(
+            "MESSAGE_TOO_LARGE",
+            f"the request has {size} bytes where {limits.MAX_MESSAGE_BYTES} are"
+            " allowed; send fewer probes or records at once",
+        )
+    return message

@@ -1,0 +1,196 @@
+"""Responses of the exchange, turned into the values of `results`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from biometrics.client.results import (
+    AgreementInfo,
+    EnrolOutcome,
+    EnrolStatus,
+    Explanation,
+    GalleryInfo,
+    HolderAnswer,
+    MatchAnswer,
+    Outcome,
+    ProbeRefusal,
+    RecordInfo,
+    SpaceInfo,
+    TemplateInfo,
+)
+from biometrics.client.words import word_of, words_of
+from biometrics.errors import Fault
+from biometrics.v1 import (
+    agreement_pb2,
+    enrolment_pb2,
+    match_pb2,
+    space_pb2,
+    template_pb2,
+)
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+
+def read_answer(message: match_pb2.MatchResponse) -> MatchAnswer:
+    """Return the answer to one search."""
+    return MatchAnswer(
+        regional=_outcome(message.regional_outcome),
+        holders=tuple(
+            HolderAnswer(
+                holder=answer.holder,
+                outcome=_outcome(answer.outcome),
+                reference=answer.reference.hex(),
+            )
+            for answer in message.answers
+        ),
+        receipt_status=word_of(match_pb2.ReceiptStatus, message.receipt_status),
+    )
+
+
+def read_batch(
+    message: match_pb2.BatchMatchResponse,
+) -> tuple[MatchAnswer | ProbeRefusal, ...]:
+    """Return one result a probe, in the order of the request."""
+    return tuple(
+        read_answer(result.answer)
+        if result.HasField("answer")
+        else ProbeRefusal(reason=result.refusal.reason, message=result.refusal.message)
+        for result in message.results
+    )
+
+
+def read_enrolled(message: enrolment_pb2.EnrolResponse) -> EnrolOutcome:
+    """Return what became of a record that was enrolled alone."""
+    return EnrolOutcome(status=_status(message.outcome))
+
+
+def read_chunk_outcomes(
+    message: enrolment_pb2.BulkEnrolResponse,
+) -> tuple[EnrolOutcome, ...]:
+    """Return one outcome a record, in the order of the chunk."""
+    return tuple(
+        EnrolOutcome(
+            status=_status(outcome.outcome),
+            faults=tuple(
+                Fault(field=fault.field, reason=fault.reason, message=fault.message)
+                for fault in outcome.faults
+            ),
+        )
+        for outcome in message.outcomes
+    )
+
+
+def read_galleries(
+    message: enrolment_pb2.ListGalleriesResponse,
+) -> tuple[GalleryInfo, ...]:
+    """Return one's own galleries."""
+    return tuple(
+        GalleryInfo(
+            space=gallery.space,
+            records=gallery.record_count,
+            templates=gallery.template_count,
+            state=word_of(enrolment_pb2.GalleryState, gallery.state),
+        )
+        for gallery in message.galleries
+    )
+
+
+def read_records(
+    message: enrolment_pb2.ListRecordsResponse,
+) -> tuple[RecordInfo, ...]:
+    """Return one page of one's own records."""
+    return tuple(
+        RecordInfo(
+            reference=record.reference,
+            templates=tuple(
+                TemplateInfo(
+                    space=template.space,
+                    position=word_of(template_pb2.Position, template.position),
+                    quality=template.quality if template.HasField("quality") else None,
+                )
+                for template in record.templates
+            ),
+            excluded=tuple(record.excluded_requesters),
+            legal_basis=record.legal_basis,
+            enrolled_at=read_moment(record.enrol_time),
+            expires_at=(
+                read_moment(record.expire_time)
+                if record.HasField("expire_time")
+                else None
+            ),
+        )
+        for record in message.records
+    )
+
+
+def read_agreements(
+    message: agreement_pb2.ListAgreementsResponse,
+) -> tuple[AgreementInfo, ...]:
+    """Return the clauses that one is a party to."""
+    return tuple(
+        AgreementInfo(
+            holder=clause.holder,
+            requester=clause.requester,
+            effect=word_of(agreement_pb2.ClauseEffect, clause.effect),
+            purposes=words_of(match_pb2.Purpose, clause.purposes),
+            modalities=words_of(template_pb2.Modality, clause.modalities),
+            level=word_of(agreement_pb2.DisclosureLevel, clause.level),
+            valid_from=_date(clause.valid_from),
+            valid_until=_date(clause.valid_until),
+            legal_basis=clause.legal_basis,
+        )
+        for clause in message.agreements
+    )
+
+
+def read_explanation(
+    message: agreement_pb2.ExplainAgreementResponse,
+) -> Explanation:
+    """Return whether a search would be permitted, and why."""
+    return Explanation(
+        permitted=message.permitted,
+        level=word_of(agreement_pb2.DisclosureLevel, message.level),
+        decided_by=message.decided_by,
+        text=message.explanation,
+    )
+
+
+def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
+    """Return the template spaces of the exchange."""
+    return tuple(
+        SpaceInfo(
+            name=space.name,
+            modality=word_of(template_pb2.Modality, space.modality),
+            extractor=space.extractor,
+            extractor_version=space.extractor_version,
+            positions=words_of(template_pb2.Position, space.positions),
+            dimension=space.dimension,
+            data_type=word_of(template_pb2.DataType, space.data_type),
+            threshold_basis=word_of(space_pb2.ThresholdBasis, space.threshold_basis),
+        )
+        for space in message.spaces
+    )
+
+
+def read_moment(stamp: Timestamp) -> dt.datetime:
+    """Return an aware moment in UTC."""
+    return stamp.ToDatetime(tzinfo=dt.UTC)
+
+
+def _outcome(number: int) -> Outcome:
+    """Return an outcome; one that this version does not know is `UNKNOWN`."""
+    return Outcome(word_of(match_pb2.Outcome, number) or Outcome.UNKNOWN)
+
+
+def _status(number: int) -> EnrolStatus:
+    """Return a status; one that this version does not know is `UNKNOWN`."""
+    return EnrolStatus(
+        word_of(enrolment_pb2.EnrolOutcome, number) or EnrolStatus.UNKNOWN
+    )
+
+
+def _date(text: str) -> dt.date | None:
+    """Return the day of YYYY-MM-DD, or None where it is open."""
+    return dt.date.fromisoformat(text) if text else None

@@ -1,0 +1,182 @@
+"""What the exchange answers, as frozen values.
+
+Words are the contract's, in lower case with hyphens: `no-match`, `border-check`.
+No value here has a field for a score or a stored template, because the contract
+has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from biometrics.client.inputs import Chunk
+    from biometrics.errors import Fault
+
+
+class Outcome(StrEnum):
+    """What came out of a search; equal to its word, such as `"no-match"`."""
+
+    MATCH = "match"
+    # Proves nothing: the person may be enrolled and protected from this requester.
+    NO_MATCH = "no-match"
+    # The search could not be made. Never a statement about a person.
+    UNAVAILABLE = "unavailable"
+    # The holder has no gallery in the probe's space and position.
+    NOT_COMPARABLE = "not-comparable"
+    # A word of a newer exchange, which this version does not know.
+    UNKNOWN = "unknown"
+
+
+class EnrolStatus(StrEnum):
+    """What became of a record; equal to its word, such as `"enrolled"`."""
+
+    ENROLLED = "enrolled"
+    ALREADY_ENROLLED = "already-enrolled"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderAnswer:
+    """What one holder's galleries answer.
+
+    Attributes:
+        holder: member code.
+        outcome: the outcome at this holder.
+        reference: 32 hexadecimal digits for a follow-up with the holder, or empty.
+    """
+
+    holder: str
+    outcome: Outcome
+    reference: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchAnswer:
+    """The answer to one search.
+
+    Attributes:
+        regional: over every holder searched, the unnamed ones included.
+        holders: those that an agreement names to the requester, by code.
+        receipt_status: `not-issued` or `issued`.
+    """
+
+    regional: Outcome
+    holders: tuple[HolderAnswer, ...]
+    receipt_status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRefusal:
+    """Why one probe of several was not searched for."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolOutcome:
+    """What became of one record, and everything that is wrong with a refused one."""
+
+    status: EnrolStatus
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkOutcome:
+    """What became of one chunk: durable and searchable, or refused with reasons.
+
+    Attributes:
+        chunk: the chunk, as it was given.
+        outcomes: one a record, in the order of the chunk.
+    """
+
+    chunk: Chunk = field(repr=False)
+    outcomes: tuple[EnrolOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryInfo:
+    """One's own templates in one space; `state` is `ready` if it is searched."""
+
+    space: str
+    records: int
+    templates: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateInfo:
+    """That a record has a template, and what sort."""
+
+    space: str
+    position: str
+    quality: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordInfo:
+    """One record of one's own, without any template."""
+
+    reference: str = field(repr=False)
+    templates: tuple[TemplateInfo, ...]
+    excluded: tuple[str, ...]
+    legal_basis: str
+    enrolled_at: dt.datetime
+    expires_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementInfo:
+    """One clause of what a holder lets a requester learn.
+
+    Attributes:
+        holder: member code.
+        requester: member code, or `*` for all.
+        effect: `permit` or `forbid`.
+        purposes: words such as `border-check`.
+        modalities: words such as `face`.
+        level: `presence`, `holder` or `reference`; empty for a clause that forbids.
+        valid_from: first day, in UTC, or None.
+        valid_until: last day, in UTC, or None.
+        legal_basis: of the clause.
+    """
+
+    holder: str
+    requester: str
+    effect: str
+    purposes: tuple[str, ...]
+    modalities: tuple[str, ...]
+    level: str
+    valid_from: dt.date | None
+    valid_until: dt.date | None
+    legal_basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Whether a search would be permitted today, and which line decides."""
+
+    permitted: bool
+    level: str
+    decided_by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceInfo:
+    """One template space of the exchange."""
+
+    name: str
+    modality: str
+    extractor: str
+    extractor_version: str
+    positions: tuple[str, ...]
+    dimension: int
+    data_type: str
+    threshold_basis: str

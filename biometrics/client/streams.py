@@ -1,0 +1,125 @@
+"""One stream of a bulk enrolment, and the chunks that go into it.
+
+Both clients send through the synchronous stream; the asynchronous one waits for it
+in a worker thread. With grpc.aio a write that meets the end of a stream replaces
+the exchange's status by a bare INTERNAL (grpc/grpc issue 36066), so that a refusal
+could not be told from a stream to resume.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import queue
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import TYPE_CHECKING, Self
+
+import grpc
+
+from biometrics import limits
+from biometrics.client.bulk import ended_early
+from biometrics.client.status import translate
+from biometrics.errors import ExchangeError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from biometrics.client.bulk import Window
+    from biometrics.client.channel import Peers
+    from biometrics.client.inputs import Chunk
+    from biometrics.client.results import ChunkOutcome
+    from biometrics.v1 import enrolment_pb2, enrolment_pb2_grpc
+
+
+class BulkStream:
+    """A stream; a context manager that ends it, whatever is still under way."""
+
+    def __init__(
+        self, stub: enrolment_pb2_grpc.EnrolmentServiceStub, peers: Peers
+    ) -> None:
+        """Open the stream."""
+        self._peers = peers
+        # Bounded by the window: nothing is put here that is not in it.
+        self._outbox: queue.SimpleQueue[enrolment_pb2.BulkEnrolRequest | None] = (
+            queue.SimpleQueue()
+        )
+        self._call = stub.BulkEnrol(
+            iter(self._outbox.get, None), timeout=limits.BULK_STREAM_SECONDS
+        )
+
+    def __enter__(self) -> Self:
+        """Return the stream."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the stream."""
+        self._outbox.put(None)  # else the thread that sends would wait for ever
+        self._call.cancel()
+
+    def send(self, *messages: enrolment_pb2.BulkEnrolRequest) -> None:
+        """Send messages, in order; returns before they have left."""
+        for message in messages:
+            self._outbox.put(message)
+
+    def drive(
+        self, window: Window, source: Iterator[Chunk]
+    ) -> Generator[ChunkOutcome, None, float]:
+        """Yield outcomes until all is acknowledged or the stream breaks.
+
+        Returns:
+            The seconds to wait before another stream, should one be needed.
+
+        Raises:
+            ExchangeError: what broke the stream will not pass.
+        """
+        while window.is_waiting():
+            try:
+                response = self.receive()
+            except ExchangeError as error:
+                return window.pause_after(error)
+            yield window.settle(response)
+            for chunk in itertools.islice(source, window.room):
+                self.send(window.add(chunk))
+        self.finish()
+        return 0.0
+
+    def receive(self) -> enrolment_pb2.BulkEnrolResponse:
+        """Wait for the next response.
+
+        Raises:
+            ExchangeError: the stream ended or broke.
+        """
+        try:
+            return next(self._call)
+        except StopIteration:
+            raise ended_early() from None
+        except grpc.RpcError as error:
+            raise translate(error, self._peers) from error
+
+    def finish(self) -> None:
+        """Let the exchange end the stream; all is acknowledged, so errors are moot."""
+        self._outbox.put(None)
+        with contextlib.suppress(StopIteration, grpc.RpcError):
+            next(self._call)
+
+
+class Source:
+    """Chunks that come from a plain or an asynchronous iterable."""
+
+    def __init__(self, chunks: Iterable[Chunk] | AsyncIterable[Chunk]) -> None:
+        """Iterate over `chunks`, once."""
+        self._chunks: Iterator[Chunk] | AsyncIterator[Chunk] = (
+            aiter(chunks) if isinstance(chunks, AsyncIterable) else iter(chunks)
+        )
+
+    async def take(self, most: int) -> AsyncIterator[Chunk]:
+        """Yield the next chunks, at most `most`."""
+        for _ in range(most):
+            try:
+                if isinstance(self._chunks, AsyncIterator):
+                    chunk = await anext(self._chunks)
+                else:
+                    chunk = next(self._chunks)
+            except (StopIteration, StopAsyncIteration):
+                return
+            yield chunk

@@ -1,0 +1,85 @@
+"""Canonical bytes: what seals are bound to, and what keys are derived for.
+
+Every field is preceded by its length, so two different lists of fields never give
+the same bytes. The first two are the version of the format and a purpose, so that
+nothing made for one purpose serves another.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from biometrics.custody.xaes import KEY_BYTES
+
+if TYPE_CHECKING:
+    from biometrics.sealed import Binding
+
+FORMAT_VERSION: Final = 1
+_LENGTH_BYTES: Final = 4
+_NUMBER_BYTES: Final = 8
+
+
+class Purpose(Enum):
+    """What bytes are for. Values are stored, in effect: never change one."""
+
+    GALLERY_KEY = "gallery-key"
+    GALLERY_KEY_COMMITMENT = "gallery-key/commitment"
+    GALLERY_KEY_WRAPPING = "gallery-key/wrapping"
+    RECORD_KEY = "record-key"
+    RECORD_VALUE = "record-value"
+    INDEX_KEY = "index-key"
+    INDEX_LOOKUP = "index-key/lookup"
+    INDEX_DIGEST = "index-key/digest"
+    INDEX_REPLIES = "index-key/replies"
+    REPLY = "reply"
+
+
+def frame(purpose: Purpose, *fields: str | bytes | int) -> bytes:
+    """Return version, purpose and fields as canonical bytes."""
+    return _framed(FORMAT_VERSION, purpose.value, *fields)
+
+
+def frame_rest(binding: Binding) -> bytes:
+    """Return the fields of a binding that change within a gallery.
+
+    They follow a frame that ends with member, gallery and key id.
+    """
+    return (
+        _framed(binding.record)
+        + _kind(binding.modality, binding.space, binding.position)
+        + _framed(binding.sample, binding.generation)
+    )
+
+
+def derive(secret: bytes, purpose: Purpose, *fields: str | bytes | int) -> bytes:
+    """Return 32 bytes that depend on a secret key and on what they are for.
+
+    HKDF with SHA-256 (RFC 5869); the secret is a random key of 32 bytes, so that
+    its section 3.3 allows the first step to be left out.
+    """
+    info = frame(purpose, *fields)
+    return HKDFExpand(algorithm=SHA256(), length=KEY_BYTES, info=info).derive(secret)
+
+
+def _framed(*fields: str | bytes | int) -> bytes:
+    """Return fields, each preceded by its length."""
+    parts: list[bytes] = []
+    for field in fields:
+        if isinstance(field, int):
+            data = field.to_bytes(_NUMBER_BYTES, "big")
+        else:
+            data = field.encode() if isinstance(field, str) else field
+        parts += (len(data).to_bytes(_LENGTH_BYTES, "big"), data)
+    return b"".join(parts)
+
+
+# An exchange has few kinds of template, and opens a million of each.
+@lru_cache(maxsize=1024)
+def _kind(modality: str, space: str, position: str) -> bytes:
+    """Return the fields that say what kind of template it is."""
+    return _framed(modality, space, position)

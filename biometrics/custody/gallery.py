@@ -1,0 +1,146 @@
+"""Gallery keys, and values sealed under them.
+
+member's key-encryption key  (a `KeyProvider`)
+  `-- gallery key            one per member, gallery and epoch
+        |-- commitment       stored; no other key has it
+        `-- wrapping key     in memory while the member is unlocked
+              `-- value key  one per template or reference
+                    `-- the value, AES-256-GCM
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from biometrics.custody.framing import Purpose, derive, frame, frame_rest
+from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, TAG_BYTES, Xaes, unopened
+from biometrics.sealed import Sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from typing_extensions import Buffer
+
+    from biometrics.custody.providers import KeyProvider
+    from biometrics.members import Member
+    from biometrics.sealed import Binding, GalleryKeyRow
+
+    Values: TypeAlias = Buffer | NDArray[Any]
+
+# A value key seals one message, ever, so its nonce need not differ from others'
+# (NIST SP 800-38D, section 8: unique for each key).
+_ONLY_NONCE: Final = bytes(12)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What a gallery key is for.
+
+    Attributes:
+        member: the holder.
+        gallery: name of the gallery.
+        number: from 1, one more with each rotation.
+    """
+
+    member: Member
+    gallery: str
+    number: int
+
+    def wrap(self, secret: bytes, provider: KeyProvider) -> bytes:
+        """Return a gallery key, wrapped for this epoch alone."""
+        return provider.wrap(secret, self._context())
+
+    def commit(self, secret: bytes) -> bytes:
+        """Return 32 bytes that no other gallery key answers to."""
+        return derive(secret, Purpose.GALLERY_KEY_COMMITMENT, *self._fields())
+
+    def open(self, row: GalleryKeyRow, provider: KeyProvider) -> GalleryKey:
+        """Return the gallery key of a row.
+
+        Raises:
+            SealError: the row is not of this epoch, is damaged, or was wrapped by
+                another key-encryption key.
+        """
+        # 1. Unwrap, in the context of this epoch.
+        secret = provider.unwrap(row.wrapped, self._context())
+        # 2. Check the commitment, in constant time: the wrap alone does not commit
+        #    to one key.
+        if not hmac.compare_digest(self.commit(secret), row.commitment):
+            raise unopened("its key is not the one that was committed to")
+        # 3. Derive what wraps value keys; the gallery key itself goes no further.
+        wrapping = derive(secret, Purpose.GALLERY_KEY_WRAPPING, *self._fields())
+        return GalleryKey(self, row.key_id, wrapping)
+
+    def _context(self) -> bytes:
+        return frame(Purpose.GALLERY_KEY, *self._fields())
+
+    def _fields(self) -> tuple[str, str, int]:
+        return self.member.code, self.gallery, self.number
+
+
+class GalleryKey:
+    """Seals and opens the values of one gallery; for several threads at once."""
+
+    __slots__ = ("_for_key", "_for_value", "_xaes", "epoch", "key_id")
+
+    def __init__(self, epoch: Epoch, key_id: int, wrapping: bytes) -> None:
+        """Wrap value keys by `wrapping`, 32 bytes, under the number `key_id`."""
+        self.epoch = epoch
+        self.key_id = key_id
+        self._xaes = Xaes(wrapping)
+        # The part of the associated data that is the same all over the gallery.
+        fields = epoch.member.code, epoch.gallery, key_id
+        self._for_key = frame(Purpose.RECORD_KEY, *fields)
+        self._for_value = frame(Purpose.RECORD_VALUE, *fields)
+
+    def seal(
+        self, binding: Binding, plaintext: Values, random_bytes: Callable[[int], bytes]
+    ) -> Sealed:
+        """Seal a value under a key of its own; see `Vault.seal`."""
+        rest = frame_rest(binding)
+        # 1. A fresh key seals the value, and nothing else.
+        key = random_bytes(KEY_BYTES)
+        clear = _as_bytes(plaintext)
+        ciphertext = AESGCM(key).encrypt(_ONLY_NONCE, clear, self._for_value + rest)
+        # 2. The gallery's wrapping key seals that key.
+        nonce = random_bytes(NONCE_BYTES)
+        wrapped = self._xaes.seal(nonce, key, self._for_key + rest)
+        return Sealed(key_id=self.key_id, wrapped_key=wrapped, ciphertext=ciphertext)
+
+    def open_into(self, binding: Binding, sealed: Sealed, buffer: Values) -> None:
+        """Open a value into a buffer of exactly its size; see `Vault.open_into`."""
+        clear = _as_bytes(buffer)
+        try:
+            self._open_into(binding, sealed, clear)
+        except BaseException:
+            # AES-GCM decrypts before it knows whether the tag is right.
+            clear[:] = bytes(len(clear))
+            raise
+
+    def _open_into(self, binding: Binding, sealed: Sealed, clear: memoryview) -> None:
+        if binding.gallery != self.epoch.gallery:
+            raise unopened("its key is another gallery's")
+        if len(sealed.ciphertext) != len(clear) + TAG_BYTES:
+            raise unopened("its size is wrong")
+        rest = frame_rest(binding)
+        # 1. The value's key.
+        key = self._xaes.open(sealed.wrapped_key, self._for_key + rest)
+        # 2. The value.
+        try:
+            AESGCM(key).decrypt_into(
+                _ONLY_NONCE, sealed.ciphertext, self._for_value + rest, clear
+            )
+        except InvalidTag as error:
+            raise unopened("its seal is broken") from error
+
+
+def _as_bytes(values: Values) -> memoryview:
+    """Return contiguous values as they lie in memory, without a copy."""
+    # Arrays are buffers; their type says so from Python 3.12 only.
+    return memoryview(cast("Buffer", values)).cast("B")

@@ -1,0 +1,105 @@
+"""What is done for a member whether or not its galleries are locked.
+
+A record is found by a keyed hash of its reference, so that it can be withdrawn and
+protected on a locked gallery; requests are told apart, and answers to replays are
+kept, likewise. None of these keys opens a template or a stored reference.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from typing import TYPE_CHECKING
+
+from biometrics.custody.framing import Purpose, derive, frame
+from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from biometrics.custody.keyring import KeyRows
+    from biometrics.custody.providers import KeyProvider
+    from biometrics.members import Member
+
+
+class IndexKey:
+    """Three keys of one member, for three purposes; for several threads at once."""
+
+    __slots__ = ("_digest", "_lookup", "_member", "_random_bytes", "_replies")
+
+    def __init__(
+        self, member: Member, secret: bytes, random_bytes: Callable[[int], bytes]
+    ) -> None:
+        """Derive the keys from `secret`, 32 bytes."""
+        self._member = member.code
+        self._lookup = derive(secret, Purpose.INDEX_LOOKUP, member.code)
+        self._digest = derive(secret, Purpose.INDEX_DIGEST, member.code)
+        self._replies = Xaes(derive(secret, Purpose.INDEX_REPLIES, member.code))
+        self._random_bytes = random_bytes
+
+    def lookup(self, reference: str) -> bytes:
+        """Return the 32 bytes under which a record of that reference is found."""
+        return hmac.digest(self._lookup, reference.encode(), "sha256")
+
+    def digest(self, data: bytes) -> bytes:
+        """Return the 32 bytes by which requests and contents are told apart.
+
+        Keyed, because a plain hash would let whoever has a template look for it.
+        """
+        return hmac.digest(self._digest, data, "sha256")
+
+    def seal_reply(self, request_id: bytes, plaintext: bytes) -> bytes:
+        """Return an answer, sealed for replays of one request of the member."""
+        nonce = self._random_bytes(NONCE_BYTES)
+        return self._replies.seal(nonce, plaintext, self._reply(request_id))
+
+    def open_reply(self, request_id: bytes, sealed: bytes) -> bytes:
+        """Return the answer that `seal_reply` sealed for the request.
+
+        Raises:
+            SealError: damaged, or of another request or member.
+        """
+        return self._replies.open(sealed, self._reply(request_id))
+
+    def _reply(self, request_id: bytes) -> bytes:
+        return frame(Purpose.REPLY, self._member, request_id)
+
+
+class IndexKeys:
+    """The index keys of all members, wrapped by the exchange's own key."""
+
+    def __init__(
+        self,
+        exchange: KeyProvider,
+        rows: KeyRows,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """Open none yet."""
+        self._exchange = exchange
+        self._rows = rows
+        self._random_bytes = random_bytes
+        self._making = threading.Lock()
+        self._keys: dict[Member, IndexKey] = {}
+
+    def of(self, member: Member) -> IndexKey:
+        """Return a member's index key; see `Vault.index`."""
+        key = self._keys.get(member)
+        return self._open(member) if key is None else key
+
+    def _open(self, member: Member) -> IndexKey:
+        """Open the key that is stored, or make one, durable before it is used."""
+        context = frame(Purpose.INDEX_KEY, member.code)
+        with self._making:
+            if member in self._keys:  # another thread was first
+                return self._keys[member]
+            wrapped = self._rows.index_key(member)
+            if wrapped is None:
+                fresh = self._random_bytes(KEY_BYTES)
+                # The stored key counts: another process may have been first.
+                wrapped = self._rows.add_index_key(
+                    member, self._exchange.wrap(fresh, context)
+                )
+            secret = self._exchange.unwrap(wrapped, context)
+            key = IndexKey(member, secret, self._random_bytes)
+            self._keys[member] = key
+            return key

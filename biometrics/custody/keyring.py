@@ -1,0 +1,160 @@
+"""The gallery keys of one member, while the member is unlocked."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final, Protocol
+
+from biometrics.custody.gallery import Epoch
+from biometrics.custody.xaes import KEY_BYTES, unopened
+from biometrics.errors import GalleryLockedError
+from biometrics.sealed import NewGalleryKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from biometrics.clock import Clock
+    from biometrics.custody.gallery import GalleryKey
+    from biometrics.custody.providers import KeyProvider
+    from biometrics.members import Member
+    from biometrics.sealed import GalleryKeyRow
+
+FIRST_EPOCH: Final = 1
+
+
+class KeyRows(Protocol):
+    """Where wrapped keys are kept."""
+
+    def gallery_keys(self, member: Member) -> list[GalleryKeyRow]:
+        """Return every gallery key of a member."""
+
+    def add_gallery_key(self, row: NewGalleryKey) -> GalleryKeyRow:
+        """Make a key durable; if its epoch has one already, return that one."""
+
+    def index_key(self, member: Member) -> bytes | None:
+        """Return the member's wrapped index key, or None."""
+
+    def add_index_key(self, member: Member, wrapped: bytes) -> bytes:
+        """Make a key durable; if the member has one already, return that one."""
+
+
+class _Keys:
+    """Opened gallery keys: all by number, and the newest of each gallery."""
+
+    __slots__ = ("by_id", "newest")
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, GalleryKey] = {}
+        self.newest: dict[str, GalleryKey] = {}
+
+    def add(self, key: GalleryKey) -> None:
+        self.by_id[key.key_id] = key
+        known = self.newest.get(key.epoch.gallery)
+        if known is None or known.epoch.number < key.epoch.number:
+            self.newest[key.epoch.gallery] = key
+
+
+class Keyring:
+    """Opens, makes and drops the gallery keys of one member.
+
+    Keys are looked up without waiting. What changes the ring goes one after another:
+    when `lock` returns, no key is left and no unlocking is under way.
+    """
+
+    def __init__(
+        self,
+        member: Member,
+        provider: KeyProvider,
+        rows: KeyRows,
+        *,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """Begin locked."""
+        self._member = member
+        self._provider = provider
+        self._rows = rows
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._changing = threading.Lock()
+        self._keys: _Keys | None = None
+
+    @property
+    def is_unlocked(self) -> bool:
+        """Whether keys are at hand."""
+        return self._keys is not None
+
+    def unlock(self) -> None:
+        """Open every gallery key, or remain locked; see `Vault.unlock`."""
+        with self._changing:
+            self._keys = None
+            keys = _Keys()
+            for row in self._rows.gallery_keys(self._member):
+                epoch = Epoch(self._member, row.gallery, row.epoch)
+                keys.add(epoch.open(row, self._provider))
+            self._keys = keys
+
+    def lock(self) -> None:
+        """Drop every key."""
+        with self._changing:
+            self._keys = None
+
+    def numbered(self, key_id: int) -> GalleryKey:
+        """Return the gallery key of that number.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: the member has no such key.
+        """
+        key = self._opened().by_id.get(key_id)
+        if key is None:
+            raise unopened("its key is not one of the member's")
+        return key
+
+    def newest(self, gallery: str) -> GalleryKey:
+        """Return the key that a gallery is sealed with now, made if there is none.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            StorageError: a new key could not be made durable.
+        """
+        key = self._opened().newest.get(gallery)
+        return self._make(gallery) if key is None else key
+
+    def _make(self, gallery: str) -> GalleryKey:
+        """Return the first key of a gallery; it is durable before it is used."""
+        with self._changing:
+            keys = self._opened()
+            if gallery in keys.newest:  # another thread was first
+                return keys.newest[gallery]
+            epoch = Epoch(self._member, gallery, FIRST_EPOCH)
+            secret = self._random_bytes(KEY_BYTES)
+            row = self._rows.add_gallery_key(
+                NewGalleryKey(
+                    member=self._member,
+                    gallery=gallery,
+                    epoch=epoch.number,
+                    wrapped=epoch.wrap(secret, self._provider),
+                    commitment=epoch.commit(secret),
+                    created_at=self._clock.now(),
+                )
+            )
+            # The stored key counts: another process may have been first.
+            key = epoch.open(row, self._provider)
+            keys.add(key)
+            return key
+
+    def _opened(self) -> _Keys:
+        keys = self._keys
+        if keys is None:
+            raise locked(self._member)
+        return keys
+
+
+def locked(member: Member) -> GalleryLockedError:
+    """Return the error of a member whose keys are not at hand."""
+    return GalleryLockedError(
+        "GALLERY_LOCKED",
+        f"the galleries of `{member}` are locked; they can be used again once the"
+        " member unlocks them",
+    )

@@ -1,0 +1,154 @@
+"""Key-encryption keys, which wrap all others, and where they are kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
+from biometrics.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_HEADER: Final = b"# key of a biometrics exchange: keep it secret, back it up apart\n"
+# One comment line or none, then the key.
+_FORM: Final = re.compile(rb"(?:#[^\n]*\n)?([0-9a-f]{64})\n?")
+_MOST_BYTES: Final = 1024
+_OWNER_ONLY: Final = 0o600
+
+
+class KeyProvider(Protocol):
+    """A key-encryption key, wherever it is. It never leaves through here."""
+
+    def wrap(self, key: bytes, context: bytes) -> bytes:
+        """Return a key, wrapped; it unwraps in exactly this context.
+
+        Raises:
+            GalleryLockedError: the key-encryption key is not at hand.
+        """
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return a key that `wrap` wrapped.
+
+        Raises:
+            GalleryLockedError: the key-encryption key is not at hand.
+            SealError: damaged, wrapped by another key or in another context.
+        """
+
+
+class FileKeyProvider:
+    """A key-encryption key out of a file that only its owner can read.
+
+    It is held in memory for as long as the provider exists, locked or not.
+    """
+
+    def __init__(
+        self, path: Path, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
+        """Read the key.
+
+        Args:
+            path: a file as `create_key_file` writes it.
+            random_bytes: where nonces come from.
+
+        Raises:
+            ConfigurationError: it is not there, is no key file, or others can read it.
+        """
+        self._path = path
+        self._xaes = Xaes(_read_key(path))
+        self._random_bytes = random_bytes
+
+    def __repr__(self) -> str:
+        """Return where the key is, not what it is."""
+        return f"FileKeyProvider({str(self._path)!r})"
+
+    def wrap(self, key: bytes, context: bytes) -> bytes:
+        """Return a key, sealed by XAES-256-GCM and bound to the context."""
+        return self._xaes.seal(self._random_bytes(NONCE_BYTES), key, context)
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return a key that `wrap` wrapped.
+
+        Raises:
+            SealError: damaged, wrapped by another key or in another context.
+        """
+        return self._xaes.open(wrapped, context)
+
+
+def create_key_file(path: Path, random_bytes: Callable[[int], bytes]) -> None:
+    """Write a new key; on return it is durable, and before that it is not there.
+
+    Raises:
+        ConfigurationError: the file exists already, or cannot be written.
+    """
+    text = _HEADER + random_bytes(KEY_BYTES).hex().encode() + b"\n"
+    draft = path.with_name(f".{path.name}.{random_bytes(8).hex()}")
+    with _told(path, "written"):
+        # 1. Write a draft that nobody else may read, and make it durable.
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(handle)
+            # 2. Give it its name; unlike a rename, a link replaces nothing.
+            os.link(draft, path)
+        finally:
+            draft.unlink()
+        # 3. Make the name durable.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _read_key(path: Path) -> bytes:
+    """Return the key in a file."""
+    with _told(path, "read"):
+        # Not blocking: were it a pipe, opening it would wait for a writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            mode = os.fstat(handle).st_mode
+            text = os.read(handle, _MOST_BYTES) if stat.S_ISREG(mode) else b""
+        finally:
+            os.close(handle)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(
+            "KEY_FILE_EXPOSED",
+            f"`{path}` can be used by others than its owner; take it to be known, make"
+            " a new key, and give it mode 0600",
+        )
+    form = _FORM.fullmatch(text)
+    if form is None:
+        raise ConfigurationError(
+            "NOT_A_KEY_FILE",
+            f"`{path}` is no key file; it must hold {KEY_BYTES} bytes as"
+            f" {2 * KEY_BYTES} lower-case hexadecimal digits, after at most one line"
+            " that begins with `#`; restore it from a backup",
+        )
+    return bytes.fromhex(form[1].decode())
+
+
+@contextmanager
+def _told(path: Path, done: str) -> Iterator[None]:
+    """Tell an error of the operating system as one of the operator's files."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise ConfigurationError(
+            "KEY_FILE_EXISTS",
+            f"`{path}` exists and is not overwritten: what its key wraps would be lost;"
+            " name another file",
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            "KEY_FILE_UNREACHABLE",
+            f"`{path}` cannot be {done}, {error.strerror}; name a file that can",
+        ) from error

@@ -1,0 +1,134 @@
+"""The vault: everything that is sealed is sealed and opened here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from biometrics.custody.index import IndexKeys
+from biometrics.custody.keyring import Keyring, locked
+from biometrics.custody.xaes import TAG_BYTES, unopened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from biometrics.clock import Clock
+    from biometrics.custody.gallery import Values
+    from biometrics.custody.index import IndexKey
+    from biometrics.custody.keyring import KeyRows
+    from biometrics.custody.providers import KeyProvider
+    from biometrics.members import Member
+    from biometrics.sealed import Binding, Sealed
+
+
+class Vault:
+    """Seals and opens what belongs to members; for several threads at once.
+
+    Every member is locked at first. No key and no value is in any error or `repr`.
+    Python cannot wipe `bytes`: dropped keys are forgotten, not overwritten.
+    """
+
+    def __init__(  # noqa: PLR0917 -- in the order of the hierarchy, from its root
+        self,
+        exchange: KeyProvider,
+        members: Mapping[Member, KeyProvider],
+        rows: KeyRows,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """Hold no key yet.
+
+        Args:
+            exchange: wraps index keys, which are usable while a member is locked.
+            members: wrap the gallery keys of each holder.
+            rows: where wrapped keys are kept.
+            clock: when keys are made.
+            random_bytes: where keys and nonces come from.
+        """
+        self._rings = {
+            member: Keyring(
+                member, provider, rows, clock=clock, random_bytes=random_bytes
+            )
+            for member, provider in members.items()
+        }
+        self._indexes = IndexKeys(exchange, rows, random_bytes)
+        self._random_bytes = random_bytes
+
+    def unlock(self, member: Member) -> None:
+        """Open the member's gallery keys. Whatever is raised, it is locked then.
+
+        Raises:
+            GalleryLockedError: the member's key-encryption key is not at hand.
+            SealError: a gallery key is damaged, or wrapped by another key.
+            StorageError: the wrapped keys cannot be read.
+        """
+        self._ring(member).unlock()
+
+    def lock(self, member: Member) -> None:
+        """Drop the member's gallery keys; its index key stays."""
+        if member in self._rings:
+            self._rings[member].lock()
+
+    def is_unlocked(self, member: Member) -> bool:
+        """Say whether the member's galleries can be sealed to and opened."""
+        return member in self._rings and self._rings[member].is_unlocked
+
+    def seal(self, binding: Binding, plaintext: Values) -> Sealed:
+        """Seal a value: a template or a holder's reference.
+
+        The first value of a gallery waits until the gallery's key is durable.
+
+        Args:
+            binding: what it belongs to; it opens under exactly this.
+            plaintext: contiguous, of any element type.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            StorageError: the gallery's key could not be made durable.
+        """
+        key = self._ring(binding.member).newest(binding.gallery)
+        return key.seal(binding, plaintext, self._random_bytes)
+
+    def open(self, binding: Binding, sealed: Sealed) -> bytearray:
+        """Return a value, in memory that the caller can overwrite.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: it is damaged, or belongs to something else.
+        """
+        size = len(sealed.ciphertext) - TAG_BYTES
+        if size < 0:
+            raise unopened("it is too short")
+        clear = bytearray(size)
+        self.open_into(binding, sealed, clear)
+        return clear
+
+    def open_into(self, binding: Binding, sealed: Sealed, buffer: Values) -> None:
+        """Open a value into a buffer; faster than `open`, and makes no copy.
+
+        Args:
+            binding: what the value must belong to.
+            sealed: as `seal` returned it.
+            buffer: writable, contiguous, of exactly the size of the value, of any
+                element type. After an error it holds nothing of the value.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: it is damaged, of another size, or belongs to something else.
+        """
+        key = self._ring(binding.member).numbered(sealed.key_id)
+        key.open_into(binding, sealed, buffer)
+
+    def index(self, member: Member) -> IndexKey:
+        """Return the member's index key, made on first use. Works while locked.
+
+        Raises:
+            SealError: the stored key is damaged, or wrapped by another exchange.
+            StorageError: it cannot be read, or a new one made durable.
+        """
+        return self._indexes.of(member)
+
+    def _ring(self, member: Member) -> Keyring:
+        ring = self._rings.get(member)
+        if ring is None:
+            raise locked(member)
+        return ring

@@ -1,0 +1,343 @@
+"""The main path of the demo: a whole pilot on loopback, and nothing in it faked.
+
+1. People: a synthetic population, or the embeddings of a file; half of the subjects
+   estimate centring and threshold and are not seen again.
+2. Exchange: `init` as a user would run it, with the estimated template space.
+3. Serve: the real server, in a process of its own, with mutual TLS.
+4. Enrol: every holder's gallery file, through the gRPC API.
+5. Search: every requester, mated and non-mated probes, through the gRPC API.
+6. Compare every answer with an exhaustive float64 decision and the agreements.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
+from biometrics.clock import SystemClock
+from biometrics.demo.people import FLED, SHARES, Gallery, People, deal
+from biometrics.demo.process import ServerProcess, free_port
+from biometrics.demo.tally import Asked, Pair
+from biometrics.demo.truth import Agreements, Truth
+from biometrics.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    RefusedError,
+)
+from biometrics.server.blueprint import write_exchange
+from enrolment.formats.arrays import read_npz, write_npz
+from enrolment.bulk import cut_rows
+from enrolment.estimate import estimate_space
+from enrolment.synthetic import Population, synthesise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SPACE: Final = "demo-faces"
+SAMPLES: Final = 4
+LEAST_SUBJECTS: Final = 4  # two to estimate, one enrolled, one not
+# Of the synthetic subjects, so many at most estimate centring and threshold.
+MOST_CALIBRATION_SUBJECTS: Final = 6000
+PURPOSES: Final = {
+    "XAA": "border-check",
+    "XBB": "border-check",
+    "XRA": "asylum-and-protection",
+    "XCC": "border-check",
+    "XDD": "visa",
+    "XEE": "trafficking-victim-identification",
+    "XFF": "border-check",
+    "XGG": "missing-or-deceased-person",
+}
+
+
+# Told of each step: its name, how much is done, of how much.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the demo is to do.
+
+    Attributes:
+        directory: where everything is written.
+        records: how many records to enrol.
+        searches: how many searches each requester makes.
+        embeddings: a file with `embedding` and `subject`, or None for a synthetic
+            population.
+        seed: of everything that is drawn.
+    """
+
+    directory: Path
+    records: int
+    searches: int
+    embeddings: Path | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the demo found.
+
+    Attributes:
+        records: how many records were enrolled, of how many subjects.
+        enrol_seconds: for all of them.
+        threshold: of the template space, estimated on the other half.
+        asked: what each requester asked.
+        refusals: searches of holders without an agreement: how many were refused,
+            of how many.
+    """
+
+    records: int
+    subjects: int
+    dimension: int
+    enrol_seconds: float
+    threshold: float
+    asked: list[Asked]
+    refusals: tuple[int, int]
+
+    @property
+    def wrong(self) -> int:
+        """How many answers differ from the truth."""
+        refused, of = self.refusals
+        return sum(asked.wrong for asked in self.asked) + of - refused
+
+
+def run(plan: Plan, progress: Progress) -> Outcome:
+    """Run the whole pilot; see the module.
+
+    Args:
+        plan: what to do.
+        progress: told of each step: its name, how much is done, of how much.
+
+    Raises:
+        ExchangeError: a step could not be done.
+    """
+    random = np.random.default_rng(plan.seed)
+    # 1. People.
+    progress("people", 0, 1)
+    embedding, subject, half = population(plan)
+    centre, threshold = estimate_space(
+        embedding[half], subject[half], gallery_size=plan.records
+    )
+    people = deal(embedding[~half], subject[~half], random, plan.records)
+    progress("people", 1, 1)
+    # 2. Exchange.
+    root = plan.directory / "exchange"
+    write_exchange(
+        root,
+        clock=SystemClock(),
+        random_bytes=secrets.token_bytes,
+        listen=f"127.0.0.1:{free_port()}",
+    )
+    write_space(root / "spaces.toml", centre, threshold)
+    rules = Agreements(root / "agreements", SystemClock().now().date())
+    pilot = Pilot(root, people, Truth(people, rules, centre, threshold), progress)
+    # 3. Serve.
+    with ServerProcess(root / "exchange.toml", plan.directory / "serve.log") as server:
+        server.wait_until_ready(pilot.profile("XAA", "client"))
+        # 4. Enrol.
+        begun = time.perf_counter()
+        for holder in people.galleries:
+            pilot.enrol(holder, plan.directory / f"{holder}.npz")
+        enrol_seconds = time.perf_counter() - begun
+        # 5. and 6. Search and compare.
+        asked: list[Asked] = []
+        for requester in SHARES:
+            progress("search", len(asked), len(SHARES))
+            asked.append(pilot.ask(requester, draw(people, plan.searches, random)))
+        progress("search", len(asked), len(SHARES))
+        refusals = pilot.refusals()
+    return Outcome(
+        records=people.records,
+        subjects=len({int(s) for g in people.galleries.values() for s in g.subject}),
+        dimension=embedding.shape[1],
+        enrol_seconds=enrol_seconds,
+        threshold=threshold,
+        asked=asked,
+        refusals=refusals,
+    )
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that everything is kept in.
+
+    Raises:
+        ConfigurationError: it exists, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigurationError(
+            "CANNOT_WRITE",
+            f"`{path}` cannot be made: {(error.strerror or '?').lower()}; name a new"
+            " folder",
+        ) from error
+
+
+def population(
+    plan: Plan,
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bool_]]:
+    """Return embeddings, who each is of, and which rows estimate the space."""
+    if plan.embeddings is not None:
+        file = read_npz(plan.embeddings, integers=("subject",))
+        blocks = [block for _, block in file.rows(4096)]
+        embedding = np.concatenate(blocks)
+        subject = file.integers("subject").astype(np.int32)
+        if len(np.unique(subject)) < LEAST_SUBJECTS:
+            raise InvalidRequestError(
+                "TOO_FEW_SUBJECTS",
+                f"`{plan.embeddings.name}` needs {LEAST_SUBJECTS} subjects or more",
+            )
+    else:
+        half = min(plan.records, MOST_CALIBRATION_SUBJECTS)
+        gallery = synthesise(
+            Population(
+                seed=plan.seed,
+                subjects=half + round(1.25 * plan.records),
+                samples=SAMPLES,
+            )
+        )
+        return gallery.embedding, gallery.subject, gallery.subject < half
+    subjects = np.unique(subject)
+    random = np.random.default_rng(plan.seed)
+    first = random.permutation(subjects)[: len(subjects) // 2]
+    return embedding, subject, np.isin(subject, first)
+
+
+def write_space(path: Path, centre: NDArray[np.float64], threshold: float) -> None:
+    """Write the demo's one template space."""
+    numbers = ", ".join(repr(float(x)) for x in centre)
+    path.write_text(
+        "# The template space of the demo: centre and threshold are estimated on the\n"
+        "# half of the subjects that is not enrolled. An estimate, not a calibration.\n"
+        "version = 1\n\n[[space]]\n"
+        f'name = "{SPACE}"\nmodality = "face"\nextractor = "demo"\n'
+        'extractor_version = "1"\npositions = ["face"]\n'
+        f"dimension = {len(centre)}\nthreshold = {threshold!r}\n"
+        f'threshold_basis = "unmeasured"\ncentre = [{numbers}]\n',
+        "utf-8",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """A running exchange, its people, and what it must answer about them."""
+
+    root: Path
+    people: People
+    truth: Truth
+    progress: Progress
+
+    def profile(self, member: str, role: str) -> Profile:
+        """Return the profile of one of a member's systems."""
+        return Profile.load(self.root / "clients" / f"{member}-{role}.toml")
+
+    def enrol(self, holder: str, path: Path) -> None:
+        """Write one holder's gallery file to `path`, and enrol it.
+
+        Raises:
+            InvalidRequestError: a record was refused; none should be.
+        """
+        gallery = self.people.galleries[holder]
+        embedding = self.people.embedding[gallery.rows]
+        write_npz(path, embedding, gallery.references(holder))
+        done, label = 0, f"enrol {holder}"
+        self.progress(label, done, len(gallery.rows))
+        with ExchangeClient(self.profile(holder, "enroller")) as client:
+            for told in client.enrol_many(chunks(path, gallery)):
+                for outcome in told.outcomes:
+                    for fault in outcome.faults:
+                        raise InvalidRequestError(fault.reason, fault.message)
+                done += len(told.outcomes)
+                self.progress(label, done, len(gallery.rows))
+
+    def ask(self, requester: str, probes: NDArray[np.int64]) -> Asked:
+        """Make one requester's searches and count its answers."""
+        purpose = PURPOSES[requester]
+        levels = self.truth.levels(requester, purpose)
+        holders = [h for h in self.people.galleries if h != requester]
+        pairs = {holder: Pair(level=levels.get(holder)) for holder in holders}
+        asked = Asked(requester=requester, purpose=purpose, pairs=pairs)
+        if not levels:
+            return asked
+        expected = self.truth.answers(requester, purpose, probes)
+        with ExchangeClient(self.profile(requester, "client")) as client:
+            for row, right in zip(probes, expected, strict=True):
+                probe = template(self.people.embedding[row])
+                begun = time.perf_counter()
+                answer = client.match(probe, purpose=purpose)
+                asked.seconds.append(time.perf_counter() - begun)
+                asked.count(answer, right)
+        return asked
+
+    def refusals(self) -> tuple[int, int]:
+        """Name, once for each requester, every holder that it may not name.
+
+        Returns:
+            How many of these searches were refused, and how many there were.
+        """
+        count = of = 0
+        probe = template(self.people.embedding[self.people.non_mated[0]])
+        for requester, purpose in PURPOSES.items():
+            levels = self.truth.levels(requester, purpose)
+            with ExchangeClient(self.profile(requester, "client")) as client:
+                for holder in SHARES:
+                    if levels.get(holder, "presence") != "presence":
+                        continue
+                    of += 1
+                    try:
+                        client.match(probe, purpose=purpose, holders=[holder])
+                    except RefusedError:
+                        count += 1
+        return count, of
+
+
+def template(vector: NDArray[np.float32]) -> Template:
+    """Return a face of the demo's space."""
+    return Template(space=SPACE, position="face", vector=vector)
+
+
+def chunks(path: Path, gallery: Gallery) -> Iterator[Chunk]:
+    """Read a gallery file in chunks of records."""
+    for rows in cut_rows(read_npz(path)):
+        records = (
+            Record(
+                reference=reference,
+                templates=(template(vector),),
+                excluded=(FLED,) if protected else (),
+                legal_basis="demo",
+            )
+            for reference, vector, protected in zip(
+                rows.references,
+                rows.vectors,
+                gallery.protected[rows.start :],
+                strict=False,  # the gallery goes on where the chunk ends
+            )
+        )
+        yield Chunk(start=rows.start, records=tuple(records))
+
+
+def draw(
+    people: People, searches: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the rows of probes, half of them mated."""
+    half = searches // 2
+    return np.concatenate(
+        [
+            random.choice(people.mated, half, replace=len(people.mated) < half),
+            random.choice(
+                people.non_mated,
+                searches - half,
+                replace=len(people.non_mated) < searches - half,
+            ),
+        ]
+    )

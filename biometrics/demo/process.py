@@ -1,0 +1,79 @@
+"""The demo's server: `biometrics serve` in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+from biometrics.client import ExchangeClient
+from biometrics.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from biometrics.client import Profile
+
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.1
+
+
+def free_port() -> int:
+    """Return a port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServerProcess:
+    """A running server; a context manager that stops it as an operator would."""
+
+    def __init__(self, config: Path, log: Path) -> None:
+        """Start to serve `config`; what the server says goes to `log`."""
+        self._log = log
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "biometrics.cli", "serve", "--config", config],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for the demo, which then stops the server in order.
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        """Return the server."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop with SIGTERM; kill only what does not drain."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def wait_until_ready(self, profile: Profile) -> None:
+        """Return once the server answers `profile`.
+
+        Raises:
+            UnavailableError: it ended, or does not answer.
+        """
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with ExchangeClient(profile) as client:
+                    client.spaces()
+                    return
+            except UnavailableError as error:
+                if self._process.poll() is not None or time.monotonic() > end:
+                    said = self._log.read_text("utf-8", "replace")[-2000:]
+                    raise UnavailableError(
+                        "SERVER_DID_NOT_START", f"the server did not start: {said}"
+                    ) from error
+            time.sleep(_PAUSE_SECONDS)

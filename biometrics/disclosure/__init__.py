@@ -1,0 +1,39 @@
+"""What holders let requesters learn: agreements, and the decision over them."""
+
+from biometrics.disclosure.agreements import Agreements, parse_agreements
+from biometrics.disclosure.clauses import Clause, Effect, Level, Purpose
+from biometrics.disclosure.decision import (
+    Answer,
+    Explanation,
+    HolderAnswer,
+    Outcome,
+    Permission,
+    Protection,
+    SearchPlan,
+    decide,
+    explain,
+    may_learn,
+    permit,
+    plan_search,
+)
+
+__all__ = [
+    "Agreements",
+    "Answer",
+    "Clause",
+    "Effect",
+    "Explanation",
+    "HolderAnswer",
+    "Level",
+    "Outcome",
+    "Permission",
+    "Protection",
+    "Purpose",
+    "SearchPlan",
+    "decide",
+    "explain",
+    "may_learn",
+    "parse_agreements",
+    "permit",
+    "plan_search",
+]

@@ -1,0 +1,245 @@
+"""Agreements: what each holder lets each requester learn.
+
+An agreement is data. Each holder writes one TOML file; `parse_agreements` reads it
+strictly, and `Agreements` holds the clauses of every holder, indexed for the
+decision in `biometrics.disclosure.decision`.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from biometrics import limits
+from biometrics.disclosure.clauses import Clause, Effect, Level, Purpose
+from biometrics.errors import InvalidRequestError
+from biometrics.members import Member
+from biometrics.settings import (
+    Document,
+    Line,
+    Settings,
+    SettingsFile,
+    Word,
+    Words,
+    configuration_error,
+    parsed_by,
+)
+from biometrics.templates import Modality
+
+__all__ = ["Agreements", "Clause", "Effect", "Level", "Purpose", "parse_agreements"]
+
+EVERYBODY: Final = "*"  # in place of a requester, in clauses that forbid
+
+# (holder, requester, purpose, modality): what a clause can be asked about.
+_Question = tuple[str, str, Purpose, Modality]
+
+
+class Agreements:
+    """The clauses of every holder, indexed once. Immutable, in no order of files."""
+
+    def __init__(self, clauses: Iterable[Clause]) -> None:
+        """Hold `clauses`; none at all permits nothing."""
+        self._clauses = tuple(sorted(clauses, key=_citation))
+        self._index = _index(self._clauses)
+        self._holders: dict[Member, tuple[Member, ...]] = {}
+        for clause in self._clauses:
+            if clause.effect is Effect.PERMIT and clause.requester is not None:
+                known = self._holders.get(clause.requester, ())
+                if clause.holder not in known:
+                    self._holders[clause.requester] = (*known, clause.holder)
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """Every clause, in the order of holder, file and line."""
+        return self._clauses
+
+    def party(self, member: Member) -> tuple[Clause, ...]:
+        """Return the clauses in which `member` is the holder or the requester.
+
+        What a holder forbids everybody is listed to that holder alone.
+        """
+        return tuple(
+            clause
+            for clause in self._clauses
+            if member in (clause.holder, clause.requester)
+        )
+
+    def holders_for(self, requester: Member) -> tuple[Member, ...]:
+        """Return, by code, the holders with a permission of `requester` at all."""
+        return self._holders.get(requester, ())
+
+    def about(
+        self, holder: Member, requester: Member, purpose: Purpose, modality: Modality
+    ) -> tuple[Clause, ...]:
+        """Return the clauses on one question, of any validity.
+
+        They stand in the order in which they decide: prohibitions first, then
+        permissions from the level that tells most. The first that is valid decides.
+        """
+        question = (holder.code, requester.code, purpose, modality)
+        decisive = self._index.get(question)
+        if decisive is None:  # no clause names this requester: only `*` can apply
+            everybody = (holder.code, EVERYBODY, purpose, modality)
+            decisive = self._index.get(everybody, ())
+        return decisive
+
+
+def _index(clauses: Iterable[Clause]) -> dict[_Question, tuple[Clause, ...]]:
+    """Return the clauses by question, in the order in which they decide."""
+    index: dict[_Question, list[Clause]] = {}
+    for clause in clauses:
+        requester = clause.requester.code if clause.requester else EVERYBODY
+        for purpose in clause.purposes:
+            for modality in clause.modalities:
+                question = (clause.holder.code, requester, purpose, modality)
+                index.setdefault(question, []).append(clause)
+    decided = {}
+    for question, named in index.items():
+        holder, requester, purpose, modality = question
+        everybody = (holder, EVERYBODY, purpose, modality)
+        general = index.get(everybody, []) if requester != EVERYBODY else []
+        decided[question] = tuple(sorted([*general, *named], key=_weight))
+    return decided
+
+
+def _weight(clause: Clause) -> int:
+    """Return where a clause stands among those on one question, least first."""
+    return -1 if clause.level is None else len(Level) - clause.level.rank
+
+
+def _citation(clause: Clause) -> tuple[object, ...]:
+    """Return what orders clauses: as they are cited, then by all that they say."""
+    file, _, line = clause.source.rpartition(":")
+    return (
+        clause.holder.code,
+        file,
+        int(line) if line.isdecimal() else 0,
+        clause.source,
+        clause.requester.code if clause.requester else EVERYBODY,
+        clause.effect,
+        _weight(clause),
+        sorted(clause.purposes),
+        sorted(clause.modalities),
+        clause.valid_from or dt.date.min,
+        clause.valid_until or dt.date.max,
+        clause.legal_basis,
+    )
+
+
+def _requester_of_prohibition(text: str) -> Member | None:
+    return None if text == EVERYBODY else Member(text)
+
+
+_Basis = Annotated[Line, Field(max_length=limits.MAX_LEGAL_BASIS_CHARACTERS)]
+
+
+class _Permit(Settings):
+    """One `[[permit]]` table."""
+
+    requester: Annotated[Member, parsed_by(Member)]
+    purposes: Words[Purpose]
+    modalities: Words[Modality]
+    level: Word[Level]
+    valid_from: dt.date
+    valid_until: dt.date
+    legal_basis: _Basis
+
+    def clause(self, holder: Member, source: str) -> Clause:
+        """Return the table as a clause.
+
+        Raises:
+            InvalidRequestError: with every fault at once.
+        """
+        return Clause(
+            holder=holder,
+            requester=self.requester,
+            effect=Effect.PERMIT,
+            purposes=frozenset(self.purposes),
+            modalities=frozenset(self.modalities),
+            level=self.level,
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+            legal_basis=self.legal_basis,
+            source=source,
+        )
+
+
+class _Forbid(Settings):
+    """One `[[forbid]]` table; what it does not narrow it forbids."""
+
+    requester: Annotated[Member | None, parsed_by(_requester_of_prohibition)]
+    purposes: Words[Purpose] = Field(default_factory=lambda: list(Purpose))
+    modalities: Words[Modality] = Field(default_factory=lambda: list(Modality))
+    valid_from: dt.date | None = None
+    valid_until: dt.date | None = None
+    reason: _Basis
+
+    def clause(self, holder: Member, source: str) -> Clause:
+        """Return the table as a clause.
+
+        Raises:
+            InvalidRequestError: with every fault at once.
+        """
+        return Clause(
+            holder=holder,
+            requester=self.requester,
+            effect=Effect.FORBID,
+            purposes=frozenset(self.purposes),
+            modalities=frozenset(self.modalities),
+            level=None,
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+            legal_basis=self.reason,
+            source=source,
+        )
+
+
+class _AgreementsFile(SettingsFile):
+    """The whole file of one holder."""
+
+    holder: Annotated[Member, parsed_by(Member)]
+    permit: list[_Permit] = Field([], max_length=limits.MAX_CLAUSES_PER_HOLDER)
+    forbid: list[_Forbid] = Field([], max_length=limits.MAX_CLAUSES_PER_HOLDER)
+
+
+def parse_agreements(
+    text: str, source: str, holder: Member | None = None
+) -> tuple[Clause, ...]:
+    """Read the clauses of one holder, permissions first.
+
+    Args:
+        text: TOML: `version = 1`, `holder`, then `[[permit]]` and `[[forbid]]`. A
+            file without a clause is valid and permits nothing.
+        source: name of the file, for messages and citations.
+        holder: the member whose file it must be; None for any.
+
+    Raises:
+        ConfigurationError: with every fault at once.
+    """
+    document = Document.parse(text, source)
+    file = document.read_as(_AgreementsFile)
+    faults = []
+    if holder is not None and file.holder != holder:
+        told = f"must be `{holder}`, whose file this is; nobody permits for another"
+        faults.append(document.fault(("holder",), "WRONG_HOLDER", told))
+    clauses = []
+    tables: tuple[tuple[str, Sequence[_Permit | _Forbid]], ...] = (
+        ("permit", file.permit),
+        ("forbid", file.forbid),
+    )
+    for name, rows in tables:
+        if len(rows) != len(document.lines.get(name, ())):
+            told = f"write each under a header `[[{name}]]`, to be cited by its line"
+            faults.append(document.fault((name,), "NO_HEADER", told))
+        for index, row in enumerate(rows):
+            try:
+                clauses.append(row.clause(file.holder, document.place(name, index)))
+            except InvalidRequestError as error:
+                faults += [
+                    document.fault((name, index, each.field), each.reason, each.message)
+                    for each in error.faults
+                ]
+    if faults:
+        raise configuration_error(faults)
+    return tuple(clauses)

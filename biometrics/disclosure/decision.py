@@ -1,0 +1,299 @@
+"""The decision: who may search what, and what they learn from it.
+
+Pure and total: values in, values out; no clock, no file, no log. Default deny,
+and a prohibition beats every permission. Refusals depend on agreements alone and
+all read the same; what depends on a person's data is never a refusal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from biometrics import limits
+from biometrics.disclosure.agreements import Level
+from biometrics.errors import DefectError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from biometrics.disclosure.agreements import Agreements, Clause, Purpose
+    from biometrics.members import Member
+    from biometrics.templates import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What one holder lets the requester of one search learn, and by which clause."""
+
+    holder: Member
+    level: Level
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why one search is permitted or not, in words.
+
+    `decided_by` is file and line of the clause, empty where none applies.
+    """
+
+    permission: Permission | None
+    decided_by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan:
+    """The holders to search, by code; never empty."""
+
+    permissions: tuple[Permission, ...]
+
+
+class Outcome(Enum):
+    """What came out of a search."""
+
+    MATCH = "match"
+    NO_MATCH = "no-match"
+    UNAVAILABLE = "unavailable"
+    NOT_COMPARABLE = "not-comparable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """Who must not learn of a record, and until when anybody may.
+
+    Attributes:
+        excluded: requesters that never learn of it.
+        expires_at: from this moment on nobody does; None if it does not expire.
+    """
+
+    excluded: frozenset[Member]
+    expires_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderAnswer:
+    """What one named holder answers; the reference is empty, or goes with a match.
+
+    Raises:
+        DefectError: the reference has another length than `limits.REFERENCE_BYTES`,
+            or there is no match.
+    """
+
+    holder: Member
+    outcome: Outcome
+    reference: bytes
+
+    def __post_init__(self) -> None:
+        """Check that a reference says nothing but a match."""
+        if self.reference and (
+            self.outcome is not Outcome.MATCH
+            or len(self.reference) != limits.REFERENCE_BYTES
+        ):
+            raise DefectError(
+                "WRONG_REFERENCE",
+                f"a reference is {limits.REFERENCE_BYTES} bytes and goes with a match",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the requester learns; it has no place for a score or a person.
+
+    `regional` is over every holder searched, `holders` are the named ones, by code.
+    """
+
+    regional: Outcome
+    holders: tuple[HolderAnswer, ...]
+
+
+def permit(
+    agreements: Agreements,
+    *,
+    holder: Member,
+    requester: Member,
+    purpose: Purpose,
+    modality: Modality,
+    today: dt.date,
+) -> Permission | None:
+    """Return what the holder lets the requester learn on that day, or None.
+
+    A prohibition beats every permission; of several permissions the one that tells
+    most counts, and of equal ones the first in the file. Where no clause applies
+    the answer is no.
+    """
+    for clause in agreements.about(holder, requester, purpose, modality):
+        if clause.is_valid_on(today):
+            return _permission(clause)
+    return None
+
+
+def _permission(clause: Clause) -> Permission | None:
+    if clause.level is None:  # so it forbids
+        return None
+    return Permission(clause.holder, clause.level, clause)
+
+
+def explain(
+    agreements: Agreements,
+    *,
+    holder: Member,
+    requester: Member,
+    purpose: Purpose,
+    modality: Modality,
+    today: dt.date,
+) -> Explanation:
+    """Return what `permit` returns, with the clause that decides and why.
+
+    It cites clauses: show it to their holder and their requester only.
+    """
+    search = f"a search of {holder} by {requester} for `{purpose}` with `{modality}`"
+    clauses = agreements.about(holder, requester, purpose, modality)
+    for clause in clauses:
+        if clause.is_valid_on(today):
+            permission = _permission(clause)
+            told = (
+                f"forbids {search}, whatever else permits it; reason"
+                if permission is None
+                else f"permits {search} at level `{permission.level}`; legal basis"
+            )
+            text = f"`{clause.source}` {told}: {clause.legal_basis}"
+            return Explanation(
+                permission=permission, decided_by=clause.source, text=text
+            )
+    text = f"no clause permits {search} on {today}: refused by default"
+    if holder == requester:
+        text += "; a member's own gallery is not searched"
+    for clause in [each for each in clauses if each.level is not None][:1]:
+        text += f"; `{clause.source}` covers it, but only"
+        text += f" from {clause.valid_from} until {clause.valid_until}"
+    return Explanation(permission=None, decided_by="", text=text)
+
+
+def refusal() -> RefusedError:
+    """Return the one refusal of a search, the same whatever its cause.
+
+    Raise it also for a holder code that no member has: a requester must not tell
+    a holder that refuses from one that does not exist.
+    """
+    return RefusedError(
+        "NOT_PERMITTED",
+        "no agreement permits this search as it is asked; list yours with"
+        " AgreementService.ListAgreements or `biometrics agreements list`, and name"
+        " only holders whose level is `holder` or `reference`, or none",
+    )
+
+
+def plan_search(
+    agreements: Agreements,
+    *,
+    requester: Member,
+    purpose: Purpose,
+    modality: Modality,
+    today: dt.date,
+    holders: frozenset[Member],
+) -> SearchPlan:
+    """Return the holders to search for one probe.
+
+    Args:
+        agreements: the clauses of every holder.
+        requester: who asks; never searched itself.
+        purpose: why.
+        modality: modality of the probe.
+        today: the day, in UTC.
+        holders: the holders that the requester names; empty for all permitted.
+
+    Raises:
+        RefusedError: a named holder is not permitted, or only at `presence`, or
+            nothing is permitted at all; one text for all.
+    """
+    asked: Collection[Member] = holders or agreements.holders_for(requester)
+    found = [
+        permit(
+            agreements,
+            holder=holder,
+            requester=requester,
+            purpose=purpose,
+            modality=modality,
+            today=today,
+        )
+        for holder in sorted(asked)
+    ]
+    permissions = [permission for permission in found if permission is not None]
+    named = [each for each in permissions if each.level is not Level.PRESENCE]
+    if holders and len(named) != len(holders):
+        raise refusal()
+    # A small group would name its holders by their common outcome.
+    unnamed = len(permissions) - len(named)
+    searched = permissions if unnamed >= limits.MIN_PRESENCE_HOLDERS else named
+    if not searched:
+        raise refusal()
+    return SearchPlan(permissions=tuple(searched))
+
+
+_NEVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+def may_learn(protection: Protection, *, requester: Member, now: dt.datetime) -> bool:
+    """Say whether the requester may learn of a record at all.
+
+    Both causes are always evaluated, so that neither shows in the time it takes.
+    """
+    excluded = requester in protection.excluded
+    expired = now >= (protection.expires_at or _NEVER)
+    return not (excluded | expired)
+
+
+def decide(
+    plan: SearchPlan,
+    outcomes: Mapping[Member, Outcome],
+    references: Mapping[Member, bytes],
+) -> Answer:
+    """Return what the requester learns from the outcomes.
+
+    Args:
+        plan: the holders that were to be searched.
+        outcomes: the outcome by holder, after `may_learn`. One that is missing is
+            UNAVAILABLE, never NO_MATCH; one outside the plan is ignored.
+        references: reference by holder; used only where the level allows it and
+            there is a match.
+
+    Raises:
+        DefectError: a reference to be given has a wrong length.
+    """
+    named, unnamed, answers = [], [], []
+    for permission in plan.permissions:
+        outcome = outcomes.get(permission.holder, Outcome.UNAVAILABLE)
+        if permission.level is Level.PRESENCE:
+            unnamed.append(outcome)
+            continue
+        named.append(outcome)
+        given = permission.level is Level.REFERENCE and outcome is Outcome.MATCH
+        reference = references.get(permission.holder, b"") if given else b""
+        answers.append(
+            HolderAnswer(holder=permission.holder, outcome=outcome, reference=reference)
+        )
+    answers.sort(key=lambda answer: answer.holder.code)
+    return Answer(regional=_regional(named, unnamed), holders=tuple(answers))
+
+
+def _regional(named: list[Outcome], unnamed: list[Outcome]) -> Outcome:
+    """Return the outcome over all holders.
+
+    The unnamed count only as a group that is large enough, for else their common
+    outcome would name one. If one of them is UNAVAILABLE so is the whole, or else
+    the outage would show by whether there is a match.
+    """
+    counted = [each for each in unnamed if each is not Outcome.NOT_COMPARABLE]
+    if len(counted) < limits.MIN_PRESENCE_HOLDERS:
+        counted = []
+    if Outcome.UNAVAILABLE in counted:
+        return Outcome.UNAVAILABLE
+    present = {*named, *counted}
+    for outcome in (Outcome.MATCH, Outcome.UNAVAILABLE, Outcome.NO_MATCH):
+        if outcome in present:
+            return outcome
+    return Outcome.NOT_COMPARABLE

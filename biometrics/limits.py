@@ -1,0 +1,97 @@
+"""Every bound of the exchange: its unit in the name, the reason beside it."""
+
+from typing import Final
+
+# -- messages -----------------------------------------------------------------
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024  # gRPC's own default; a 4096-d batch fits
+MAX_TEMPLATES_PER_RECORD: Final = 32  # ten fingers, two irises, a face; samples
+MAX_RECORDS_PER_CHUNK: Final = 512  # one transaction; 512-d float32 chunks are 1 MiB
+MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border
+MAX_HOLDERS_PER_SEARCH: Final = 64  # 48 members, and room
+MAX_EXCLUDED_REQUESTERS: Final = 64  # likewise
+MAX_REFERENCE_CHARACTERS: Final = 128  # an opaque identifier, not a text
+MAX_LEGAL_BASIS_CHARACTERS: Final = 256
+MAX_NAME_CHARACTERS: Final = 64  # template spaces, extractors, roles, services
+MAX_PAGE_RECORDS: Final = 1000
+DEFAULT_PAGE_RECORDS: Final = 100
+MAX_QUALITY: Final = 100  # ISO/IEC 29794-1 scale
+
+# -- templates ----------------------------------------------------------------
+MIN_DIMENSION: Final = 16
+MAX_DIMENSION: Final = 4096
+# A vector shorter than this after centring carries no direction in float32.
+MIN_NORM: Final = 1e-6
+
+# -- answers ------------------------------------------------------------------
+# 48 holders of 31 bytes each, and as much again for a receipt with its proof.
+MATCH_RESPONSE_BYTES: Final = 4096
+REFERENCE_BYTES: Final = 16
+REFERENCE_LIFE_DAYS: Final = 30  # a follow-up is asked for within a month or not
+REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
+MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
+
+# -- time and load ------------------------------------------------------------
+MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
+MIN_DEADLINE_SECONDS: Final = 0.005  # less cannot be answered; refuse, do not start
+MAX_RUNNING_CALLS: Final = 512  # calls being worked on, all members together
+MAX_RUNNING_CALLS_PER_MEMBER: Final = 128  # one member cannot take all of them
+WORKER_THREADS: Final = 8  # for blocking work; more only trade places for the lock
+STREAM_CHUNKS_AHEAD: Final = 2  # chunks of one bulk stream being worked on at once
+WRITE_QUEUE_OPERATIONS: Final = 4096  # waiting for one commit
+WRITE_GROUP_OPERATIONS: Final = 256  # made durable by one flush
+STORE_BUSY_SECONDS: Final = 5.0  # another process holds the write lock
+SEARCHABLE_WAIT_SECONDS: Final = 30.0  # a write becomes searchable, or is reported
+JOURNAL_POLL_SECONDS: Final = 0.25  # changes of other processes; our own wake us
+JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
+ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
+DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
+MAX_CONNECTION_AGE_SECONDS: Final = 3600  # a rotated certificate gets used
+CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out
+
+# -- files of the operator's and of signers -----------------------------------
+MAX_SETTINGS_BYTES: Final = 4 * 1024 * 1024  # ten spaces with centres of 4096 numbers
+MAX_TEMPLATE_SPACES: Final = 64
+MAX_MEMBERS: Final = 64  # 48 in the region, and room for samples
+# 47 requesters x 6 purposes x 3 modalities is 846; years of clauses kept fit too.
+MAX_CLAUSES_PER_HOLDER: Final = 4096
+
+# -- clients ------------------------------------------------------------------
+DEFAULT_DEADLINE_SECONDS: Final = 10.0  # of a profile that names none
+CLIENT_TRIES: Final = 5  # of one call; gRPC itself takes no more
+CLIENT_FIRST_WAIT_SECONDS: Final = 0.2  # between tries, doubled each time
+CLIENT_MOST_WAIT_SECONDS: Final = 5.0  # between tries; longer is the caller's to plan
+CHUNKS_IN_FLIGHT: Final = 4  # keeps the server busy; more is only resent on a break
+BULK_STREAM_SECONDS: Final = 60.0  # then a bulk load goes on in a new stream
+MAX_PROFILE_BYTES: Final = 1024 * 1024  # a profile, a certificate or a key
+
+# -- store --------------------------------------------------------------------
+WRITE_GROUP_RECORDS: Final = 1024  # in one transaction: searches wait for its flush
+READ_CONNECTIONS: Final = 16  # a worker thread holds one; as many to spare
+PURGED_ROWS_PER_OPERATION: Final = 2  # more than comes in, little in any one commit
+STORE_CACHE_BYTES: Final = 64 * 1024 * 1024  # the writer's; indexes are hit at random
+STORE_LOG_BYTES: Final = 32 * 1024 * 1024  # written ahead, before it is copied back
+
+# -- errors on the wire -------------------------------------------------------
+# Trailers above 8 KiB are dropped by gRPC. The message is sent twice, once
+# percent-encoded (up to threefold), once in the details (base64, four thirds).
+MAX_STATUS_MESSAGE_BYTES: Final = 1024
+MAX_STATUS_BYTES: Final = 3072
+BUSY_RETRY_SECONDS: Final = 0.5  # after a call was refused for too many running
+MAX_WATCHES_PER_MEMBER: Final = 8  # health watchers, which wait for ever
+CACHED_CERTIFICATES: Final = 1024  # clients' ends of validity; 20 a member
+INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repeated
+
+# -- bulk loads ---------------------------------------------------------------
+# Of a bulk record besides its vector: every text at its longest, in UTF-8.
+MAX_RECORD_OVERHEAD_BYTES: Final = 2560
+MAX_REFUSALS_LISTED: Final = 1000  # by one load; a file takes all of them
+MAX_REFUSALS_SHOWN: Final = 20  # on a terminal
+
+# -- array files --------------------------------------------------------------
+MAX_ARRAY_ROWS: Final = 20_000_000  # of a nation; the references are held in memory
+MAX_ARRAY_MEMBERS: Final = 64  # arrays in one file; three or four are read
+# Wider columns of references are a mistake; over-long ones are refused by record.
+MAX_REFERENCE_COLUMN_CHARACTERS: Final = 1024
+# Only an array in C order can be read row by row; another is held in memory whole.
+MAX_COLUMN_ORDER_BYTES: Final = 1024 * 1024 * 1024
+ARRAY_PIECE_BYTES: Final = 1024 * 1024  # read at once

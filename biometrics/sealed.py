@@ -1,0 +1,92 @@
+"""Sealed values as they are stored, and what they are bound to.
+
+A leaf that custody (which seals), the store (which keeps) and the slices (which
+carry) share without knowing one another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from biometrics.members import Member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What a sealed value belongs to; it opens under exactly this and no other.
+
+    Attributes:
+        member: the holder.
+        gallery: name of the template space, or `REFERENCES` for references.
+        record: 16 random bytes of the record.
+        modality: modality of the template, empty for a reference.
+        space: identity of the template space, empty for a reference.
+        position: position of the template, empty for a reference.
+        sample: ordinal of the template in its record; 0 for a reference.
+        generation: generation of the record, from 1.
+    """
+
+    member: Member
+    gallery: str
+    record: bytes
+    modality: str
+    space: str
+    position: str
+    sample: int
+    generation: int
+
+
+# The gallery name under which holders' references are sealed. No template space
+# can have it: names of spaces are lower case.
+REFERENCES = "REFERENCES"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A value under its own random key, and that key under a gallery key.
+
+    Attributes:
+        key_id: number of the gallery key in the store.
+        wrapped_key: the value's key, sealed by the gallery key (XAES-256-GCM).
+        ciphertext: the value, sealed by its own key (AES-256-GCM).
+    """
+
+    key_id: int
+    wrapped_key: bytes
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewGalleryKey:
+    """A gallery key that has no number yet.
+
+    Attributes:
+        member: the holder.
+        gallery: name of the template space, or `REFERENCES`.
+        epoch: from 1, one more with each rotation; unique in a gallery.
+        wrapped: the key, sealed by the member's key-encryption key.
+        commitment: 32 bytes; only this one key answers to them.
+        created_at: aware moment in UTC.
+    """
+
+    member: Member
+    gallery: str
+    epoch: int
+    wrapped: bytes = field(repr=False)
+    commitment: bytes
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryKeyRow(NewGalleryKey):
+    """A gallery key as it is stored.
+
+    Attributes:
+        key_id: its number in the store, which `Sealed.key_id` names.
+    """
+
+    key_id: int

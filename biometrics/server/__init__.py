@@ -1,0 +1,1 @@
+"""The running exchange: identity, the method table, interceptors, start and stop."""

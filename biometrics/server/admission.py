@@ -1,0 +1,106 @@
+"""Whether there is time and room for a call: deadlines, and calls that are running."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from biometrics import limits
+from biometrics.callers import CALLER
+from biometrics.errors import DeadlineError, ExhaustedError, InvalidRequestError
+from biometrics.server.handlers import Call, Guard
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from biometrics.members import Member
+    from biometrics.server.methods import Method
+
+# With no deadline grpcio tells some 9.2e18 seconds. No caller waits for a year.
+_NO_DEADLINE_SECONDS: Final = 365 * 24 * 3600
+
+
+class Deadlines(Guard):
+    """Refuses calls without a deadline, and those that cannot be answered in time."""
+
+    def __init__(self, methods: Mapping[str, Method]) -> None:
+        """Ask for deadlines by `methods`."""
+        self._methods = methods
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        """Look at the time that is left."""
+        if self._methods[call.method].needs_deadline:
+            _check_deadline(call.context.time_remaining())
+        yield
+
+
+class RunningCalls(Guard):
+    """Bounds the calls being worked on: in all, and by member."""
+
+    def __init__(self, methods: Mapping[str, Method]) -> None:
+        """Count calls that wait for ever apart, as `methods` tells them."""
+        self._methods = methods
+        self._working: Counter[Member] = Counter()
+        self._watching: Counter[Member] = Counter()
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        """Hold a place for as long as the call runs."""
+        running = self._place(call.method)
+        member = CALLER.get().member
+        running[member] += 1
+        try:
+            yield
+        finally:
+            running[member] -= 1
+
+    def _place(self, method: str) -> Counter[Member]:
+        """Return the count in which there is room for one more.
+
+        Raises:
+            ExhaustedError: there is none.
+        """
+        member = CALLER.get().member
+        if not self._methods[method].needs_deadline:
+            if self._watching[member] >= limits.MAX_WATCHES_PER_MEMBER:
+                raise _exhausted("TOO_MANY_WATCHES", "watchers of this member")
+            return self._watching
+        if self._working[member] >= limits.MAX_RUNNING_CALLS_PER_MEMBER:
+            raise _exhausted("TOO_MANY_CALLS", "calls of this member")
+        if self._working.total() >= limits.MAX_RUNNING_CALLS:
+            raise _exhausted("EXCHANGE_BUSY", "calls of all members together")
+        return self._working
+
+
+def _check_deadline(seconds: float | None) -> None:
+    """Refuse a deadline that is missing, too long or too short."""
+    if seconds is None or seconds > _NO_DEADLINE_SECONDS:
+        raise InvalidRequestError(
+            "DEADLINE_REQUIRED",
+            f"the call has no deadline; set one of at most"
+            f" {limits.MAX_DEADLINE_SECONDS} seconds",
+        )
+    if seconds > limits.MAX_DEADLINE_SECONDS:
+        raise InvalidRequestError(
+            "DEADLINE_TOO_LONG",
+            f"the deadline is more than {limits.MAX_DEADLINE_SECONDS} seconds away;"
+            " set a shorter one",
+        )
+    if seconds < limits.MIN_DEADLINE_SECONDS:
+        raise DeadlineError(
+            "DEADLINE_TOO_SHORT",
+            f"less than {limits.MIN_DEADLINE_SECONDS} seconds are left, in which"
+            " nothing can be answered; set a longer deadline",
+        )
+
+
+def _exhausted(reason: str, what: str) -> ExhaustedError:
+    """Return the error for one call too many."""
+    return ExhaustedError(
+        reason,
+        f"too many {what} are running; try again in {limits.BUSY_RETRY_SECONDS}"
+        " seconds, with fewer at once",
+        retry_after=limits.BUSY_RETRY_SECONDS,
+    )

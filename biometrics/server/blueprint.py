@@ -1,0 +1,250 @@
+"""What `biometrics init DIR` writes: a whole exchange to start from.
+
+DIR/exchange.toml      the settings, which name everything else
+DIR/spaces.toml        the template spaces
+DIR/agreements/        one file a holder
+DIR/keys/              key-encryption keys: the exchange's and each member's
+DIR/pki/               a development authority, and what it signed
+DIR/clients/           profiles of the members' systems
+DIR/data/              the database will be here
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from biometrics import limits
+from biometrics.callers import Caller, Role
+from biometrics.custody import create_key_file
+from biometrics.errors import ConfigurationError
+from biometrics.members import Member
+from biometrics.server.config import read_config
+from biometrics.server.pki import LIFE, Credential, DevelopmentAuthority
+from biometrics.server.samples import (
+    AGREEMENTS,
+    EVERYBODY,
+    NO_CLAUSE,
+    NOTICE,
+    PROFILE,
+    SAMPLE_CLAUSES,
+    SAMPLE_MEMBERS,
+    SETTINGS,
+    SPACES,
+    SampleClause,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from biometrics.clock import Clock
+
+TRUST_DOMAIN: Final = "exchange.test"
+_ROLES: Final = (Role.CLIENT, Role.ENROLLER)
+_VALIDITY: Final = dt.timedelta(days=365)
+_PRIVATE: Final = 0o700
+_EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared with, not bound
+
+
+def write_exchange(
+    directory: Path,
+    *,
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+    listen: str,
+    members: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a new exchange, whole or not at all, and return its `exchange.toml`.
+
+    Args:
+        directory: where; it must not exist, or be empty. Its parent must exist.
+        clock: for the validity of certificates and agreements.
+        random_bytes: for keys and serial numbers.
+        listen: host and port to listen on.
+        members: name by code; the sample members if None. Of the sample agreements
+            those are written that only such members are parties to.
+
+    Raises:
+        ConfigurationError: the directory is in use or cannot be written, or what was
+            handed in is not valid.
+        InvalidRequestError: a code is no member's.
+    """
+    named = {Member(code): name for code, name in (members or SAMPLE_MEMBERS).items()}
+    target = directory.absolute()
+    _refuse_in_use(target)
+    # A sibling, so that the last step is one rename within one file system.
+    draft = target.with_name(f".{target.name}.{random_bytes(8).hex()}")
+    try:
+        draft.mkdir(_PRIVATE)
+        _write_settings(draft, named, listen)
+        _write_agreements(draft, named, clock.now().date())
+        _write_keys(draft, named, random_bytes)
+        authority = DevelopmentAuthority(
+            TRUST_DOMAIN, clock=clock, random_bytes=random_bytes
+        )
+        _write_certificates(draft, named, authority, clock.now().date())
+        _write_profiles(draft, named, listen)
+        read_config(draft / "exchange.toml")  # whatever was handed in is checked too
+        draft.rename(target)
+    except OSError as error:
+        raise ConfigurationError(
+            "CANNOT_WRITE",
+            f"`{directory}` cannot be written: {(error.strerror or '?').lower()};"
+            " nothing was left behind",
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return directory / "exchange.toml"
+
+
+def _refuse_in_use(target: Path) -> None:
+    """Refuse a directory that something is in, or that somebody stands in.
+
+    Raises:
+        ConfigurationError: with what to do.
+    """
+    if not target.parent.is_dir():
+        raise ConfigurationError(
+            "NO_PARENT", f"there is no folder `{target.parent}`; make it first"
+        )
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise ConfigurationError(
+            "NOT_A_FOLDER", f"`{target}` exists and is no folder; choose another name"
+        )
+    if target.is_dir() and any(target.iterdir()):
+        raise ConfigurationError(
+            "NOT_EMPTY",
+            f"`{target}` is not empty, and nothing in it is overwritten; choose"
+            " another name or empty it yourself",
+        )
+    if target == Path.cwd():
+        raise ConfigurationError(
+            "WORKING_FOLDER",
+            "the working folder cannot be replaced; name a new folder in it",
+        )
+
+
+def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) -> None:
+    """Write `exchange.toml` and `spaces.toml`, and make the place for data."""
+    tables = "\n".join(
+        f"[[member]]\ncode = {_quoted(member.code)}\nname = {_quoted(name)}\n"
+        f'key = "keys/{member}.key"\n'
+        for member, name in members.items()
+    )
+    text = SETTINGS.format(
+        domain=_quoted(TRUST_DOMAIN), listen=_quoted(listen), members=tables
+    )
+    (folder / "exchange.toml").write_text(text, "utf-8")
+    (folder / "spaces.toml").write_text(SPACES, "utf-8")
+    (folder / "data").mkdir(_PRIVATE)
+
+
+def _write_agreements(
+    folder: Path, members: Mapping[Member, str], today: dt.date
+) -> None:
+    """Write one file a holder; a holder without a clause permits nothing."""
+    place = folder / "agreements"
+    place.mkdir()
+    known = {EVERYBODY, *(member.code for member in members)}
+    for member, name in members.items():
+        clauses = [
+            _clause(clause, today)
+            for clause in SAMPLE_CLAUSES
+            if clause.holder == member.code and clause.requester in known
+        ]
+        head = AGREEMENTS.format(holder=member, name=_commented(name))
+        text = "\n".join([head, *(clauses or [NO_CLAUSE])])
+        (place / f"{member}.toml").write_text(text, "utf-8")
+
+
+def _clause(clause: SampleClause, today: dt.date) -> str:
+    """Return the TOML of one clause."""
+    purposes = ", ".join(_quoted(purpose) for purpose in clause.purposes)
+    if clause.level is None:
+        narrowed = f"purposes = [{purposes}]\n" if purposes else ""
+        return (
+            f"[[forbid]]\nrequester = {_quoted(clause.requester)}\n"
+            f"{narrowed}reason = {_quoted(clause.comment)}\n"
+        )
+    return (
+        f"# {clause.comment}\n[[permit]]\nrequester = {_quoted(clause.requester)}\n"
+        f'purposes = [{purposes}]\nmodalities = ["face"]\n'
+        f"level = {_quoted(clause.level)}\nvalid_from = {today}\n"
+        f"valid_until = {today + _VALIDITY}\n"
+        'legal_basis = "sample; name the treaty and the article here"\n'
+    )
+
+
+def _write_keys(
+    folder: Path,
+    members: Iterable[Member],
+    random_bytes: Callable[[int], bytes],
+) -> None:
+    """Write the key-encryption keys, each to be read by its owner alone."""
+    place = folder / "keys"
+    place.mkdir(_PRIVATE)
+    for name in ("exchange", *(member.code for member in members)):
+        create_key_file(place / f"{name}.key", random_bytes)
+
+
+def _write_certificates(
+    folder: Path,
+    members: Iterable[Member],
+    authority: DevelopmentAuthority,
+    today: dt.date,
+) -> None:
+    """Write the development authority, and the certificates of all parties."""
+    place = folder / "pki"
+    place.mkdir(_PRIVATE)
+    _write_credential(place, "authority", authority.credential)
+    _write_credential(place, "server", authority.issue_server())
+    for member in members:
+        for role in _ROLES:
+            caller = Caller(member=member, role=role, name=f"{role}-1")
+            _write_credential(place, f"{member}-{role}", authority.issue_client(caller))
+    notice = NOTICE.format(until=today + LIFE)
+    (place / "DEVELOPMENT-ONLY.txt").write_text(notice, "utf-8")
+
+
+def _write_credential(place: Path, name: str, credential: Credential) -> None:
+    """Write a certificate, and its key that was never readable by others."""
+    (place / f"{name}.pem").write_bytes(credential.certificate)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    key = os.open(place / f"{name}.key", flags, 0o600)
+    with os.fdopen(key, "wb") as file:
+        file.write(credential.key)
+
+
+def _write_profiles(folder: Path, members: Iterable[Member], listen: str) -> None:
+    """Write a profile of one client and of one enroller of each member."""
+    place = folder / "clients"
+    place.mkdir()
+    for member in members:
+        for role in _ROLES:
+            text = PROFILE.format(
+                member=member,
+                role=role,
+                target=_quoted(_target(listen)),
+                deadline=limits.DEFAULT_DEADLINE_SECONDS,
+            )
+            (place / f"{member}-{role}.toml").write_text(text, "utf-8")
+
+
+def _target(listen: str) -> str:
+    """Return where clients on this machine reach what listens there."""
+    host, _, port = listen.rpartition(":")
+    return f"localhost:{port}" if host in _EVERY_ADDRESS else listen
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string; JSON's strings are a subset but for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def _commented(text: str) -> str:
+    """Return a text that stays in the one line of its comment."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

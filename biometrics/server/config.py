@@ -1,0 +1,263 @@
+"""The exchange's own settings: `exchange.toml`, read strictly.
+
+    version = 1
+    [exchange]
+    name = "pilot"
+    trust_domain = "exchange.test"     # of the SPIFFE IDs in client certificates
+    listen = "127.0.0.1:7443"
+    [tls]
+    certificate = "pki/server.pem"
+    key = "pki/server.key"
+    authority = "pki/authority.pem"    # who signs client certificates
+    [store]
+    database = "data/exchange.sqlite"
+    [keys]
+    exchange = "keys/exchange.key"
+    [policy]
+    agreements = "agreements"
+    spaces = "spaces.toml"
+    [[member]]
+    code = "XAA"
+    name = "a state"
+    key = "keys/XAA.key"
+
+Paths are relative to the file. Every fault is told at once.
+"""
+
+import ipaddress
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from biometrics import limits
+from biometrics.errors import Fault
+from biometrics.members import Member
+from biometrics.server.identity import TRUST_DOMAIN
+from biometrics.settings import (
+    Document,
+    Line,
+    Settings,
+    SettingsFile,
+    configuration_error,
+    parsed_by,
+    read_text,
+)
+
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
+_PORTS: Final = range(65536)  # 0: any free one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The exchange's settings; every path absolute or relative to the working folder.
+
+    Attributes:
+        name: of the exchange, for people.
+        trust_domain: of the SPIFFE IDs in client certificates.
+        listen: host and port, as `127.0.0.1:7443`, `[::1]:7443`; port 0 is any.
+        tls_certificate: PEM file of the server's certificate, and its chain.
+        tls_key: PEM file of the server's private key.
+        tls_authority: PEM file of whoever signs client certificates.
+        database: file of the store; made where it is missing.
+        exchange_key: file of the exchange's own key-encryption key.
+        agreements: folder of the holders' agreements.
+        spaces: file of the template spaces.
+        members: each with the file of its key-encryption key, no file twice. The
+            file may be missing: whoever takes away its key locks its galleries.
+        member_names: for people.
+    """
+
+    name: str
+    trust_domain: str
+    listen: str
+    tls_certificate: Path
+    tls_key: Path
+    tls_authority: Path
+    database: Path
+    exchange_key: Path
+    agreements: Path
+    spaces: Path
+    members: Mapping[Member, Path]
+    member_names: Mapping[Member, str]
+
+
+def _trust_domain(text: str) -> str:
+    """Refuse what cannot be the host of a SPIFFE ID."""
+    if not TRUST_DOMAIN.fullmatch(text):
+        raise PydanticCustomError(
+            "WRONG_TRUST_DOMAIN",
+            "must be a lower-case name such as `exchange.example`, without scheme,"
+            " port or path",
+        )
+    return text
+
+
+def _address(text: str) -> str:
+    """Refuse what is no host and port."""
+    host, _, port = text.rpartition(":")
+    number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else -1
+    if not _is_host(host) or number not in _PORTS:
+        raise PydanticCustomError(
+            "WRONG_ADDRESS",
+            "must be a host and a port such as `127.0.0.1:7443` or `[::1]:7443`",
+        )
+    return text
+
+
+def _is_host(text: str) -> bool:
+    """Say whether `text` is a host name, an IPv4 or a bracketed IPv6 address."""
+    if not text.startswith("["):
+        return _HOST.fullmatch(text) is not None
+    try:
+        ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return text.endswith("]")
+
+
+def _path(text: str) -> str:
+    """Refuse what names no file."""
+    if not text or not text.isprintable():
+        raise PydanticCustomError("WRONG_PATH", "must be the path of a file")
+    return text
+
+
+_File = Annotated[str, AfterValidator(_path)]
+
+
+class _Exchange(Settings):
+    """The table `[exchange]`."""
+
+    name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
+    trust_domain: Annotated[str, AfterValidator(_trust_domain)]
+    listen: Annotated[str, AfterValidator(_address)]
+
+
+class _Tls(Settings):
+    """The table `[tls]`."""
+
+    certificate: _File
+    key: _File
+    authority: _File
+
+
+class _Store(Settings):
+    """The table `[store]`."""
+
+    database: _File
+
+
+class _Keys(Settings):
+    """The table `[keys]`."""
+
+    exchange: _File
+
+
+class _Policy(Settings):
+    """The table `[policy]`."""
+
+    agreements: _File
+    spaces: _File
+
+
+class _Member(Settings):
+    """One table `[[member]]`."""
+
+    code: Annotated[Member, parsed_by(Member)]
+    name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
+    key: _File
+
+
+class _ConfigFile(SettingsFile):
+    """The whole file."""
+
+    exchange: _Exchange
+    tls: _Tls
+    store: _Store
+    keys: _Keys
+    policy: _Policy
+    member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
+
+
+def read_config(path: Path) -> Config:
+    """Return the settings in the file at `path`, whose own files are there.
+
+    What stands in those files is for whoever reads them.
+
+    Raises:
+        ConfigurationError: with every fault at once.
+    """
+    document = Document.parse(read_text(path), path.name)
+    file = document.read_as(_ConfigFile)
+    config = _resolved(file, path.parent)
+    faults = [*_repeated(document, file, path.parent), *_missing(document, config)]
+    if faults:
+        raise configuration_error(faults)
+    return config
+
+
+def _resolved(file: _ConfigFile, folder: Path) -> Config:
+    """Return the settings, paths taken from `folder`."""
+    return Config(
+        name=file.exchange.name,
+        trust_domain=file.exchange.trust_domain,
+        listen=file.exchange.listen,
+        tls_certificate=folder / file.tls.certificate,
+        tls_key=folder / file.tls.key,
+        tls_authority=folder / file.tls.authority,
+        database=folder / file.store.database,
+        exchange_key=folder / file.keys.exchange,
+        agreements=folder / file.policy.agreements,
+        spaces=folder / file.policy.spaces,
+        members=MappingProxyType(
+            {each.code: folder / each.key for each in file.member}
+        ),
+        member_names=MappingProxyType({each.code: each.name for each in file.member}),
+    )
+
+
+def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[Fault]:
+    """Yield a fault for each code and each key file that is there twice."""
+    codes: set[Member] = set()
+    keys = {(folder / file.keys.exchange).resolve()}
+    for index, each in enumerate(file.member):
+        if each.code in codes:
+            told = "is the code of another member above; give each one table"
+            yield document.fault(("member", index, "code"), "REPEATED_MEMBER", told)
+        key = (folder / each.key).resolve()
+        if key in keys:
+            told = (
+                "is the key file of the exchange or of a member above; give each its"
+                " own, so that it can be locked and destroyed alone"
+            )
+            yield document.fault(("member", index, "key"), "REPEATED_KEY", told)
+        codes.add(each.code)
+        keys.add(key)
+
+
+def _missing(document: Document, config: Config) -> Iterator[Fault]:
+    """Yield a fault for each file that is not there, or that is open to everybody."""
+    files = {
+        ("tls", "certificate"): config.tls_certificate,
+        ("tls", "key"): config.tls_key,
+        ("tls", "authority"): config.tls_authority,
+        ("keys", "exchange"): config.exchange_key,
+        ("policy", "spaces"): config.spaces,
+    }
+    for key, path in files.items():
+        if not path.is_file():
+            told = f"there is no file `{path}`; make it or correct the path"
+            yield document.fault(key, "MISSING_FILE", told)
+    if not config.agreements.is_dir():
+        told = f"there is no folder `{config.agreements}`; make it or correct the path"
+        yield document.fault(("policy", "agreements"), "MISSING_FOLDER", told)
+    if config.tls_key.is_file() and config.tls_key.stat().st_mode & stat.S_IRWXO:
+        told = f"everybody can read `{config.tls_key}`; run `chmod 600` on it"
+        yield document.fault(("tls", "key"), "OPEN_KEY", told)

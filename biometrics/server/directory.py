@@ -1,0 +1,165 @@
+"""AgreementService and SpaceService: what the exchange has on file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from biometrics.callers import CALLER
+from biometrics.disclosure import Level, Purpose, explain
+from biometrics.errors import Fault, InvalidRequestError, RefusedError
+from biometrics.members import Member
+from biometrics.templates import Modality
+from biometrics.v1 import (
+    agreement_pb2,
+    agreement_pb2_grpc,
+    match_pb2,
+    space_pb2,
+    space_pb2_grpc,
+    template_pb2,
+)
+from biometrics.wire import caught, read_word, write_word
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    import grpc
+
+    from biometrics.clock import Clock
+    from biometrics.disclosure import Agreements, Clause
+    from biometrics.templates import TemplateSpace, TemplateSpaces
+
+
+class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
+    """The agreements that the caller is a party to; see `agreement.proto`."""
+
+    def __init__(self, *, agreements: Callable[[], Agreements], clock: Clock) -> None:
+        """Read the agreements in force from `agreements`."""
+        self._agreements = agreements
+        self._clock = clock
+
+    async def ListAgreements(
+        self,
+        request: agreement_pb2.ListAgreementsRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> agreement_pb2.ListAgreementsResponse:
+        """List the agreements in which the caller is the holder or the requester."""
+        clauses = self._agreements().party(CALLER.get().member)
+        return agreement_pb2.ListAgreementsResponse(
+            agreements=[_agreement(clause) for clause in clauses]
+        )
+
+    async def ExplainAgreement(
+        self,
+        request: agreement_pb2.ExplainAgreementRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> agreement_pb2.ExplainAgreementResponse:
+        """Say whether one search would be permitted, and which line decides."""
+        faults: list[Fault] = []
+        with caught(faults, "holder"):
+            holder = Member(request.holder)
+        with caught(faults, "requester"):
+            requester = Member(request.requester)
+        with caught(faults, ""):
+            purpose = read_word(Purpose, match_pb2.Purpose, request.purpose, "purpose")
+        with caught(faults, ""):
+            modality = read_word(
+                Modality, template_pb2.Modality, request.modality, "modality"
+            )
+        if faults:
+            raise InvalidRequestError.of(faults)
+        if CALLER.get().member not in (holder, requester):
+            raise RefusedError(
+                "NOT_A_PARTY",
+                "only the holder and the requester may ask about an agreement",
+            )
+        explanation = explain(
+            self._agreements(),
+            holder=holder,
+            requester=requester,
+            purpose=purpose,
+            modality=modality,
+            today=self._clock.now().date(),
+        )
+        permission = explanation.permission
+        return agreement_pb2.ExplainAgreementResponse(
+            permitted=permission is not None,
+            level=_level(permission.level if permission else None),
+            decided_by=explanation.decided_by,
+            explanation=explanation.text,
+        )
+
+
+class SpaceService(space_pb2_grpc.SpaceServiceServicer):
+    """The template spaces of the exchange; see `space.proto`."""
+
+    def __init__(self, *, spaces: TemplateSpaces) -> None:
+        """List `spaces`."""
+        self._spaces = spaces
+
+    async def ListSpaces(
+        self,
+        request: space_pb2.ListSpacesRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> space_pb2.ListSpacesResponse:
+        """List every template space."""
+        return space_pb2.ListSpacesResponse(
+            spaces=[_space(space) for space in self._spaces]
+        )
+
+
+def _agreement(clause: Clause) -> agreement_pb2.Agreement:
+    """Return the message of one clause."""
+    return agreement_pb2.Agreement(
+        holder=clause.holder.code,
+        requester=clause.requester.code if clause.requester else "*",
+        effect=agreement_pb2.ClauseEffect.ValueType(
+            write_word(agreement_pb2.ClauseEffect, clause.effect)
+        ),
+        purposes=[
+            match_pb2.Purpose.ValueType(write_word(match_pb2.Purpose, purpose))
+            for purpose in sorted(clause.purposes)
+        ],
+        modalities=[
+            template_pb2.Modality.ValueType(write_word(template_pb2.Modality, modality))
+            for modality in sorted(clause.modalities)
+        ],
+        level=_level(clause.level),
+        valid_from=_day(clause.valid_from),
+        valid_until=_day(clause.valid_until),
+        legal_basis=clause.legal_basis,
+    )
+
+
+def _level(level: Level | None) -> agreement_pb2.DisclosureLevel.ValueType:
+    """Return the number of a level; unspecified where there is none."""
+    if level is None:
+        return agreement_pb2.DISCLOSURE_LEVEL_UNSPECIFIED
+    number = write_word(agreement_pb2.DisclosureLevel, level)
+    return agreement_pb2.DisclosureLevel.ValueType(number)
+
+
+def _day(day: dt.date | None) -> str:
+    """Return a day as the contract writes it."""
+    return day.isoformat() if day else ""
+
+
+def _space(space: TemplateSpace) -> space_pb2.Space:
+    """Return the message of one template space; its threshold is not told."""
+    return space_pb2.Space(
+        name=space.name,
+        modality=template_pb2.Modality.ValueType(
+            write_word(template_pb2.Modality, space.modality)
+        ),
+        extractor=space.extractor,
+        extractor_version=space.extractor_version,
+        positions=[
+            template_pb2.Position.ValueType(write_word(template_pb2.Position, position))
+            for position in sorted(space.positions)
+        ],
+        dimension=space.dimension,
+        data_type=template_pb2.DATA_TYPE_FLOAT32,
+        threshold_basis=space_pb2.ThresholdBasis.ValueType(
+            write_word(space_pb2.ThresholdBasis, space.basis)
+        ),
+    )

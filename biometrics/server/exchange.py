@@ -1,0 +1,332 @@
+"""The composition root: every part is made here, in the order in which it starts.
+
+`Exchange.start` reads from top to bottom what the exchange consists of; nothing is
+looked up by name and nothing is made elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+
+from biometrics import limits
+from biometrics.clock import SystemClock
+from biometrics.custody import FileKeyProvider, Vault
+from biometrics.errors import (
+    ConfigurationError,
+    ExchangeError,
+    GalleryLockedError,
+    SealError,
+)
+from biometrics.server.config import read_config
+from biometrics.server.directory import AgreementService, SpaceService
+from biometrics.server.health import WHOLE, Health
+from biometrics.server.interceptors import chain
+from biometrics.server.methods import METHODS, check_table
+from biometrics.server.policy import read_agreements, read_spaces
+from biometrics.store import open_store
+from biometrics.v1 import (
+    agreement_pb2,
+    agreement_pb2_grpc,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    match_pb2,
+    match_pb2_grpc,
+    space_pb2,
+    space_pb2_grpc,
+)
+from enrolment.enrol import Enrolment
+from enrolment.register import Register
+from enrolment.service import EnrolmentService
+from enrolment.withdraw import Withdrawal
+from matcher.confirm import Confirmation
+from matcher.engine import ExhaustiveEngine
+from matcher.follower import Follower
+from matcher.galleries import Galleries
+from matcher.match import Matcher
+from matcher.schedule import Scanner
+from matcher.service import MatchService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from biometrics.clock import Clock
+    from biometrics.disclosure import Agreements
+    from biometrics.members import Member
+    from biometrics.server.config import Config
+    from biometrics.store import Store
+    from biometrics.templates import TemplateSpaces
+
+log = logging.getLogger(__name__)
+
+SERVICES: Final = (
+    match_pb2.DESCRIPTOR.services_by_name["MatchService"],
+    enrolment_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],
+    agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
+    space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
+    health_pb2.DESCRIPTOR.services_by_name["Health"],
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A running exchange.
+
+    Attributes:
+        port: where it listens.
+        store: its database; open until it is stopped.
+    """
+
+    port: int
+    store: Store
+    _health: Health
+    _server: grpc.aio.Server
+    _follower: Follower
+    _parts: AsyncExitStack
+
+    @classmethod
+    async def start(
+        cls,
+        config: Config,
+        *,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> Self:
+        """Start everything; on return searches of loaded galleries are answered.
+
+        Raises:
+            ConfigurationError: a file or setting is wrong, or the port is taken.
+        """
+        # What the operator and the members have decided.
+        spaces = read_spaces(config.spaces)
+        agreements = read_agreements(config.agreements, config.members)
+        check_table(SERVICES)
+        async with AsyncExitStack() as parts:
+            # The store, and the keys that open what is in it.
+            store = parts.enter_context(open_store(config.database, clock))
+            vault, galleries = unlock(config, store, clock, random_bytes)
+            # The matcher.
+            workers = parts.enter_context(
+                ThreadPoolExecutor(limits.WORKER_THREADS, "worker")
+            )
+            engine = ExhaustiveEngine()
+            follower = Follower(
+                journal=store.journal,
+                vault=vault,
+                spaces=spaces,
+                engine=engine,
+                galleries=galleries,
+            )
+            matcher = Matcher(
+                agreements=lambda: agreements,
+                galleries=galleries,
+                scanner=Scanner(engine=engine, workers=workers),
+                confirmation=Confirmation(
+                    journal=store.journal, vault=vault, spaces=spaces
+                ),
+                answers=store.answers,
+                vault=vault,
+                workers=workers,
+                clock=clock,
+                random_bytes=random_bytes,
+            )
+            # Enrolment.
+            enrolment = EnrolmentService(
+                enrolment=Enrolment(
+                    records=store.records,
+                    vault=vault,
+                    index=follower,
+                    workers=workers,
+                    random_bytes=random_bytes,
+                ),
+                withdrawal=Withdrawal(
+                    records=store.records, vault=vault, index=follower
+                ),
+                register=Register(
+                    rows=store.register, vault=vault, states=galleries, workers=workers
+                ),
+                spaces=spaces,
+                clock=clock,
+            )
+            # The edge.
+            health = await Health.not_serving(s.full_name for s in SERVICES)
+            server = grpc.aio.server(
+                interceptors=chain(
+                    domain=config.trust_domain,
+                    members=config.members,
+                    methods=METHODS,
+                    clock=clock,
+                    random_bytes=random_bytes,
+                ),
+                options=OPTIONS,
+            )
+            match_pb2_grpc.add_MatchServiceServicer_to_server(
+                MatchService(matcher=matcher, spaces=spaces), server
+            )
+            enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
+            agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
+                AgreementService(agreements=lambda: agreements, clock=clock), server
+            )
+            space_pb2_grpc.add_SpaceServiceServicer_to_server(
+                SpaceService(spaces=spaces), server
+            )
+            health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+            port = bind(server, config)
+            # Start: first the index, then the door.
+            follower.start()
+            parts.callback(follower.stop)
+            await asyncio.to_thread(follower.wait_until_loaded)
+            await server.start()
+            parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
+            for name in (WHOLE, *(s.full_name for s in SERVICES)):
+                await health.set_serving(name, serving=True)
+            return cls(
+                port=port,
+                store=store,
+                _health=health,
+                _server=server,
+                _follower=follower,
+                _parts=parts.pop_all(),
+            )
+
+    async def stop(self) -> None:
+        """Drain: take no new call, finish those that run, then close every part."""
+        await self._health.drain()
+        await self._server.stop(limits.DRAIN_SECONDS)
+        await self._parts.aclose()
+
+
+# A channel argument for each bound that gRPC itself keeps.
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.max_connection_age_ms", 1000 * limits.MAX_CONNECTION_AGE_SECONDS),
+    ("grpc.max_connection_age_grace_ms", 1000 * limits.CONNECTION_GRACE_SECONDS),
+    # A second server on the same port is an error, not a lottery.
+    ("grpc.so_reuseport", 0),
+)
+
+
+async def keep_erasing(store: Store) -> None:
+    """Take what was withdrawn out of the database's files, time and again."""
+    while True:
+        await asyncio.sleep(limits.ERASE_SECONDS)
+        try:
+            if not await asyncio.to_thread(store.erase):
+                log.info("erasure waits for a reader of the database")
+        except ExchangeError as error:
+            log.warning("what was withdrawn is not erased yet: %s", error.reason)
+
+
+def unlock(
+    config: Config,
+    store: Store,
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+) -> tuple[Vault, Galleries]:
+    """Return the vault with every member unlocked whose key is at hand.
+
+    A member whose key is missing or does not fit stays locked: its holders' outcome
+    is UNAVAILABLE, and everybody else is served.
+    """
+    galleries = Galleries()
+    providers = {}
+    for member, path in config.members.items():
+        try:
+            providers[member] = FileKeyProvider(path, random_bytes)
+        except ConfigurationError as error:
+            _stay_locked(galleries, member, error)
+    exchange = FileKeyProvider(config.exchange_key, random_bytes)
+    vault = Vault(exchange, providers, store.keys, clock, random_bytes)
+    for member in config.members:
+        # Made now, so that no call has to wait for it.
+        vault.index(member)
+        for row in store.keys.gallery_keys(member):
+            galleries.know(member, row.gallery)
+        if member in providers:
+            try:
+                vault.unlock(member)
+            except (GalleryLockedError, SealError) as error:
+                _stay_locked(galleries, member, error)
+    return vault, galleries
+
+
+def _stay_locked(galleries: Galleries, member: Member, error: ExchangeError) -> None:
+    """Note and tell that a member's galleries cannot be opened."""
+    galleries.lock(member)
+    log.warning("galleries of %s stay locked: %s", member, error.message)
+
+
+def bind(server: grpc.aio.Server, config: Config) -> int:
+    """Open the port, for mutual TLS only; return its number.
+
+    Raises:
+        ConfigurationError: it cannot be opened, or a TLS file cannot be read.
+    """
+    try:
+        credentials = grpc.ssl_server_credentials(
+            [(config.tls_key.read_bytes(), config.tls_certificate.read_bytes())],
+            root_certificates=config.tls_authority.read_bytes(),
+            require_client_auth=True,
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            "UNREADABLE_FILE",
+            f"`{error.filename}` cannot be read: {error.strerror}; see [tls]",
+        ) from error
+    try:
+        port: int = server.add_secure_port(config.listen, credentials)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "PORT_UNAVAILABLE",
+            f"cannot listen on `{config.listen}`: the port is in use, the address is"
+            " not this machine's, or a TLS file is no PEM; see [exchange] listen",
+        ) from error
+    return port
+
+
+def check(path: Path) -> tuple[Config, TemplateSpaces, Agreements]:
+    """Validate everything that a start would read, and start nothing.
+
+    Raises:
+        ConfigurationError: with every fault of the first file that has any.
+    """
+    config = read_config(path)
+    spaces = read_spaces(config.spaces)
+    agreements = read_agreements(config.agreements, config.members)
+    check_table(SERVICES)
+    return config, spaces, agreements
+
+
+def run(path: Path) -> None:
+    """Serve the exchange of the configuration at `path` until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: a file or setting is wrong, or the port is taken.
+    """
+    config = read_config(path)
+    asyncio.run(_serve(config))
+
+
+async def _serve(config: Config) -> None:
+    """Serve until told to stop, then drain."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    exchange = await Exchange.start(config, clock=SystemClock())
+    log.info("ready on %s as %s", config.listen, config.name)
+    await told.wait()
+    log.info("draining")
+    await exchange.stop()
+    log.info("stopped")

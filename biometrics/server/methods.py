@@ -1,0 +1,90 @@
+"""THE table: which role may call which method, and whether it needs a deadline.
+
+A method without a row is served to nobody, and a server whose methods and rows
+differ does not start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from biometrics.callers import Role
+from biometrics.errors import DefectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from google.protobuf.descriptor import ServiceDescriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One row.
+
+    Attributes:
+        roles: whoever may call it.
+        needs_deadline: False only where a call waits for as long as the caller
+            likes; such calls are bounded apart from the others.
+    """
+
+    roles: frozenset[Role]
+    needs_deadline: bool = True
+
+
+_CLIENT: Final = Method(roles=frozenset({Role.CLIENT}))
+_ENROLLER: Final = Method(roles=frozenset({Role.ENROLLER}))
+# How many records a gallery holds is what an auditor compares a log with. Their
+# references are not: an auditor has no use for them.
+_COUNTS: Final = Method(roles=frozenset({Role.ENROLLER, Role.AUDITOR}))
+# What is agreed and what can be compared: everybody of a member but its witness,
+# who countersigns the log and needs nothing else.
+_RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
+_ANYBODY: Final = Method(roles=frozenset(Role))
+_WATCH: Final = Method(roles=frozenset(Role), needs_deadline=False)
+
+METHODS: Final[Mapping[str, Method]] = MappingProxyType(
+    {
+        "/biometrics.v1.MatchService/Match": _CLIENT,
+        "/biometrics.v1.MatchService/BatchMatch": _CLIENT,
+        "/biometrics.v1.EnrolmentService/Enrol": _ENROLLER,
+        "/biometrics.v1.EnrolmentService/BulkEnrol": _ENROLLER,
+        "/biometrics.v1.EnrolmentService/Withdraw": _ENROLLER,
+        "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
+        "/biometrics.v1.EnrolmentService/ListRecords": _ENROLLER,
+        "/biometrics.v1.AgreementService/ListAgreements": _RULES,
+        "/biometrics.v1.AgreementService/ExplainAgreement": _RULES,
+        "/biometrics.v1.SpaceService/ListSpaces": _RULES,
+        "/grpc.health.v1.Health/Check": _ANYBODY,
+        "/grpc.health.v1.Health/List": _ANYBODY,
+        "/grpc.health.v1.Health/Watch": _WATCH,
+    }
+)
+
+
+def served_methods(services: Iterable[ServiceDescriptor]) -> frozenset[str]:
+    """Return the full names of every method of `services`."""
+    return frozenset(
+        f"/{service.full_name}/{method.name}"
+        for service in services
+        for method in service.methods
+    )
+
+
+def check_table(
+    services: Iterable[ServiceDescriptor], table: Mapping[str, Method] = METHODS
+) -> None:
+    """Refuse to start unless the served methods are exactly the table's rows.
+
+    Raises:
+        DefectError: a method has no row, a row no method, or a row no role.
+    """
+    served = served_methods(services)
+    wrong = [
+        *(f"`{name}` is served without a row" for name in sorted(served - set(table))),
+        *(f"`{name}` is not served" for name in sorted(set(table) - served)),
+        *(f"`{name}` has no role" for name in sorted(table) if not table[name].roles),
+    ]
+    if wrong:
+        raise DefectError("METHOD_TABLE", f"the method table: {'; '.join(wrong)}")

@@ -1,0 +1,239 @@
+"""What `biometrics init` writes about: sample members, agreements and spaces.
+
+The members have user-assigned codes and portray no state. Between them stands one of
+each thing that an agreement can say, and one question with five holders at the level
+`presence`, below which that level is not answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from biometrics.disclosure import Level, Purpose
+
+SAMPLE_MEMBERS: Final = {
+    "XAA": "sample border state that hosts refugees",
+    "XBB": "sample state that people flee",
+    "XCC": "sample state C",
+    "XDD": "sample state D",
+    "XEE": "sample state E",
+    "XFF": "sample state F",
+    "XGG": "sample state G",
+    "XRA": "sample refugee agency",
+}
+
+EVERYBODY: Final = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleClause:
+    """One clause; without a level it forbids, and without purposes all of them."""
+
+    holder: str
+    requester: str
+    comment: str
+    purposes: tuple[Purpose, ...] = ()
+    level: Level | None = None
+
+
+_ASYLUM: Final = Purpose.ASYLUM_AND_PROTECTION
+_BORDER: Final = Purpose.BORDER_CHECK
+_VICTIM: Final = Purpose.TRAFFICKING_VICTIM_IDENTIFICATION
+_MISSING: Final = Purpose.MISSING_OR_DECEASED_PERSON
+
+_NAMED: Final = (
+    SampleClause(
+        holder="XAA",
+        requester="XRA",
+        purposes=(_ASYLUM, _MISSING),
+        level=Level.REFERENCE,
+        comment="The agency that registers refugees here may follow up by a reference.",
+    ),
+    SampleClause(
+        holder="XAA",
+        requester="XCC",
+        purposes=(_BORDER,),
+        level=Level.HOLDER,
+        comment="A neighbour learns match or no match at its border.",
+    ),
+    SampleClause(
+        holder="XAA",
+        requester="XBB",
+        comment="Whoever fled a state must never be found by it, whatever it asks for.",
+    ),
+    SampleClause(
+        holder="XBB",
+        requester="XAA",
+        purposes=(_BORDER, Purpose.VISA),
+        level=Level.HOLDER,
+        comment="Agreements are one-sided: this one gives nothing in return.",
+    ),
+    SampleClause(
+        holder="XBB",
+        requester="XRA",
+        purposes=(_MISSING,),
+        level=Level.HOLDER,
+        comment="For families who look for somebody.",
+    ),
+    SampleClause(
+        holder="XCC",
+        requester="XAA",
+        purposes=(_BORDER,),
+        level=Level.REFERENCE,
+        comment="The neighbours follow up each other's hits by a reference.",
+    ),
+    SampleClause(
+        holder="XDD",
+        requester="XAA",
+        purposes=(_BORDER,),
+        level=Level.HOLDER,
+        comment="Match or no match, by holder.",
+    ),
+    SampleClause(
+        holder="XRA",
+        requester="XAA",
+        purposes=(_ASYLUM,),
+        level=Level.REFERENCE,
+        comment="The host state asks whether an applicant is registered already.",
+    ),
+    SampleClause(
+        holder="XRA",
+        requester="XBB",
+        comment="The state that people fled never learns who is registered.",
+    ),
+    SampleClause(
+        holder="XRA",
+        requester=EVERYBODY,
+        purposes=(Purpose.SMUGGLING_INVESTIGATION,),
+        comment="Registration serves protection; it is no source for investigations.",
+    ),
+)
+_PRESENCE: Final = tuple(
+    SampleClause(
+        holder=holder,
+        requester=requester,
+        purposes=(_VICTIM,),
+        level=Level.PRESENCE,
+        comment="Counts only toward one regional answer; five holders or more.",
+    )
+    for holder in ("XCC", "XDD", "XEE", "XFF", "XGG")
+    for requester in ("XAA", "XRA")
+)
+SAMPLE_CLAUSES: Final = (*_NAMED, *_PRESENCE)
+
+# Five hundred and twelve numbers need no sample; the second is commented out, since
+# its centre has to be estimated on the operator's own images first.
+SPACES: Final = """\
+# The template spaces: what is compared with what. Only templates of one space and
+# one position are ever compared. Changing extractor, version or centre makes another
+# space: sealed templates of the old one no longer open under its name.
+version = 1
+
+[[space]]
+name = "face-synthetic-512"        # by which templates refer to it
+modality = "face"                  # face, fingerprint or iris
+extractor = "synthetic"            # what makes the templates
+extractor_version = "1"
+positions = ["face"]
+dimension = 512                    # components of a vector
+# A template reaching this cosine with another one matches it. Each space has its
+# own, found by a calibration on the galleries themselves.
+threshold = 0.40
+threshold_basis = "unmeasured"     # measured, vendor or unmeasured
+
+# The 128-d face space of dlib's network. Its vectors are neither of unit length nor
+# centred: put the mean of your own images' vectors into `centre` (128 numbers),
+# calibrate the threshold, and take the signs `#` away.
+#
+# [[space]]
+# name = "face-dlib-128"
+# modality = "face"
+# extractor = "dlib-face-recognition-resnet"
+# extractor_version = "1"
+# positions = ["face"]
+# dimension = 128
+# centre = []
+# threshold = 0.60
+# threshold_basis = "unmeasured"
+"""
+
+SETTINGS: Final = """\
+# Settings of the exchange. Paths are relative to this file; a key that is unknown is
+# an error. `biometrics serve --check --config exchange.toml` validates everything.
+version = 1
+
+[exchange]
+name = "pilot"
+# Client certificates carry exactly one URI of this domain:
+# spiffe://<trust_domain>/member/<CODE>/<role>/<name>
+trust_domain = {domain}
+listen = {listen}
+
+[tls]
+# TLS 1.3 with client certificates, always. These three are for development only:
+# see pki/DEVELOPMENT-ONLY.txt.
+certificate = "pki/server.pem"
+key = "pki/server.key"
+authority = "pki/authority.pem"     # who signs client certificates
+
+[store]
+database = "data/exchange.sqlite"   # made at the first start
+
+[keys]
+# Wraps the keys of the look-up of references, so that a member can withdraw records
+# while its galleries are locked.
+exchange = "keys/exchange.key"
+
+[policy]
+agreements = "agreements"           # one file a holder, CODE.toml
+spaces = "spaces.toml"
+
+# The members. Each has its own key-encryption key: without that file its galleries
+# stay locked, and with the last copy gone nobody can ever open them again.
+{members}"""
+
+AGREEMENTS: Final = """\
+# What {holder} ({name}) lets others learn from its galleries. Whatever no [[permit]]
+# covers is refused, and a [[forbid]] beats every [[permit]].
+#
+# Levels: presence (counts toward one regional answer, from five holders on),
+# holder (match or no match), reference (and a reference for the follow-up).
+version = 1
+holder = "{holder}"
+"""
+
+NO_CLAUSE: Final = """\
+# No clause: nobody learns anything. A permission looks like this:
+#
+# [[permit]]
+# requester = "XAA"
+# purposes = ["border-check"]
+# modalities = ["face"]
+# level = "holder"
+# valid_from = 2026-01-01
+# valid_until = 2026-12-31
+# legal_basis = "the treaty and the article"
+"""
+
+PROFILE: Final = """\
+# A {role} of {member}, for the client SDK and the command line.
+version = 1
+target = {target}
+server_name = "localhost"           # the name in the exchange's certificate
+authority = "../pki/authority.pem"
+certificate = "../pki/{member}-{role}.pem"
+key = "../pki/{member}-{role}.key"
+deadline_seconds = {deadline}
+"""
+
+NOTICE: Final = """\
+DEVELOPMENT ONLY
+
+The authority in this folder signs for whoever holds `authority.key`, and that file
+lies here in the clear. Its certificates end on {until} and are good for localhost.
+
+Before real members connect, replace it by an authority that all members have agreed
+on, and that checks who asks for a certificate: whatever member it names in one, the
+exchange believes. Then correct `[tls]` in exchange.toml and delete this folder.
+"""

@@ -1,0 +1,38 @@
+"""The only code that touches the database."""
+
+from biometrics.store.answers import AnswerWriter
+from biometrics.store.journal import JournalReader
+from biometrics.store.records import RecordWriter
+from biometrics.store.register import RecordReader
+from biometrics.store.rows import (
+    Change,
+    ChangeKind,
+    Committed,
+    EnrolResult,
+    GalleryCount,
+    NewRecord,
+    NewReference,
+    NewTemplate,
+    RecordRow,
+    StoredTemplate,
+)
+from biometrics.store.store import Store, open_store
+
+__all__ = [
+    "AnswerWriter",
+    "Change",
+    "ChangeKind",
+    "Committed",
+    "EnrolResult",
+    "GalleryCount",
+    "JournalReader",
+    "NewRecord",
+    "NewReference",
+    "NewTemplate",
+    "RecordReader",
+    "RecordRow",
+    "RecordWriter",
+    "Store",
+    "StoredTemplate",
+    "open_store",
+]

@@ -1,0 +1,82 @@
+"""Stores what searches were answered, and the references that were given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from biometrics.store.failures import translated
+from biometrics.store.rows import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    import sqlalchemy as sa
+
+    from biometrics.members import Member
+    from biometrics.store.references import References
+    from biometrics.store.replies import Replies
+    from biometrics.store.rows import NewReference
+    from biometrics.store.writer import Writer
+
+
+class AnswerWriter:
+    """Makes answers durable before they leave; hundreds a second share a flush."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        engine: sa.Engine,
+        replies: Replies,
+        references: References,
+    ) -> None:
+        """Write by `writer`, read by `engine`."""
+        self._writer = writer
+        self._engine = engine
+        self._replies = replies
+        self._references = references
+
+    def find(self, member: Member, request_id: bytes, digest: bytes) -> bytes | None:
+        """Return the body stored for a request, or None.
+
+        Raises:
+            ConflictError: the request with that id was another one.
+            StorageError: it cannot be read now.
+        """
+        with translated(), self._engine.connect() as connection:
+            return self._replies.find(connection, member, request_id, digest)
+
+    def commit(  # noqa: PLR0917 - one line at its one caller
+        self,
+        member: Member,
+        request_id: bytes,
+        digest: bytes,
+        body: bytes,
+        references: Sequence[NewReference],
+    ) -> Future[bytes]:
+        """Store an answer and its references in one transaction.
+
+        Args:
+            member: the requester.
+            request_id: 16 bytes.
+            digest: 32 bytes, of the request.
+            body: the answer, sealed.
+            references: those that the answer gives.
+
+        Returns:
+            The body that is durable: another one than `body` if the same request
+            was answered meanwhile, and then nothing of this answer was stored.
+            Raises ConflictError or StorageError as `RecordWriter.enrol`.
+        """
+
+        def operation(connection: sa.Connection) -> bytes:
+            found = self._replies.find_or_clear(connection, member, request_id, digest)
+            if found is not None:
+                return found
+            reply = Reply(request_id=request_id, digest=digest, body=body)
+            self._replies.add(connection, member, reply)
+            if references:
+                self._references.add(connection, references)
+            return body
+
+        return self._writer.submit(operation)

@@ -1,0 +1,118 @@
+"""SQLite as the exchange uses it: one file, one writer, many readers.
+
+Transactions are SQLAlchemy's: sqlite3's own control is off (`isolation_level=None`)
+and the `begin` event emits BEGIN, as SQLAlchemy's page on SQLite says under
+"Enabling Non-Legacy SQLite Transactional Modes". The writer's are BEGIN IMMEDIATE,
+so that the write lock is taken before the first read and never upgraded.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from biometrics import limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Three sealed 512-d vectors fit in a page of 8 KiB, one in a page of 4 KiB.
+_PAGE_BYTES: Final = 8192
+_WRITER_PRAGMAS: Final = (
+    f"PRAGMA page_size = {_PAGE_BYTES}",  # counts when the file is made
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # a commit is flushed before it is acknowledged
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # what is deleted is overwritten with zeros
+    "PRAGMA trusted_schema = OFF",
+    f"PRAGMA cache_size = -{limits.STORE_CACHE_BYTES // 1024}",
+    f"PRAGMA wal_autocheckpoint = {limits.STORE_LOG_BYTES // _PAGE_BYTES}",
+    f"PRAGMA journal_size_limit = {limits.STORE_LOG_BYTES}",
+)
+_READER_PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF")
+
+
+def make_writer_engine(path: Path) -> sa.Engine:
+    """Return the engine of the one connection that writes to an existing file."""
+    return _make_engine(path, "rw", "BEGIN IMMEDIATE", connections=1)
+
+
+def make_reader_engine(path: Path) -> sa.Engine:
+    """Return the engine of read-only connections; they are made when needed.
+
+    Whoever finds all in use waits, in no fair order, `limits.STORE_BUSY_SECONDS`.
+    """
+    return _make_engine(path, "ro", "BEGIN", connections=limits.READ_CONNECTIONS)
+
+
+def _make_engine(path: Path, mode: str, begin: str, *, connections: int) -> sa.Engine:
+    """Return an engine with a bounded pool; no connection is made yet."""
+    pragmas = _WRITER_PRAGMAS if mode == "rw" else _READER_PRAGMAS
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode={mode}",
+            uri=True,
+            timeout=limits.STORE_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # the pool hands it to one thread at a time
+        )
+        try:
+            for pragma in pragmas:
+                connection.execute(pragma).close()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=sa.QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=limits.STORE_BUSY_SECONDS,
+        hide_parameters=True,  # values are a holder's and belong in no message
+    )
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def has_transaction(connection: sa.Connection) -> bool:
+    """Say whether SQLite still has the transaction that SQLAlchemy began.
+
+    After SQLITE_FULL, SQLITE_IOERR and the like SQLite may have rolled the whole
+    transaction back by itself (SQLite, "Response To Errors Within A Transaction").
+    """
+    raw: Any = connection.connection.dbapi_connection
+    return bool(raw.in_transaction)
+
+
+def empty_log(path: Path) -> bool:
+    """Copy the write-ahead log into the database and cut it to nothing.
+
+    Until then the log still has the pages as they were before a withdrawal, with
+    the wrapped keys; SQLite's own checkpoints copy it but leave its bytes.
+
+    Returns:
+        Whether it is empty now; False while a reader still needs it.
+    """
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=rw",
+        uri=True,
+        timeout=limits.STORE_BUSY_SECONDS,
+        isolation_level=None,
+    )
+    try:
+        connection.execute("PRAGMA synchronous = FULL").close()
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    return not busy

@@ -1,0 +1,138 @@
+"""What an enrolment does to the tables, within the writer's transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from biometrics.store.galleries import count_enrolled
+from biometrics.store.journal import add_changes, reserve
+from biometrics.store.rows import ChangeKind, EnrolResult
+from biometrics.store.schema import RECORD, TEMPLATE, TOMBSTONE
+from biometrics.store.values import join_members, moment_or_null
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from biometrics.members import Member
+    from biometrics.store.rows import NewRecord, NewTemplate
+
+# Live records and tombstones of a chunk's references, in one statement. A
+# tombstone has no content.
+_KNOWN: Final = sa.union_all(
+    sa.select(RECORD.c.lookup, RECORD.c.content_digest).where(
+        RECORD.c.member == sa.bindparam("of_member"),
+        RECORD.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
+    ),
+    sa.select(TOMBSTONE.c.lookup, sa.null()).where(
+        TOMBSTONE.c.member == sa.bindparam("of_member"),
+        TOMBSTONE.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
+    ),
+)
+_ADD_RECORDS: Final = sa.insert(RECORD)
+_ADD_TEMPLATES: Final = sa.insert(TEMPLATE)
+
+
+def judge(
+    connection: sa.Connection, member: Member, records: Sequence[NewRecord]
+) -> list[EnrolResult]:
+    """Say what becomes of each record, by one look-up for the whole chunk."""
+    known: dict[bytes, bytes | None] = {
+        row.lookup: row.content_digest
+        for row in connection.execute(
+            _KNOWN,
+            {
+                "of_member": member.code,
+                "lookups": [record.lookup for record in records],
+            },
+        )
+    }
+    results = []
+    for record in records:
+        if record.lookup not in known:
+            known[record.lookup] = record.content_digest
+            results.append(EnrolResult.ENROLLED)
+        elif known[record.lookup] is None:
+            results.append(EnrolResult.REFERENCE_WITHDRAWN)
+        elif known[record.lookup] == record.content_digest:
+            results.append(EnrolResult.ALREADY_ENROLLED)
+        else:
+            results.append(EnrolResult.REFERENCE_TAKEN)
+    return results
+
+
+def append(
+    connection: sa.Connection, member: Member, records: Sequence[NewRecord], now: int
+) -> int:
+    """Add records with their templates, journal entries and counts.
+
+    Args:
+        connection: the writer's, in its transaction.
+        member: the holder.
+        records: one or more, none of whose references is known.
+        now: microseconds.
+
+    Returns:
+        The journal position of the last one.
+    """
+    size = sum(len(record.templates) for record in records)
+    first, template_id = reserve(connection, changes=len(records), templates=size)
+    rows, templates = [], []
+    for number, record in enumerate(records, first):
+        rows.append(_record_row(number, member, record, now))
+        for template in record.templates:
+            templates.append(_template_row(template_id, number, template))
+            template_id += 1
+    connection.execute(_ADD_RECORDS, rows)
+    if templates:
+        connection.execute(_ADD_TEMPLATES, templates)
+    add_changes(
+        connection,
+        first,
+        kind=ChangeKind.ENROLLED,
+        member=member,
+        record_ids=[record.record_id for record in records],
+    )
+    count_enrolled(connection, member, records)
+    return first + len(records) - 1
+
+
+def _record_row(
+    number: int, member: Member, record: NewRecord, now: int
+) -> dict[str, Any]:
+    """Return the row of one record."""
+    reference = record.sealed_reference
+    return {
+        "number": number,
+        "record_id": record.record_id,
+        "member": member.code,
+        "lookup": record.lookup,
+        "content_digest": record.content_digest,
+        "reference_key_id": reference.key_id,
+        "reference_wrapped_key": reference.wrapped_key,
+        "reference_ciphertext": reference.ciphertext,
+        "generation": record.generation,
+        "excluded": join_members(record.excluded),
+        "legal_basis": record.legal_basis,
+        "enrolled_at": now,
+        "expires_at": moment_or_null(record.expires_at),
+    }
+
+
+def _template_row(
+    template_id: int, number: int, template: NewTemplate
+) -> dict[str, Any]:
+    """Return the row of one template."""
+    return {
+        "template_id": template_id,
+        "record_number": number,
+        "space": template.space,
+        "position": template.position,
+        "modality": template.modality,
+        "sample": template.sample,
+        "quality": template.quality,
+        "key_id": template.sealed.key_id,
+        "wrapped_key": template.sealed.wrapped_key,
+        "ciphertext": template.sealed.ciphertext,
+    }

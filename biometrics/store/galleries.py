@@ -1,0 +1,75 @@
+"""The counts of galleries, kept with every write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from biometrics.store.schema import GALLERY, TEMPLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from biometrics.members import Member
+    from biometrics.store.rows import NewRecord
+
+_ADJUST: Final = (
+    sa.update(GALLERY)
+    .where(
+        GALLERY.c.member == sa.bindparam("of_member"),
+        GALLERY.c.space == sa.bindparam("of_space"),
+    )
+    .values(
+        records=GALLERY.c.records + sa.bindparam("more_records"),
+        templates=GALLERY.c.templates + sa.bindparam("more_templates"),
+    )
+)
+_ADD: Final = sa.insert(GALLERY)
+_OF_RECORD: Final = (
+    sa.select(TEMPLATE.c.space, sa.func.count())
+    .where(TEMPLATE.c.record_number == sa.bindparam("of_number"))
+    .group_by(TEMPLATE.c.space)
+)
+
+
+def count_enrolled(
+    connection: sa.Connection, member: Member, records: Sequence[NewRecord]
+) -> None:
+    """Add records that are being enrolled; the journal's lock is held."""
+    templates = Counter(one.space for record in records for one in record.templates)
+    holding = Counter(
+        space for record in records for space in {one.space for one in record.templates}
+    )
+    for space in sorted(templates):
+        values = {
+            "of_member": member.code,
+            "of_space": space,
+            "more_records": holding[space],
+            "more_templates": templates[space],
+        }
+        if connection.execute(_ADJUST, values).rowcount == 0:
+            connection.execute(
+                _ADD,
+                {
+                    "member": member.code,
+                    "space": space,
+                    "records": holding[space],
+                    "templates": templates[space],
+                },
+            )
+
+
+def count_withdrawn(connection: sa.Connection, member: Member, number: int) -> None:
+    """Take away a record that is about to be deleted; the journal's lock is held."""
+    for space, templates in connection.execute(_OF_RECORD, {"of_number": number}).all():
+        connection.execute(
+            _ADJUST,
+            {
+                "of_member": member.code,
+                "of_space": space,
+                "more_records": -1,
+                "more_templates": -templates,
+            },
+        )

@@ -1,0 +1,228 @@
+"""The journal of changes: whoever follows it sees every write once, in order."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from biometrics import limits
+from biometrics.sealed import Sealed
+from biometrics.store.failures import translated
+from biometrics.store.rows import Change, ChangeKind, StoredTemplate
+from biometrics.store.schema import CHANGE, COUNTER, RECORD, TEMPLATE
+from biometrics.store.values import member_of, moment_or_none, split_members
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from biometrics.members import Member
+
+_TEMPLATES: Final = sa.select(
+    RECORD.c.number,
+    TEMPLATE.c.template_id,
+    RECORD.c.record_id,
+    RECORD.c.member,
+    TEMPLATE.c.space,
+    TEMPLATE.c.position,
+    TEMPLATE.c.modality,
+    TEMPLATE.c.sample,
+    RECORD.c.generation,
+    TEMPLATE.c.quality,
+    TEMPLATE.c.key_id,
+    TEMPLATE.c.wrapped_key,
+    TEMPLATE.c.ciphertext,
+    RECORD.c.excluded,
+    RECORD.c.expires_at,
+).join_from(TEMPLATE, RECORD)
+
+_OF_IDS: Final = _TEMPLATES.where(
+    TEMPLATE.c.template_id.in_(sa.bindparam("ids", expanding=True))
+)
+_OF_CHANGES: Final = _TEMPLATES.where(
+    RECORD.c.number.between(sa.bindparam("first"), sa.bindparam("last"))
+).order_by(RECORD.c.number, TEMPLATE.c.template_id)
+_CHANGES: Final = (
+    sa.select(CHANGE.c.position, CHANGE.c.kind, CHANGE.c.member, CHANGE.c.record_id)
+    .where(CHANGE.c.position > sa.bindparam("after"))
+    .order_by(CHANGE.c.position)
+    .limit(sa.bindparam("most"))
+)
+_ADD: Final = sa.insert(CHANGE)
+_END: Final = sa.select(COUNTER.c.journal_position)
+_RESERVE: Final = (
+    sa.update(COUNTER)
+    .values(
+        journal_position=COUNTER.c.journal_position + sa.bindparam("changes"),
+        template_id=COUNTER.c.template_id + sa.bindparam("templates"),
+    )
+    .returning(COUNTER.c.journal_position, COUNTER.c.template_id)
+)
+
+
+def reserve(
+    connection: sa.Connection, *, changes: int, templates: int
+) -> tuple[int, int]:
+    """Take the next numbers, under a lock that is held to the commit.
+
+    Args:
+        connection: the writer's, in its transaction.
+        changes: how many journal positions.
+        templates: how many template numbers.
+
+    Returns:
+        The first journal position and the first template number.
+    """
+    position, template_id = connection.execute(
+        _RESERVE, {"changes": changes, "templates": templates}
+    ).one()
+    return position - changes + 1, template_id - templates + 1
+
+
+def add_changes(
+    connection: sa.Connection,
+    first: int,
+    *,
+    kind: ChangeKind,
+    member: Member,
+    record_ids: Sequence[bytes],
+) -> None:
+    """Write journal entries at the positions from `first` on, which are reserved."""
+    connection.execute(
+        _ADD,
+        [
+            {
+                "position": position,
+                "kind": kind.value,
+                "member": member.code,
+                "record_id": record_id,
+            }
+            for position, record_id in enumerate(record_ids, first)
+        ],
+    )
+
+
+def end_of(connection: sa.Connection) -> int:
+    """Return the position of the last change that the connection can see."""
+    return int(connection.execute(_END).scalar_one())
+
+
+class JournalHead:
+    """The last position that this process has made durable; waiters sleep on it."""
+
+    def __init__(self) -> None:
+        """Begin before the first change."""
+        self._position = 0
+        self._moved = threading.Condition()
+
+    def advance(self, position: int) -> None:
+        """Wake whoever waits for a change up to `position`."""
+        with self._moved:
+            if position > self._position:
+                self._position = position
+                self._moved.notify_all()
+
+    def wait(self, after: int, seconds: float) -> int:
+        """Wait until the head is beyond `after`, at most `seconds`; return it."""
+        with self._moved:
+            self._moved.wait_for(lambda: self._position > after, seconds)
+            return self._position
+
+
+class JournalReader:
+    """Reads the journal; any thread."""
+
+    def __init__(self, engine: sa.Engine, head: JournalHead) -> None:
+        """Read by `engine`; `head` is advanced by the writers of this process."""
+        self._engine = engine
+        self._head = head
+
+    def end(self) -> int:
+        """Return the position of the last change, 0 in an empty journal."""
+        with translated(), self._engine.connect() as connection:
+            return end_of(connection)
+
+    def changes(self, after: int, most: int) -> list[Change]:
+        """Return the next changes, in the order of the commits, without a gap.
+
+        Args:
+            after: position of the last change seen, 0 for none.
+            most: at most so many changes, at least 1.
+
+        Returns:
+            Changes at `after + 1`, `after + 2` and so on; none at the end. Records
+            withdrawn meanwhile are there without their templates.
+        """
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_CHANGES, {"after": after, "most": most}).all()
+            if not rows:
+                return []
+            stored = connection.execute(
+                _OF_CHANGES, {"first": rows[0].position, "last": rows[-1].position}
+            ).all()
+        templates: dict[int, list[StoredTemplate]] = defaultdict(list)
+        for row in stored:
+            templates[row[0]].append(_template(row))
+        return [
+            Change(
+                position=position,
+                kind=ChangeKind(kind),
+                member=member_of(member),
+                record_id=record_id,
+                templates=tuple(templates.get(position, ())),
+            )
+            for position, kind, member, record_id in rows
+        ]
+
+    def wait(self, after: int, timeout: float) -> int:
+        """Wait until the journal is beyond `after`.
+
+        Changes of this process end the wait at once, those of another one within
+        `limits.JOURNAL_POLL_SECONDS`.
+
+        Args:
+            after: position of the last change seen.
+            timeout: seconds to wait at most.
+
+        Returns:
+            The end, or some position beyond `after` that is durable; not beyond
+            `after` only if the time is over.
+        """
+        left = timeout
+        while (end := self.end()) <= after and left > 0:
+            step = min(left, limits.JOURNAL_POLL_SECONDS)
+            end = self._head.wait(after, step)
+            if end > after:
+                break
+            left -= step
+        return end
+
+    def templates(self, ids: Sequence[int]) -> dict[int, StoredTemplate]:
+        """Return templates by their numbers; those withdrawn are not there."""
+        if not ids:
+            return {}
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_OF_IDS, {"ids": list(ids)}).all()
+        return {row[1]: _template(row) for row in rows}
+
+
+def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate:
+    """Return a row of `_TEMPLATES` as a value."""
+    (_, template_id, record_id, member, space, position, modality, sample) = row[:8]
+    (generation, quality, key_id, wrapped_key, ciphertext, excluded, expires) = row[8:]
+    return StoredTemplate(
+        template_id=template_id,
+        record_id=record_id,
+        member=member_of(member),
+        space=space,
+        position=position,
+        modality=modality,
+        sample=sample,
+        generation=generation,
+        quality=quality,
+        sealed=Sealed(key_id=key_id, wrapped_key=wrapped_key, ciphertext=ciphertext),
+        excluded=split_members(excluded),
+        expires_at=moment_or_none(expires),
+    )

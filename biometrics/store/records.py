@@ -1,0 +1,143 @@
+"""Enrols and withdraws records; each call is one operation of the writer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from biometrics.clock import from_microseconds, to_microseconds
+from biometrics.store.enrolment import append, judge
+from biometrics.store.journal import end_of
+from biometrics.store.rows import Committed, EnrolResult, Reply
+from biometrics.store.withdrawal import remove
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    import sqlalchemy as sa
+
+    from biometrics.clock import Clock
+    from biometrics.members import Member
+    from biometrics.store.journal import JournalHead
+    from biometrics.store.replies import Replies
+    from biometrics.store.rows import NewRecord
+    from biometrics.store.writer import Writer
+
+
+class RecordWriter:
+    """Changes the records of members."""
+
+    def __init__(
+        self, writer: Writer, replies: Replies, head: JournalHead, clock: Clock
+    ) -> None:
+        """Write by `writer`; `head` is advanced with every change made durable."""
+        self._writer = writer
+        self._replies = replies
+        self._head = head
+        self._clock = clock
+
+    def enrol(
+        self,
+        member: Member,
+        records: Sequence[NewRecord],
+        *,
+        request_id: bytes,
+        digest: bytes,
+        make_reply: Callable[[Sequence[EnrolResult]], bytes],
+    ) -> Future[Committed]:
+        """Enrol a chunk of records: all that can be, in one transaction.
+
+        Args:
+            member: the holder.
+            records: at most `limits.MAX_RECORDS_PER_CHUNK`. Of two with one
+                reference the second is judged as if it came later.
+            request_id: 16 bytes.
+            digest: 32 bytes, of the request.
+            make_reply: makes the sealed body from one result a record, in their
+                order. Runs in the writer's thread and MUST NOT write.
+
+        Returns:
+            Resolves when the change is durable, with the stored reply if the
+            request was answered before. Raises ConflictError if its id was used
+            for another request; StorageError if it could not be written, and then
+            nothing of it was.
+        """
+
+        def operation(connection: sa.Connection) -> Committed:
+            found = self._replies.find_or_clear(connection, member, request_id, digest)
+            if found is not None:
+                return _replay(connection, found)
+            results = judge(connection, member, records)
+            fresh = [
+                record
+                for record, result in zip(records, results, strict=True)
+                if result is EnrolResult.ENROLLED
+            ]
+            now = to_microseconds(self._clock.now())
+            if fresh:
+                position = append(connection, member, fresh, now)
+            else:
+                position = end_of(connection)
+            reply = Reply(
+                request_id=request_id, digest=digest, body=make_reply(results)
+            )
+            self._replies.add(connection, member, reply)
+            return Committed(reply=reply.body, position=position, replayed=False)
+
+        return self._submit(operation, weight=len(records))
+
+    def withdraw(
+        self,
+        member: Member,
+        lookup: bytes,
+        *,
+        request_id: bytes,
+        digest: bytes,
+        make_reply: Callable[[dt.datetime], bytes],
+    ) -> Future[Committed]:
+        """Withdraw a record: its keys and templates go, a tombstone stays.
+
+        Args:
+            member: the holder.
+            lookup: keyed hash of the holder's reference.
+            request_id: 16 bytes.
+            digest: 32 bytes, of the request.
+            make_reply: makes the sealed body from the moment of the withdrawal, the
+                first one if it was withdrawn before. Runs in the writer's thread
+                and MUST NOT write.
+
+        Returns:
+            As `enrol`; raises NotFoundError if no such record was ever enrolled.
+        """
+
+        def operation(connection: sa.Connection) -> Committed:
+            found = self._replies.find_or_clear(connection, member, request_id, digest)
+            if found is not None:
+                return _replay(connection, found)
+            now = to_microseconds(self._clock.now())
+            moment, position = remove(connection, member, lookup, now)
+            body = make_reply(from_microseconds(moment))
+            reply = Reply(request_id=request_id, digest=digest, body=body)
+            self._replies.add(connection, member, reply)
+            return Committed(reply=body, position=position, replayed=False)
+
+        return self._submit(operation, weight=1)
+
+    def _submit(
+        self, operation: Callable[[sa.Connection], Committed], *, weight: int
+    ) -> Future[Committed]:
+        """Submit an operation; wake the journal's followers when it is durable."""
+        future = self._writer.submit(operation, weight=weight)
+        future.add_done_callback(self._tell)
+        return future
+
+    def _tell(self, future: Future[Committed]) -> None:
+        """Advance the head to a change that is durable."""
+        if not future.cancelled() and future.exception() is None:
+            self._head.advance(future.result().position)
+
+
+def _replay(connection: sa.Connection, body: bytes) -> Committed:
+    """Return what was stored, at the journal's end."""
+    return Committed(reply=body, position=end_of(connection), replayed=True)

@@ -1,0 +1,97 @@
+"""What a holder is shown of its own galleries and records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from biometrics.clock import from_microseconds
+from biometrics.sealed import Sealed
+from biometrics.store.failures import translated
+from biometrics.store.rows import GalleryCount, RecordRow, TemplateRow
+from biometrics.store.schema import GALLERY, RECORD, TEMPLATE
+from biometrics.store.values import moment_or_none, split_members
+
+if TYPE_CHECKING:
+    from biometrics.members import Member
+
+_GALLERIES: Final = (
+    sa.select(GALLERY.c.space, GALLERY.c.records, GALLERY.c.templates)
+    .where(GALLERY.c.member == sa.bindparam("of_member"), GALLERY.c.templates > 0)
+    .order_by(GALLERY.c.space)
+)
+_RECORDS: Final = (
+    sa.select(RECORD)
+    .where(
+        RECORD.c.member == sa.bindparam("of_member"),
+        RECORD.c.number > sa.bindparam("after"),
+    )
+    .order_by(RECORD.c.number)
+    .limit(sa.bindparam("most"))
+)
+_TEMPLATES: Final = (
+    sa.select(
+        TEMPLATE.c.record_number,
+        TEMPLATE.c.space,
+        TEMPLATE.c.position,
+        TEMPLATE.c.quality,
+    )
+    .where(TEMPLATE.c.record_number.in_(sa.bindparam("numbers", expanding=True)))
+    .order_by(TEMPLATE.c.template_id)
+)
+
+
+class RecordReader:
+    """Reads records, never templates; any thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Read by `engine`."""
+        self._engine = engine
+
+    def galleries(self, member: Member) -> list[GalleryCount]:
+        """Return the member's galleries that hold something, by space."""
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_GALLERIES, {"of_member": member.code}).all()
+        return [
+            GalleryCount(space=space, records=records, templates=templates)
+            for space, records, templates in rows
+        ]
+
+    def records(
+        self, member: Member, after_position: int, most: int
+    ) -> list[RecordRow]:
+        """Return the member's next records, in the order of their enrolment.
+
+        Args:
+            member: the holder.
+            after_position: position of the last record of the page before, or 0.
+            most: at most so many, at least 1.
+        """
+        values = {"of_member": member.code, "after": after_position, "most": most}
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_RECORDS, values).all()
+            numbers = [row.number for row in rows]
+            stored = connection.execute(_TEMPLATES, {"numbers": numbers}).all()
+        templates: dict[int, list[TemplateRow]] = defaultdict(list)
+        for number, space, position, quality in stored:
+            templates[number].append(TemplateRow(space, position, quality))
+        return [
+            RecordRow(
+                position=row.number,
+                record_id=row.record_id,
+                sealed_reference=Sealed(
+                    key_id=row.reference_key_id,
+                    wrapped_key=row.reference_wrapped_key,
+                    ciphertext=row.reference_ciphertext,
+                ),
+                generation=row.generation,
+                excluded=split_members(row.excluded),
+                legal_basis=row.legal_basis,
+                enrolled_at=from_microseconds(row.enrolled_at),
+                expires_at=moment_or_none(row.expires_at),
+                templates=tuple(templates[row.number]),
+            )
+            for row in rows
+        ]

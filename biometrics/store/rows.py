@@ -1,0 +1,233 @@
+"""What goes into the store and what comes out of it, as plain values.
+
+Nothing here holds a template, a reference or a reply in the clear: the callers
+seal before they write and open after they read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from biometrics.members import Member
+    from biometrics.sealed import Sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTemplate:
+    """One sealed template of a record that is to be enrolled.
+
+    Attributes:
+        space: name of the template space.
+        position: where on the body the sample was taken.
+        modality: modality of the space.
+        sample: ordinal of the template in its record.
+        quality: 0 to 100, or None.
+        sealed: the template, bound to all of the above.
+    """
+
+    space: str
+    position: str
+    modality: str
+    sample: int
+    quality: int | None
+    sealed: Sealed = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRecord:
+    """One record that is to be enrolled.
+
+    Attributes:
+        record_id: 16 random bytes.
+        lookup: 32 bytes, keyed hash of the holder's reference.
+        content_digest: 32 bytes, keyed hash of all that the record says.
+        sealed_reference: the holder's reference.
+        generation: from 1.
+        excluded: members that never learn of the record.
+        legal_basis: why it may be enrolled.
+        expires_at: moment from which it is as if withdrawn, or None.
+        templates: one or more.
+    """
+
+    record_id: bytes
+    lookup: bytes = field(repr=False)
+    content_digest: bytes = field(repr=False)
+    sealed_reference: Sealed = field(repr=False)
+    generation: int
+    excluded: frozenset[Member]
+    legal_basis: str
+    expires_at: dt.datetime | None
+    templates: tuple[NewTemplate, ...]
+
+
+class EnrolResult(Enum):
+    """What became of one record of a chunk."""
+
+    ENROLLED = "enrolled"
+    ALREADY_ENROLLED = "already-enrolled"  # same reference, same content
+    REFERENCE_TAKEN = "reference-taken"  # same reference, other content
+    REFERENCE_WITHDRAWN = "reference-withdrawn"  # never used again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a request was answered, kept for its replays.
+
+    Attributes:
+        request_id: 16 bytes, chosen by the caller, unique to its member.
+        digest: 32 bytes, keyed hash of the request.
+        body: the answer, sealed by the caller of the store.
+    """
+
+    request_id: bytes
+    digest: bytes = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """A write that is durable.
+
+    Attributes:
+        reply: the body that was stored, now or when it was first asked for.
+        position: journal position of the last change that it made; the journal's
+            end where it made none.
+        replayed: whether `reply` was stored by an earlier request.
+    """
+
+    reply: bytes = field(repr=False)
+    position: int
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTemplate:
+    """One sealed template, with what decides who may learn of its record.
+
+    Attributes:
+        template_id: number of the template; never used for another one.
+        record_id: 16 bytes.
+        member: the holder.
+        space: name of the template space.
+        position: where on the body the sample was taken.
+        modality: modality of the space.
+        sample: ordinal of the template in its record.
+        generation: generation of the record.
+        quality: 0 to 100, or None.
+        sealed: the template.
+        excluded: members that never learn of the record.
+        expires_at: moment from which the record is as if withdrawn, or None.
+    """
+
+    template_id: int
+    record_id: bytes
+    member: Member
+    space: str
+    position: str
+    modality: str
+    sample: int
+    generation: int
+    quality: int | None
+    sealed: Sealed = field(repr=False)
+    excluded: frozenset[Member]
+    expires_at: dt.datetime | None
+
+
+class ChangeKind(StrEnum):
+    """What happened to a record."""
+
+    ENROLLED = "enrolled"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One entry of the journal.
+
+    Attributes:
+        position: from 1, without a gap, in the order of the commits.
+        kind: what happened.
+        member: the holder.
+        record_id: 16 bytes.
+        templates: of an enrolment whose record is still there; else empty.
+    """
+
+    position: int
+    kind: ChangeKind
+    member: Member
+    record_id: bytes
+    templates: tuple[StoredTemplate, ...]
+
+
+class TemplateRow(NamedTuple):
+    """What a holder is shown of one template of its own."""
+
+    space: str
+    position: str
+    quality: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """What a holder is shown of one record of its own.
+
+    Attributes:
+        position: journal position of its enrolment, by which pages go on.
+        record_id: 16 bytes.
+        sealed_reference: the holder's reference.
+        generation: generation of the record.
+        excluded: members that never learn of it.
+        legal_basis: why it was enrolled.
+        enrolled_at: when.
+        expires_at: moment from which it is as if withdrawn, or None.
+        templates: in the order in which they were enrolled.
+    """
+
+    position: int
+    record_id: bytes
+    sealed_reference: Sealed = field(repr=False)
+    generation: int
+    excluded: frozenset[Member]
+    legal_basis: str
+    enrolled_at: dt.datetime
+    expires_at: dt.datetime | None
+    templates: tuple[TemplateRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryCount:
+    """How much one gallery holds, expired records included.
+
+    Attributes:
+        space: name of the template space.
+        records: records with at least one template in the space.
+        templates: templates in the space.
+    """
+
+    space: str
+    records: int
+    templates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewReference:
+    """A reference that was given to a requester for a follow-up.
+
+    Attributes:
+        reference_digest: 32 bytes, digest of the reference; the store never sees it.
+        holder: whose records it stands for.
+        requester: who may use it.
+        record_ids: the records that matched.
+        expires_at: when it ends.
+    """
+
+    reference_digest: bytes = field(repr=False)
+    holder: Member
+    requester: Member
+    record_ids: tuple[bytes, ...]
+    expires_at: dt.datetime

@@ -1,0 +1,165 @@
+"""The tables. Migrations make exactly these; a test compares the two.
+
+Rows of `record` and `template` are only ever appended and deleted, in the order of
+their numbers, so that SQLite does not copy cells between pages and a deleted key
+leaves no second copy behind. Numbers come from `counter` and are never used twice.
+
+Sources: SQLite, "Rowid Tables" and "The WITHOUT ROWID Optimization".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+METADATA: Final = sa.MetaData()
+
+# SQLite's row number is an alias of a column only where that is INTEGER.
+NUMBER: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+GALLERY_KEY: Final = sa.Table(
+    "gallery_key",
+    METADATA,
+    sa.Column("key_id", NUMBER, primary_key=True),
+    sa.Column("member", sa.Text, nullable=False),
+    sa.Column("gallery", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+    sa.Column("commitment", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("member", "gallery", "epoch", name="gallery_key_epoch"),
+    sqlite_autoincrement=True,  # the number is part of what seals are bound to
+)
+
+INDEX_KEY: Final = sa.Table(
+    "index_key",
+    METADATA,
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+)
+
+# One row. Whoever adds to it holds its lock to the commit, so that numbers become
+# visible in their order; that is what makes the journal free of gaps.
+COUNTER: Final = sa.Table(
+    "counter",
+    METADATA,
+    sa.Column("counter_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("journal_position", sa.BigInteger, nullable=False),
+    sa.Column("template_id", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("counter_id = 1", name="counter_is_one_row"),
+)
+
+# `number` is the journal position of the enrolment.
+RECORD: Final = sa.Table(
+    "record",
+    METADATA,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("record_id", sa.LargeBinary, nullable=False),
+    sa.Column("member", sa.Text, nullable=False),
+    sa.Column("lookup", sa.LargeBinary, nullable=False),
+    sa.Column("content_digest", sa.LargeBinary, nullable=False),
+    sa.Column(
+        "reference_key_id", NUMBER, sa.ForeignKey("gallery_key.key_id"), nullable=False
+    ),
+    sa.Column("reference_wrapped_key", sa.LargeBinary, nullable=False),
+    sa.Column("reference_ciphertext", sa.LargeBinary, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("excluded", sa.Text, nullable=False),
+    sa.Column("legal_basis", sa.Text, nullable=False),
+    sa.Column("enrolled_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.CheckConstraint("length(record_id) = 16", name="record_id_is_16_bytes"),
+    sa.CheckConstraint("length(lookup) = 32", name="record_lookup_is_32_bytes"),
+    sa.UniqueConstraint("member", "lookup", name="record_lookup"),
+    sa.Index("record_of_member", "member", "number"),
+)
+
+TEMPLATE: Final = sa.Table(
+    "template",
+    METADATA,
+    sa.Column("template_id", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column(
+        "record_number",
+        NUMBER,
+        sa.ForeignKey("record.number", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("space", sa.Text, nullable=False),
+    sa.Column("position", sa.Text, nullable=False),
+    sa.Column("modality", sa.Text, nullable=False),
+    sa.Column("sample", sa.Integer, nullable=False),
+    sa.Column("quality", sa.Integer),
+    sa.Column("key_id", NUMBER, sa.ForeignKey("gallery_key.key_id"), nullable=False),
+    sa.Column("wrapped_key", sa.LargeBinary, nullable=False),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False),
+    sa.Index("template_of_record", "record_number"),
+)
+
+TOMBSTONE: Final = sa.Table(
+    "tombstone",
+    METADATA,
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("lookup", sa.LargeBinary, primary_key=True),
+    sa.Column("withdrawn_at", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Counted with every write: counting the rows would read every template.
+GALLERY: Final = sa.Table(
+    "gallery",
+    METADATA,
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("space", sa.Text, primary_key=True),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("templates", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+CHANGE: Final = sa.Table(
+    "change",
+    METADATA,
+    sa.Column("position", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("member", sa.Text, nullable=False),
+    sa.Column("record_id", sa.LargeBinary, nullable=False),
+)
+
+REPLY: Final = sa.Table(
+    "reply",
+    METADATA,
+    sa.Column("reply_id", NUMBER, primary_key=True),
+    sa.Column("member", sa.Text, nullable=False),
+    sa.Column("request_id", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("stored_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("member", "request_id", name="reply_request"),
+)
+
+REFERENCE: Final = sa.Table(
+    "reference",
+    METADATA,
+    sa.Column("reference_digest", sa.LargeBinary, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("requester", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Index("reference_expiry", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+# No foreign key to `record`: a reference outlives the record, so that a follow-up
+# can be told that it was withdrawn.
+REFERENCE_RECORD: Final = sa.Table(
+    "reference_record",
+    METADATA,
+    sa.Column(
+        "reference_digest",
+        sa.LargeBinary,
+        sa.ForeignKey("reference.reference_digest", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("record_id", sa.LargeBinary, primary_key=True),
+    sa.Index("reference_of_record", "record_id"),
+    sqlite_with_rowid=False,
+)

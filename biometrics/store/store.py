@@ -1,0 +1,161 @@
+"""The store as a whole: opened once, handed out in parts."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from biometrics import limits
+from biometrics.errors import ConfigurationError
+from biometrics.store.answers import AnswerWriter
+from biometrics.store.database import empty_log, make_reader_engine, make_writer_engine
+from biometrics.store.failures import (
+    DATABASE_ERRORS,
+    result_code,
+    translate,
+    translated,
+)
+from biometrics.store.journal import JournalHead, JournalReader
+from biometrics.store.keys import KeyTable
+from biometrics.store.lock import ProcessLock
+from biometrics.store.records import RecordWriter
+from biometrics.store.references import References
+from biometrics.store.register import RecordReader
+from biometrics.store.replies import Replies
+from biometrics.store.upgrade import upgrade
+from biometrics.store.writer import Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    import sqlalchemy as sa
+
+    from biometrics.clock import Clock
+
+
+class Store:
+    """One database. What you may do with it is the part that you hold.
+
+    Attributes:
+        keys: wrapped keys.
+        records: enrols and withdraws.
+        answers: makes answers to searches durable.
+        journal: follows what was enrolled and withdrawn.
+        register: what a holder is shown of its own.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reading: sa.Engine,
+        writing: sa.Engine,
+        *,
+        lock: ProcessLock,
+        clock: Clock,
+    ) -> None:
+        """Put the parts together; use `open_store`."""
+        self._path = path
+        self._lock = lock
+        self._reading = reading
+        self._writing = writing
+        self._closed = False
+        replies, references = Replies(clock), References(clock)
+
+        def housekeep(connection: sa.Connection, operations: int) -> None:
+            most = operations * limits.PURGED_ROWS_PER_OPERATION
+            replies.purge(connection, most)
+            references.purge(connection, most)
+
+        self._writer = Writer(writing, housekeep)
+        head = JournalHead()
+        self.keys = KeyTable(self._writer, self._reading)
+        self.records = RecordWriter(self._writer, replies, head, clock)
+        self.answers = AnswerWriter(self._writer, self._reading, replies, references)
+        self.journal = JournalReader(self._reading, head)
+        self.register = RecordReader(self._reading)
+
+    def erase(self) -> bool:
+        """Make the bytes of what was withdrawn go from every file of the database.
+
+        A withdrawal overwrites them in the database; the write-ahead log still has
+        the pages as they were, until it is cut to nothing here, or by `close`.
+        Blocks; writes wait meanwhile. The system may keep old blocks of its own, as
+        may backups: of those nothing is promised here.
+
+        Returns:
+            Whether they are gone; False while a reader still needs the log, and
+            then it is to be called again.
+
+        Raises:
+            StorageError: the log cannot be copied into the database.
+        """
+        with translated():
+            return empty_log(self._path)
+
+    def close(self) -> None:
+        """Write what was accepted, then close; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._writer.close()
+        self._reading.dispose()
+        self._writing.dispose()  # the last connection empties the log
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def open_store(path: Path, clock: Clock) -> Store:
+    """Open a database, or make it, and bring its schema up to date.
+
+    Args:
+        path: the file; its folder must be there. `-wal`, `-shm` and `.lock` files
+            stand beside it.
+        clock: for the moments that are stored.
+
+    Raises:
+        ConfigurationError: another exchange has it open (`DATABASE_IN_USE`), a
+            later version wrote it (`NEWER_SCHEMA`), it is another program's
+            (`FOREIGN_DATABASE`) or no database (`NOT_A_DATABASE`), or the file
+            cannot be opened (`DATABASE_UNREACHABLE`).
+        StorageError: it cannot be read or written now.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        lock = ProcessLock(path)
+    except OSError as error:
+        raise ConfigurationError(
+            "DATABASE_UNREACHABLE",
+            f"`{path}` cannot be opened for writing, {error.strerror}; name a file in"
+            " a folder that is there and writable",
+        ) from error
+    reading, writing = make_reader_engine(path), make_writer_engine(path)
+    try:
+        upgrade(path, reading, writing)
+        writing.connect().close()  # or the log would outlive a store that only read
+        return Store(path, reading, writing, lock=lock, clock=clock)
+    except BaseException as error:
+        reading.dispose()
+        writing.dispose()
+        lock.release()
+        if result_code(error) == sqlite3.SQLITE_NOTADB:
+            raise ConfigurationError(
+                "NOT_A_DATABASE", f"`{path}` is no database; name another file"
+            ) from error
+        if isinstance(error, DATABASE_ERRORS):
+            raise translate(error) from error
+        raise

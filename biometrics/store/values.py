@@ -1,0 +1,41 @@
+"""How values of the kernel are written in columns, and read back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from biometrics import limits
+from biometrics.clock import from_microseconds, to_microseconds
+from biometrics.members import Member
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+
+@lru_cache(maxsize=limits.MAX_HOLDERS_PER_SEARCH)
+def member_of(code: str) -> Member:
+    """Return the member whose code a row has."""
+    return Member(code)
+
+
+def join_members(members: Iterable[Member]) -> str:
+    """Return codes in their order, with a space between; empty for nobody."""
+    return " ".join(sorted(member.code for member in members))
+
+
+@lru_cache(maxsize=1024)
+def split_members(text: str) -> frozenset[Member]:
+    """Return what `join_members` wrote; rows say the same few things again."""
+    return frozenset(map(member_of, text.split()))
+
+
+def moment_or_null(moment: dt.datetime | None) -> int | None:
+    """Return microseconds, or None for no moment."""
+    return None if moment is None else to_microseconds(moment)
+
+
+def moment_or_none(microseconds: int | None) -> dt.datetime | None:
+    """Return what `moment_or_null` wrote."""
+    return None if microseconds is None else from_microseconds(microseconds)

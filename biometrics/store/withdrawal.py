@@ -1,0 +1,85 @@
+"""What a withdrawal does to the tables, within the writer's transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from biometrics.errors import NotFoundError
+from biometrics.store.galleries import count_withdrawn
+from biometrics.store.journal import add_changes, end_of, reserve
+from biometrics.store.rows import ChangeKind
+from biometrics.store.schema import RECORD, REFERENCE, REFERENCE_RECORD, TOMBSTONE
+
+if TYPE_CHECKING:
+    from biometrics.members import Member
+
+_LIVE: Final = sa.select(RECORD.c.number, RECORD.c.record_id).where(
+    RECORD.c.member == sa.bindparam("of_member"),
+    RECORD.c.lookup == sa.bindparam("of_lookup"),
+)
+_WITHDRAWN: Final = sa.select(TOMBSTONE.c.withdrawn_at).where(
+    TOMBSTONE.c.member == sa.bindparam("of_member"),
+    TOMBSTONE.c.lookup == sa.bindparam("of_lookup"),
+)
+_ADD_TOMBSTONE: Final = sa.insert(TOMBSTONE)
+_DELETE: Final = sa.delete(RECORD).where(RECORD.c.number == sa.bindparam("of_number"))
+_DELETE_EXPIRED_REFERENCES: Final = sa.delete(REFERENCE).where(
+    REFERENCE.c.expires_at <= sa.bindparam("now"),
+    REFERENCE.c.reference_digest.in_(
+        sa.select(REFERENCE_RECORD.c.reference_digest).where(
+            REFERENCE_RECORD.c.record_id == sa.bindparam("of_record")
+        )
+    ),
+)
+
+
+def remove(
+    connection: sa.Connection, member: Member, lookup: bytes, now: int
+) -> tuple[int, int]:
+    """Delete a record and leave a tombstone, which says no more than the reference.
+
+    The sealed reference, the templates and all their wrapped keys go with the row.
+    References given to requesters stay until they expire, so that a follow-up can
+    be told of the withdrawal; those of this record that have expired go now.
+
+    Args:
+        connection: the writer's, in its transaction.
+        member: the holder.
+        lookup: keyed hash of the holder's reference.
+        now: microseconds.
+
+    Returns:
+        When it was withdrawn, in microseconds, now or before; and the journal
+        position of that, or the journal's end if nothing changed.
+
+    Raises:
+        NotFoundError: no such record was ever enrolled.
+    """
+    values = {"of_member": member.code, "of_lookup": lookup}
+    row = connection.execute(_LIVE, values).first()
+    if row is None:
+        withdrawn_at = connection.execute(_WITHDRAWN, values).scalar()
+        if withdrawn_at is None:
+            raise NotFoundError(
+                "NOT_ENROLLED", "no record is enrolled under this reference"
+            )
+        return withdrawn_at, end_of(connection)
+    position, _ = reserve(connection, changes=1, templates=0)
+    count_withdrawn(connection, member, row.number)
+    connection.execute(_DELETE, {"of_number": row.number})
+    connection.execute(
+        _ADD_TOMBSTONE, {"member": member.code, "lookup": lookup, "withdrawn_at": now}
+    )
+    add_changes(
+        connection,
+        position,
+        kind=ChangeKind.WITHDRAWN,
+        member=member,
+        record_ids=[row.record_id],
+    )
+    connection.execute(
+        _DELETE_EXPIRED_REFERENCES, {"now": now, "of_record": row.record_id}
+    )
+    return now, position

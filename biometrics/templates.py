@@ -1,0 +1,282 @@
+"""Template spaces, and templates as values that parse themselves.
+
+Terms follow ISO/IEC 2382-37. Only templates of one space and one position are
+ever compared. A template is centred and normalised when it is made, so that
+behind this module a score is an inner product.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from biometrics import limits
+from biometrics.errors import Fault, InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+
+class Modality(StrEnum):
+    """The biometric characteristic that a template was made from."""
+
+    FACE = "face"
+    FINGERPRINT = "fingerprint"
+    IRIS = "iris"
+
+
+class Position(StrEnum):
+    """Where on the body the sample was taken."""
+
+    FACE = "face"
+    RIGHT_THUMB = "right-thumb"
+    RIGHT_INDEX = "right-index"
+    RIGHT_MIDDLE = "right-middle"
+    RIGHT_RING = "right-ring"
+    RIGHT_LITTLE = "right-little"
+    LEFT_THUMB = "left-thumb"
+    LEFT_INDEX = "left-index"
+    LEFT_MIDDLE = "left-middle"
+    LEFT_RING = "left-ring"
+    LEFT_LITTLE = "left-little"
+    RIGHT_IRIS = "right-iris"
+    LEFT_IRIS = "left-iris"
+
+    @property
+    def modality(self) -> Modality:
+        """The modality that has this position."""
+        if self is Position.FACE:
+            return Modality.FACE
+        return Modality.IRIS if self.value.endswith("iris") else Modality.FINGERPRINT
+
+
+class Basis(StrEnum):
+    """What the threshold of a space rests on."""
+
+    MEASURED = "measured"
+    VENDOR = "vendor"
+    UNMEASURED = "unmeasured"
+
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateSpace:
+    """Extractor, version, modality, positions, dimension and metric (cosine).
+
+    Attributes:
+        name: lower case, by which templates refer to the space.
+        modality: the one modality of its templates.
+        extractor: what makes its templates.
+        extractor_version: templates of another version are not comparable.
+        positions: positions that it allows, of its modality.
+        dimension: number of components, `limits.MIN_DIMENSION` to `MAX_DIMENSION`.
+        centre: float64 (dimension,), subtracted before normalising; zeros if none.
+        threshold: cosine at or above which two templates match, in (0, 1).
+        basis: what the threshold rests on.
+        identity: name and digest of all that makes templates comparable. Sealed
+            templates are bound to it: one made under another definition of the same
+            name does not open, rather than being compared wrongly. Positions may be
+            added and the threshold recalibrated without changing it.
+
+    Raises:
+        InvalidRequestError: with every fault at once.
+    """
+
+    name: str
+    modality: Modality
+    extractor: str
+    extractor_version: str
+    positions: frozenset[Position]
+    dimension: int
+    centre: NDArray[np.float64] = field(repr=False, compare=False)
+    threshold: float
+    basis: Basis
+    identity: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check the space as a whole."""
+        faults = [
+            Fault(field=where, reason="INVALID_SPACE", message=message)
+            for where, broken, message in (
+                (
+                    "name",
+                    not _NAME.fullmatch(self.name)
+                    or len(self.name) > limits.MAX_NAME_CHARACTERS,
+                    f"`{self.name[:80]}` must be lower-case letters, digits, `.`, `_`"
+                    f" or `-`, at most {limits.MAX_NAME_CHARACTERS} characters",
+                ),
+                (
+                    "positions",
+                    not self.positions
+                    or any(p.modality is not self.modality for p in self.positions),
+                    f"must be one or more positions of the modality `{self.modality}`",
+                ),
+                (
+                    "dimension",
+                    not limits.MIN_DIMENSION <= self.dimension <= limits.MAX_DIMENSION,
+                    f"`{self.dimension}` must be {limits.MIN_DIMENSION} to"
+                    f" {limits.MAX_DIMENSION}",
+                ),
+                (
+                    "centre",
+                    self.centre.shape != (self.dimension,)
+                    or not np.isfinite(self.centre).all(),
+                    f"must be {self.dimension} finite numbers",
+                ),
+                (
+                    "threshold",
+                    not 0.0 < self.threshold < 1.0,
+                    f"`{self.threshold}` must be a cosine above 0 and below 1",
+                ),
+            )
+            if broken
+        ]
+        if faults:
+            raise InvalidRequestError.of(faults)
+        object.__setattr__(self, "identity", self._identity())
+
+    def _identity(self) -> str:
+        """Return the name with a digest of the definition."""
+        digest = hashlib.sha256()
+        for part in (self.modality, self.extractor, self.extractor_version):
+            digest.update(len(part).to_bytes(4, "big") + part.encode())
+        digest.update(self.centre.astype("<f8").tobytes())
+        return f"{self.name}@{digest.hexdigest()[:32]}"
+
+
+class TemplateSpaces:
+    """The template spaces of one exchange, by name."""
+
+    def __init__(self, spaces: Mapping[str, TemplateSpace]) -> None:
+        """Hold `spaces`, which are keyed by their own names."""
+        self._spaces = dict(sorted(spaces.items()))
+
+    def __iter__(self) -> Iterator[TemplateSpace]:
+        """Iterate in the order of names."""
+        return iter(self._spaces.values())
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether there is a space of that name."""
+        return name in self._spaces
+
+    def named(self, name: str) -> TemplateSpace:
+        """Return the space of that name.
+
+        Raises:
+            InvalidRequestError: there is none.
+        """
+        space = self._spaces.get(name)
+        if space is None:
+            shown = name[: limits.MAX_NAME_CHARACTERS]
+            fault = Fault(
+                field="space",
+                reason="UNKNOWN_SPACE",
+                message=f"`{shown}` is no template space of this exchange; list them"
+                " with SpaceService.ListSpaces or `biometrics spaces list`",
+            )
+            raise InvalidRequestError.of([fault])
+        return space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One biometric template, centred and of unit length.
+
+    Attributes:
+        space: the template space.
+        position: one of the space's positions.
+        vector: float32 (dimension,), unit length, read-only.
+        quality: 0 to 100 on the space's scale, or None.
+    """
+
+    space: TemplateSpace
+    position: Position
+    vector: NDArray[np.float32] = field(repr=False, compare=False)
+    quality: int | None
+
+    @classmethod
+    def parse(
+        cls,
+        space: TemplateSpace,
+        position: Position,
+        data: bytes,
+        quality: int | None,
+    ) -> Template:
+        """Make a template from little-endian float32 components.
+
+        Args:
+            space: the space that the caller named.
+            position: where the sample was taken.
+            data: exactly `4 * space.dimension` bytes, as the extractor gave them.
+            quality: 0 to 100, or None.
+
+        Raises:
+            InvalidRequestError: with every fault at once.
+        """
+        faults = []
+        if position not in space.positions:
+            allowed = ", ".join(sorted(space.positions))
+            faults.append(
+                Fault(
+                    field="position",
+                    reason="WRONG_POSITION",
+                    message=f"`{position}` is not a position of `{space.name}`;"
+                    f" it allows {allowed}",
+                )
+            )
+        if quality is not None and not 0 <= quality <= limits.MAX_QUALITY:
+            faults.append(
+                Fault(
+                    field="quality",
+                    reason="WRONG_QUALITY",
+                    message=f"must be 0 to {limits.MAX_QUALITY}, or left out",
+                )
+            )
+        vector = _unit(space, data, faults)
+        if faults:
+            raise InvalidRequestError.of(faults)
+        return cls(space=space, position=position, vector=vector, quality=quality)
+
+
+def _unit(
+    space: TemplateSpace, data: bytes, faults: list[Fault]
+) -> NDArray[np.float32]:
+    """Return the centred unit vector, or append the fault and return zeros."""
+
+    def refuse(reason: str, message: str) -> NDArray[np.float32]:
+        faults.append(Fault(field="data", reason=reason, message=message))
+        return np.zeros(0, np.float32)
+
+    if len(data) % 4:
+        return refuse(
+            "WRONG_LENGTH",
+            f"{len(data)} bytes are no whole number of 4-byte float32 components",
+        )
+    if len(data) != 4 * space.dimension:
+        return refuse(
+            "WRONG_DIMENSION",
+            f"{len(data) // 4} components where `{space.name}` has {space.dimension}",
+        )
+    raw = np.frombuffer(data, "<f4").astype(np.float64)
+    if not np.isfinite(raw).all():
+        return refuse("NOT_FINITE", "every component must be finite; found NaN or Inf")
+    raw -= space.centre
+    norm = float(np.linalg.norm(raw))
+    if norm < limits.MIN_NORM:
+        return refuse(
+            "ZERO_VECTOR",
+            "the vector is zero after centring and has no direction to compare;"
+            " the extractor failed, capture again",
+        )
+    unit = (raw / norm).astype(np.float32)
+    unit.flags.writeable = False
+    return unit

@@ -1,0 +1,1 @@
+"""Generated from `proto/biometrics/v1`; regenerate with `poe proto`."""

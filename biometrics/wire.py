@@ -1,0 +1,148 @@
+"""Reading and writing what several messages of the contract share.
+
+A message becomes a frozen value here or in a slice's own `wire`, or the call is
+refused; nothing behind sees a message or an unchecked array.
+"""
+
+from __future__ import annotations
+
+import uuid
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from biometrics.errors import Fault, InvalidRequestError
+from biometrics.members import Member
+from biometrics.templates import Position, Template, TemplateSpaces
+from biometrics.v1 import template_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from google.protobuf.descriptor import EnumDescriptor
+    from google.protobuf.message import Message
+
+E = TypeVar("E", bound=Enum)
+
+
+class Words(Protocol):
+    """A generated enumeration."""
+
+    @property
+    def DESCRIPTOR(self) -> EnumDescriptor: ...  # noqa: D102, N802 - protobuf's name
+
+
+def read_word(kind: type[E], words: Words, number: int, field: str) -> E:
+    """Return the member of `kind` with the name of `number` in `words`.
+
+    Raises:
+        InvalidRequestError: the number is unspecified or unknown.
+    """
+    value = words.DESCRIPTOR.values_by_number.get(number)
+    if value is not None and number != 0:
+        return kind[value.name.removeprefix(_prefix(words))]
+    allowed = ", ".join(v.name for v in words.DESCRIPTOR.values if v.number != 0)
+    raise InvalidRequestError.of(
+        [
+            Fault(
+                field=field, reason="UNKNOWN_VALUE", message=f"must be one of {allowed}"
+            )
+        ]
+    )
+
+
+def write_word(words: Words, value: Enum) -> int:
+    """Return the number that `words` has for the name of `value`."""
+    number: int = words.DESCRIPTOR.values_by_name[_prefix(words) + value.name].number
+    return number
+
+
+def _prefix(words: Words) -> str:
+    """Return the prefix of the value names: that of the zero value."""
+    zero: str = words.DESCRIPTOR.values[0].name
+    return zero.removesuffix("UNSPECIFIED")
+
+
+def read_request_id(text: str) -> bytes:
+    """Return the 16 bytes of a request's UUID.
+
+    Raises:
+        InvalidRequestError: it is none, or missing.
+    """
+    try:
+        if len(text) == len(str(uuid.UUID(int=0))):
+            return uuid.UUID(text).bytes
+    except ValueError:
+        pass
+    fault = Fault(
+        field="request_id",
+        reason="REQUEST_ID_REQUIRED",
+        message="must be a UUID such as `123e4567-e89b-42d3-a456-426614174000`; take a"
+        " new one for each request and the same one to repeat it",
+    )
+    raise InvalidRequestError.of([fault])
+
+
+def read_members(
+    codes: Iterable[str], most: int, field: str, faults: list[Fault]
+) -> frozenset[Member]:
+    """Return the members of a repeated field of codes; append what is wrong."""
+    codes = list(codes)
+    if len(codes) > most:
+        faults.append(
+            Fault(field=field, reason="TOO_MANY", message=f"at most {most} members")
+        )
+        return frozenset()
+    members: set[Member] = set()
+    for index, code in enumerate(codes):
+        with caught(faults, f"{field}[{index}]"):
+            members.add(Member(code))
+    return frozenset(members)
+
+
+class caught:  # noqa: N801 - reads as a statement, like contextlib.suppress
+    """Collect the faults of an InvalidRequestError under a field, and go on."""
+
+    def __init__(self, faults: list[Fault], field: str) -> None:
+        """Append to `faults`, naming `field`."""
+        self._faults = faults
+        self._field = field
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _trace: object
+    ) -> bool:
+        """Swallow an InvalidRequestError and nothing else."""
+        if not isinstance(error, InvalidRequestError):
+            return False
+        found = error.faults or (
+            Fault(field="", reason=error.reason, message=error.message),
+        )
+        self._faults.extend(fault.under(self._field) for fault in found)
+        return True
+
+
+def read_template(message: template_pb2.Template, spaces: TemplateSpaces) -> Template:
+    """Return the template of a message, centred and of unit length.
+
+    Raises:
+        InvalidRequestError: with every fault that can be seen at once.
+    """
+    space = spaces.named(message.space)
+    position = read_word(Position, template_pb2.Position, message.position, "position")
+    if message.data_type != template_pb2.DATA_TYPE_FLOAT32:
+        fault = Fault(
+            field="data_type",
+            reason="UNKNOWN_VALUE",
+            message="must be DATA_TYPE_FLOAT32, little-endian",
+        )
+        raise InvalidRequestError.of([fault])
+    quality = message.quality if message.HasField("quality") else None
+    return Template.parse(space, position, message.data, quality)
+
+
+def content_of(message: Message) -> bytes:
+    """Return a request as bytes that tell it from every other, of any method."""
+    name = message.DESCRIPTOR.full_name.encode()
+    return name + b"\0" + message.SerializeToString(deterministic=True)

@@ -1,0 +1,1 @@
+"""The vertical slice that gets templates in, and out again."""

@@ -1,0 +1,85 @@
+"""An array file's rows, cut into chunks that one transaction and one message take.
+
+Pure: it reads from the file and knows neither client nor wire. Cutting depends on
+nothing but the file, so that a load that is started again sends the same chunks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from biometrics import limits
+from biometrics.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from enrolment.formats.arrays import ArrayFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowChunk:
+    """Consecutive rows of a file.
+
+    Attributes:
+        start: number of the first row, from 0.
+        references: the holder's reference of each row.
+        vectors: float32 (rows, dimension), as the file has them.
+    """
+
+    start: int
+    references: tuple[str, ...] = field(repr=False)
+    vectors: NDArray[np.float32] = field(repr=False)
+
+
+def rows_per_chunk(dimension: int) -> int:
+    """Return how many records of one template each fit into a message, at least 1.
+
+    Args:
+        dimension: components of a vector, 4 bytes each.
+    """
+    record = 4 * dimension + limits.MAX_RECORD_OVERHEAD_BYTES
+    return max(1, min(limits.MAX_RECORDS_PER_CHUNK, limits.MAX_MESSAGE_BYTES // record))
+
+
+def cut_rows(file: ArrayFile, *, start: int = 0) -> Iterator[RowChunk]:
+    """Return the rows from `start` on, in chunks.
+
+    Chunks begin at the same rows wherever one starts, but for the first.
+
+    Args:
+        file: an array file with references.
+        start: the first row wanted, from 0.
+
+    Raises:
+        InvalidRequestError: the file has no references, or fewer rows than `start`.
+    """
+    if file.references is None:
+        raise InvalidRequestError(
+            "NO_REFERENCES",
+            "the file has no array `reference`; add one of texts, as many as rows,"
+            " each the opaque reference that the record is enrolled under",
+        )
+    if not 0 <= start <= file.count:
+        raise InvalidRequestError(
+            "WRONG_START", f"the file has {file.count} rows; row {start} is beyond them"
+        )
+    return _cut(file, file.references, start)
+
+
+def _cut(file: ArrayFile, references: list[str], start: int) -> Iterator[RowChunk]:
+    """Yield the chunks of a file that is in order."""
+    for first, block in file.rows(rows_per_chunk(file.dimension)):
+        end = first + len(block)
+        if end <= start:
+            continue
+        begin = max(first, start)
+        yield RowChunk(
+            start=begin,
+            references=tuple(references[begin:end]),
+            vectors=block[begin - first :],
+        )

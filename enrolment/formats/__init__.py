@@ -1,0 +1,1 @@
+"""Readers of interchange formats, one module each: bytes in, arrays out."""

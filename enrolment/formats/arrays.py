@@ -1,0 +1,247 @@
+"""Arrays of embeddings in a NumPy archive (`.npz`), read in blocks of rows.
+
+The archive has `embedding`, floating-point (n, d), and `reference`, texts or integers
+(n,). Nothing is unpickled, sizes are checked before anything is decompressed, and a
+file may be larger than memory. What the vectors and references say, such as NaN, is
+for admission to judge, record by record.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from biometrics import limits
+from biometrics.errors import InvalidRequestError
+from enrolment.formats.archive import Archive, open_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from enrolment.formats.npy import Header
+
+_EMBEDDING: Final = "embedding"
+_REFERENCE: Final = "reference"
+_KINDS: Final = {_EMBEDDING: "f", _REFERENCE: "USiu"}
+_INTEGERS: Final = "iu"
+_KIND_NAMES: Final = {
+    "f": "float16, float32 or float64",
+    "USiu": "texts or integers",
+    "iu": "integers",
+}
+_SURROGATES: Final = range(0xD800, 0xE000)  # no message can carry them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayFile:
+    """An archive that was found in order when it was opened.
+
+    Attributes:
+        path: where it is.
+        count: number of rows, at least 1.
+        dimension: components of a vector.
+        references: one for each row, or None if the archive has none.
+    """
+
+    path: Path
+    count: int
+    dimension: int
+    references: list[str] | None = field(repr=False)
+    _header: Header = field(repr=False)
+    _integers: Mapping[str, NDArray[np.int64]] = field(repr=False)
+
+    def rows(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield the number of a first row, and up to `chunk` rows from there.
+
+        Blocks are float32 (rows, dimension) and may be read-only. Float64 beyond the
+        range of float32 becomes infinite. Holds one block at a time, unless the array
+        is in Fortran order.
+
+        Raises:
+            InvalidRequestError: the file was changed or damaged since it was opened.
+            ValueError: `chunk` is less than 1.
+        """
+        if chunk < 1:
+            raise ValueError("a chunk has at least one row")
+        with open_archive(self.path) as archive:
+            for start, block in archive.elements(_EMBEDDING, self._header, chunk):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    single = np.ascontiguousarray(block, np.float32)
+                yield start, single
+
+    def integers(self, name: str) -> NDArray[np.int64]:
+        """Return an array of integers (n,) that was asked for on opening."""
+        return self._integers[name]
+
+
+def read_npz(path: Path, *, integers: Sequence[str] = ()) -> ArrayFile:
+    """Open an archive, check it from end to end, and read all but the embeddings.
+
+    Args:
+        path: of the archive.
+        integers: names of arrays of integers (n,) that it must have as well.
+
+    Raises:
+        InvalidRequestError: it cannot be read, with every fault at once.
+    """
+    with open_archive(path) as archive:
+        # 1. Headers: types, shapes and sizes, before anything is decompressed.
+        names = [_EMBEDDING, *integers]
+        if archive.has(_REFERENCE):
+            names.append(_REFERENCE)
+        columns = {
+            name: header
+            for name in names
+            if (header := _header(archive, name)) is not None
+        }
+        _check_rows(archive, columns)
+        if archive.faults:
+            raise InvalidRequestError.of(archive.faults)
+        # 2. All but the embeddings.
+        embedding = columns.pop(_EMBEDDING)
+        reference = columns.pop(_REFERENCE, None)
+        references = None if reference is None else _references(archive, reference)
+        numbers = {name: _numbers(archive, name, h) for name, h in columns.items()}
+        if archive.faults:
+            raise InvalidRequestError.of(archive.faults)
+        # 3. The embeddings' checksum: no half of a damaged file is enrolled.
+        archive.run_through(_EMBEDDING)
+    return ArrayFile(
+        path=path,
+        count=embedding.shape[0],
+        dimension=embedding.shape[1],
+        references=references,
+        _header=embedding,
+        _integers=numbers,
+    )
+
+
+def write_npz(
+    path: Path,
+    embedding: NDArray[np.floating],
+    references: Sequence[str],
+    integers: Mapping[str, NDArray[np.integer]] | None = None,
+) -> None:
+    """Write an archive that `read_npz` reads; one that is there is replaced.
+
+    Args:
+        path: of the archive.
+        embedding: (n, d).
+        references: one for each row.
+        integers: further arrays (n,), by name.
+
+    Raises:
+        ValueError: not every array has n rows.
+    """
+    extra = dict(integers or {})
+    if {len(references), *map(len, extra.values())} != {len(embedding)}:
+        raise ValueError("every array needs as many rows as there are embeddings")
+    arrays: dict[str, Any] = {
+        _EMBEDDING: np.ascontiguousarray(embedding),
+        _REFERENCE: np.array(references, np.str_),
+        **extra,
+    }
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _header(archive: Archive, name: str) -> Header | None:
+    """Return an array's header if its type and number of dimensions are right."""
+    header = archive.header(name)
+    if header is None:
+        return None
+    kinds = _KINDS.get(name, _INTEGERS)
+    dimensions = 2 if name == _EMBEDDING else 1
+    before = len(archive.faults)
+    if header.dtype.kind not in kinds:
+        message = f"must have {_KIND_NAMES[kinds]} as elements"
+        archive.refuse(name, "WRONG_TYPE", message)
+    if len(header.shape) != dimensions:
+        message = f"has {len(header.shape)} dimensions; must have {dimensions}"
+        archive.refuse(name, "WRONG_SHAPE", message)
+    return header if len(archive.faults) == before else None
+
+
+def _check_rows(archive: Archive, headers: Mapping[str, Header]) -> None:
+    """Note what is wrong with the sizes of arrays that are right otherwise."""
+    embedding = headers.get(_EMBEDDING)
+    if embedding is not None:
+        _check_embedding(archive, embedding)
+    for name, header in headers.items():
+        if embedding is not None and header.shape[0] != embedding.shape[0]:
+            message = (
+                f"{header.shape[0]} rows where `{_EMBEDDING}` has {embedding.shape[0]}"
+            )
+            archive.refuse(name, "WRONG_COUNT", message)
+        most = limits.MAX_REFERENCE_COLUMN_CHARACTERS
+        width = header.dtype.itemsize // (4 if header.dtype.kind == "U" else 1)
+        if width > most:
+            message = f"texts of {width} characters; must be at most {most}"
+            archive.refuse(name, "WRONG_WIDTH", message)
+
+
+def _check_embedding(archive: Archive, header: Header) -> None:
+    """Note what is wrong with the size of the embeddings."""
+    count, dimension = header.shape
+    most = limits.MAX_ARRAY_ROWS
+    if not 1 <= count <= most:
+        message = f"{count} rows; must be 1 to {most}"
+        archive.refuse(_EMBEDDING, "WRONG_COUNT", message)
+    least, most = limits.MIN_DIMENSION, limits.MAX_DIMENSION
+    if not least <= dimension <= most:
+        message = f"{dimension} components in a row; must be {least} to {most}"
+        archive.refuse(_EMBEDDING, "WRONG_DIMENSION", message)
+    most = limits.MAX_COLUMN_ORDER_BYTES
+    if header.by_column and header.data_bytes > most:
+        message = "too large in Fortran order; write `numpy.ascontiguousarray` of it"
+        archive.refuse(_EMBEDDING, "WRONG_ORDER", message)
+
+
+def _references(archive: Archive, header: Header) -> list[str]:
+    """Return references as texts, or note that some are none."""
+    found: list[str] = []
+    rows = limits.ARRAY_PIECE_BYTES // header.dtype.itemsize
+    for start, block in archive.elements(_REFERENCE, header, rows):
+        try:
+            found += _texts(block)
+        except ValueError:
+            message = (
+                f"rows {start} to {start + len(block) - 1} hold what is no text in"
+                " Unicode or UTF-8"
+            )
+            archive.refuse(_REFERENCE, "WRONG_TEXT", message)
+    return found
+
+
+def _texts(block: NDArray[Any]) -> list[str]:
+    """Return texts, numbers as texts, or bytes as UTF-8 texts.
+
+    Raises:
+        ValueError: some are no text.
+    """
+    if block.dtype.kind == "S":
+        return [text.decode() for text in block.tolist()]
+    if block.dtype.kind == "U":
+        codes = block.view(np.dtype("u4").newbyteorder(block.dtype.byteorder))
+        surrogate = (codes >= _SURROGATES.start) & (codes < _SURROGATES.stop)
+        if (surrogate | (codes > sys.maxunicode)).any():
+            raise ValueError("no text has these code points")
+    return [str(text) for text in block.tolist()]
+
+
+def _numbers(archive: Archive, name: str, header: Header) -> NDArray[np.int64]:
+    """Return an array of integers, or note that some are too great."""
+    found = np.empty(header.shape, np.int64)
+    rows = limits.ARRAY_PIECE_BYTES // header.dtype.itemsize
+    for start, block in archive.elements(name, header, rows):
+        if int(block.max()) > np.iinfo(np.int64).max:
+            archive.refuse(name, "WRONG_NUMBER", "has numbers of 2^63 or more")
+            break
+        found[start : start + len(block)] = block
+    return found

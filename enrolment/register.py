@@ -1,0 +1,108 @@
+"""What a holder sees of its own galleries and records."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from biometrics import limits
+from biometrics.errors import Fault, InvalidRequestError
+from enrolment.enrol import reference_binding
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from biometrics.custody import Vault
+    from biometrics.members import Member
+    from biometrics.store import GalleryCount, RecordReader, RecordRow
+
+
+class GalleryStates(Protocol):
+    """Where the register learns whether galleries can be searched."""
+
+    def state_name(self, holder: Member, space: str) -> str:
+        """Return `READY`, `LOADING`, `LOCKED` or `DAMAGED`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a holder's records, with their references in the clear."""
+
+    records: tuple[tuple[str, RecordRow], ...]
+    next_token: str
+
+
+class Register:
+    """Reads a holder's own galleries and records."""
+
+    def __init__(
+        self,
+        *,
+        rows: RecordReader,
+        vault: Vault,
+        states: GalleryStates,
+        workers: Executor,
+    ) -> None:
+        """Read `rows`, open references with `vault`."""
+        self._rows = rows
+        self._vault = vault
+        self._states = states
+        self._workers = workers
+
+    async def galleries(self, holder: Member) -> list[tuple[GalleryCount, str]]:
+        """Return the holder's galleries with their counts and states."""
+        loop = asyncio.get_running_loop()
+        counts = await loop.run_in_executor(self._workers, self._rows.galleries, holder)
+        return [(c, self._states.state_name(holder, c.space)) for c in counts]
+
+    async def page(self, holder: Member, size: int, token: str) -> Page:
+        """Return one page of the holder's records, in the order of enrolment.
+
+        Raises:
+            InvalidRequestError: the token is none that a page before gave.
+            GalleryLockedError: references cannot be opened now.
+        """
+        after = _read_token(token)
+        most = min(size or limits.DEFAULT_PAGE_RECORDS, limits.MAX_PAGE_RECORDS)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._workers, self._page, holder, after, most
+        )
+
+    def _page(self, holder: Member, after: int, most: int) -> Page:
+        """Read and open one page."""
+        rows = self._rows.records(holder, after, most + 1)
+        shown = rows[:most]
+        more = len(rows) > most
+        return Page(
+            records=tuple((self._reference(holder, row), row) for row in shown),
+            next_token=_write_token(shown[-1].position) if more else "",
+        )
+
+    def _reference(self, holder: Member, row: RecordRow) -> str:
+        """Open a record's reference."""
+        binding = reference_binding(holder, row.record_id, row.generation)
+        return self._vault.open(binding, row.sealed_reference).decode()
+
+
+_TOKEN_BYTES = 8
+
+
+def _write_token(position: int) -> str:
+    """Return the token of the page after `position`."""
+    return position.to_bytes(_TOKEN_BYTES, "big").hex()
+
+
+def _read_token(token: str) -> int:
+    """Return the position after which a page begins."""
+    try:
+        raw = binascii.unhexlify(token)
+    except (binascii.Error, ValueError):
+        raw = b"?"
+    if token and len(raw) != _TOKEN_BYTES:
+        told = "is not one that ListRecords gave; begin again without a token"
+        fault = Fault(field="page_token", reason="WRONG_TOKEN", message=told)
+        raise InvalidRequestError.of([fault])
+    return int.from_bytes(raw, "big")

@@ -1,0 +1,197 @@
+"""The gRPC edge of enrolment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from biometrics import limits
+from biometrics.callers import CALLER
+from biometrics.errors import Fault, InvalidRequestError
+from biometrics.store import EnrolResult
+from biometrics.v1 import enrolment_pb2 as v1
+from biometrics.v1 import enrolment_pb2_grpc
+from enrolment.enrol import conflict
+from enrolment.wire import (
+    read_chunk,
+    read_enrol,
+    read_withdraw,
+    write_faults,
+    write_moment,
+    write_position,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import AsyncIterator, Sequence
+
+    import grpc
+
+    from biometrics.clock import Clock
+    from biometrics.store import RecordRow
+    from biometrics.templates import TemplateSpaces
+    from enrolment.enrol import Enrolment, Outcome
+    from enrolment.register import Register
+    from enrolment.withdraw import Withdrawal
+
+_OUTCOMES = {
+    EnrolResult.ENROLLED: v1.ENROL_OUTCOME_ENROLLED,
+    EnrolResult.ALREADY_ENROLLED: v1.ENROL_OUTCOME_ALREADY_ENROLLED,
+}
+
+
+class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
+    """A holder's own records; see `enrolment.proto` for the contract."""
+
+    def __init__(
+        self,
+        *,
+        enrolment: Enrolment,
+        withdrawal: Withdrawal,
+        register: Register,
+        spaces: TemplateSpaces,
+        clock: Clock,
+    ) -> None:
+        """Take the main paths."""
+        self._enrolment = enrolment
+        self._withdrawal = withdrawal
+        self._register = register
+        self._spaces = spaces
+        self._clock = clock
+
+    async def Enrol(
+        self, request: v1.EnrolRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> v1.EnrolResponse:
+        """Enrol one record."""
+        enrolling = read_enrol(request, self._spaces, self._clock.now())
+        body = await self._enrolment.enrol(enrolling, _write_enrol)
+        return v1.EnrolResponse.FromString(body)
+
+    async def BulkEnrol(
+        self,
+        request_iterator: AsyncIterator[v1.BulkEnrolRequest],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> AsyncIterator[v1.BulkEnrolResponse]:
+        """Enrol many records, a few chunks at a time."""
+        slots = asyncio.Semaphore(limits.STREAM_CHUNKS_AHEAD)
+        begun: asyncio.Queue[asyncio.Task[v1.BulkEnrolResponse] | None]
+        begun = asyncio.Queue()  # bounded by the slots
+
+        async def read() -> None:
+            try:
+                async for request in request_iterator:
+                    await slots.acquire()
+                    begun.put_nowait(asyncio.create_task(self._chunk(request)))
+            finally:
+                begun.put_nowait(None)
+
+        reader = asyncio.create_task(read())
+        try:
+            while (chunk := await begun.get()) is not None:
+                yield await chunk
+                slots.release()
+            await reader
+        finally:
+            reader.cancel()
+            while not begun.empty():
+                if left := begun.get_nowait():
+                    left.cancel()
+
+    async def _chunk(self, request: v1.BulkEnrolRequest) -> v1.BulkEnrolResponse:
+        """Enrol one chunk."""
+        enrolling = read_chunk(request, self._spaces, self._clock.now())
+        body = await self._enrolment.enrol(enrolling, _write_chunk)
+        response = v1.BulkEnrolResponse.FromString(body)
+        response.request_id = request.request_id
+        return response
+
+    async def Withdraw(
+        self, request: v1.WithdrawRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> v1.WithdrawResponse:
+        """Withdraw one record."""
+        body = await self._withdrawal.withdraw(read_withdraw(request), _write_withdraw)
+        return v1.WithdrawResponse.FromString(body)
+
+    async def ListGalleries(
+        self,
+        request: v1.ListGalleriesRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> v1.ListGalleriesResponse:
+        """List the caller's own galleries."""
+        galleries = await self._register.galleries(CALLER.get().member)
+        return v1.ListGalleriesResponse(
+            galleries=[
+                v1.Gallery(
+                    space=count.space,
+                    record_count=count.records,
+                    template_count=count.templates,
+                    state=v1.GalleryState.Value(f"GALLERY_STATE_{state}"),
+                )
+                for count, state in galleries
+            ]
+        )
+
+    async def ListRecords(
+        self,
+        request: v1.ListRecordsRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> v1.ListRecordsResponse:
+        """List one page of the caller's own records."""
+        if request.page_size > limits.MAX_PAGE_RECORDS:
+            told = f"must be at most {limits.MAX_PAGE_RECORDS}"
+            fault = Fault(field="page_size", reason="WRONG_SIZE", message=told)
+            raise InvalidRequestError.of([fault])
+        page = await self._register.page(
+            CALLER.get().member, request.page_size, request.page_token
+        )
+        return v1.ListRecordsResponse(
+            records=[_summary(reference, row) for reference, row in page.records],
+            next_page_token=page.next_token,
+        )
+
+
+def _write_enrol(outcomes: Sequence[Outcome]) -> bytes:
+    """Return the response to one record, or raise why it is refused."""
+    (outcome,) = outcomes
+    if isinstance(outcome, InvalidRequestError):
+        raise outcome
+    if refusal := conflict(outcome):
+        raise refusal
+    return v1.EnrolResponse(outcome=_OUTCOMES[outcome]).SerializeToString()
+
+
+def _write_chunk(outcomes: Sequence[Outcome]) -> bytes:
+    """Return the response to a chunk."""
+    response = v1.BulkEnrolResponse()
+    for outcome in outcomes:
+        if isinstance(outcome, InvalidRequestError):
+            response.outcomes.append(write_faults(outcome))
+        elif refusal := conflict(outcome):
+            response.outcomes.append(write_faults(refusal))
+        else:
+            response.outcomes.add(outcome=_OUTCOMES[outcome])
+    return response.SerializeToString()
+
+
+def _write_withdraw(at: dt.datetime) -> bytes:
+    """Return the response to a withdrawal."""
+    return v1.WithdrawResponse(withdraw_time=write_moment(at)).SerializeToString()
+
+
+def _summary(reference: str, row: RecordRow) -> v1.RecordSummary:
+    """Return what a holder sees of one record."""
+    summary = v1.RecordSummary(
+        reference=reference,
+        templates=[
+            v1.TemplateSummary(
+                space=space, position=write_position(position), quality=quality
+            )
+            for space, position, quality in row.templates
+        ],
+        excluded_requesters=sorted(member.code for member in row.excluded),
+        legal_basis=row.legal_basis,
+        enrol_time=write_moment(row.enrolled_at),
+    )
+    if row.expires_at is not None:
+        summary.expire_time.CopyFrom(write_moment(row.expires_at))
+    return summary

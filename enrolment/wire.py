@@ -1,0 +1,189 @@
+"""Enrolment messages to values and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from biometrics import limits
+from biometrics.callers import acting_as
+from biometrics.clock import UTC
+from biometrics.errors import ExchangeError, Fault, InvalidRequestError
+from biometrics.templates import Position
+from biometrics.v1 import enrolment_pb2 as v1
+from biometrics.v1 import template_pb2
+from biometrics.wire import (
+    caught,
+    content_of,
+    read_members,
+    read_request_id,
+    read_template,
+    write_word,
+)
+from enrolment.admission import Record, count_faults, life_faults, reference_faults
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from biometrics.members import Member
+    from biometrics.templates import Template, TemplateSpaces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolling:
+    """A request to enrol, parsed.
+
+    Attributes:
+        holder: who enrols; from the certificate.
+        request_id: 16 bytes of its UUID.
+        content: the request as it came, to tell a replay from another request.
+        records: each record, or why it is refused.
+    """
+
+    holder: Member
+    request_id: bytes
+    content: bytes
+    records: tuple[Record | InvalidRequestError, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawing:
+    """A request to withdraw, parsed."""
+
+    holder: Member
+    request_id: bytes
+    content: bytes
+    reference: str
+
+
+def read_enrol(
+    message: v1.EnrolRequest, spaces: TemplateSpaces, now: dt.datetime
+) -> Enrolling:
+    """Return what an EnrolRequest asks; its record is admitted or raises."""
+    holder = acting_as(message.holder)
+    faults: list[Fault] = []
+    request_id = b""
+    with caught(faults, ""):
+        request_id = read_request_id(message.request_id)
+    record = read_record(message.record, spaces, now)
+    if isinstance(record, InvalidRequestError):
+        faults += [fault.under("record") for fault in record.faults]
+    if faults:
+        raise InvalidRequestError.of(faults)
+    return Enrolling(
+        holder=holder,
+        request_id=request_id,
+        content=content_of(message),
+        records=(record,),
+    )
+
+
+def read_chunk(
+    message: v1.BulkEnrolRequest, spaces: TemplateSpaces, now: dt.datetime
+) -> Enrolling:
+    """Return what one chunk asks; a refused record does not stop the others."""
+    holder = acting_as(message.holder)
+    faults: list[Fault] = []
+    request_id = b""
+    with caught(faults, ""):
+        request_id = read_request_id(message.request_id)
+    most = limits.MAX_RECORDS_PER_CHUNK
+    if not 1 <= len(message.records) <= most:
+        told = f"{len(message.records)} records; a chunk has 1 to {most}"
+        faults.append(Fault(field="records", reason="WRONG_COUNT", message=told))
+    if faults:
+        raise InvalidRequestError.of(faults)
+    return Enrolling(
+        holder=holder,
+        request_id=request_id,
+        content=content_of(message),
+        records=tuple(read_record(record, spaces, now) for record in message.records),
+    )
+
+
+def read_record(
+    message: v1.Record, spaces: TemplateSpaces, now: dt.datetime
+) -> Record | InvalidRequestError:
+    """Return the record, or one error with all that is wrong with it."""
+    faults = reference_faults(message.reference) + count_faults(len(message.templates))
+    templates: list[Template] = []
+    # A count over the bound is refused without reading what exceeds it.
+    for index in range(min(len(message.templates), limits.MAX_TEMPLATES_PER_RECORD)):
+        with caught(faults, f"templates[{index}]"):
+            templates.append(read_template(message.templates[index], spaces))
+    excluded = read_members(
+        message.excluded_requesters,
+        limits.MAX_EXCLUDED_REQUESTERS,
+        "excluded_requesters",
+        faults,
+    )
+    expires_at = None
+    if message.HasField("expire_time"):
+        with caught(faults, "expire_time"):
+            expires_at = read_moment(message.expire_time)
+    faults += life_faults(
+        legal_basis=message.legal_basis, expires_at=expires_at, now=now
+    )
+    if faults:
+        return InvalidRequestError.of(faults)
+    return Record(
+        reference=message.reference,
+        templates=tuple(templates),
+        excluded=excluded,
+        legal_basis=message.legal_basis,
+        expires_at=expires_at,
+        content=content_of(message),
+    )
+
+
+def read_withdraw(message: v1.WithdrawRequest) -> Withdrawing:
+    """Return what a WithdrawRequest asks."""
+    holder = acting_as(message.holder)
+    faults = reference_faults(message.reference)
+    request_id = b""
+    with caught(faults, ""):
+        request_id = read_request_id(message.request_id)
+    if faults:
+        raise InvalidRequestError.of(faults)
+    return Withdrawing(
+        holder=holder,
+        request_id=request_id,
+        content=content_of(message),
+        reference=message.reference,
+    )
+
+
+def read_moment(message: Timestamp) -> dt.datetime:
+    """Return the moment of a timestamp."""
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        told = "is no moment between the years 1 and 9999"
+        fault = Fault(field="", reason="WRONG_TIME", message=told)
+        raise InvalidRequestError.of([fault]) from error
+
+
+def write_moment(moment: dt.datetime) -> Timestamp:
+    """Return the timestamp of a moment."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def write_faults(error: ExchangeError) -> v1.RecordOutcome:
+    """Return the outcome of a refused record."""
+    return v1.RecordOutcome(
+        outcome=v1.ENROL_OUTCOME_REFUSED,
+        faults=[
+            v1.Fault(field=f.field, reason=f.reason, message=f.message)
+            for f in error.faults
+        ],
+    )
+
+
+def write_position(position: str) -> template_pb2.Position.ValueType:
+    """Return the number of a stored position."""
+    number = write_word(template_pb2.Position, Position(position))
+    return template_pb2.Position.ValueType(number)

@@ -1,0 +1,1 @@
+"""The vertical slice that answers a probe."""

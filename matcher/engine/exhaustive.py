@@ -1,0 +1,137 @@
+"""Exhaustive float32 inner product by FAISS: the reference engine.
+
+A gallery is a tuple of immutable segments that is replaced as a whole, so that
+searches read it without a lock while it changes. Neighbouring segments of like
+size are joined as in a log-structured merge tree, so that n single additions
+copy each vector about log2(n) times.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import faiss
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from numpy.typing import NDArray
+
+# What float32 sums of at most 4,096 products of unit vectors may lose:
+# |error| <= d * 2**-24 = 2.4e-4.
+ROUNDING: Final = 2.5e-4
+# Probes in one call to FAISS: from 20 on it multiplies blocks by BLAS, whose
+# result array for all pairs must stay small.
+PROBES_PER_CALL: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Vectors that never change."""
+
+    ids: NDArray[np.int64]
+    index: faiss.IndexFlatIP
+
+    @classmethod
+    def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> _Segment:
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        return cls(ids, index)
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Return a copy of the vectors, (n, d)."""
+        return np.asarray(self.index.reconstruct_n(0, len(self.ids)), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gallery:
+    """What one search sees, from its beginning to its end."""
+
+    segments: tuple[_Segment, ...] = ()
+    removed: frozenset[int] = frozenset()
+
+    def count(self) -> int:
+        return sum(len(segment.ids) for segment in self.segments) - len(self.removed)
+
+
+class ExhaustiveEngine:
+    """Compares every probe with every vector; see `Engine` for the contract."""
+
+    def __init__(self) -> None:
+        """Start without galleries."""
+        self._galleries: dict[Hashable, _Gallery] = {}
+        self._changing = threading.Lock()
+
+    def add(
+        self, gallery: Hashable, ids: NDArray[np.int64], vectors: NDArray[np.float32]
+    ) -> None:
+        """Add vectors; on return every later search sees them."""
+        with self._changing:
+            now = self._galleries.get(gallery, _Gallery())
+            self._galleries[gallery] = _joined(now, ids, vectors)
+
+    def remove(self, gallery: Hashable, ids: NDArray[np.int64]) -> None:
+        """Remove vectors; on return no search finds them."""
+        with self._changing:
+            now = self._galleries.get(gallery, _Gallery())
+            held = [np.intersect1d(segment.ids, ids) for segment in now.segments]
+            gone = {int(i) for found in held for i in found}
+            self._galleries[gallery] = replace(now, removed=now.removed | gone)
+
+    def drop(self, gallery: Hashable) -> None:
+        """Forget a gallery and all its vectors."""
+        with self._changing:
+            self._galleries.pop(gallery, None)
+
+    def count(self, gallery: Hashable) -> int:
+        """Return the number of vectors in a gallery."""
+        return self._galleries.get(gallery, _Gallery()).count()
+
+    def search(
+        self, gallery: Hashable, probes: NDArray[np.float32], threshold: float
+    ) -> list[NDArray[np.int64]]:
+        """Return, for each probe, the ids of its candidates."""
+        # FAISS keeps this number per thread: a pool of ours times a pool of its
+        # own would fight for the cores.
+        faiss.omp_set_num_threads(1)
+        now = self._galleries.get(gallery, _Gallery())
+        found: list[list[NDArray[np.int64]]] = [[] for _ in probes]
+        for segment in now.segments:
+            for start in range(0, len(probes), PROBES_PER_CALL):
+                block = probes[start : start + PROBES_PER_CALL]
+                bounds, _, rows = segment.index.range_search(
+                    block, threshold - ROUNDING
+                )
+                for i in range(len(block)):
+                    rows_of_probe = rows[bounds[i] : bounds[i + 1]]
+                    found[start + i].append(segment.ids[rows_of_probe])
+        return [_without(parts, now.removed) for parts in found]
+
+
+def _without(
+    parts: list[NDArray[np.int64]], removed: frozenset[int]
+) -> NDArray[np.int64]:
+    """Return all ids of `parts` that were not removed."""
+    ids = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    if not removed or not len(ids):
+        return ids
+    return ids[[int(i) not in removed for i in ids]]
+
+
+def _joined(
+    gallery: _Gallery, ids: NDArray[np.int64], vectors: NDArray[np.float32]
+) -> _Gallery:
+    """Return the gallery with the vectors, segments of like size joined."""
+    segments, removed = list(gallery.segments), gallery.removed
+    while segments and len(segments[-1].ids) <= 2 * len(ids):
+        last = segments.pop()
+        kept = np.array([int(i) not in removed for i in last.ids], bool)
+        removed -= {int(i) for i in last.ids[~kept]}
+        ids = np.concatenate([last.ids[kept], ids])
+        vectors = np.concatenate([last.vectors()[kept], vectors])
+    if len(ids):
+        segments.append(_Segment.of(ids, np.ascontiguousarray(vectors)))
+    return _Gallery(tuple(segments), removed)

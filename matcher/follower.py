@@ -1,0 +1,201 @@
+"""Tails the store's journal and keeps the engine equal to it.
+
+One thread reads changes in their order, opens what was enrolled, adds it to the
+engine, and removes what was withdrawn. Whoever has written waits here until the
+position of its write is searchable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from biometrics import limits
+from biometrics.errors import ExchangeError, SealError, UnavailableError
+from biometrics.sealed import Binding
+from biometrics.store import ChangeKind
+from biometrics.templates import Position
+from matcher.galleries import Shelf, Whereabouts
+
+if TYPE_CHECKING:
+    from biometrics.custody import Vault
+    from biometrics.store import Change, JournalReader, StoredTemplate
+    from biometrics.templates import TemplateSpaces
+    from matcher.engine import Engine
+    from matcher.galleries import Galleries
+
+log = logging.getLogger(__name__)
+
+
+def binding_of(stored: StoredTemplate, spaces: TemplateSpaces) -> Binding:
+    """Return what a stored template must be bound to under today's spaces."""
+    return Binding(
+        member=stored.member,
+        gallery=stored.space,
+        record=stored.record_id,
+        modality=stored.modality,
+        space=spaces.named(stored.space).identity,
+        position=stored.position,
+        sample=stored.sample,
+        generation=stored.generation,
+    )
+
+
+class Follower:
+    """Keeps an engine equal to the journal."""
+
+    def __init__(
+        self,
+        *,
+        journal: JournalReader,
+        vault: Vault,
+        spaces: TemplateSpaces,
+        engine: Engine,
+        galleries: Galleries,
+    ) -> None:
+        """Follow `journal` into `engine` and `galleries`, opening with `vault`."""
+        self._journal = journal
+        self._vault = vault
+        self._spaces = spaces
+        self._engine = engine
+        self._galleries = galleries
+        self._position = 0
+        self._moved = threading.Condition()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._follow, name="journal-follower", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following and wait until the thread has ended."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def wait_until_loaded(self, timeout: float | None = None) -> bool:
+        """Block until all that is durable now is searchable; say whether it is."""
+        end = self._journal.end()
+        with self._moved:
+            return self._moved.wait_for(lambda: self._position >= end, timeout)
+
+    async def searchable(self, position: int) -> None:
+        """Return once every change up to `position` is in the engine.
+
+        Raises:
+            UnavailableError: it took longer than `limits.SEARCHABLE_WAIT_SECONDS`.
+                The change is durable all the same.
+        """
+        future = asyncio.get_running_loop().create_future()
+        with self._moved:
+            if self._position >= position:
+                return
+            self._waiting.append((position, future))
+        try:
+            await asyncio.wait_for(future, limits.SEARCHABLE_WAIT_SECONDS)
+        except TimeoutError as error:
+            raise UnavailableError(
+                "NOT_YET_SEARCHABLE",
+                "the change is durable but not searchable yet; repeat the call with the"
+                " same request_id",
+                retry_after=limits.JOURNAL_POLL_SECONDS,
+            ) from error
+
+    def _follow(self) -> None:
+        """Apply changes in their order until told to stop."""
+        start_end = self._journal.end()
+        while not self._stopping.is_set():
+            try:
+                changes = self._journal.changes(
+                    self._position, limits.JOURNAL_PAGE_CHANGES
+                )
+                if changes:
+                    self._apply(changes)
+                    self._advance(changes[-1].position)
+                if self._position >= start_end:
+                    self._galleries.loaded()
+                if not changes:
+                    self._journal.wait(self._position, limits.JOURNAL_POLL_SECONDS)
+            except ExchangeError as error:
+                log.warning("journal cannot be followed: %s", error.reason)
+                self._stopping.wait(limits.JOURNAL_POLL_SECONDS)
+
+    def _advance(self, position: int) -> None:
+        """Move on and wake whoever waited for it."""
+        with self._moved:
+            self._position = position
+            due = [f for p, f in self._waiting if p <= position]
+            self._waiting = [(p, f) for p, f in self._waiting if p > position]
+            self._moved.notify_all()
+        for future in due:
+            future.get_loop().call_soon_threadsafe(_finish, future)
+
+    def _apply(self, changes: list[Change]) -> None:
+        """Bring one page of changes into the engine."""
+        gone: set[bytes] = set()
+        for change in reversed(changes):
+            if change.kind is ChangeKind.WITHDRAWN:
+                gone.add(change.record_id)
+        fresh = [c for c in changes if c.record_id not in gone]
+        self._add([t for change in fresh for t in change.templates])
+        for record in gone:
+            for where in self._galleries.forget(record):
+                self._engine.remove(where.shelf, np.array([where.template_id]))
+
+    def _add(self, templates: list[StoredTemplate]) -> None:
+        """Open templates and add them to the engine, a shelf at a time."""
+        shelves: dict[Shelf, list[StoredTemplate]] = defaultdict(list)
+        records: dict[bytes, list[Whereabouts]] = defaultdict(list)
+        for stored in templates:
+            self._galleries.know(stored.member, stored.space)
+            if stored.space not in self._spaces:
+                self._galleries.damage(stored.member, stored.space)
+                continue
+            if not self._vault.is_unlocked(stored.member):
+                self._galleries.lock(stored.member)
+                continue
+            shelf = Shelf(stored.member, stored.space, Position(stored.position))
+            shelves[shelf].append(stored)
+            records[stored.record_id].append(Whereabouts(shelf, stored.template_id))
+        for shelf, held in shelves.items():
+            self._add_to(shelf, held)
+        for record, where in records.items():
+            self._galleries.keep(record, tuple(where))
+
+    def _add_to(self, shelf: Shelf, held: list[StoredTemplate]) -> None:
+        """Open the templates of one shelf and add those that do."""
+        dimension = self._spaces.named(shelf.space).dimension
+        vectors = np.empty((len(held), dimension), np.float32)
+        ids: list[int] = []
+        for stored in held:
+            try:
+                binding = binding_of(stored, self._spaces)
+                self._vault.open_into(binding, stored.sealed, vectors[len(ids)])
+            except SealError:
+                self._galleries.damage(shelf.holder, shelf.space)
+                log.exception(
+                    "template %d of %s in %s does not open: damaged, or the definition"
+                    " of the template space was changed; the gallery is UNAVAILABLE",
+                    stored.template_id,
+                    shelf.holder,
+                    shelf.space,
+                )
+                continue
+            ids.append(stored.template_id)
+        if ids:
+            self._engine.add(shelf, np.array(ids, np.int64), vectors[: len(ids)])
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    """Resolve a future whose waiter may have gone away."""
+    if not future.done():
+        future.set_result(None)

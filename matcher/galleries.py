@@ -1,0 +1,101 @@
+"""What the matcher holds of each member, and whether it may be asked.
+
+The follower writes it, searches read it. A holder whose galleries are not whole
+is not searched at all: an outage must never look like a no-match.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from biometrics.members import Member
+    from biometrics.templates import Position
+
+
+class GalleryState(Enum):
+    """Whether a gallery can be searched."""
+
+    READY = "ready"
+    LOADING = "loading"
+    LOCKED = "locked"
+    DAMAGED = "damaged"
+
+
+class Shelf(NamedTuple):
+    """The name by which the engine knows templates that may be compared.
+
+    One holder's templates of one template space and one position.
+    """
+
+    holder: Member
+    space: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where the templates of one record are, so that they can be removed."""
+
+    shelf: Shelf
+    template_id: int
+
+
+class Galleries:
+    """State and contents of every holder's galleries; safe for many threads."""
+
+    def __init__(self) -> None:
+        """Start loading, with nothing known."""
+        self._changing = threading.Lock()
+        self._loading = True
+        self._locked: frozenset[Member] = frozenset()
+        self._damaged: frozenset[tuple[Member, str]] = frozenset()
+        self._known: frozenset[tuple[Member, str]] = frozenset()
+        self._records: dict[bytes, tuple[Whereabouts, ...]] = {}
+
+    def state(self, holder: Member, space: str) -> GalleryState:
+        """Return whether the holder's gallery in `space` can be searched."""
+        if holder in self._locked:
+            return GalleryState.LOCKED
+        if (holder, space) in self._damaged:
+            return GalleryState.DAMAGED
+        return GalleryState.LOADING if self._loading else GalleryState.READY
+
+    def state_name(self, holder: Member, space: str) -> str:
+        """Return the name of the gallery's state."""
+        return self.state(holder, space).name
+
+    def has(self, holder: Member, space: str) -> bool:
+        """Return whether the holder has ever enrolled in `space`."""
+        return (holder, space) in self._known
+
+    def know(self, holder: Member, space: str) -> None:
+        """Note that the holder has a gallery in `space`."""
+        if (holder, space) not in self._known:
+            with self._changing:
+                self._known |= {(holder, space)}
+
+    def loaded(self) -> None:
+        """Note that everything that was durable at the start is searchable."""
+        self._loading = False
+
+    def lock(self, holder: Member) -> None:
+        """Note that the holder's keys are not at hand."""
+        with self._changing:
+            self._locked |= {holder}
+
+    def damage(self, holder: Member, space: str) -> None:
+        """Note that a template of the gallery does not open."""
+        with self._changing:
+            self._damaged |= {(holder, space)}
+
+    def keep(self, record: bytes, where: tuple[Whereabouts, ...]) -> None:
+        """Remember where the templates of a record are."""
+        self._records[record] = where
+
+    def forget(self, record: bytes) -> tuple[Whereabouts, ...]:
+        """Return where the templates of a record were, and remember no longer."""
+        return self._records.pop(record, ())

@@ -1,0 +1,261 @@
+"""The main path of a search: nine steps, in the order of the design.
+
+Steps 1 (identify) and 2 (authorise by caller and method) are decided by the
+server's interceptors before anything here runs. What depends on an agreement is
+an honest refusal, decided before the probe is read; what depends on a person's
+data is NO_MATCH and cannot be told from one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from biometrics import limits
+from biometrics.disclosure import (
+    Answer,
+    Level,
+    Outcome,
+    decide,
+    may_learn,
+    plan_search,
+)
+from biometrics.errors import ExchangeError
+from biometrics.members import Member
+from biometrics.store import NewReference
+from matcher.galleries import GalleryState, Shelf
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from biometrics.clock import Clock
+    from biometrics.custody import Vault
+    from biometrics.disclosure import Agreements, Purpose, SearchPlan
+    from biometrics.store import AnswerWriter
+    from biometrics.templates import Modality, Template
+    from matcher.confirm import Confirmation, Hit
+    from matcher.galleries import Galleries
+    from matcher.schedule import Scanner
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One person to search for.
+
+    Attributes:
+        modality: of the space that the probe names; all the plan needs to know.
+        template: reads the probe; raises InvalidRequestError.
+    """
+
+    modality: Modality
+    template: Callable[[], Template]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A request, parsed: the questions of one requester for one purpose.
+
+    Attributes:
+        requester: who asks; from the certificate.
+        request_id: 16 bytes of its UUID.
+        content: the request as it came, to tell a replay from another request.
+        purpose: why it is asked.
+        holders: whom to search; empty for everyone that the agreements permit.
+        questions: whom to search for, or why that cannot be read.
+    """
+
+    requester: Member
+    request_id: bytes
+    content: bytes
+    purpose: Purpose
+    holders: frozenset[Member]
+    questions: tuple[Question | ExchangeError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer, and the references that it gives away."""
+
+    answer: Answer
+    references: tuple[NewReference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matcher:
+    """Answers searches.
+
+    Attributes:
+        agreements: returns those in force at the moment.
+        galleries: who can be searched.
+        scanner: step 5.
+        confirmation: step 6.
+        answers: step 8, and the answers to replays.
+        vault: keys that tell replays apart and seal stored answers.
+        workers: threads for blocking work.
+        clock: the time.
+        random_bytes: where references come from.
+    """
+
+    agreements: Callable[[], Agreements]
+    galleries: Galleries
+    scanner: Scanner
+    confirmation: Confirmation
+    answers: AnswerWriter
+    vault: Vault
+    workers: Executor
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+
+    async def match(
+        self,
+        search: Search,
+        encode: Callable[[Sequence[Answer | ExchangeError]], bytes],
+    ) -> bytes:
+        """Answer every question of a search, once.
+
+        Args:
+            search: the request.
+            encode: writes the results, in the order of the questions, as the
+                response; raises to refuse the request as a whole.
+
+        Returns:
+            The encoded response. It is durable, with its references, before it is
+            returned; a replay returns the same bytes.
+        """
+        index = self.vault.index(search.requester)
+        digest = index.digest(search.content)
+        key = (search.requester, search.request_id, digest)
+        stored = await self._in_worker(self.answers.find, *key)
+        if stored is None:
+            results = [await self._result(search, q) for q in search.questions]
+            body = encode([r.answer if isinstance(r, Found) else r for r in results])
+            # 8. Log: what is answered is durable first. The log of the exchange
+            #    joins this transaction.
+            stored = await asyncio.wrap_future(
+                self.answers.commit(
+                    *key,
+                    index.seal_reply(search.request_id, body),
+                    [n for r in results if isinstance(r, Found) for n in r.references],
+                )
+            )
+        # 9. Answer.
+        return index.open_reply(search.request_id, stored)
+
+    async def _result(
+        self, search: Search, question: Question | ExchangeError
+    ) -> Found | ExchangeError:
+        """Return what is found for one question, or why it is refused."""
+        if isinstance(question, ExchangeError):
+            return question
+        try:
+            return await self._find(search, question)
+        except ExchangeError as refusal:
+            return refusal
+
+    async def _find(self, search: Search, question: Question) -> Found:
+        """Search for one person."""
+        now = self.clock.now()
+        # 2. Authorise by the agreements; knows nothing of any gallery's content.
+        plan = plan_search(
+            self.agreements(),
+            requester=search.requester,
+            purpose=search.purpose,
+            modality=question.modality,
+            today=now.date(),
+            holders=search.holders,
+        )
+        # 3. Admit the probe.
+        probe = question.template()
+        # 4. Plan: which galleries can be asked.
+        holders = [permission.holder for permission in plan.permissions]
+        outcomes = self._standings(holders, probe)
+        shelves = [
+            Shelf(holder, probe.space.name, probe.position)
+            for holder, outcome in outcomes.items()
+            if outcome is Outcome.NO_MATCH
+        ]
+        # 5. Scan.
+        candidates = await self.scanner.candidates(probe, shelves)
+        # 6. Confirm. Then ask again who could be searched: a gallery that was locked
+        #    during the scan has not been compared.
+        confirmed = await self._in_worker(self.confirmation.confirm, probe, candidates)
+        outcomes = self._standings(holders, probe)
+        outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
+        # 7. Decide: drop what this requester may not learn, and say the rest.
+        learnt = learnable(confirmed.hits, search.requester, now)
+        answer = decide(plan, told(outcomes, learnt), self._references(plan))
+        return Found(answer, given(answer, learnt, search.requester, now))
+
+    def _standings(
+        self, holders: Sequence[Member], probe: Template
+    ) -> dict[Member, Outcome]:
+        """Return the outcome at each holder before any record is compared."""
+        return {holder: self._standing(holder, probe) for holder in holders}
+
+    def _standing(self, holder: Member, probe: Template) -> Outcome:
+        """Return the outcome at a holder before any record is compared."""
+        state = self.galleries.state(holder, probe.space.name)
+        if state is not GalleryState.READY:
+            return Outcome.UNAVAILABLE
+        if not self.galleries.has(holder, probe.space.name):
+            return Outcome.NOT_COMPARABLE
+        return Outcome.NO_MATCH
+
+    def _references(self, plan: SearchPlan) -> dict[Member, bytes]:
+        """Draw a reference for every holder that gives one, whatever it answers."""
+        return {
+            permission.holder: self.random_bytes(limits.REFERENCE_BYTES)
+            for permission in plan.permissions
+            if permission.level is Level.REFERENCE
+        }
+
+    async def _in_worker(self, work: Callable[..., T], *args: object) -> T:
+        """Run blocking work on a worker thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.workers, work, *args)
+
+
+Learnt = Mapping[Member, Sequence[bytes]]
+
+
+def learnable(hits: Sequence[Hit], requester: Member, now: dt.datetime) -> Learnt:
+    """Return the records, by holder, that the requester may learn of."""
+    learnt: dict[Member, list[bytes]] = {}
+    for hit in hits:
+        if may_learn(hit.protection, requester=requester, now=now):
+            learnt.setdefault(hit.holder, []).append(hit.record_id)
+    return learnt
+
+
+def told(outcomes: Mapping[Member, Outcome], learnt: Learnt) -> dict[Member, Outcome]:
+    """Return the outcomes after comparison; only a holder that was searched matches."""
+    return {
+        holder: Outcome.MATCH
+        if outcome is Outcome.NO_MATCH and holder in learnt
+        else outcome
+        for holder, outcome in outcomes.items()
+    }
+
+
+def given(
+    answer: Answer, learnt: Learnt, requester: Member, now: dt.datetime
+) -> tuple[NewReference, ...]:
+    """Return the references that an answer gives away, as they are stored."""
+    expires_at = now + dt.timedelta(days=limits.REFERENCE_LIFE_DAYS)
+    return tuple(
+        NewReference(
+            reference_digest=hashlib.sha256(named.reference).digest(),
+            holder=named.holder,
+            requester=requester,
+            record_ids=tuple(learnt[named.holder]),
+            expires_at=expires_at,
+        )
+        for named in answer.holders
+        if named.reference
+    )

@@ -1,0 +1,43 @@
+"""The gRPC edge of the matcher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from biometrics.v1 import match_pb2, match_pb2_grpc
+from matcher.wire import read_batch, read_match, write_batch, write_match
+
+if TYPE_CHECKING:
+    import grpc
+
+    from biometrics.templates import TemplateSpaces
+    from matcher.match import Matcher
+
+
+class MatchService(match_pb2_grpc.MatchServiceServicer):
+    """Answers probes; see `match.proto` for the contract."""
+
+    def __init__(self, *, matcher: Matcher, spaces: TemplateSpaces) -> None:
+        """Answer with `matcher`, read probes by `spaces`."""
+        self._matcher = matcher
+        self._spaces = spaces
+
+    async def Match(
+        self,
+        request: match_pb2.MatchRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> match_pb2.MatchResponse:
+        """Search for one person."""
+        search = read_match(request, self._spaces)
+        body = await self._matcher.match(search, write_match)
+        return match_pb2.MatchResponse.FromString(body)
+
+    async def BatchMatch(
+        self,
+        request: match_pb2.BatchMatchRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> match_pb2.BatchMatchResponse:
+        """Search for several persons."""
+        search = read_batch(request, self._spaces)
+        body = await self._matcher.match(search, write_batch)
+        return match_pb2.BatchMatchResponse.FromString(body)

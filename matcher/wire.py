@@ -1,0 +1,153 @@
+"""Match messages to values and back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from biometrics import limits
+from biometrics.callers import acting_as
+from biometrics.disclosure import Outcome, Purpose
+from biometrics.errors import DefectError, ExchangeError, Fault, InvalidRequestError
+from biometrics.v1 import match_pb2
+from biometrics.wire import (
+    caught,
+    content_of,
+    read_members,
+    read_request_id,
+    read_template,
+    read_word,
+    write_word,
+)
+from matcher.match import Question, Search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from biometrics.disclosure import Answer
+    from biometrics.templates import Template, TemplateSpaces
+
+
+def read_match(message: match_pb2.MatchRequest, spaces: TemplateSpaces) -> Search:
+    """Return the search of a MatchRequest."""
+    return _search(message, [message.probe], spaces)
+
+
+def read_batch(message: match_pb2.BatchMatchRequest, spaces: TemplateSpaces) -> Search:
+    """Return the search of a BatchMatchRequest."""
+    most = limits.MAX_PROBES_PER_BATCH
+    if not 1 <= len(message.probes) <= most:
+        fault = Fault(
+            field="probes",
+            reason="WRONG_COUNT",
+            message=f"{len(message.probes)} probes; must be 1 to {most}",
+        )
+        raise InvalidRequestError.of([fault])
+    return _search(message, message.probes, spaces)
+
+
+def _search(
+    message: match_pb2.MatchRequest | match_pb2.BatchMatchRequest,
+    probes: Sequence[match_pb2.Probe],
+    spaces: TemplateSpaces,
+) -> Search:
+    """Read what both requests share; every fault of it at once."""
+    requester = acting_as(message.requester)
+    faults: list[Fault] = []
+    request_id, purpose = b"", None
+    with caught(faults, ""):
+        request_id = read_request_id(message.request_id)
+    with caught(faults, ""):
+        purpose = read_word(Purpose, match_pb2.Purpose, message.purpose, "purpose")
+    most = limits.MAX_HOLDERS_PER_SEARCH
+    holders = read_members(message.holders, most, "holders", faults)
+    if faults or purpose is None:
+        raise InvalidRequestError.of(faults)
+    return Search(
+        requester=requester,
+        request_id=request_id,
+        content=content_of(message),
+        purpose=purpose,
+        holders=holders,
+        questions=tuple(_question(probe, spaces) for probe in probes),
+    )
+
+
+def _question(
+    probe: match_pb2.Probe, spaces: TemplateSpaces
+) -> Question | ExchangeError:
+    """Return the question of one probe, its template unread."""
+    if len(probe.templates) != 1:
+        fault = Fault(
+            field="probe.templates",
+            reason="WRONG_COUNT",
+            message=f"{len(probe.templates)} templates; send exactly 1: several"
+            " templates of one person are not fused yet",
+        )
+        return InvalidRequestError.of([fault])
+    (template,) = probe.templates
+    faults: list[Fault] = []
+    with caught(faults, "probe.templates[0]"):
+        return Question(
+            modality=spaces.named(template.space).modality,
+            template=partial(_template, probe, spaces),
+        )
+    return InvalidRequestError.of(faults)
+
+
+def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:
+    """Return the template of a probe."""
+    faults: list[Fault] = []
+    with caught(faults, "probe.templates[0]"):
+        return read_template(probe.templates[0], spaces)
+    raise InvalidRequestError.of(faults)
+
+
+def write_match(results: Sequence[Answer | ExchangeError]) -> bytes:
+    """Return the response to a search of one question, or raise its refusal."""
+    (result,) = results
+    if isinstance(result, ExchangeError):
+        raise result
+    return _answer(result).SerializeToString()
+
+
+def write_batch(results: Sequence[Answer | ExchangeError]) -> bytes:
+    """Return the response to a batch: an answer or a refusal for each probe."""
+    message = match_pb2.BatchMatchResponse()
+    for result in results:
+        if isinstance(result, ExchangeError):
+            refusal = match_pb2.ProbeRefusal(
+                reason=result.reason, message=result.message
+            )
+            message.results.add(refusal=refusal)
+        else:
+            message.results.add(answer=_answer(result))
+    return message.SerializeToString()
+
+
+# A field of 128 to 16,383 bytes is written as one byte of tag and two of length.
+_PADDING_OVERHEAD = 3
+
+
+def _answer(answer: Answer) -> match_pb2.MatchResponse:
+    """Return an answer as a message whose encoding has the fixed size."""
+    message = match_pb2.MatchResponse(
+        regional_outcome=_outcome(answer.regional),
+        receipt_status=match_pb2.RECEIPT_STATUS_NOT_ISSUED,
+    )
+    for named in answer.holders:
+        message.answers.add(
+            holder=named.holder.code,
+            outcome=_outcome(named.outcome),
+            reference=named.reference,
+        )
+    room = limits.MATCH_RESPONSE_BYTES - message.ByteSize() - _PADDING_OVERHEAD
+    message.padding = bytes(max(room, 0))
+    if message.ByteSize() != limits.MATCH_RESPONSE_BYTES:
+        raise DefectError("ANSWER_SIZE", "an answer does not have the fixed size")
+    return message
+
+
+def _outcome(outcome: Outcome) -> match_pb2.Outcome.ValueType:
+    """Return the number of an outcome."""
+    return match_pb2.Outcome.ValueType(write_word(match_pb2.Outcome, outcome))

@@ -1,0 +1,333 @@
+"""`biometrics enrol`: a load that can be stopped, resumed and accounted for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+import pytest
+
+from biometrics import limits
+from biometrics.cli import enrol as command
+from biometrics.cli.load import Load
+from biometrics.client import (
+    Chunk,
+    ChunkOutcome,
+    EnrolOutcome,
+    EnrolStatus,
+    ExchangeClient,
+    Record,
+)
+from tests.pocket import (
+    Authority,
+    Failure,
+    Script,
+    info,
+    member_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.cli.conftest import Told
+
+
+@pytest.fixture
+def enrol(ask: Callable[..., Told]):
+    """Enrol a file into the one space."""
+    return lambda path, *options: ask("enrol", path, "--space", "faces-v1", *options)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch):
+    """Ten records a chunk."""
+    monkeypatch.setattr(limits, "MAX_RECORDS_PER_CHUNK", 10)
+
+
+def test_every_record_of_a_file_is_enrolled(
+    enrol: Callable[..., Told], gallery: Callable[..., Path], script: Script
+):
+    """Exit code 0 and one line of counts."""
+    told = enrol(gallery(1100))
+    assert told.code == 0
+    assert told.out.startswith("1,100 enrolled, 0 enrolled before, 0 refused, in ")
+    assert len(script.records) == 1100
+    assert len(script.chunk_ids) == 3
+    assert told.err == ""
+
+
+def test_a_second_run_enrols_nothing_twice(
+    enrol: Callable[..., Told], gallery: Callable[..., Path], script: Script
+):
+    """The same file sends the same request ids, and the same counts come back."""
+    path = gallery(30)
+    enrol(path)
+    assert enrol(path).code == 0
+    assert len(set(script.chunk_ids)) == 1
+    assert set(script.times_carried_out.values()) == {1}
+    script.replies.clear()  # as after the replay window
+    told = enrol(path, "--json")
+    assert told.code == 0
+    assert told.document["already_enrolled"] == 30
+    assert told.document["enrolled"] == 0
+
+
+def test_request_ids_say_nothing_without_the_key(
+    *,
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    script: Script,
+    authority: Authority,
+    profile: Path,
+):
+    """The same file under another client's key has other ids."""
+    path = gallery(5)
+    enrol(path)
+    certificate, key = authority.issue([member_name()])
+    (profile.parent / "client.pem").write_bytes(certificate)
+    (profile.parent / "client.key").write_bytes(key)
+    enrol(path)
+    assert len(set(script.chunk_ids)) == 2
+
+
+@pytest.mark.usefixtures("script")
+def test_the_terms_of_a_load_are_on_every_record(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Position, legal basis, expiry at the end of the day, exclusions."""
+    seen = []
+    real = command.ExchangeClient.enrol_many
+
+    def spy(
+        self: ExchangeClient, chunks: Iterator[Chunk], **options: object
+    ) -> Iterator[ChunkOutcome]:
+        chunks = list(chunks)
+        seen.extend(chunks)
+        return real(self, iter(chunks), **options)
+
+    monkeypatch.setattr(command.ExchangeClient, "enrol_many", spy)
+    told = enrol(
+        gallery(2),
+        *("--position", "right-thumb", "--legal-basis", "article 9"),
+        *("--expires", "2030-12-31", "--exclude", "XAC", "--exclude", "XAD"),
+    )
+    assert told.code == 0
+    record = seen[0].records[1]
+    assert record.reference == "ref-00001"
+    assert record.templates[0].position == "right-thumb"
+    assert record.excluded == ("XAC", "XAD")
+    assert record.legal_basis == "article 9"
+    assert record.expires_at == dt.datetime(
+        2030, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC
+    )
+
+
+@pytest.mark.usefixtures("script")
+def test_refused_records_are_listed_and_the_others_enrolled(
+    enrol: Callable[..., Told], gallery: Callable[..., Path], tmp_path: Path
+):
+    """Exit code 1; rows and reasons are told, references only where it is safe."""
+    taken = tmp_path / "refused.jsonl"
+    told = enrol(gallery(25, zero=(3, 17)), "--refused", taken, "--json")
+    assert told.code == 1
+    document = told.document
+    assert (document["enrolled"], document["refused"]) == (23, 2)
+    assert document["refusals"] == [
+        {
+            "row": row,
+            "faults": [
+                {
+                    "field": "templates[0].data",
+                    "reason": "ZERO_VECTOR",
+                    "message": "the vector is zero",
+                }
+            ],
+        }
+        for row in (3, 17)
+    ]
+    lines = [json.loads(line) for line in taken.read_text().splitlines()]
+    assert [line["reference"] for line in lines] == ["ref-00003", "ref-00017"]
+    assert stat.S_IMODE(taken.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("capsys")
+def test_references_are_shown_on_a_terminal_only(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A pipe or a log gets row numbers."""
+    path = gallery(40, zero=range(30))
+    told = enrol(path)
+    assert told.code == 1
+    assert "ref-00003" not in told.out
+    assert "the vector is zero" in told.out
+    assert "and 10 more; `--refused FILE.jsonl` takes all" in told.out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert "ref-00003" in enrol(path).out
+
+
+def test_refusals_kept_are_bounded(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+):
+    """The file takes all of them; memory and JSON do not."""
+    monkeypatch.setattr(limits, "MAX_REFUSALS_LISTED", 3)
+    taken = tmp_path / "refused.jsonl"
+    told = enrol(gallery(9, zero=range(9)), "--refused", taken, "--json")
+    assert told.document["refused"] == 9
+    assert len(told.document["refusals"]) == 3
+    assert len(taken.read_text().splitlines()) == 9
+
+
+def test_a_refusal_file_is_never_overwritten(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    script: Script,
+    tmp_path: Path,
+):
+    """Nothing is sent if the refusals could not be kept."""
+    taken = tmp_path / "refused.jsonl"
+    taken.write_text("mine")
+    told = enrol(gallery(3), "--refused", taken)
+    assert told.code == 2
+    assert "name a file that is not there" in told.err
+    assert taken.read_text() == "mine"
+    assert not script.chunk_ids
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_load_may_begin_at_a_row(
+    enrol: Callable[..., Told], gallery: Callable[..., Path], script: Script
+):
+    """Later chunks are cut as before, so they have the same ids."""
+    enrol(gallery(40))
+    all_ids = list(script.chunk_ids)
+    script.chunk_ids.clear()
+    told = enrol(gallery(40), "--start", "15", "--json")
+    assert told.document["acknowledged"] == 25
+    assert script.chunk_ids[1:] == all_ids[2:]
+    assert enrol(gallery(40), "--start", "41").code == 2
+
+
+def test_a_file_without_references_is_refused(
+    enrol: Callable[..., Told], tmp_path: Path, script: Script
+):
+    """The error says what to add."""
+    np.savez(tmp_path / "plain.npz", embedding=np.ones((3, 16), np.float32))
+    told = enrol(tmp_path / "plain.npz")
+    assert told.code == 2
+    assert "add one of texts" in told.err
+    assert not script.chunk_ids
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_ctrl_c_stops_and_says_how_to_go_on(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """What is acknowledged is counted; the exit code says that it is not all."""
+    real = Load.add
+
+    def interrupted(self: Load, outcome: ChunkOutcome) -> None:
+        real(self, outcome)
+        if self.acknowledged == 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Load, "add", interrupted)
+    told = enrol(gallery(100))
+    assert told.code == 1
+    assert told.out.startswith("20 enrolled, ")
+    assert "stopped: 20 of 100 rows are done" in told.err
+    assert "`--start 20`" in told.err
+    assert "Traceback" not in told.err
+    monkeypatch.setattr(Load, "add", real)
+    told = enrol(gallery(100), "--start", "20", "--json")
+    assert told.code == 0
+    assert told.document["next_row"] == 100
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_load_that_breaks_for_good_says_where_it_was(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Exit code of the error, one line of it, and how to go on."""
+    monkeypatch.setattr(limits, "CHUNKS_IN_FLIGHT", 1)
+    script.breaks = [3]
+    script.break_with = Failure(
+        grpc.StatusCode.PERMISSION_DENIED, "no longer", (info("REVOKED"),)
+    )
+    told = enrol(gallery(100))
+    assert told.code == 3
+    assert "stopped: 20 of 100 rows are done" in told.err
+    assert "error: no longer" in told.err
+
+
+def test_a_load_that_never_began_has_nothing_to_resume(
+    enrol: Callable[..., Told], gallery: Callable[..., Path], script: Script
+):
+    """One line, and exit code 3."""
+    script.breaks = [1]
+    script.break_with = Failure(
+        grpc.StatusCode.PERMISSION_DENIED, "not an enroller", (info("WRONG_ROLE"),)
+    )
+    told = enrol(gallery(5))
+    assert (told.code, told.err) == (3, "error: not an enroller\n")
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_the_bar_shows_rate_and_refusals_on_a_terminal(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """It is on stderr, so that stdout stays one document."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    told = enrol(gallery(50, zero=(1,)), "--json")
+    assert told.document["acknowledged"] == 50
+    assert "enrolling" in told.err
+    assert "/s" in told.err
+    assert "1 refused" in told.err
+
+
+def test_rows_count_as_done_only_behind_a_closed_front():
+    """An acknowledgement out of order does not move the place to go on from."""
+
+    def outcome(start: int) -> ChunkOutcome:
+        chunk = Chunk(records=(Record(reference="a", templates=()),) * 5, start=start)
+        done = EnrolOutcome(status=EnrolStatus.ENROLLED)
+        return ChunkOutcome(chunk=chunk, outcomes=(done,) * 5)
+
+    load = Load(0, lambda _refusal: None)
+    seen = []
+    for start in (0, 10, 5):
+        load.add(outcome(start))
+        seen.append(load.next_row)
+    assert seen == [5, 5, 15]
+
+
+def test_a_status_of_a_newer_exchange_counts_as_not_enrolled():
+    """What cannot be read is never taken for done."""
+    record = Record(reference="a", templates=())
+    load = Load(0, lambda _refusal: None)
+    load.add(
+        ChunkOutcome(
+            chunk=Chunk(records=(record,)),
+            outcomes=(EnrolOutcome(status=EnrolStatus.UNKNOWN),),
+        )
+    )
+    assert (load.refused, load.enrolled) == (1, 0)

@@ -1,0 +1,83 @@
+"""The stored format, opened by hand from the key file up.
+
+What is sealed today must open in ten years, so that this file spells every byte out
+and uses nothing of custody's but XAES-256-GCM, which has vectors of its own.
+"""
+
+import hashlib
+import hmac
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from custody.small_world import World
+
+from biometrics.custody.xaes import Xaes
+from biometrics.members import Member
+
+VALUE = b"0123456789abcdef" * 4
+VERSION = b"\0\0\0\x08" + bytes(7) + b"\x01"
+
+
+def field(value: str | bytes | int) -> bytes:
+    """Return a field after its length, four bytes; numbers take eight."""
+    if isinstance(value, int):
+        value = value.to_bytes(8, "big")
+    data = value.encode() if isinstance(value, str) else value
+    return len(data).to_bytes(4, "big") + data
+
+
+def bound(purpose: str, *values: str | bytes | int) -> bytes:
+    """Return what something is bound to, or derived for."""
+    return VERSION + field(purpose) + b"".join(map(field, values))
+
+
+def derived(secret: bytes, info: bytes) -> bytes:
+    """Return one block of HKDF-Expand, RFC 5869 section 2.3."""
+    return hmac.digest(secret, info + b"\x01", "sha256")
+
+
+def key_in(world: World, name: str) -> Xaes:
+    """Return the key in a key file."""
+    digits = (world.folder / f"{name}.key").read_text().splitlines()[-1]
+    return Xaes(bytes.fromhex(digits))
+
+
+def test_a_template_opens_by_hand(world: World):
+    """Key file, gallery key, commitment, wrapping key, value key, value."""
+    sealed = world.unlocked().seal(world.binding(sample=3, generation=2), VALUE)
+    row = world.rows.keys[0]
+    epoch = ("XAA", "faces-v1", 1)
+    secret = key_in(world, "XAA").open(row.wrapped, bound("gallery-key", *epoch))
+    assert row.commitment == derived(secret, bound("gallery-key/commitment", *epoch))
+    wrapping = Xaes(derived(secret, bound("gallery-key/wrapping", *epoch)))
+    belongs = (
+        "XAA",
+        "faces-v1",
+        row.key_id,
+        bytes(range(16)),
+        "face",
+        "faces-v1@0123",
+        "face",
+        3,
+        2,
+    )
+    key = wrapping.open(sealed.wrapped_key, bound("record-key", *belongs))
+    assert len(key) == 32
+    opened = AESGCM(key).decrypt(
+        bytes(12), sealed.ciphertext, bound("record-value", *belongs)
+    )
+    assert opened == VALUE
+
+
+def test_the_index_key_works_by_hand(world: World):
+    """Exchange's key file, index key, and the three keys out of it."""
+    index = world.vault().index(Member("XAA"))
+    wrapped = world.rows.indexes[Member("XAA")]
+    secret = key_in(world, "exchange").open(wrapped, bound("index-key", "XAA"))
+    lookup, digest, replies = (
+        derived(secret, bound(f"index-key/{purpose}", "XAA"))
+        for purpose in ("lookup", "digest", "replies")
+    )
+    assert index.lookup("R-1") == hmac.digest(lookup, b"R-1", hashlib.sha256)
+    assert index.digest(b"body") == hmac.digest(digest, b"body", hashlib.sha256)
+    sealed = index.seal_reply(bytes(16), b"answer")
+    assert Xaes(replies).open(sealed, bound("reply", "XAA", bytes(16))) == b"answer"

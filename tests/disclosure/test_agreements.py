@@ -1,0 +1,282 @@
+"""Agreements as files: strict, every fault at once, cited by line."""
+
+import datetime as dt
+
+import pytest
+
+from biometrics import limits
+from biometrics.disclosure.agreements import (
+    Agreements,
+    Clause,
+    Effect,
+    Level,
+    Purpose,
+    parse_agreements,
+)
+from biometrics.errors import ConfigurationError, InvalidRequestError
+from biometrics.members import Member
+from biometrics.templates import Modality
+
+HEAD = 'version = 1\nholder = "XAA"\n'
+PERMIT = """
+[[permit]]
+requester = "XBB"
+purposes = ["border-check", "visa"]
+modalities = ["face"]
+level = "holder"
+valid_from = 2026-01-01
+valid_until = 2026-12-31
+legal_basis = "Treaty of X, article 4"
+"""
+FORBID = """
+[[forbid]]
+requester = "*"
+reason = "under review"
+"""
+
+
+def faults_of(text: str, **options: Member):
+    """Return the faults of a file as (field, reason)."""
+    with pytest.raises(ConfigurationError) as refused:
+        parse_agreements(text, "XAA.toml", **options)
+    for fault in refused.value.faults:
+        assert f"{fault.field}: {fault.message}" in refused.value.message
+    return [(fault.field, fault.reason) for fault in refused.value.faults]
+
+
+def test_clauses_say_what_the_file_says():
+    """A permission and a prohibition are read in full."""
+    permit, forbid = parse_agreements(HEAD + PERMIT + FORBID, "XAA.toml")
+    assert permit == Clause(
+        holder=Member("XAA"),
+        requester=Member("XBB"),
+        effect=Effect.PERMIT,
+        purposes=frozenset({Purpose.BORDER_CHECK, Purpose.VISA}),
+        modalities=frozenset({Modality.FACE}),
+        level=Level.HOLDER,
+        valid_from=dt.date(2026, 1, 1),
+        valid_until=dt.date(2026, 12, 31),
+        legal_basis="Treaty of X, article 4",
+        source="XAA.toml:4",
+    )
+    assert forbid == Clause(
+        holder=Member("XAA"),
+        requester=None,
+        effect=Effect.FORBID,
+        purposes=frozenset(Purpose),
+        modalities=frozenset(Modality),
+        level=None,
+        valid_from=None,
+        valid_until=None,
+        legal_basis="under review",
+        source="XAA.toml:13",
+    )
+
+
+def test_prohibition_can_be_narrow():
+    """A forbid can name its requester, purposes, modalities and days."""
+    text = """[[forbid]]
+requester = "XCC"
+purposes = ["visa"]
+modalities = ["iris"]
+valid_from = 2026-02-01
+valid_until = 2026-02-28
+reason = "court order"
+"""
+    (clause,) = parse_agreements(HEAD + text, "XAA.toml")
+    assert clause.requester == Member("XCC")
+    assert clause.purposes == {Purpose.VISA}
+    assert clause.modalities == {Modality.IRIS}
+    assert clause.valid_from == dt.date(2026, 2, 1)
+    assert clause.valid_until == dt.date(2026, 2, 28)
+
+
+def test_file_without_a_clause_permits_nothing():
+    """It is valid, and it has no clauses."""
+    assert parse_agreements(HEAD, "XAA.toml", Member("XAA")) == ()
+
+
+def test_every_fault_is_told_at_once():
+    """One error lists all that is wrong, with line and key."""
+    text = """version = 2
+holder = "ZZZ"
+colour = "red"
+[[permit]]
+requester = "xbb"
+purposes = ["tourism", "visa", "visa"]
+modalities = []
+level = "everything"
+valid_from = "2026-01-01"
+valid_until = 2026-12-31T00:00:00Z
+legal_basis = "  "
+[[permit]]
+[[forbid]]
+requester = 7
+reason = 1
+"""
+    faults = faults_of(text)
+    assert set(faults) == {
+        ("XAA.toml: version", "UNKNOWN_VERSION"),
+        ("XAA.toml: holder", "UNKNOWN_MEMBER"),
+        ("XAA.toml: colour", "UNKNOWN_KEY"),
+        ("XAA.toml:4: permit[0].requester", "UNKNOWN_MEMBER"),
+        ("XAA.toml:4: permit[0].purposes[0]", "INVALID_VALUE"),
+        ("XAA.toml:4: permit[0].modalities", "INVALID_VALUE"),
+        ("XAA.toml:4: permit[0].level", "INVALID_VALUE"),
+        ("XAA.toml:4: permit[0].valid_from", "INVALID_VALUE"),
+        ("XAA.toml:4: permit[0].valid_until", "INVALID_VALUE"),
+        ("XAA.toml:4: permit[0].legal_basis", "EMPTY_TEXT"),
+        *(
+            (f"XAA.toml:12: permit[1].{key}", "MISSING_KEY")
+            for key in (
+                "requester",
+                "purposes",
+                "modalities",
+                "level",
+                "valid_from",
+                "valid_until",
+                "legal_basis",
+            )
+        ),
+        ("XAA.toml:13: forbid[0].requester", "INVALID_VALUE"),
+        ("XAA.toml:13: forbid[0].reason", "INVALID_VALUE"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "reason"),
+    [
+        ('requester = "XBB"', 'requester = "XAA"', "requester", "INVALID_CLAUSE"),
+        ('requester = "XBB"', 'requester = "*"', "requester", "UNKNOWN_MEMBER"),
+        ("2026-12-31", "2025-12-31", "valid_until", "INVALID_CLAUSE"),
+        ('"visa"', '"border-check"', "purposes", "REPEATED_VALUE"),
+        ("article 4", "article\\u00074", "legal_basis", "CONTROL_CHARACTER"),
+        ("article 4", "a" * 256, "legal_basis", "INVALID_VALUE"),
+        ('level = "holder"', 'levle = "holder"', "level", "MISSING_KEY"),
+        ('level = "holder"', 'level = "HOLDER"', "level", "INVALID_VALUE"),
+    ],
+)
+def test_each_mistake_in_a_permission_is_told_by_its_key(
+    old: str, new: str, field: str, reason: str
+):
+    """The fault names the line of the header and the key."""
+    assert old in PERMIT
+    faults = faults_of(HEAD + PERMIT.replace(old, new))
+    assert (f"XAA.toml:4: permit[0].{field}", reason) in faults
+
+
+def test_faults_of_several_clauses_are_told_together():
+    """Contradictions in two clauses are one error with two faults."""
+    broken = PERMIT.replace("2026-12-31", "2025-12-31")
+    own = FORBID.replace('"*"', '"XAA"')
+    assert faults_of(HEAD + broken + own, holder=Member("XCC")) == [
+        ("XAA.toml: holder", "WRONG_HOLDER"),
+        ("XAA.toml:4: permit[0].valid_until", "INVALID_CLAUSE"),
+        ("XAA.toml:13: forbid[0].requester", "INVALID_CLAUSE"),
+    ]
+
+
+def test_clause_without_a_header_is_refused():
+    """What cannot be cited by its line is no clause."""
+    text = HEAD + 'forbid = [{requester = "*", reason = "x"}]\n'
+    assert faults_of(text) == [("XAA.toml: forbid", "NO_HEADER")]
+
+
+def test_too_many_clauses_are_refused():
+    """The bound of limits.py holds."""
+    text = HEAD + FORBID * (limits.MAX_CLAUSES_PER_HOLDER + 1)
+    assert faults_of(text) == [("XAA.toml: forbid", "INVALID_VALUE")]
+
+
+def test_legal_basis_becomes_one_line():
+    """A text over several lines is kept as one, and hides no header."""
+    told = '"""Treaty\n[[permit]]\n  article 4"""'
+    text = PERMIT.replace('"Treaty of X, article 4"', told)
+    clauses = parse_agreements(HEAD + text + PERMIT, "XAA.toml")
+    assert clauses[0].legal_basis == "Treaty [[permit]] article 4"
+    assert [clause.source for clause in clauses] == ["XAA.toml:4", "XAA.toml:15"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"requester": None},
+        {"requester": Member("XAA")},
+        {"purposes": frozenset()},
+        {"modalities": frozenset()},
+        {"level": None},
+        {"valid_from": None},
+        {"valid_until": None},
+        {"valid_until": dt.date(2025, 1, 1)},
+        {"legal_basis": ""},
+        {"effect": Effect.FORBID},
+    ],
+)
+def test_clause_that_contradicts_itself_cannot_be_made(changes: dict[str, object]):
+    """A clause checks itself, wherever it comes from."""
+    (clause,) = parse_agreements(HEAD + PERMIT, "XAA.toml")
+    values = {name: getattr(clause, name) for name in clause.__slots__}
+    assert Clause(**values) == clause
+    with pytest.raises(InvalidRequestError) as refused:
+        Clause(**(values | changes))
+    assert {fault.reason for fault in refused.value.faults} == {"INVALID_CLAUSE"}
+
+
+def test_levels_are_ordered_by_what_they_tell():
+    """Presence tells least and reference most, unlike the order of the words."""
+    ordered = [Level.PRESENCE, Level.HOLDER, Level.REFERENCE]
+    assert sorted(Level, key=str) != ordered
+    assert sorted(sorted(Level, key=str)) == ordered
+    for index, low in enumerate(ordered):
+        assert low <= low  # noqa: PLR0124  (the operator is what is tested)
+        assert low >= low  # noqa: PLR0124  (likewise)
+        for high in ordered[index + 1 :]:
+            assert low < high
+            assert low <= high
+            assert high > low
+            assert high >= low
+            assert not high < low
+            assert not high <= low
+            assert not low > high
+            assert not low >= high
+
+
+def test_clauses_stand_in_the_order_of_citation():
+    """By holder, then by line as a number, whatever order they came in."""
+    clauses = parse_agreements(HEAD + PERMIT * 3 + FORBID, "XAA.toml")
+    other = parse_agreements(
+        HEAD.replace("XAA", "UNHCR") + PERMIT, "UNHCR.toml", Member("UNHCR")
+    )
+    agreements = Agreements([*reversed(clauses), *other])
+    assert [clause.source for clause in agreements.clauses] == [
+        "UNHCR.toml:4",
+        "XAA.toml:4",
+        "XAA.toml:13",
+        "XAA.toml:22",
+        "XAA.toml:31",
+    ]
+
+
+def test_a_source_without_a_line_is_no_trouble():
+    """Clauses made in memory can be cited by any name."""
+    (clause,) = parse_agreements(HEAD + PERMIT, "XAA.toml")
+    values = {name: getattr(clause, name) for name in clause.__slots__}
+    odd = Clause(**(values | {"source": "in memory"}))
+    assert Agreements([clause, odd]).clauses == (odd, clause)
+
+
+def test_party_lists_what_a_member_gives_and_gets():
+    """Holder and requester see a clause; a third member does not."""
+    clauses = parse_agreements(HEAD + PERMIT + FORBID, "XAA.toml")
+    agreements = Agreements(clauses)
+    assert agreements.party(Member("XAA")) == clauses
+    assert agreements.party(Member("XBB")) == clauses[:1]
+    assert agreements.party(Member("XCC")) == ()
+
+
+def test_holders_for_a_requester_are_each_named_once():
+    """Several clauses of one holder make one holder; prohibitions none."""
+    text = HEAD + PERMIT + PERMIT + FORBID.replace('"*"', '"XCC"')
+    agreements = Agreements(parse_agreements(text, "XAA.toml"))
+    assert agreements.holders_for(Member("XBB")) == (Member("XAA"),)
+    assert agreements.holders_for(Member("XCC")) == ()

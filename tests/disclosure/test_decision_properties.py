@@ -1,0 +1,243 @@
+"""Laws of the decision, on small random worlds, against an oracle of its own."""
+
+import datetime as dt
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biometrics import limits
+from biometrics.disclosure.agreements import (
+    Agreements,
+    Clause,
+    Effect,
+    Level,
+    Purpose,
+)
+from biometrics.disclosure.decision import Permission, explain, permit, plan_search
+from biometrics.errors import RefusedError
+from biometrics.members import Member
+from biometrics.templates import Modality
+
+MEMBERS = [Member(code) for code in ("XAA", "XBB", "XCC", "XDD")]
+PURPOSES = [Purpose.VISA, Purpose.BORDER_CHECK]
+MODALITIES = [Modality.FACE, Modality.IRIS]
+DAYS = [dt.date(2026, 1, day) for day in (1, 2, 3, 4)]
+Question = tuple[Member, Member, Purpose, Modality, dt.date]
+QUESTIONS: list[Question] = list(product(MEMBERS, MEMBERS, PURPOSES, MODALITIES, DAYS))
+
+days = st.sampled_from(DAYS)
+some_purposes = st.frozensets(st.sampled_from(PURPOSES), min_size=1)
+some_modalities = st.frozensets(st.sampled_from(MODALITIES), min_size=1)
+lines = st.integers(1, 9).map(lambda line: f"agreements.toml:{line}")
+pairs = st.permutations(MEMBERS).map(lambda order: tuple(order[:2]))
+
+
+@st.composite
+def permits(draw: st.DrawFn):
+    """Draw a permission."""
+    holder, requester = draw(pairs)
+    start, end = sorted([draw(days), draw(days)])
+    return Clause(
+        holder=holder,
+        requester=requester,
+        effect=Effect.PERMIT,
+        purposes=draw(some_purposes),
+        modalities=draw(some_modalities),
+        level=draw(st.sampled_from(Level)),
+        valid_from=start,
+        valid_until=end,
+        legal_basis="treaty",
+        source=draw(lines),
+    )
+
+
+@st.composite
+def forbids(draw: st.DrawFn):
+    """Draw a prohibition, for one requester or for everybody."""
+    holder, requester = draw(pairs)
+    start, end = sorted([draw(days), draw(days)])
+    return Clause(
+        holder=holder,
+        requester=draw(st.sampled_from([requester, None])),
+        effect=Effect.FORBID,
+        purposes=draw(some_purposes),
+        modalities=draw(some_modalities),
+        level=None,
+        valid_from=draw(st.sampled_from([start, None])),
+        valid_until=draw(st.sampled_from([end, None])),
+        legal_basis="reason",
+        source=draw(lines),
+    )
+
+
+worlds = st.lists(permits() | permits() | forbids(), max_size=12)
+
+
+def ask(agreements: Agreements, question: Question):
+    """Return what the product decides on one question."""
+    holder, requester, purpose, modality, today = question
+    return permit(
+        agreements,
+        holder=holder,
+        requester=requester,
+        purpose=purpose,
+        modality=modality,
+        today=today,
+    )
+
+
+def oracle(clauses: list[Clause], question: Question):
+    """Return the level that plain reading gives, or None; slow and obvious."""
+    holder, requester, purpose, modality, today = question
+    best = None
+    for clause in clauses:
+        if clause.holder != holder or clause.requester not in (requester, None):
+            continue
+        if purpose not in clause.purposes or modality not in clause.modalities:
+            continue
+        if clause.valid_from is not None and today < clause.valid_from:
+            continue
+        if clause.valid_until is not None and today > clause.valid_until:
+            continue
+        if clause.effect == Effect.FORBID:
+            return None
+        order = ["presence", "holder", "reference"]
+        level = order.index(clause.level.value)
+        best = level if best is None else max(best, level)
+    return best
+
+
+def told(permission: Permission | None):
+    """Return how much a permission tells: 0 for none."""
+    return 0 if permission is None else 1 + permission.level.rank
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds)
+def test_decision_agrees_with_a_plain_reading_of_the_clauses(clauses: list[Clause]):
+    """Every question of a small world has the answer of the naive oracle."""
+    agreements = Agreements(clauses)
+    for question in QUESTIONS:
+        permission = ask(agreements, question)
+        expected = oracle(clauses, question)
+        assert (permission and permission.level.rank) == expected
+        if permission is not None:
+            assert permission.holder == question[0]
+            assert permission.clause in clauses
+            assert permission.clause.level is permission.level
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, forbids())
+def test_one_prohibition_more_never_tells_more(
+    clauses: list[Clause], prohibition: Clause
+):
+    """Adding a forbid takes or leaves, and never gives."""
+    before, after = Agreements(clauses), Agreements([*clauses, prohibition])
+    for question in QUESTIONS:
+        assert told(ask(after, question)) <= told(ask(before, question))
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, permits(), st.integers(0, 12))
+def test_one_permission_less_never_tells_more(
+    clauses: list[Clause], permission: Clause, place: int
+):
+    """Removing a permit takes or leaves, and never gives."""
+    before = Agreements([*clauses[:place], permission, *clauses[place:]])
+    after = Agreements(clauses)
+    for question in QUESTIONS:
+        assert told(ask(after, question)) <= told(ask(before, question))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_order_of_clauses_changes_nothing(data: st.DataObject):
+    """Any permutation gives the same clauses, decisions and citations."""
+    clauses = data.draw(worlds)
+    agreements = Agreements(clauses)
+    shuffled = Agreements(data.draw(st.permutations(clauses)))
+    assert shuffled.clauses == agreements.clauses
+    for question in QUESTIONS:
+        assert ask(shuffled, question) == ask(agreements, question)
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds)
+def test_explanation_never_differs_from_the_decision(clauses: list[Clause]):
+    """What explain reports is what permit decides, and it cites a real clause."""
+    agreements = Agreements(clauses)
+    sources = {clause.source for clause in clauses}
+    for question in QUESTIONS:
+        holder, requester, purpose, modality, today = question
+        explanation = explain(
+            agreements,
+            holder=holder,
+            requester=requester,
+            purpose=purpose,
+            modality=modality,
+            today=today,
+        )
+        permission = ask(agreements, question)
+        assert explanation.permission == permission
+        if permission is not None:
+            assert explanation.decided_by == permission.clause.source
+        assert explanation.decided_by in {"", *sources}
+        assert explanation.decided_by in explanation.text
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds, st.frozensets(st.sampled_from(MEMBERS)))
+def test_plan_holds_exactly_what_is_permitted_or_refuses(
+    clauses: list[Clause], holders: frozenset[Member]
+):
+    """A plan never has a holder that permit denies, and refusals read the same."""
+    agreements = Agreements(clauses)
+    for requester, purpose, modality, today in product(
+        MEMBERS, PURPOSES, MODALITIES, DAYS
+    ):
+        expected = [
+            permission
+            for holder in MEMBERS
+            if (not holders or holder in holders)
+            and (
+                permission := ask(
+                    agreements, (holder, requester, purpose, modality, today)
+                )
+            )
+            and permission.level is not Level.PRESENCE
+        ]
+        # Three other members can never make a group of unnamed ones.
+        assert len(MEMBERS) - 1 < limits.MIN_PRESENCE_HOLDERS
+        refused = not expected or (holders and len(expected) != len(holders))
+        search = partial(
+            plan_search,
+            agreements,
+            requester=requester,
+            purpose=purpose,
+            modality=modality,
+            today=today,
+            holders=holders,
+        )
+        if refused:
+            with pytest.raises(RefusedError):
+                search()
+        else:
+            assert list(search().permissions) == expected
+
+
+@given(permits(), days)
+def test_last_day_counts_and_the_next_does_not(clause: Clause, end: dt.date):
+    """A permission holds on its last day, in UTC, and not on the day after."""
+    clause = replace(clause, valid_from=DAYS[0], valid_until=end)
+    agreements = Agreements([clause])
+    (purpose, *_), (modality, *_) = clause.purposes, clause.modalities
+    question = (clause.holder, clause.requester, purpose, modality)
+    assert ask(agreements, (*question, end)) is not None
+    assert ask(agreements, (*question, end + dt.timedelta(days=1))) is None
+    assert ask(agreements, (*question, DAYS[0])) is not None
+    assert ask(agreements, (*question, DAYS[0] - dt.timedelta(days=1))) is None

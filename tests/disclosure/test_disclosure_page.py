@@ -1,0 +1,25 @@
+"""The page for signers says what the program does."""
+
+import re
+from pathlib import Path
+
+from biometrics import disclosure
+from biometrics.disclosure.agreements import Effect, Level, Purpose, parse_agreements
+from biometrics.members import Member
+from biometrics.templates import Modality
+
+PAGE = (Path(disclosure.__file__).parent / "README.md").read_text("utf-8")
+
+
+def test_example_on_the_page_is_a_valid_file():
+    """What a signer copies is accepted as it stands."""
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    clauses = parse_agreements(example, "XAA.toml", Member("XAA"))
+    effects = [clause.effect for clause in clauses]
+    assert effects == [Effect.PERMIT, Effect.PERMIT, Effect.FORBID]
+
+
+def test_page_names_every_word_of_the_lists():
+    """No purpose, modality or level is missing from the page."""
+    words = [*Purpose, *Modality, *Level]
+    assert [word for word in words if f"`{word}`" not in PAGE] == []

@@ -1,0 +1,163 @@
+"""A stop with kill -9 loses nothing that was acknowledged."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from world import AGREEMENTS, SPACES, face, record, unit
+
+from biometrics.client import Chunk, ExchangeClient, Profile
+from biometrics.clock import SystemClock
+from biometrics.demo.process import free_port
+from biometrics.errors import ExchangeError, UnavailableError
+from biometrics.server.blueprint import write_exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KILLS = 20
+START_SECONDS = 60
+MOST_SECONDS_TO_LIVE = 0.4
+
+
+class Victim:
+    """An exchange in a process of its own, to be killed."""
+
+    def __init__(self, root: Path) -> None:
+        """Write its files."""
+        self.root = root / "exchange"
+        self.config = write_exchange(
+            self.root,
+            clock=SystemClock(),
+            random_bytes=secrets.token_bytes,
+            listen=f"127.0.0.1:{free_port()}",
+        )
+        (self.root / "spaces.toml").write_text(SPACES)
+        (self.root / "agreements" / "XAA.toml").write_text(AGREEMENTS["XAA"])
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def profile(self, member: str, role: str) -> Profile:
+        """Return the profile of one of a member's systems."""
+        return Profile.load(self.root / "clients" / f"{member}-{role}.toml")
+
+    def start(self) -> None:
+        """Serve, and return when it answers."""
+        with (self.root / "serve.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "biometrics.cli", "serve"),
+                    *("--config", str(self.config)),
+                ],
+                stderr=log,
+                stdout=log,
+            )
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with ExchangeClient(self.profile("XAA", "enroller")) as client:
+                    client.spaces()
+            except UnavailableError:
+                assert self.process.poll() is None, "it did not start"
+                assert time.monotonic() < end, "it does not answer"
+            else:
+                return
+
+    def kill(self) -> None:
+        """Stop it at once, wherever it is."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Ledger:
+    """What was acknowledged, by reference: the subject's number, or withdrawn."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.enrolled: dict[str, int] = {}
+        self.withdrawn: dict[str, int] = {}
+        self.withdrawing: set[str] = set()
+
+    def work(self, client: ExchangeClient, tag: str, fresh: Callable[[], int]) -> None:
+        """Enrol singly and in chunks, and withdraw, until the exchange is gone."""
+        while True:
+            number = fresh()
+            one = f"{tag}-{number}"
+            client.enrol(record(one, unit(number)))
+            self.enrolled[one] = number
+            numbers = [fresh() for _ in range(20)]
+            many = tuple(record(f"{tag}-{n}", unit(n)) for n in numbers)
+            for told in client.enrol_many([Chunk(records=many)]):
+                assert {o.status for o in told.outcomes} == {"enrolled"}
+                self.enrolled |= {f"{tag}-{n}": n for n in numbers}
+            self.withdrawing.add(one)
+            client.withdraw(one)
+            self.withdrawn[one] = self.enrolled.pop(one)
+
+
+def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
+    tmp_path: Path,
+) -> None:
+    """After each of 20 kills everything is as it was acknowledged."""
+    victim, ledger = Victim(tmp_path), Ledger()
+    random = np.random.default_rng(7)
+    numbers = iter(range(10**9))
+    lock = threading.Lock()
+
+    def fresh() -> int:
+        with lock:
+            return next(numbers)
+
+    def write(tag: str) -> None:
+        try:
+            with ExchangeClient(victim.profile("XAA", "enroller")) as client:
+                ledger.work(client, tag, fresh)
+        except ExchangeError:
+            return  # the kill
+
+    for round_number in range(KILLS):
+        victim.start()
+        check(victim, ledger, random)
+        writers = [
+            threading.Thread(target=write, args=(f"k{round_number}-{n}",))
+            for n in range(2)
+        ]
+        for writer in writers:
+            writer.start()
+        time.sleep(float(random.uniform(0.05, MOST_SECONDS_TO_LIVE)))
+        victim.kill()
+        for writer in writers:
+            writer.join()
+    victim.start()
+    check(victim, ledger, random)
+    victim.kill()
+    assert len(ledger.enrolled) > KILLS
+    assert len(ledger.withdrawn) > KILLS
+
+
+def check(victim: Victim, ledger: Ledger, random: np.random.Generator) -> None:
+    """Compare what the exchange lists and finds with what it acknowledged."""
+    with ExchangeClient(victim.profile("XAA", "enroller")) as client:
+        listed = {r.reference for r in client.records(page_size=1000)}
+    lost = set(ledger.enrolled) - listed - ledger.withdrawing
+    assert lost == set()
+    assert listed & set(ledger.withdrawn) == set()
+    with ExchangeClient(victim.profile("XCC", "client")) as client:
+        for held, outcome in (
+            (ledger.enrolled, "match"),
+            (ledger.withdrawn, "no-match"),
+        ):
+            sure = sorted(set(held) - (ledger.withdrawing - set(ledger.withdrawn)))
+            for reference in random.choice(sure, min(10, len(sure)), replace=False):
+                probe = face(unit(held[reference]))
+                answer = client.match(probe, purpose="border-check")
+                assert {a.outcome for a in answer.holders} == {outcome}

@@ -1,0 +1,173 @@
+"""What crosses the wire: answers of one size, deadlines, and callers as themselves."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from world import SPACE, World, record, unit
+
+from biometrics import limits
+from biometrics.client.channel import prepare_channel
+from biometrics.v1 import enrolment_pb2, match_pb2, template_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MATCH = "/biometrics.v1.MatchService/Match"
+ENROL = "/biometrics.v1.EnrolmentService/Enrol"
+
+
+@pytest.fixture(scope="module")
+def channel(world: World) -> Iterator[grpc.Channel]:
+    """XCC's plain channel, on which bytes can be seen and sent."""
+    world.enroller("XAA").enrol(record("size", unit(1)))
+    hidden = record("hidden", unit(2), excluded=("XCC",))
+    world.enroller("XAA").enrol(hidden)
+    settings = prepare_channel(world.profile("XCC"))
+    with grpc.secure_channel(
+        world.target, settings.credentials, settings.options
+    ) as channel:
+        yield channel
+
+
+def probe(number: int) -> match_pb2.Probe:
+    """Return the probe of a subject."""
+    template = template_pb2.Template(
+        space=SPACE,
+        position=template_pb2.POSITION_FACE,
+        data_type=template_pb2.DATA_TYPE_FLOAT32,
+        data=unit(number).tobytes(),
+    )
+    return match_pb2.Probe(templates=[template])
+
+
+def request(number: int, **more: object) -> match_pb2.MatchRequest:
+    """Return a search for a subject."""
+    fields = {
+        "request_id": str(uuid.uuid4()),
+        "purpose": match_pb2.PURPOSE_BORDER_CHECK,
+        "probe": probe(number),
+        **more,
+    }
+    return match_pb2.MatchRequest(**fields)  # type: ignore[arg-type]
+
+
+def send(
+    channel: grpc.Channel, method: str, body: bytes, timeout: float | None = 5.0
+) -> tuple[bytes, grpc.Call]:
+    """Call a method with raw bytes."""
+    response, call = channel.unary_unary(method).with_call(body, timeout=timeout)
+    return response, call
+
+
+def refused(
+    channel: grpc.Channel, method: str, body: bytes, timeout: float | None = 5.0
+) -> tuple[grpc.StatusCode, str]:
+    """Call a method that must refuse; return the code and the one reason."""
+    with pytest.raises(grpc.RpcError) as caught:
+        send(channel, method, body, timeout)
+    status = rpc_status.from_call(caught.value)
+    if status is None:
+        return caught.value.code(), ""
+    infos = [d for d in status.details if d.Is(error_details_pb2.ErrorInfo.DESCRIPTOR)]
+    (packed,) = infos
+    info = error_details_pb2.ErrorInfo()
+    packed.Unpack(info)
+    return caught.value.code(), info.reason
+
+
+def test_every_answer_has_the_same_size_status_and_trailers(
+    channel: grpc.Channel,
+) -> None:
+    """Match, no match and a record hidden from the caller are alike in bytes."""
+    seen = set()
+    for number in (1, 2, 3):
+        body, call = send(channel, MATCH, request(number).SerializeToString())
+        seen.add((len(body), call.code(), tuple(call.trailing_metadata() or ())))
+    assert seen == {(limits.MATCH_RESPONSE_BYTES, grpc.StatusCode.OK, ())}
+
+
+def test_a_hidden_record_and_an_absent_one_give_the_same_bytes(
+    channel: grpc.Channel,
+) -> None:
+    """What is kept from a requester cannot be told from what is not there."""
+    answers = {
+        send(channel, MATCH, request(number, holders=["XAA"]).SerializeToString())[0]
+        for number in (2, 3, 4)
+    }
+    assert len(answers) == 1
+
+
+def test_an_answer_says_that_no_receipt_is_issued(channel: grpc.Channel) -> None:
+    """The place of the receipt is there, and said to be empty."""
+    body, _ = send(channel, MATCH, request(1).SerializeToString())
+    answer = match_pb2.MatchResponse.FromString(body)
+    assert answer.receipt_status == match_pb2.RECEIPT_STATUS_NOT_ISSUED
+    assert answer.receipt == b""
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "reason"),
+    [
+        ({"request_id": ""}, "INVALID_ARGUMENT", "REQUEST_ID_REQUIRED"),
+        ({"request_id": "7"}, "INVALID_ARGUMENT", "REQUEST_ID_REQUIRED"),
+        ({"request_id": "z" * 36}, "INVALID_ARGUMENT", "REQUEST_ID_REQUIRED"),
+        ({"purpose": 0}, "INVALID_ARGUMENT", "UNKNOWN_VALUE"),
+        ({"purpose": 99}, "INVALID_ARGUMENT", "UNKNOWN_VALUE"),
+        ({"holders": ["nobody"]}, "INVALID_ARGUMENT", "UNKNOWN_MEMBER"),
+        ({"holders": ["XAA"] * 65}, "INVALID_ARGUMENT", "TOO_MANY"),
+        ({"requester": "XAA"}, "PERMISSION_DENIED", "NOT_YOURSELF"),
+        ({"probe": match_pb2.Probe()}, "INVALID_ARGUMENT", "WRONG_COUNT"),
+    ],
+)
+def test_a_bad_search_is_refused_with_its_reason(
+    channel: grpc.Channel, change: dict[str, object], code: str, reason: str
+) -> None:
+    """Each fault of a request has its own code and reason."""
+    body = request(1, **change).SerializeToString()
+    assert refused(channel, MATCH, body) == (grpc.StatusCode[code], reason)
+
+
+def test_data_of_a_broken_length_is_refused(channel: grpc.Channel) -> None:
+    """Bytes that are no whole number of components are told apart from a dimension."""
+    search = request(1)
+    search.probe.templates[0].data = bytes(33)
+    refusal = refused(channel, MATCH, search.SerializeToString())
+    assert refusal == (grpc.StatusCode.INVALID_ARGUMENT, "WRONG_LENGTH")
+
+
+def test_an_unstated_number_type_is_refused(channel: grpc.Channel) -> None:
+    """A template says how its components are written."""
+    search = request(1)
+    search.probe.templates[0].data_type = template_pb2.DATA_TYPE_UNSPECIFIED
+    refusal = refused(channel, MATCH, search.SerializeToString())
+    assert refusal == (grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_VALUE")
+
+
+def test_a_call_without_a_deadline_is_refused(channel: grpc.Channel) -> None:
+    """Nobody waits for ever."""
+    refusal = refused(channel, MATCH, request(1).SerializeToString(), timeout=None)
+    assert refusal == (grpc.StatusCode.INVALID_ARGUMENT, "DEADLINE_REQUIRED")
+
+
+def test_an_oversize_message_is_refused(channel: grpc.Channel) -> None:
+    """A message over the bound is refused by gRPC before anything reads it."""
+    code, _ = refused(channel, MATCH, bytes(limits.MAX_MESSAGE_BYTES + 1))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_bytes_that_are_no_message_are_refused(channel: grpc.Channel) -> None:
+    """Rubbish is the caller's fault, not a defect."""
+    code, _ = refused(channel, MATCH, b"\xff" * 40)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_searching_certificate_cannot_enrol(channel: grpc.Channel) -> None:
+    """Roles are of the certificate: a client does not reach enrolment."""
+    body = enrolment_pb2.EnrolRequest().SerializeToString()
+    assert refused(channel, ENROL, body)[0] == grpc.StatusCode.PERMISSION_DENIED

@@ -1,0 +1,268 @@
+"""`biometrics init` writes a whole exchange, or nothing."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import stat
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+
+from biometrics import limits
+from biometrics.client import Profile
+from biometrics.clock import SystemClock
+from biometrics.custody import FileKeyProvider
+from biometrics.disclosure import Level, Purpose, explain
+from biometrics.errors import ConfigurationError, InvalidRequestError
+from biometrics.members import Member
+from biometrics.server import blueprint
+from biometrics.server.blueprint import write_exchange
+from biometrics.server.config import Config, read_config
+from biometrics.server.identity import parse_spiffe_id
+from biometrics.server.policy import read_agreements, read_spaces
+from biometrics.server.samples import SAMPLE_MEMBERS
+from biometrics.spaces import parse_spaces
+from biometrics.templates import Basis, Modality
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from biometrics.disclosure import Agreements
+
+XAA, XBB, XRA = Member("XAA"), Member("XBB"), Member("XRA")
+
+
+def write(folder: Path, **more: object) -> Path:
+    """Write an exchange."""
+    given = {"listen": "127.0.0.1:7443", **more}
+    return write_exchange(
+        folder, clock=SystemClock(), random_bytes=secrets.token_bytes, **given
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an exchange, as it was written."""
+    made = tmp_path_factory.mktemp("parent") / "exchange"
+    assert write(made) == made / "exchange.toml"
+    return made
+
+
+@pytest.fixture(scope="module")
+def config(folder: Path) -> Config:
+    """Return its settings."""
+    return read_config(folder / "exchange.toml")
+
+
+@pytest.fixture(scope="module")
+def agreements(config: Config) -> Agreements:
+    """Return its agreements."""
+    return read_agreements(config.agreements, config.members)
+
+
+def level(agreements: Agreements, holder: Member, requester: Member, purpose: Purpose):
+    """Return the level that is permitted today, or None."""
+    told = explain(
+        agreements,
+        holder=holder,
+        requester=requester,
+        purpose=purpose,
+        modality=Modality.FACE,
+        today=SystemClock().now().date(),
+    )
+    return told.permission.level if told.permission else None
+
+
+def test_what_is_written_can_be_read(config: Config):
+    """The settings are valid as they are, with every sample member."""
+    assert {member.code for member in config.members} == set(SAMPLE_MEMBERS)
+    assert config.listen == "127.0.0.1:7443"
+
+
+def test_the_samples_portray_no_state():
+    """Every code is a user-assigned one."""
+    assert all(len(code) == 3 and code[0] == "X" for code in SAMPLE_MEMBERS)
+
+
+def test_the_spaces_are_valid(config: Config):
+    """One space is there, its threshold known to be unmeasured."""
+    (space,) = read_spaces(config.spaces)
+    assert (space.name, space.dimension) == ("face-synthetic-512", 512)
+    assert (space.threshold, space.basis) == (0.40, Basis.UNMEASURED)
+
+
+def test_the_space_that_is_commented_out_is_valid_with_a_centre(config: Config):
+    """Taking the signs away and filling in the centre is all there is to do."""
+    text = config.spaces.read_text()
+    head, _, tail = text.partition("# [[space]]")
+    centre = ", ".join(["0.1"] * 128)
+    tail = tail.replace("\n# ", "\n").replace("centre = []", f"centre = [{centre}]")
+    names = [space.name for space in parse_spaces(f"{head}[[space]]{tail}", "x")]
+    assert names == ["face-dlib-128", "face-synthetic-512"]
+
+
+def test_a_state_never_finds_those_who_fled_it(agreements: Agreements):
+    """The state that people flee learns nothing from host state and agency."""
+    for holder, purpose in itertools.product((XAA, XRA), Purpose):
+        assert level(agreements, holder, XBB, purpose) is None
+
+
+def test_the_samples_show_every_level_and_a_prohibition(agreements: Agreements):
+    """Reference, holder, presence; forbidden to one and to everybody."""
+    asylum = Purpose.ASYLUM_AND_PROTECTION
+    assert level(agreements, XRA, XAA, asylum) is Level.REFERENCE
+    assert level(agreements, XBB, XAA, Purpose.VISA) is Level.HOLDER
+    forbidden = [clause for clause in agreements.clauses if clause.level is None]
+    assert {clause.requester for clause in forbidden} == {XBB, None}
+
+
+def test_a_presence_question_has_enough_holders(agreements: Agreements, config: Config):
+    """The border state can ask the region one question without naming a holder."""
+    victim = Purpose.TRAFFICKING_VICTIM_IDENTIFICATION
+    levels = [level(agreements, holder, XAA, victim) for holder in config.members]
+    assert levels.count(Level.PRESENCE) >= limits.MIN_PRESENCE_HOLDERS
+
+
+def test_every_member_has_a_file_of_agreements(config: Config):
+    """A holder who permits nothing says so in its own file."""
+    names = {path.name for path in config.agreements.iterdir()}
+    assert names == {f"{code}.toml" for code in SAMPLE_MEMBERS}
+
+
+def test_keys_and_private_keys_are_for_their_owner_alone(folder: Path):
+    """0600 on every key, 0700 on the folders that hold them."""
+    keys = [*folder.glob("keys/*"), *folder.glob("pki/*.key")]
+    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 2 * len(SAMPLE_MEMBERS)
+    assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
+    for name in ("", "keys", "pki", "data"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
+
+
+def test_every_key_is_one_of_its_own(config: Config):
+    """The keys are accepted by their provider, and no two are equal."""
+    paths = [config.exchange_key, *config.members.values()]
+    for path in paths:
+        provider = FileKeyProvider(path)
+        assert provider.unwrap(provider.wrap(b"k" * 32, b"x"), b"x") == b"k" * 32
+    assert len({path.read_bytes() for path in paths}) == len(paths)
+
+
+def test_every_profile_belongs_to_its_certificate(folder: Path, config: Config):
+    """Each profile can be loaded, and its certificate names member and role."""
+    profiles = sorted(folder.glob("clients/*.toml"))
+    assert len(profiles) == 2 * len(SAMPLE_MEMBERS)
+    for path in profiles:
+        profile = Profile.load(path)
+        made = x509.load_pem_x509_certificate(profile.certificate.read_bytes())
+        names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        (uri,) = names.value.get_values_for_type(x509.UniformResourceIdentifier)
+        caller = parse_spiffe_id(uri, config.trust_domain)
+        assert path.stem == f"{caller.member}-{caller.role}"
+        assert profile.target == config.listen
+        assert profile.key.is_file()
+        assert profile.authority.is_file()
+
+
+def test_everything_readable_says_what_it_is(folder: Path):
+    """Every file of settings begins with a comment, and the authority warns."""
+    for path in folder.rglob("*.toml"):
+        assert path.read_text().startswith("# "), path
+    notice = (folder / "pki/DEVELOPMENT-ONLY.txt").read_text()
+    assert notice.startswith("DEVELOPMENT ONLY")
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path):
+    """Nothing is overwritten, and nothing is added."""
+    (tmp_path / "exchange").mkdir()
+    (tmp_path / "exchange/notes.txt").write_text("mine")
+    with pytest.raises(ConfigurationError, match="not empty") as caught:
+        write(tmp_path / "exchange")
+    assert caught.value.reason == "NOT_EMPTY"
+    assert [path.name for path in tmp_path.rglob("*")] == ["exchange", "notes.txt"]
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path):
+    """An empty folder is as good as none."""
+    (tmp_path / "exchange").mkdir()
+    assert read_config(write(tmp_path / "exchange"))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none/exchange", "NO_PARENT"),
+        ("file", "NOT_A_FOLDER"),
+        ("link", "NOT_A_FOLDER"),
+        (".", "WORKING_FOLDER"),
+    ],
+)
+def test_where_nothing_can_be_made_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+):
+    """Each with what to do; and nothing changes."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    if name != ".":
+        (here / "file").touch()
+        (here / "link").symlink_to(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigurationError) as caught:
+        write(here / name)
+    assert caught.value.reason == reason
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_failure_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A full disk in the middle is one error, and no file."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(blueprint, "_write_profiles", full)
+    with pytest.raises(ConfigurationError, match="no space left") as caught:
+        write(tmp_path / "exchange")
+    assert caught.value.reason == "CANNOT_WRITE"
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_handed_in_is_checked_before_anything_is_there(tmp_path: Path):
+    """A bad address or code is told as such, and leaves nothing."""
+    with pytest.raises(ConfigurationError, match=r"exchange\.listen"):
+        write(tmp_path / "exchange", listen="nowhere")
+    with pytest.raises(InvalidRequestError):
+        write(tmp_path / "exchange", members={"ZZZ": "nobody"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_members_get_what_of_the_samples_is_about_them(tmp_path: Path):
+    """Clauses with others are left out; names are text, whatever they contain."""
+    name = 'a "state"\\ with\u00fc # and = [x]'
+    path = write(tmp_path / "exchange", members={"XAA": name, "XZZ": "new", "XBB": "b"})
+    config = read_config(path)
+    assert config.member_names[XAA] == name
+    agreements = read_agreements(config.agreements, config.members)
+    parties = {(clause.holder, clause.requester) for clause in agreements.clauses}
+    assert parties == {(XAA, XBB), (XBB, XAA)}
+    text = (config.agreements / "XZZ.toml").read_text()
+    assert tomllib.loads(text) == {"version": 1, "holder": "XZZ"}
+
+
+@pytest.mark.parametrize(
+    ("listen", "target"),
+    [
+        ("0.0.0.0:7443", "localhost:7443"),
+        ("[::]:7443", "localhost:7443"),
+        ("[::1]:7443", "[::1]:7443"),
+    ],
+)
+def test_profiles_say_what_can_be_reached(tmp_path: Path, listen: str, target: str):
+    """An exchange on every address is reached on this machine."""
+    write(tmp_path / "exchange", listen=listen, members={"XAA": "a"})
+    profile = Profile.load(tmp_path / "exchange/clients/XAA-client.toml")
+    assert profile.target == target

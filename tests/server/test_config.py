@@ -1,0 +1,226 @@
+"""`exchange.toml` is read strictly, and everything wrong with it is told at once."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from biometrics.errors import ConfigurationError
+from biometrics.members import Member
+from biometrics.server.config import read_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = """\
+version = 1
+[exchange]
+name = "pilot"
+trust_domain = "exchange.test"
+listen = "127.0.0.1:7443"
+[tls]
+certificate = "pki/server.pem"
+key = "pki/server.key"
+authority = "pki/authority.pem"
+[store]
+database = "data/exchange.sqlite"
+[keys]
+exchange = "keys/exchange.key"
+[policy]
+agreements = "agreements"
+spaces = "spaces.toml"
+[[member]]
+code = "XAA"
+name = "a state"
+key = "keys/XAA.key"
+[[member]]
+code = "XBB"
+name = "another state"
+key = "keys/XBB.key"
+"""
+FILES = (
+    "pki/server.pem",
+    "pki/server.key",
+    "pki/authority.pem",
+    "keys/exchange.key",
+    "spaces.toml",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with every file that the settings name."""
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch(0o600)
+    (tmp_path / "agreements").mkdir()
+    return tmp_path
+
+
+def write(folder: Path, text: str = TEXT) -> Path:
+    """Write the settings."""
+    path = folder / "exchange.toml"
+    path.write_text(text)
+    return path
+
+
+def faults(path: Path) -> list[tuple[str, str]]:
+    """Return place and reason of every fault in the file."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_config(path)
+    return [(fault.field, fault.reason) for fault in caught.value.faults]
+
+
+def test_paths_are_taken_from_the_file(folder: Path):
+    """Every path is relative to the file, not to the working folder."""
+    config = read_config(write(folder))
+    assert config.tls_key == folder / "pki/server.key"
+    assert config.database == folder / "data/exchange.sqlite"
+    assert config.exchange_key == folder / "keys/exchange.key"
+    assert config.members == {
+        Member("XAA"): folder / "keys/XAA.key",
+        Member("XBB"): folder / "keys/XBB.key",
+    }
+    assert config.member_names[Member("XBB")] == "another state"
+    assert (config.name, config.trust_domain) == ("pilot", "exchange.test")
+
+
+def test_absolute_paths_stay(folder: Path):
+    """A path that is absolute already is taken as it is."""
+    text = TEXT.replace('"spaces.toml"', f'"{folder / "spaces.toml"}"')
+    assert read_config(write(folder, text)).spaces == folder / "spaces.toml"
+
+
+def test_everything_wrong_is_told_at_once(folder: Path):
+    """Unknown key, wrong type, missing key, wrong value: all in one error."""
+    text = (
+        TEXT.replace('name = "pilot"', 'name = "pilot"\ncolour = "red"')
+        .replace('database = "data/exchange.sqlite"', "database = 1")
+        .replace('exchange = "keys/exchange.key"', "")
+        .replace('code = "XBB"', 'code = "ZZZ"')
+        .replace("version = 1", "version = 2")
+    )
+    assert set(faults(write(folder, text))) == {
+        ("exchange.toml: version", "UNKNOWN_VERSION"),
+        ("exchange.toml: exchange.colour", "UNKNOWN_KEY"),
+        ("exchange.toml: store.database", "INVALID_VALUE"),
+        ("exchange.toml: keys.exchange", "MISSING_KEY"),
+        ("exchange.toml:22: member[1].code", "UNKNOWN_MEMBER"),
+    }
+
+
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:7443", "[::1]:7443", "localhost:0", "0.0.0.0:65535", "[::]:1"]
+)
+def test_addresses_that_can_be_listened_on(folder: Path, listen: str):
+    """Names, IPv4 and bracketed IPv6, with a port."""
+    text = TEXT.replace("127.0.0.1:7443", listen)
+    assert read_config(write(folder, text)).listen == listen
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "",
+        "7443",
+        ":7443",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:65536",
+        "127.0.0.1:-1",
+        "127.0.0.1: 1",
+        "127.0.0.1:٣",
+        "::1:7443",
+        "[::1:7443",
+        "[zz]:7443",
+        "unix:/tmp/x:1",
+        "a b:1",
+    ],
+)
+def test_addresses_that_cannot(folder: Path, listen: str):
+    """Each is told where it stands."""
+    text = TEXT.replace("127.0.0.1:7443", listen)
+    told = faults(write(folder, text))
+    assert told == [("exchange.toml: exchange.listen", "WRONG_ADDRESS")]
+
+
+@pytest.mark.parametrize(
+    "domain", ["", "Exchange.test", "exchange.test/", "spiffe://x", "a b", ".x", "x:1"]
+)
+def test_a_trust_domain_is_a_lower_case_name(folder: Path, domain: str):
+    """Anything that a SPIFFE ID could not have is told."""
+    text = TEXT.replace('"exchange.test"', f'"{domain}"')
+    told = faults(write(folder, text))
+    assert told == [("exchange.toml: exchange.trust_domain", "WRONG_TRUST_DOMAIN")]
+
+
+@pytest.mark.parametrize("path", ["", "a\\u0000b"])
+def test_what_is_no_path_is_told(folder: Path, path: str):
+    """An empty path, or one with control characters."""
+    text = TEXT.replace("data/exchange.sqlite", path)
+    assert faults(write(folder, text)) == [
+        ("exchange.toml: store.database", "WRONG_PATH")
+    ]
+
+
+def test_every_missing_file_is_told(folder: Path):
+    """All files that a start needs, in one error."""
+    path = write(folder)
+    for name in FILES:
+        (folder / name).unlink()
+    (folder / "agreements").rmdir()
+    assert faults(path) == [
+        ("exchange.toml: tls.certificate", "MISSING_FILE"),
+        ("exchange.toml: tls.key", "MISSING_FILE"),
+        ("exchange.toml: tls.authority", "MISSING_FILE"),
+        ("exchange.toml: keys.exchange", "MISSING_FILE"),
+        ("exchange.toml: policy.spaces", "MISSING_FILE"),
+        ("exchange.toml: policy.agreements", "MISSING_FOLDER"),
+    ]
+
+
+def test_a_member_that_took_its_key_away_stops_nobody(folder: Path):
+    """The settings are good without a member's key: its galleries stay locked."""
+    config = read_config(write(folder))
+    assert not config.members[Member("XAA")].exists()
+
+
+def test_a_key_that_everybody_can_read_is_refused(folder: Path):
+    """The server's private key is for the server alone."""
+    path = write(folder)
+    (folder / "pki/server.key").chmod(0o604)
+    assert faults(path) == [("exchange.toml: tls.key", "OPEN_KEY")]
+
+
+def test_a_member_stands_there_once(folder: Path):
+    """The second table of a code is told by its line."""
+    text = TEXT.replace('code = "XBB"', 'code = "XAA"')
+    assert faults(write(folder, text)) == [
+        ("exchange.toml:21: member[1].code", "REPEATED_MEMBER")
+    ]
+
+
+@pytest.mark.parametrize("other", ["keys/XAA.key", "keys/../keys/exchange.key"])
+def test_no_two_share_a_key(folder: Path, other: str):
+    """Another's key file, however its path is written, is told."""
+    text = TEXT.replace("keys/XBB.key", other)
+    assert faults(write(folder, text)) == [
+        ("exchange.toml:21: member[1].key", "REPEATED_KEY")
+    ]
+
+
+def test_an_exchange_has_members(folder: Path):
+    """Without a member there is nobody to answer."""
+    text = TEXT[: TEXT.index("[[member]]")]
+    told = faults(write(folder, text))
+    assert told == [("exchange.toml: member", "MISSING_KEY")]
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path):
+    """The settings themselves may be missing."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_config(tmp_path / "exchange.toml")
+    assert caught.value.reason == "UNREADABLE_FILE"
+    assert os.fspath(tmp_path) in caught.value.message

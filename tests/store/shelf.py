@@ -1,0 +1,168 @@
+"""A store with one key in it, and records that are told apart by short words."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import itertools
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from biometrics.clock import ManualClock
+from biometrics.members import Member
+from biometrics.sealed import NewGalleryKey, Sealed
+from biometrics.store import open_store
+from biometrics.store.rows import NewRecord, NewTemplate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from biometrics.store.rows import Committed, EnrolResult
+
+XAA = Member("XAA")
+XBB = Member("XBB")
+XCC = Member("XCC")
+START = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+
+
+def digest(word: str) -> bytes:
+    """Return 32 bytes that stand for a word."""
+    return hashlib.sha256(word.encode()).digest()
+
+
+def request(word: str) -> bytes:
+    """Return 16 bytes that stand for a word."""
+    return digest(word)[:16]
+
+
+def told(results: Sequence[EnrolResult]) -> bytes:
+    """Return results as a reply."""
+    return " ".join(result.value for result in results).encode()
+
+
+class Shelf:
+    """An open store and its clock."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the store at `path`."""
+        self.path = path
+        self.clock = ManualClock(START)
+        self.store = open_store(path, self.clock)
+        self._words = itertools.count()
+        self.key_id = self.store.keys.add_gallery_key(
+            NewGalleryKey(
+                member=XAA,
+                gallery="face-a",
+                epoch=1,
+                wrapped=b"w" * 72,
+                commitment=b"c" * 32,
+                created_at=START,
+            )
+        ).key_id
+
+    def fresh(self) -> bytes:
+        """Return a request id that was not used before."""
+        return request(f"fresh {next(self._words)}")
+
+    def sealed(self, word: str) -> Sealed:
+        """Return a sealed value that stands for a word."""
+        return Sealed(
+            key_id=self.key_id,
+            wrapped_key=b"key of " + digest(word) * 2,
+            ciphertext=b"ciphertext of " + digest(word) * 2,
+        )
+
+    def record(
+        self,
+        reference: str,
+        *,
+        content: str = "",
+        spaces: Sequence[str] = ("face-a",),
+        excluded: frozenset[Member] = frozenset(),
+        expires_at: dt.datetime | None = None,
+    ) -> NewRecord:
+        """Return a record with one template in each of `spaces`."""
+        return NewRecord(
+            record_id=request(f"record {reference} {content}"),
+            lookup=digest(reference),
+            content_digest=digest(f"content {content}"),
+            sealed_reference=self.sealed(f"reference {reference}"),
+            generation=1,
+            excluded=excluded,
+            legal_basis="article 5",
+            expires_at=expires_at,
+            templates=tuple(
+                NewTemplate(
+                    space=space,
+                    position="face",
+                    modality="face",
+                    sample=sample,
+                    quality=50 + sample,
+                    sealed=self.sealed(f"template {reference} {sample}"),
+                )
+                for sample, space in enumerate(spaces)
+            ),
+        )
+
+    def begin_enrol(
+        self,
+        *records: NewRecord,
+        member: Member = XAA,
+        request_id: bytes | None = None,
+        body: str = "enrol",
+    ) -> Future[Committed]:
+        """Submit records; the reply tells their results."""
+        return self.store.records.enrol(
+            member,
+            records,
+            request_id=request_id or self.fresh(),
+            digest=digest(body),
+            make_reply=told,
+        )
+
+    def enrol(self, *references: str, member: Member = XAA) -> Committed:
+        """Enrol plain records and wait."""
+        records = [self.record(reference) for reference in references]
+        return self.begin_enrol(*records, member=member).result(30)
+
+    def withdraw(
+        self,
+        reference: str,
+        *,
+        member: Member = XAA,
+        request_id: bytes | None = None,
+    ) -> Committed:
+        """Withdraw a record and wait; the reply is the moment."""
+        return self.store.records.withdraw(
+            member,
+            digest(reference),
+            request_id=request_id or self.fresh(),
+            digest=digest("withdraw"),
+            make_reply=lambda moment: moment.isoformat().encode(),
+        ).result(30)
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        statement = f"SELECT count(*) FROM {table}"  # noqa: S608 - of the test's own
+        with self.store._reading.connect() as connection:
+            return int(connection.exec_driver_sql(statement).scalar_one())
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the writer, so that all that is submitted meanwhile is one group."""
+        begun, go_on = threading.Event(), threading.Event()
+
+        def hold(_: object) -> None:
+            begun.set()
+            go_on.wait(30)
+
+        held = self.store._writer.submit(hold)
+        begun.wait(30)
+        try:
+            yield
+        finally:
+            go_on.set()
+            held.result(30)

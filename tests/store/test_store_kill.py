@@ -1,0 +1,66 @@
+"""kill -9 at any moment loses nothing that was acknowledged."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from store.shelf import Shelf, digest
+
+from biometrics.store.rows import ChangeKind
+
+KILLS = 4
+
+
+def write_and_kill(path: Path, turn: int, lines: int) -> list[list[str]]:
+    """Return what a writer acknowledged before it was killed after some lines."""
+    script = Path(__file__).with_name("loop_writer.py")
+    writer = subprocess.Popen(
+        [sys.executable, str(script), str(path), str(turn)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert writer.stdout is not None
+    told = [writer.stdout.readline() for _ in range(lines)]
+    writer.kill()
+    told += writer.stdout.readlines()
+    writer.stdout.close()
+    assert writer.wait(30) == -9
+    return [line.split() for line in told if line.endswith("\n")]
+
+
+def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path) -> None:
+    """After each kill every enrolment told is there, and no withdrawn one is back."""
+    path = tmp_path / "exchange.sqlite"
+    told: dict[str, set[str]] = {
+        kind: set() for kind in ("enrolled", "withdrawing", "withdrawn")
+    }
+    for turn in range(KILLS):
+        for kind, *references in write_and_kill(path, turn, 5 + 37 * turn):
+            told[kind].update(references)
+        shelf = Shelf(path)
+        with shelf.store._reading.connect() as connection:
+            lookups = set(
+                connection.exec_driver_sql("SELECT lookup FROM record").scalars()
+            )
+        kept = told["enrolled"] - told["withdrawing"]
+        assert {digest(word) for word in kept} <= lookups
+        assert not {digest(word) for word in told["withdrawn"]} & lookups
+        assert len(told["withdrawing"] - told["withdrawn"]) <= turn + 1
+        changes = shelf.store.journal.changes(0, 100_000)
+        assert [change.position for change in changes] == list(
+            range(1, shelf.store.journal.end() + 1)
+        )
+        live = {one.record_id for one in changes if one.kind is ChangeKind.ENROLLED}
+        live -= {one.record_id for one in changes if one.kind is ChangeKind.WITHDRAWN}
+        assert len(live) == len(lookups) == shelf.count("template")
+        shelf.store.close()
+    assert len(told["enrolled"]) > 100
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
