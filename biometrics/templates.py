@@ -111,8 +111,10 @@ class TemplateSpace:
                     "name",
                     not _NAME.fullmatch(self.name)
                     or len(self.name) > limits.MAX_NAME_CHARACTERS,
-                    f"`{self.name[:80]}` must be lower-case letters, digits, `.`, `_`"
-                    f" or `-`, at most {limits.MAX_NAME_CHARACTERS} characters",
+                    (
+                        f"`{self.name[:80]}` must be lower-case letters, digits, `.`,"
+                        f" `_` or `-`, at most {limits.MAX_NAME_CHARACTERS} characters"
+                    ),
                 ),
                 (
                     "positions",
@@ -123,8 +125,10 @@ class TemplateSpace:
                 (
                     "dimension",
                     not limits.MIN_DIMENSION <= self.dimension <= limits.MAX_DIMENSION,
-                    f"`{self.dimension}` must be {limits.MIN_DIMENSION} to"
-                    f" {limits.MAX_DIMENSION}",
+                    (
+                        f"`{self.dimension}` must be {limits.MIN_DIMENSION} to"
+                        f" {limits.MAX_DIMENSION}"
+                    ),
                 ),
                 (
                     "centre",

@@ -8,6 +8,7 @@ import typer
 
 from biometrics.cli import (
     agreements,
+    demo,
     enrol,
     galleries,
     init,
@@ -54,24 +55,10 @@ app.command("serve")(serve.serve)
 app.command("enrol")(enrol.enrol)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
+app.command("demo")(demo.demo)
 app.add_typer(galleries.app, name="galleries")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(spaces.app, name="spaces")
-
-
-@app.command(
-    "demo",
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def show_demo(context: typer.Context) -> None:
-    """Run a whole pilot on this machine: members, server, enrolment, searches."""
-    # Late: nobody else should wait for what the demo needs.
-    from biometrics.cli.demo import demo  # noqa: PLC0415
-
-    inner = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    inner.command()(demo)
-    inner(args=context.args, prog_name="biometrics demo")
 
 
 def main(arguments: Sequence[str] | None = None) -> Never:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # How the records fall to the holders. XRA is the agency that registers refugees,
-# XBB the state that they fled, XAA the border state that hosts many of them.
+# XBB the state that they fled, XAA and XDD states that host many of them.
 SHARES: Final = {
     "XAA": 0.24,
     "XBB": 0.14,
@@ -27,11 +27,10 @@ SHARES: Final = {
     "XGG": 0.04,
 }
 AGENCY: Final = "XRA"
-HOST: Final = "XAA"
 FLED: Final = "XBB"
-# Of the agency's subjects, so many are known to the host as well, and so many stand
-# in an old register of the state that they fled.
-ALSO_AT_HOST: Final = 0.5
+# Of the agency's subjects, so many are registered as refugees by others as well, and
+# so many stand in an old register of the state that they fled.
+ALSO_REFUGEES: Final = {"XAA": 0.4, "XDD": 0.2}
 ALSO_AT_FLED: Final = 0.3
 # Of all subjects, so many are enrolled nowhere: their searches are non-mated.
 NOT_ENROLLED: Final = 0.2
@@ -75,6 +74,11 @@ class People:
     non_mated: NDArray[np.int64]
 
     @property
+    def holders(self) -> list[str]:
+        """Whoever has a record."""
+        return [h for h, gallery in self.galleries.items() if len(gallery.rows)]
+
+    @property
     def records(self) -> int:
         """Number of records over all holders."""
         return sum(len(gallery.rows) for gallery in self.galleries.values())
@@ -110,9 +114,11 @@ def deal(
     taken = {row for _, row, _, _ in dealt}
     present = {who for _, _, who, _ in dealt}
     mated = [
-        rows[-1]
+        int(row)
         for rows in samples
-        if int(subject[rows[0]]) in present and int(rows[-1]) not in taken
+        if int(subject[rows[0]]) in present
+        for row in rows
+        if int(row) not in taken
     ]
     return People(
         embedding=embedding,
@@ -138,8 +144,7 @@ def _holders(random: np.random.Generator) -> list[tuple[str, bool]]:
     if home != AGENCY:
         return [(home, False)]
     holders = [(AGENCY, True)]
-    if random.random() < ALSO_AT_HOST:
-        holders.append((HOST, True))
+    holders += [(h, True) for h, p in ALSO_REFUGEES.items() if random.random() < p]
     if random.random() < ALSO_AT_FLED:
         holders.append((FLED, False))
     return holders

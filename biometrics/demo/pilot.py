@@ -21,6 +21,7 @@ import numpy as np
 
 from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
+from biometrics.demo.agreements import PURPOSES, write_agreements
 from biometrics.demo.people import FLED, SHARES, Gallery, People, deal
 from biometrics.demo.process import ServerProcess, free_port
 from biometrics.demo.tally import Asked, Pair
@@ -31,9 +32,9 @@ from biometrics.errors import (
     RefusedError,
 )
 from biometrics.server.blueprint import write_exchange
-from enrolment.formats.arrays import read_npz, write_npz
 from enrolment.bulk import cut_rows
 from enrolment.estimate import estimate_space
+from enrolment.formats.arrays import read_npz, write_npz
 from enrolment.synthetic import Population, synthesise
 
 if TYPE_CHECKING:
@@ -47,17 +48,6 @@ SAMPLES: Final = 4
 LEAST_SUBJECTS: Final = 4  # two to estimate, one enrolled, one not
 # Of the synthetic subjects, so many at most estimate centring and threshold.
 MOST_CALIBRATION_SUBJECTS: Final = 6000
-PURPOSES: Final = {
-    "XAA": "border-check",
-    "XBB": "border-check",
-    "XRA": "asylum-and-protection",
-    "XCC": "border-check",
-    "XDD": "visa",
-    "XEE": "trafficking-victim-identification",
-    "XFF": "border-check",
-    "XGG": "missing-or-deceased-person",
-}
-
 
 # Told of each step: its name, how much is done, of how much.
 Progress = Callable[[str, int, int], None]
@@ -125,10 +115,10 @@ def run(plan: Plan, progress: Progress) -> Outcome:
     # 1. People.
     progress("people", 0, 1)
     embedding, subject, half = population(plan)
-    centre, threshold = estimate_space(
-        embedding[half], subject[half], gallery_size=plan.records
-    )
     people = deal(embedding[~half], subject[~half], random, plan.records)
+    centre, threshold = estimate_space(
+        embedding[half], subject[half], gallery_size=people.records
+    )
     progress("people", 1, 1)
     # 2. Exchange.
     root = plan.directory / "exchange"
@@ -139,14 +129,16 @@ def run(plan: Plan, progress: Progress) -> Outcome:
         listen=f"127.0.0.1:{free_port()}",
     )
     write_space(root / "spaces.toml", centre, threshold)
-    rules = Agreements(root / "agreements", SystemClock().now().date())
+    today = SystemClock().now().date()
+    write_agreements(root / "agreements", today)
+    rules = Agreements(root / "agreements", today)
     pilot = Pilot(root, people, Truth(people, rules, centre, threshold), progress)
     # 3. Serve.
     with ServerProcess(root / "exchange.toml", plan.directory / "serve.log") as server:
         server.wait_until_ready(pilot.profile("XAA", "client"))
         # 4. Enrol.
         begun = time.perf_counter()
-        for holder in people.galleries:
+        for holder in people.holders:
             pilot.enrol(holder, plan.directory / f"{holder}.npz")
         enrol_seconds = time.perf_counter() - begun
         # 5. and 6. Search and compare.

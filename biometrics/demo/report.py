@@ -3,78 +3,86 @@
 from __future__ import annotations
 
 import sys
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
     from biometrics.demo.pilot import Outcome
-    from biometrics.demo.tally import Asked, Pair, Rate
+    from biometrics.demo.tally import Pair, Rate
 
 _QUANTILES = (50, 95, 99)
-_FILE_WIDTH = 140  # of tables that are not for a terminal
+_FILE_WIDTH = 100  # of tables that are not for a terminal
 
 
 def show(outcome: Outcome) -> None:
     """Print the tables and what follows from them."""
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
-    table = Table(title="What each requester learnt about each holder")
-    for name in ("requester", "purpose", "holder", "allowed"):
-        table.add_column(name, no_wrap=True)
-    for name in ("searches", "match", "wrong", "FP rate [95 %]", "FN rate [95 %]"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for asked in outcome.asked:
-        for holder, pair in asked.pairs.items():
-            table.add_row(*_row(asked, holder, pair))
-        table.add_section()
-    console.print(table)
-    times = Table(title="Time of a search as its requester sees it, milliseconds")
-    for name in ("requester", "searches", "p50", "p95", "p99"):
-        times.add_column(name, justify="right")
-    for asked in outcome.asked:
-        if asked.seconds:
-            times.add_row(
-                asked.requester, str(len(asked.seconds)), *_times(asked.seconds)
-            )
-    everyone = [s for asked in outcome.asked for s in asked.seconds]
-    times.add_section()
-    times.add_row("all", str(len(everyone)), *_times(everyone))
-    console.print(times)
+    console.print(_answers(outcome))
+    console.print(_latencies(outcome))
     refused, of = outcome.refusals
     console.print(
         f"{outcome.records} records of {outcome.subjects} subjects,"
         f" {outcome.dimension}-d, enrolled at"
-        f" {outcome.records / outcome.enrol_seconds:,.0f} a second;"
-        f" threshold {outcome.threshold:.4f} (an estimate: FPIR not established).\n"
-        f"Holders named without an agreement that names them: {refused} of {of}"
-        " refused."
+        f" {outcome.records / outcome.enrol_seconds:,.0f} a second; threshold"
+        f" {outcome.threshold:.4f}, an estimate: FPIR not established.\n"
+        f"Searches that named a holder which no agreement names: {refused} of {of}"
+        " refused.\n"
+        "kept back: only records of people protected from this requester reached the"
+        " threshold; it was told no-match.\n"
+        "false positives, false negatives: of the searches without and with a mate that"
+        " the requester may learn of, in percent, with 95 % intervals (Wilson).",
+        highlight=False,
     )
     style = "bold red" if outcome.wrong else "bold green"
     console.print(f"Wrong answers: {outcome.wrong}", style=style)
 
 
-def _row(asked: Asked, holder: str, pair: Pair) -> list[str]:
-    """Return one row of the table."""
-    head = [asked.requester, asked.purpose, holder]
-    if pair.level is None:
-        return [*head, "nothing", "", "", "", "", ""]
-    if pair.level == "presence":
-        return [
-            *head,
-            "presence",
-            str(pair.searches),
-            "unnamed",
-            str(pair.wrong),
-            "",
-            "",
-        ]
+def _answers(outcome: Outcome) -> Table:
+    """Return what each requester learnt about each holder."""
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("requester", "holder", "allowed"):
+        table.add_column(name)
+    for name in (
+        "match",
+        "kept\nback",
+        "wrong",
+        "false\npositives",
+        "false\nnegatives",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for asked in outcome.asked:
+        told = {
+            h: p for h, p in asked.pairs.items() if p.level not in (None, "presence")
+        }
+        unnamed = [p for p in asked.pairs.values() if p.level == "presence"]
+        rows = [_named(holder, pair) for holder, pair in told.items()]
+        if unnamed:
+            count = f"{asked.regional_matches}/{len(asked.seconds)}"
+            wrong = str(asked.wrong_regional)
+            rows.append(
+                [f"{len(unnamed)} unnamed", "presence", count, "", wrong, "", ""]
+            )
+        if nothing := len(asked.pairs) - len(told) - len(unnamed):
+            others = "1 other" if nothing == 1 else f"{nothing} others"
+            rows.append([others, "nothing", "", "", "", "", ""])
+        for who, row in zip_longest(asked.words(), rows, fillvalue=None):
+            table.add_row(who or "", *(row or ()))
+        table.add_section()
+    return table
+
+
+def _named(holder: str, pair: Pair) -> list[str]:
+    """Return the row of a holder that is named."""
     return [
-        *head,
-        pair.level,
-        str(pair.searches),
-        str(pair.matches),
+        holder,
+        str(pair.level),
+        f"{pair.matches}/{pair.searches}",
+        str(pair.kept_back or ""),
         str(pair.wrong),
         _rate(pair.false_positive),
         _rate(pair.false_negative),
@@ -82,11 +90,27 @@ def _row(asked: Asked, holder: str, pair: Pair) -> list[str]:
 
 
 def _rate(rate: Rate) -> str:
-    """Return a rate with its interval."""
+    """Return a rate with its interval, in percent."""
     if not rate.of:
-        return "none"
-    low, high = rate.interval()
-    return f"{rate.count}/{rate.of} [{low:.3f}, {high:.3f}]"
+        return "no search"
+    low, high = (100 * bound for bound in rate.interval())
+    return f"{100 * rate.count / rate.of:.1f} ({low:.1f}-{high:.1f})"
+
+
+def _latencies(outcome: Outcome) -> Table:
+    """Return how long searches took."""
+    title = "milliseconds of a search"
+    table = Table(title=title, box=SIMPLE, pad_edge=False, title_justify="left")
+    for name in ("requester", "searches", "p50", "p95", "p99"):
+        table.add_column(name, justify="right")
+    for asked in outcome.asked:
+        if asked.seconds:
+            count = str(len(asked.seconds))
+            table.add_row(asked.requester, count, *_times(asked.seconds))
+    table.add_section()
+    everyone = [s for asked in outcome.asked for s in asked.seconds]
+    table.add_row("all", str(len(everyone)), *_times(everyone))
+    return table
 
 
 def _times(seconds: list[float]) -> list[str]:
@@ -137,6 +161,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "matches": pair.matches,
         "wrong": pair.wrong,
         "undecided": pair.undecided,
+        "kept_back": pair.kept_back,
         "false_positive": _counted(pair.false_positive),
         "false_negative": _counted(pair.false_negative),
     }

@@ -41,6 +41,7 @@ class Pair:
         matches: how many of them were a match; unknown to all for `presence`.
         wrong: answers that differ from the truth.
         undecided: answers that rounding may decide; not among the wrong.
+        kept_back: searches in which only protected records reached the threshold.
         false_positive: matches without a mate, of searches without one.
         false_negative: no-matches with a mate, of searches with one.
     """
@@ -50,6 +51,7 @@ class Pair:
     matches: int = 0
     wrong: int = 0
     undecided: int = 0
+    kept_back: int = 0
     false_positive: Rate = field(default_factory=Rate)
     false_negative: Rate = field(default_factory=Rate)
 
@@ -63,6 +65,7 @@ class Asked:
         purpose: of all its searches.
         pairs: by holder.
         wrong_regional: regional outcomes that differ from the truth.
+        regional_matches: regional outcomes that are a match.
         seconds: of each search, as the requester saw it.
     """
 
@@ -70,10 +73,12 @@ class Asked:
     purpose: str
     pairs: dict[str, Pair]
     wrong_regional: int = 0
+    regional_matches: int = 0
     seconds: list[float] = field(default_factory=list)
 
     def count(self, answer: MatchAnswer, expected: Expected) -> None:
         """Count one answer."""
+        self.regional_matches += answer.regional.value == "match"
         told = {a.holder: (a.outcome.value, bool(a.reference)) for a in answer.holders}
         for holder, pair in self.pairs.items():
             if pair.level is not None:
@@ -94,6 +99,7 @@ class Asked:
         """Count what was told about one holder; None where it must not be named."""
         said, right = told.get(holder), expected.holders.get(holder)
         pair.searches += 1
+        pair.kept_back += holder in expected.kept_back
         if holder in expected.undecided:
             pair.undecided += 1
         elif said != right:
@@ -108,6 +114,11 @@ class Asked:
         else:
             pair.false_positive.of += 1
             pair.false_positive.count += matched
+
+    def words(self) -> tuple[str, ...]:
+        """Return requester and purpose, a short line each."""
+        first, *more = self.purpose.split("-")
+        return self.requester, first, " ".join(more)
 
     @property
     def wrong(self) -> int:

@@ -37,12 +37,15 @@ class Expected:
         holders: the outcome and whether a reference comes with it, by holder.
         undecided: holders with a score within `UNDECIDED_WITHIN` of the threshold.
         mates: holders that hold a record of the subject this requester may learn of.
+        kept_back: holders whose only records that reach the threshold are protected
+            from this requester.
     """
 
     regional: str
     holders: dict[str, tuple[str, bool]]
     undecided: frozenset[str]
     mates: frozenset[str]
+    kept_back: frozenset[str]
 
 
 class Agreements:
@@ -141,13 +144,16 @@ class Truth:
         subject: int,
     ) -> Expected:
         """Return what one search must answer."""
-        outcomes, mates, undecided = {}, set(), set()
+        outcomes, mates, undecided, kept_back = {}, set(), set(), set()
         for holder in levels:
             gallery = self._people.galleries[holder]
             shown = ~(gallery.protected & (requester == FLED))
             near = np.abs(scores[holder] - self._threshold) < UNDECIDED_WITHIN
-            found = bool(((scores[holder] >= self._threshold) & shown).any())
+            reached = scores[holder] >= self._threshold
+            found = bool((reached & shown).any())
             outcomes[holder] = "match" if found else "no-match"
+            if bool(reached.any()) and not found:
+                kept_back.add(holder)
             if not len(gallery.rows):
                 outcomes[holder] = "not-comparable"
             if bool((near & shown).any()):
@@ -163,6 +169,7 @@ class Truth:
             },
             undecided=frozenset(undecided),
             mates=frozenset(mates),
+            kept_back=frozenset(kept_back),
         )
 
 

@@ -6,6 +6,7 @@ its folder) and the array.
 
 from __future__ import annotations
 
+import errno
 import struct
 import zipfile
 import zlib
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGED: Final = (
+    "is damaged, encrypted or no `.npz` archive; write it again with `numpy.savez`"
+)
 # What `zipfile` raises on archives that are damaged, encrypted or too new.
 _DAMAGE: Final = (
     zipfile.BadZipFile,
@@ -61,15 +65,12 @@ def open_archive(path: Path) -> Iterator[Archive]:
                 )
             yield Archive(path, archive, [])
     except OSError as error:
-        told = (error.strerror or "damaged").lower()
+        if error.errno == errno.EINVAL:  # the directory points to before the file
+            raise _refusal(path, "FILE_DAMAGED", _DAMAGED) from error
+        told = (error.strerror or "unknown").lower()
         raise _refusal(path, "FILE_NOT_READ", f"cannot be read: {told}") from error
     except _DAMAGE as error:
-        raise _refusal(
-            path,
-            "FILE_DAMAGED",
-            "is damaged, encrypted or no `.npz` archive; write it again with"
-            " `numpy.savez`",
-        ) from error
+        raise _refusal(path, "FILE_DAMAGED", _DAMAGED) from error
 
 
 @dataclass(frozen=True, slots=True)

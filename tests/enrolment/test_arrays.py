@@ -302,11 +302,11 @@ def test_a_file_larger_than_memory_is_read_in_blocks(
 
 def test_a_damaged_element_is_noticed_before_any_row_is_given(tmp_path: Path) -> None:
     """A wrong template must not be enrolled, nor half of a file."""
-    write_npz(tmp_path / "gallery.npz", ROWS, REFERENCES)
-    data = (tmp_path / "gallery.npz").read_bytes()
-    place = data.index(ROWS.tobytes())
-    changed = data[:place] + b"\x01" + data[place + 1 :]
-    (tmp_path / "gallery.npz").write_bytes(changed)
+    rows = np.random.default_rng(1).random((1000, 16), np.float32)
+    np.savez(tmp_path / "gallery.npz", embedding=rows)
+    data = bytearray((tmp_path / "gallery.npz").read_bytes())
+    data[data.index(rows[-1].tobytes())] ^= 1
+    (tmp_path / "gallery.npz").write_bytes(data)
     assert refused(tmp_path / "gallery.npz") == {"gallery.npz": "FILE_DAMAGED"}
 
 
@@ -363,6 +363,12 @@ def test_archives_of_other_kinds_are_refused(tmp_path: Path) -> None:
 
     pack(path, **{f"a{number}": b"" for number in range(limits.MAX_ARRAY_MEMBERS + 1)})
     assert refused(path) == {"bad.npz": "WRONG_MEMBERS"}
+
+    data = bytearray(pack(path, embedding=npy(ROWS)).read_bytes())
+    end = data.index(b"PK\x05\x06")  # the directory starts after the end
+    data[end + 16 : end + 20] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    assert refused(path) == {"bad.npz": "FILE_DAMAGED"}
 
     data = pack(path, embedding=npy(ROWS), embeddinh=npy(ROWS)).read_bytes()
     path.write_bytes(data.replace(b"embeddinh", b"embedding"))

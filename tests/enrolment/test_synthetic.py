@@ -72,13 +72,22 @@ def equal_error_rate(
 
 def test_one_seed_gives_the_same_bytes() -> None:
     """Another seed gives others; so do more subjects than a block has."""
-    small = Population(seed=1, subjects=700, samples=2, dimension=50)
-    first, again = synthesise(small), synthesise(small)
+    first, again, other = (
+        synthesise(
+            Population(
+                seed=seed,
+                subjects=700,
+                samples=2,
+                dimension=50,
+                effective_dimension=30,
+            )
+        )
+        for seed in (1, 1, 2)
+    )
     for name in ("embedding", "subject", "sample", "quality", "failed", "kind"):
         assert getattr(first, name).tobytes() == getattr(again, name).tobytes()
-    other = synthesise(Population(seed=2, subjects=700, samples=2, dimension=50))
-    assert not np.isin(other.embedding, first.embedding).any(axis=1).any()
-    assert len(np.unique(first.embedding[:, 0])) == 1400
+    assert (other.embedding == first.embedding).mean() < 0.01
+    assert len(np.unique(first.embedding, axis=0)) == 1400
 
 
 def test_shapes_and_types_are_as_stated(gallery: SyntheticGallery) -> None:
@@ -312,15 +321,15 @@ def test_the_default_population_is_searched_as_well_as_stated(
 def test_a_threshold_grows_with_the_gallery_and_the_promise(
     gallery: SyntheticGallery,
 ) -> None:
-    """Failed captures and look-alikes do not move it."""
+    """A few people whom the truth holds twice do not move it."""
     rows, subject = gallery.embedding[:3000], gallery.subject[:3000]
     estimate = [
         estimate_space(rows, subject, gallery_size=size, fpir=fpir)[1]
         for size, fpir in ((1000, 1e-2), (10_000, 1e-2), (10_000, 1e-3))
     ]
     assert estimate[0] + 0.02 < estimate[1] < estimate[2] - 0.02
-    twice = np.concatenate([rows, rows[:20]])
-    strangers = np.concatenate([subject, 10**6 + np.arange(20, dtype=np.int32)])
+    twice = np.concatenate([rows, rows[:15:3]])  # five people under two names
+    strangers = np.concatenate([subject, 10**6 + np.arange(5, dtype=np.int32)])
     _, unmoved = estimate_space(twice, strangers, gallery_size=10_000)
     assert unmoved == pytest.approx(estimate[2], abs=0.01)
 

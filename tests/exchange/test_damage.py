@@ -6,7 +6,6 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
 from world import AGREEMENTS, World, face, record, unit
 
 from biometrics.client import Chunk
@@ -14,6 +13,8 @@ from biometrics.errors import ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import sqlalchemy as sa
 
 BORDER = {"purpose": "border-check", "holders": ["XAA"]}
 
