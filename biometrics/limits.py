@@ -58,6 +58,7 @@ MAX_CLAUSES_PER_HOLDER: Final = 4096
 # -- clients ------------------------------------------------------------------
 DEFAULT_DEADLINE_SECONDS: Final = 10.0  # of a profile that names none
 CLIENT_TRIES: Final = 5  # of one call; gRPC itself takes no more
+START_TRIES: Final = 8  # of a load while nothing listens: a server starts in 16 s
 CLIENT_FIRST_WAIT_SECONDS: Final = 0.2  # between tries, doubled each time
 CLIENT_MOST_WAIT_SECONDS: Final = 5.0  # between tries; longer is the caller's to plan
 CHUNKS_IN_FLIGHT: Final = 4  # keeps the server busy; more is only resent on a break

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from enrolment.estimate import estimate_space
 from enrolment.population import Kind, Population
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Kind", "Population", "SyntheticGallery", "estimate_space", "synthesise"]
+__all__ = ["Kind", "Population", "SyntheticGallery", "spectrum", "synthesise"]
 
 _BLOCK_SUBJECTS: Final = 512  # even, so that no pair is torn apart; 1 MiB at 512-d
 _MIXING_ROUNDS: Final = 2  # beyond log2(dimension): chance leaves gaps

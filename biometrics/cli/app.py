@@ -22,8 +22,10 @@ from biometrics.cli.output import print_error
 from biometrics.cli.session import PROFILE_VARIABLE
 from biometrics.errors import ExchangeError
 
+NAME = "biometrics"
+
 app = typer.Typer(
-    name="biometrics",
+    name=NAME,
     help="A regional exchange of biometrics: match or no match, and nothing more.",
     epilog="Exit codes: 0 done, 1 not fully done, 2 wrong usage or input, 3 refused,"
     " 4 unavailable.",
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> Never:
         arguments: those of the process if None.
     """
     try:
-        app(args=None if arguments is None else list(arguments))
+        app(args=list(arguments) if arguments is not None else None, prog_name=NAME)
     except ExchangeError as error:
         print_error(error)
         raise SystemExit(exit_of(error)) from error

@@ -16,14 +16,7 @@ from biometrics.cli.load import Load, refusal_document, refusal_file
 from biometrics.cli.output import print_json, print_line, print_note, print_table
 from biometrics.cli.progress import LoadProgress
 from biometrics.cli.session import JsonOption, ProfileOption, load_profile
-from biometrics.client import (
-    Chunk,
-    ExchangeClient,
-    Profile,
-    Record,
-    RequestIds,
-    Template,
-)
+from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import UTC, SystemClock
 from biometrics.errors import ExchangeError
 from enrolment.bulk import RowChunk, cut_rows
@@ -141,11 +134,10 @@ def enrol(  # noqa: PLR0913 - the options of the command
 
 def _run(profile: Profile, chunks: Iterator[Chunk], load: Load, total: int) -> None:
     """Enrol every chunk; Ctrl-C stops between two acknowledgements."""
-    ids = RequestIds.of(profile)
     with (
         ExchangeClient(profile) as exchange,
         LoadProgress(total) as progress,
-        closing(exchange.enrol_many(chunks, request_ids=ids)) as outcomes,
+        closing(exchange.enrol_many(chunks)) as outcomes,
     ):
         try:
             for outcome in outcomes:

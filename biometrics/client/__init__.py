@@ -8,7 +8,6 @@ from biometrics.client.aio import AsyncExchangeClient
 from biometrics.client.client import ExchangeClient
 from biometrics.client.inputs import Chunk, Record, Template
 from biometrics.client.profile import Profile
-from biometrics.client.request_ids import RequestIds
 from biometrics.client.results import (
     AgreementInfo,
     ChunkOutcome,
@@ -42,7 +41,6 @@ __all__ = [
     "Profile",
     "Record",
     "RecordInfo",
-    "RequestIds",
     "SpaceInfo",
     "Template",
     "TemplateInfo",

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from biometrics.client.inputs import Chunk, Record, Template
     from biometrics.client.messages import RequestId
     from biometrics.client.profile import Profile
-    from biometrics.client.request_ids import RequestIds
     from biometrics.client.results import (
         AgreementInfo,
         ChunkOutcome,
@@ -174,10 +173,7 @@ class AsyncExchangeClient:
         )
 
     async def enrol_many(
-        self,
-        chunks: Iterable[Chunk] | AsyncIterable[Chunk],
-        *,
-        request_ids: RequestIds | None = None,
+        self, chunks: Iterable[Chunk] | AsyncIterable[Chunk]
     ) -> AsyncGenerator[ChunkOutcome, None]:
         """Enrol many records; yields what became of each chunk, when it is known.
 
@@ -186,14 +182,12 @@ class AsyncExchangeClient:
 
         Args:
             chunks: taken one by one, at most `limits.CHUNKS_IN_FLIGHT` ahead.
-            request_ids: gives the ids of chunks that name none, from their content;
-                None for random ones.
 
         Raises:
             InvalidRequestError: a chunk cannot be sent, or was refused as a whole.
         """
         source = Source(chunks)
-        window = Window(self._requests, request_ids)
+        window = Window(self._requests)
         async for chunk in source.take(window.room):
             window.add(chunk)
         pause = 0.0

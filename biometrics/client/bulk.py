@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.client.responses import read_chunk_outcomes
 from biometrics.client.results import ChunkOutcome
+from biometrics.client.status import SERVER_NOT_RUNNING
 from biometrics.errors import (
     DeadlineError,
     DefectError,
@@ -24,7 +25,6 @@ from biometrics.errors import (
 if TYPE_CHECKING:
     from biometrics.client.inputs import Chunk
     from biometrics.client.messages import RequestMaker
-    from biometrics.client.request_ids import RequestIds
     from biometrics.v1 import enrolment_pb2
 
 _PASSING = (UnavailableError, ExhaustedError, DeadlineError)
@@ -33,16 +33,9 @@ _PASSING = (UnavailableError, ExhaustedError, DeadlineError)
 class Window:
     """The chunks in flight: at most `limits.CHUNKS_IN_FLIGHT`."""
 
-    def __init__(self, requests: RequestMaker, derived: RequestIds | None) -> None:
-        """Start empty.
-
-        Args:
-            requests: makes the messages.
-            derived: gives the request ids of chunks that name none; None for
-                random ones.
-        """
+    def __init__(self, requests: RequestMaker) -> None:
+        """Start empty; `requests` makes the messages."""
         self._requests = requests
-        self._derived = derived
         self._flying: deque[tuple[Chunk, enrolment_pb2.BulkEnrolRequest]] = deque()
         self._failures = 0
 
@@ -61,7 +54,7 @@ class Window:
         Raises:
             InvalidRequestError: it cannot be sent.
         """
-        message = self._requests.chunk(chunk, self._derived)
+        message = self._requests.chunk(chunk)
         self._flying.append((chunk, message))
         return message
 
@@ -89,8 +82,8 @@ class Window:
     def _strike_off(self, request_id: str) -> Chunk:
         """Return the first chunk in flight under a request id, and drop it.
 
-        Two chunks with the same content may fly under the same derived id; the
-        exchange answers each.
+        A caller may give two chunks with the same content one id; the exchange
+        answers each.
         """
         for entry in self._flying:
             chunk, message = entry
@@ -106,10 +99,13 @@ class Window:
 
         Raises:
             ExchangeError: the error itself, if it will not pass, or
-                `limits.CLIENT_TRIES` streams in a row achieved nothing.
+                `limits.CLIENT_TRIES` streams in a row achieved nothing; while the
+                server is not running, `limits.START_TRIES`.
         """
         self._failures += 1
-        if not isinstance(error, _PASSING) or self._failures >= limits.CLIENT_TRIES:
+        starting = error.reason == SERVER_NOT_RUNNING
+        most = limits.START_TRIES if starting else limits.CLIENT_TRIES
+        if not isinstance(error, _PASSING) or self._failures >= most:
             raise error
         if error.retry_after is not None:
             return min(error.retry_after, limits.CLIENT_MOST_WAIT_SECONDS)

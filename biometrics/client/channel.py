@@ -71,6 +71,11 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
         ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
         ("grpc.service_config", _service_config()),
+        # gRPC's own would be two minutes in which a server that is back is not seen.
+        (
+            "grpc.max_reconnect_backoff_ms",
+            round(1000 * limits.CLIENT_MOST_WAIT_SECONDS),
+        ),
     ]
     if profile.server_name:
         options.append(("grpc.ssl_target_name_override", profile.server_name))

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from biometrics.client.inputs import Chunk, Record, Template
     from biometrics.client.messages import RequestId
     from biometrics.client.profile import Profile
-    from biometrics.client.request_ids import RequestIds
     from biometrics.client.results import (
         AgreementInfo,
         ChunkOutcome,
@@ -163,26 +162,24 @@ class ExchangeClient:
         )
 
     def enrol_many(
-        self, chunks: Iterable[Chunk], *, request_ids: RequestIds | None = None
+        self, chunks: Iterable[Chunk]
     ) -> Generator[ChunkOutcome, None, None]:
         """Enrol many records; yields what became of each chunk, when it is known.
 
         At most `limits.CHUNKS_IN_FLIGHT` chunks are taken from `chunks` ahead of
         their outcomes. Where the stream breaks, what was not acknowledged is sent
         again under the same request ids, `limits.CLIENT_TRIES` times without any
-        progress. To stop, close the iterator: chunks in flight may still be
+        progress; a server that is not running is given `limits.START_TRIES` times. To stop, close the iterator: chunks in flight may still be
         enrolled, and a later run finds them `already-enrolled`.
 
         Args:
             chunks: taken one by one.
-            request_ids: gives the ids of chunks that name none, from their content;
-                None for random ones.
 
         Raises:
             InvalidRequestError: a chunk cannot be sent, or was refused as a whole.
         """
         source = iter(chunks)
-        window = Window(self._requests, request_ids)
+        window = Window(self._requests)
         for chunk in itertools.islice(source, window.room):
             window.add(chunk)
         while window.is_waiting():

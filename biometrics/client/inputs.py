@@ -55,8 +55,8 @@ class Chunk:
 
     Attributes:
         records: 1 to `limits.MAX_RECORDS_PER_CHUNK`.
-        request_id: UUID, or None for a random one; `RequestIds` derives one from
-            the content.
+        request_id: UUID, or None for a random one. Within one load the chunk keeps
+            it, however often it is sent.
         start: where its first record stands in the caller's source; comes back
             with the outcome and means nothing to the exchange.
     """

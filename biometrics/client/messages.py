@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from biometrics.client.inputs import Chunk, Record, Template
-    from biometrics.client.request_ids import RequestIds
 
 RequestId = uuid.UUID | str | None
 M = TypeVar("M", bound="Message")
@@ -97,30 +96,20 @@ class RequestMaker:
         )
         return _sound(message, faults)
 
-    def chunk(
-        self, chunk: Chunk, derived: RequestIds | None
-    ) -> enrolment_pb2.BulkEnrolRequest:
+    def chunk(self, chunk: Chunk) -> enrolment_pb2.BulkEnrolRequest:
         """Return the enrolment of one chunk.
-
-        Args:
-            chunk: the records.
-            derived: gives the request id of a chunk that names none; if None, that
-                is a random one.
 
         Raises:
             InvalidRequestError: with every fault that can be seen from here.
         """
         faults: list[Fault] = []
         message = enrolment_pb2.BulkEnrolRequest(
+            request_id=self._request_id(chunk.request_id, faults),
             records=[
                 _record(record, f"records[{index}]", faults)
                 for index, record in enumerate(chunk.records)
-            ]
+            ],
         )
-        given = chunk.request_id
-        if given is None and derived is not None:
-            given = derived.of_content(message.SerializeToString(deterministic=True))
-        message.request_id = self._request_id(given, faults)
         return _sound(message, faults)
 
     def withdraw(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from biometrics.client.channel import Peers
 
 DOMAIN: Final = "biometrics.exchange"
+SERVER_NOT_RUNNING: Final = "SERVER_NOT_RUNNING"
 
 # Every code that is not here is a defect on one side.
 _ERRORS: Final[dict[grpc.StatusCode, type[ExchangeError]]] = {
@@ -57,7 +58,7 @@ _SIGNS: Final = (
     ("connection reset", "CERTIFICATE_REFUSED"),
     ("socket closed", "CERTIFICATE_REFUSED"),
     ("broken pipe", "CERTIFICATE_REFUSED"),
-    ("connection refused", "SERVER_NOT_RUNNING"),
+    ("connection refused", SERVER_NOT_RUNNING),
     ("name resolution", "TARGET_NOT_FOUND"),
     ("dns resolution", "TARGET_NOT_FOUND"),
     ("domain name not found", "TARGET_NOT_FOUND"),
@@ -166,7 +167,7 @@ def _unreached(text: str, peers: Peers) -> UnavailableError:
         f" or it does not accept the client certificate `{peers.certificate}` (valid"
         f" until {peers.valid_until:%Y-%m-%d %H:%M} UTC); check that it has not expired"
         " and that the exchange's authority signed it",
-        "SERVER_NOT_RUNNING": "nothing listens there: check that the server is running"
+        SERVER_NOT_RUNNING: "nothing listens there: check that the server is running"
         " and that `target` in the profile is right",
         "TARGET_NOT_FOUND": "there is no such host: check `target` in the profile",
         "NOT_REACHED": "check that the server is running, that `target` is right, that"

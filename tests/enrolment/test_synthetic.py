@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from biometrics.errors import InvalidRequestError
+from enrolment.estimate import estimate_space
 from enrolment.formats.arrays import read_npz
 from enrolment.population import Kind, Population
 from enrolment.synthetic import (
     SyntheticGallery,
-    estimate_space,
     spectrum,
     synthesise,
 )
