@@ -206,13 +206,17 @@ class World:
         assert self.exchange is not None
         return f"127.0.0.1:{self.exchange.port}"
 
-    def profile(self, member: str, role: str = "client") -> Profile:
-        """Return the profile of one of a member's systems."""
+    def profile_file(self, member: str, role: str = "client") -> Path:
+        """Write the profile of one of a member's systems, for where it listens now."""
         path = self.root / "clients" / f"{member}-{role}.toml"
         text = path.read_text().replace("127.0.0.1:0", self.target)
         own = path.with_name(f"{member}-{role}.{self.target.rpartition(':')[2]}.toml")
         own.write_text(text)
-        return Profile.load(own)
+        return own
+
+    def profile(self, member: str, role: str = "client") -> Profile:
+        """Return the profile of one of a member's systems."""
+        return Profile.load(self.profile_file(member, role))
 
     def client(self, member: str, role: str = "client") -> ExchangeClient:
         """Return a connected system of a member's, kept until the world stops."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from biometrics.cli.output import print_line
+from biometrics.cli.output import print_line, print_note
 
 
 def serve(
@@ -27,7 +27,8 @@ def serve(
     from biometrics.server import exchange  # noqa: PLC0415
 
     if check:
-        exchange.check(config)
+        for note in exchange.check(config):
+            print_note(f"warning: {note}")
         print_line(f"{config} is in order")
         return
     logging.basicConfig(

@@ -169,8 +169,9 @@ class ExchangeClient:
         At most `limits.CHUNKS_IN_FLIGHT` chunks are taken from `chunks` ahead of
         their outcomes. Where the stream breaks, what was not acknowledged is sent
         again under the same request ids, `limits.CLIENT_TRIES` times without any
-        progress; a server that is not running is given `limits.START_TRIES` times. To stop, close the iterator: chunks in flight may still be
-        enrolled, and a later run finds them `already-enrolled`.
+        progress, or `limits.START_TRIES` times while the server is not running. To
+        stop, close the iterator: chunks in flight may still be enrolled, and a later
+        run finds them `already-enrolled`.
 
         Args:
             chunks: taken one by one.

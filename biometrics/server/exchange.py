@@ -33,7 +33,8 @@ from biometrics.server.health import WHOLE, Health
 from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, check_table
 from biometrics.server.policy import read_agreements, read_spaces
-from biometrics.store import open_store
+from biometrics.server.tls import server_credentials
+from biometrics.store import check_database, open_store
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
@@ -61,11 +62,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.clock import Clock
-    from biometrics.disclosure import Agreements
     from biometrics.members import Member
     from biometrics.server.config import Config
     from biometrics.store import Store
-    from biometrics.templates import TemplateSpaces
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +180,7 @@ class Exchange:
                 SpaceService(spaces=spaces), server
             )
             health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-            port = bind(server, config)
+            port = bind(server, config, clock)
             # Start: first the index, then the door.
             follower.start()
             parts.callback(follower.stop)
@@ -267,45 +266,47 @@ def _stay_locked(galleries: Galleries, member: Member, error: ExchangeError) -> 
     log.warning("galleries of %s stay locked: %s", member, error.message)
 
 
-def bind(server: grpc.aio.Server, config: Config) -> int:
+def bind(server: grpc.aio.Server, config: Config, clock: Clock) -> int:
     """Open the port, for mutual TLS only; return its number.
 
     Raises:
-        ConfigurationError: it cannot be opened, or a TLS file cannot be read.
+        ConfigurationError: it cannot be opened, or a TLS file is wrong.
     """
-    try:
-        credentials = grpc.ssl_server_credentials(
-            [(config.tls_key.read_bytes(), config.tls_certificate.read_bytes())],
-            root_certificates=config.tls_authority.read_bytes(),
-            require_client_auth=True,
-        )
-    except OSError as error:
-        raise ConfigurationError(
-            "UNREADABLE_FILE",
-            f"`{error.filename}` cannot be read: {error.strerror}; see [tls]",
-        ) from error
+    credentials = server_credentials(config, clock.now())
     try:
         port: int = server.add_secure_port(config.listen, credentials)
     except RuntimeError as error:
         raise ConfigurationError(
             "PORT_UNAVAILABLE",
-            f"cannot listen on `{config.listen}`: the port is in use, the address is"
-            " not this machine's, or a TLS file is no PEM; see [exchange] listen",
+            f"cannot listen on `{config.listen}`: the port is in use, or the address is"
+            " not this machine's; see [exchange] listen",
         ) from error
     return port
 
 
-def check(path: Path) -> tuple[Config, TemplateSpaces, Agreements]:
+def check(path: Path) -> list[str]:
     """Validate everything that a start would read, and start nothing.
+
+    Returns:
+        What a start would go on without, such as the key of a member.
 
     Raises:
         ConfigurationError: with every fault of the first file that has any.
     """
     config = read_config(path)
-    spaces = read_spaces(config.spaces)
-    agreements = read_agreements(config.agreements, config.members)
+    read_spaces(config.spaces)
+    read_agreements(config.agreements, config.members)
     check_table(SERVICES)
-    return config, spaces, agreements
+    server_credentials(config, SystemClock().now())
+    check_database(config.database)
+    FileKeyProvider(config.exchange_key)
+    notes = []
+    for member, key in config.members.items():
+        try:
+            FileKeyProvider(key)
+        except ConfigurationError as error:
+            notes.append(f"galleries of {member} would stay locked: {error.message}")
+    return notes
 
 
 def run(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -110,12 +111,12 @@ class CallLog(Guard):
         finally:
             caller = CALLER.get(None)
             _CALLS.info(
-                "call method=%s member=%s role=%s status=%s ms=%.1f",
+                "call method=%s member=%s role=%s status=%s under_ms=%d",
                 call.method,
                 caller.member if caller else "-",
                 caller.role if caller else "-",
                 ended,
-                1000 * (self._clock.monotonic() - begun),
+                _coarse(self._clock.monotonic() - begun),
             )
 
 
@@ -164,6 +165,14 @@ class MethodTable(Guard):
                 " method; use the certificate of another role",
             )
         yield
+
+
+def _coarse(seconds: float) -> int:
+    """Return the next power of two of milliseconds, from 16.
+
+    A finer time would tell whoever reads the log which searches opened a candidate.
+    """
+    return max(16, 1 << math.ceil(1000 * seconds).bit_length())
 
 
 async def _abort(context: Context, status: Status) -> None:

@@ -16,7 +16,7 @@ from biometrics.store.rows import (
     RecordRow,
     StoredTemplate,
 )
-from biometrics.store.store import Store, open_store
+from biometrics.store.store import Store, check_database, open_store
 
 __all__ = [
     "AnswerWriter",
@@ -34,5 +34,6 @@ __all__ = [
     "RecordWriter",
     "Store",
     "StoredTemplate",
+    "check_database",
     "open_store",
 ]

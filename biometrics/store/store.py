@@ -23,7 +23,7 @@ from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
 from biometrics.store.replies import Replies
-from biometrics.store.upgrade import upgrade
+from biometrics.store.upgrade import is_current, upgrade
 from biometrics.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     import sqlalchemy as sa
+    from sqlalchemy import exc
 
     from biometrics.clock import Clock
+    from biometrics.errors import ExchangeError
 
 
 class Store:
@@ -148,14 +150,51 @@ def open_store(path: Path, clock: Clock) -> Store:
         upgrade(path, reading, writing)
         writing.connect().close()  # or the log would outlive a store that only read
         return Store(path, reading, writing, lock=lock, clock=clock)
-    except BaseException as error:
-        reading.dispose()
-        writing.dispose()
-        lock.release()
-        if result_code(error) == sqlite3.SQLITE_NOTADB:
-            raise ConfigurationError(
-                "NOT_A_DATABASE", f"`{path}` is no database; name another file"
-            ) from error
-        if isinstance(error, DATABASE_ERRORS):
-            raise translate(error) from error
+    except DATABASE_ERRORS as error:
+        _abandon(reading, writing, lock)
+        raise _refusal(path, error) from error
+    except BaseException:
+        _abandon(reading, writing, lock)
         raise
+
+
+def check_database(path: Path) -> None:
+    """Refuse what `open_store` would refuse of an existing file; changes nothing.
+
+    A database that another exchange has open is in order, and so is one that is not
+    there yet.
+
+    Raises:
+        ConfigurationError: `NEWER_SCHEMA`, `FOREIGN_DATABASE`, `NOT_A_DATABASE`, or
+            its folder is not there (`DATABASE_UNREACHABLE`).
+        StorageError: it cannot be read now.
+    """
+    if not path.parent.is_dir():
+        raise ConfigurationError(
+            "DATABASE_UNREACHABLE", f"`{path.parent}` is no folder; make it"
+        )
+    if not path.exists() or not path.stat().st_size:
+        return
+    reading = make_reader_engine(path)
+    try:
+        is_current(path, reading)
+    except DATABASE_ERRORS as error:
+        raise _refusal(path, error) from error
+    finally:
+        reading.dispose()
+
+
+def _abandon(reading: sa.Engine, writing: sa.Engine, lock: ProcessLock) -> None:
+    """Give back what was taken."""
+    reading.dispose()
+    writing.dispose()
+    lock.release()
+
+
+def _refusal(path: Path, error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
+    """Return why a file cannot be opened as a database."""
+    if result_code(error) == sqlite3.SQLITE_NOTADB:
+        return ConfigurationError(
+            "NOT_A_DATABASE", f"`{path}` is no database; name another file"
+        )
+    return translate(error)

@@ -33,10 +33,20 @@ def upgrade(path: Path, reading: sa.Engine, writing: sa.Engine) -> None:
         ConfigurationError: a later version of this program has written the
             database, or something else has.
     """
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    scripts = ScriptDirectory.from_config(config)
+    if not is_current(path, reading):
+        config = _configuration()
+        with writing.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def is_current(path: Path, reading: sa.Engine) -> bool:
+    """Say whether a database has the schema of this program; writes nothing.
+
+    Raises:
+        ConfigurationError: as `upgrade`.
+    """
+    scripts = ScriptDirectory.from_config(_configuration())
     with reading.connect() as connection:
         heads = set(MigrationContext.configure(connection).get_current_heads())
         tables = sa.inspect(connection).get_table_names()
@@ -46,10 +56,15 @@ def upgrade(path: Path, reading: sa.Engine, writing: sa.Engine) -> None:
             "FOREIGN_DATABASE",
             f"`{path}` is a database of something else; name another file",
         )
-    if heads != set(scripts.get_heads()):
-        with writing.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    return heads == set(scripts.get_heads())
+
+
+def _configuration() -> Config:
+    """Return where Alembic finds the migrations."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
 
 
 def _refuse(path: Path, heads: set[str], known: set[str]) -> None:

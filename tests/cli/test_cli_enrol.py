@@ -22,13 +22,7 @@ from biometrics.client import (
     ExchangeClient,
     Record,
 )
-from tests.pocket import (
-    Authority,
-    Failure,
-    Script,
-    info,
-    member_name,
-)
+from tests.pocket import Failure, Script, info
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,40 +53,6 @@ def test_every_record_of_a_file_is_enrolled(
     assert len(script.records) == 1100
     assert len(script.chunk_ids) == 3
     assert told.err == ""
-
-
-def test_a_second_run_enrols_nothing_twice(
-    enrol: Callable[..., Told], gallery: Callable[..., Path], script: Script
-):
-    """The same file sends the same request ids, and the same counts come back."""
-    path = gallery(30)
-    enrol(path)
-    assert enrol(path).code == 0
-    assert len(set(script.chunk_ids)) == 1
-    assert set(script.times_carried_out.values()) == {1}
-    script.replies.clear()  # as after the replay window
-    told = enrol(path, "--json")
-    assert told.code == 0
-    assert told.document["already_enrolled"] == 30
-    assert told.document["enrolled"] == 0
-
-
-def test_request_ids_say_nothing_without_the_key(
-    *,
-    enrol: Callable[..., Told],
-    gallery: Callable[..., Path],
-    script: Script,
-    authority: Authority,
-    profile: Path,
-):
-    """The same file under another client's key has other ids."""
-    path = gallery(5)
-    enrol(path)
-    certificate, key = authority.issue([member_name()])
-    (profile.parent / "client.pem").write_bytes(certificate)
-    (profile.parent / "client.key").write_bytes(key)
-    enrol(path)
-    assert len(set(script.chunk_ids)) == 2
 
 
 @pytest.mark.usefixtures("script")
@@ -209,13 +169,10 @@ def test_a_refusal_file_is_never_overwritten(
 def test_a_load_may_begin_at_a_row(
     enrol: Callable[..., Told], gallery: Callable[..., Path], script: Script
 ):
-    """Later chunks are cut as before, so they have the same ids."""
-    enrol(gallery(40))
-    all_ids = list(script.chunk_ids)
-    script.chunk_ids.clear()
+    """The rows before it are not sent."""
     told = enrol(gallery(40), "--start", "15", "--json")
     assert told.document["acknowledged"] == 25
-    assert script.chunk_ids[1:] == all_ids[2:]
+    assert sorted(script.records) == [f"ref-{row:05d}" for row in range(15, 40)]
     assert enrol(gallery(40), "--start", "41").code == 2
 
 

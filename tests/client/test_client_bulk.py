@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import grpc
@@ -17,9 +18,10 @@ from biometrics.client import (
     EnrolStatus,
     ExchangeClient,
     Record,
-    RequestIds,
     Template,
 )
+from biometrics.client.bulk import Window
+from biometrics.client.messages import RequestMaker
 from biometrics.errors import (
     DeadlineError,
     DefectError,
@@ -225,35 +227,58 @@ def test_an_acknowledgement_that_fits_nothing_is_a_defect(
     assert caught.value.reason == reason
 
 
-def test_derived_ids_make_a_second_load_send_the_same(
+def test_a_second_load_asks_anew(
     exchange: ExchangeClient, chunks: list[Chunk], script: Script
 ):
-    """A load run again is recognised chunk by chunk."""
-    ids = RequestIds(b"the client's key")
-    for _ in range(2):
-        outcomes = list(exchange.enrol_many(chunks, request_ids=ids))
-        assert all(o.status == "enrolled" for out in outcomes for o in out.outcomes)
-    assert script.chunk_ids[:10] == script.chunk_ids[10:]
-    assert set(script.times_carried_out.values()) == {1}
-
-
-def test_two_equal_chunks_are_both_acknowledged(
-    exchange: ExchangeClient, person: Callable[[int], Record]
-):
-    """Equal content has one derived id; each chunk gets its outcome."""
-    twins = [Chunk(records=(person(1),), start=start) for start in (0, 1)]
-    outcomes = exchange.enrol_many(twins, request_ids=RequestIds(b"key"))
-    assert [outcome.chunk.start for outcome in outcomes] == [0, 1]
+    """Ids say nothing of the content: what is there is recognised by the exchange."""
+    first, second = (list(exchange.enrol_many(chunks)) for _ in range(2))
+    assert {o.status for out in first for o in out.outcomes} == {"enrolled"}
+    assert {o.status for out in second for o in out.outcomes} == {"already-enrolled"}
+    assert len(set(script.chunk_ids)) == 20
+    assert {uuid.UUID(each).version for each in script.chunk_ids} == {4}
 
 
 def test_a_chunk_keeps_the_request_id_it_names(
     exchange: ExchangeClient, person: Callable[[int], Record], script: Script
 ):
-    """A given id goes before a derived one."""
+    """A given id is sent, and sent again where the stream broke."""
     given = "123e4567-e89b-42d3-a456-426614174000"
-    chunk = Chunk(records=(person(1),), request_id=given)
-    list(exchange.enrol_many([chunk], request_ids=RequestIds(b"key")))
-    assert script.chunk_ids == [given]
+    script.breaks = [1, None]
+    (outcome,) = exchange.enrol_many([Chunk(records=(person(1),), request_id=given)])
+    assert outcome.outcomes[0].status == "enrolled"
+    assert script.chunk_ids == [given, given]
+
+
+def test_two_chunks_under_one_request_id_are_both_acknowledged(
+    exchange: ExchangeClient, person: Callable[[int], Record]
+):
+    """A caller may repeat itself; each chunk gets its outcome."""
+    given = "123e4567-e89b-42d3-a456-426614174000"
+    twins = [
+        Chunk(records=(person(1),), request_id=given, start=start) for start in (0, 1)
+    ]
+    outcomes = exchange.enrol_many(twins)
+    assert [outcome.chunk.start for outcome in outcomes] == [0, 1]
+
+
+def test_a_request_id_that_is_none_is_refused(
+    exchange: ExchangeClient, person: Callable[[int], Record], script: Script
+):
+    """Nothing of the chunk is sent."""
+    with pytest.raises(InvalidRequestError) as caught:
+        list(exchange.enrol_many([Chunk(records=(person(1),), request_id="nonsense")]))
+    assert caught.value.reason == "REQUEST_ID_REQUIRED"
+    assert not script.chunk_ids
+
+
+def test_a_load_waits_for_a_server_that_is_starting():
+    """While nothing listens it goes on trying for 15 s; then it is told."""
+    window = Window(RequestMaker(bytes))
+    refused = UnavailableError("SERVER_NOT_RUNNING", "nothing listens there")
+    pauses = [window.pause_after(refused) for _ in range(limits.START_TRIES - 1)]
+    assert sum(pauses) > 15
+    with pytest.raises(UnavailableError):
+        window.pause_after(refused)
 
 
 def test_a_source_that_fails_ends_the_load_with_its_own_error(

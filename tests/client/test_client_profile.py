@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from biometrics import limits
-from biometrics.client import Profile, RequestIds
+from biometrics.client import Profile
 from biometrics.client.channel import prepare_channel
 from biometrics.errors import ConfigurationError
 from tests.pocket import Authority, member_name, write_profile
@@ -129,23 +129,3 @@ def test_an_encrypted_key_is_refused(path: Path, tmp_path: Path):
     with pytest.raises(ConfigurationError) as caught:
         prepare_channel(Profile.load(path))
     assert caught.value.reason == "KEY_ENCRYPTED"
-
-
-def test_derived_request_ids_follow_content_and_key():
-    """Equal content has equal ids under one key and others under another."""
-    first, second = RequestIds(b"key one"), RequestIds(b"key two")
-    assert first.of_content(b"record") == RequestIds(b"key one").of_content(b"record")
-    assert first.of_content(b"record") != first.of_content(b"Record")
-    assert first.of_content(b"record") != second.of_content(b"record")
-    assert first.of_content(b"record").version == 5
-
-
-def test_derived_request_ids_need_the_private_key_file(path: Path, tmp_path: Path):
-    """Without the key file there are none."""
-    profile = Profile.load(path)
-    secret = (tmp_path / "client.key").read_bytes()
-    expected = RequestIds(secret).of_content(b"x")
-    assert RequestIds.of(profile).of_content(b"x") == expected
-    (tmp_path / "client.key").unlink()
-    with pytest.raises(ConfigurationError):
-        RequestIds.of(profile)

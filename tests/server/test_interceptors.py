@@ -288,7 +288,7 @@ def test_one_line_is_logged_for_each_call_without_what_it_said(
         """Return the lines of this test's callers, who call in no other test."""
         told = [each.getMessage() for each in caplog.records]
         return [
-            line.rpartition(" ms=")[0]
+            line.rpartition(" under_ms=")[0]
             for line in told
             if "member=XDD" in line or "member=-" in line
         ]

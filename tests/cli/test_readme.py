@@ -1,0 +1,159 @@
+"""The README's commands do what it says, run as a first-time reader would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from biometrics.demo.process import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SECTION: Final = "## Enrol a file and search it\n"
+FENCED: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SESSION_SECONDS: Final = 60
+# What follows a block on stdout, so that each block's output can be told apart.
+MARK: Final = "\x1e"
+# Its environment is the one that runs the tests.
+ACTIVATE: Final = ". .venv/bin/activate\n"
+INIT: Final = "biometrics init pilot\n"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one shell said while it ran the page.
+
+    Attributes:
+        outputs: by command block, what it printed.
+        code: exit code of the shell.
+        err: all that the commands and the server wrote to stderr.
+        port: where the server listened.
+    """
+
+    outputs: dict[str, str]
+    code: int
+    err: str
+    port: int
+
+    def output_of(self, command: str) -> str:
+        """Return what the one block printed that has this in it."""
+        (output,) = (said for block, said in self.outputs.items() if command in block)
+        return output
+
+
+def blocks() -> Iterator[str]:
+    """Yield the section's commands in order, the SDK example as one more."""
+    _, _, rest = (ROOT / "README.md").read_text("utf-8").partition(SECTION)
+    section = rest.partition("\n## ")[0]
+    for language, text in FENCED.findall(section):
+        if language == "python":
+            yield f"python - <<'EXAMPLE'\n{text}EXAMPLE\n"
+        elif text != ACTIVATE:
+            yield text
+
+
+def write_commands(folder: Path) -> None:
+    """Write `biometrics` and `python` that run with this interpreter."""
+    folder.mkdir()
+    for name, command in (("biometrics", "-m biometrics.cli"), ("python", "")):
+        path = folder / name
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} {command} "$@"\n')
+        path.chmod(0o755)
+
+
+def run_script(script: str, folder: Path) -> int:
+    """Run one bash session in `folder`; return its exit code."""
+    environment = {k: v for k, v in os.environ.items() if k != "BIOMETRICS_PROFILE"}
+    environment["PATH"] = f"{folder / 'bin'}:{environment['PATH']}"
+    environment["PYTHONPATH"] = str(ROOT)
+    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        shell = subprocess.Popen(
+            ["bash", "-c", script],  # noqa: S607 - whichever bash the reader has
+            cwd=folder / "work",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+        try:
+            return shell.wait(SESSION_SECONDS)
+        finally:
+            # Whatever went wrong, the server does not outlive the test.
+            if shell.poll() is None or shell.returncode:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(shell.pid, signal.SIGKILL)
+                shell.wait()
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """The whole page in one shell, from `init` to the SDK example."""
+    folder = tmp_path_factory.mktemp("readme")
+    write_commands(folder / "bin")
+    (folder / "work").mkdir()
+    port = free_port()
+    told = list(blocks())
+    script = "".join(f"{block}printf '{MARK}'\n" for block in told)
+    # The page's port may be taken here; nothing else of it is changed.
+    assert script.count(INIT) == 1
+    script = script.replace(INIT, f"{INIT[:-1]} --listen 127.0.0.1:{port}\n")
+    # The server drains on SIGTERM and ends with 0, or `wait` fails the session.
+    script = f"set -euo pipefail\n{script}kill %1\nwait %1\n"
+    code = run_script(script, folder)
+    said = (folder / "out").read_text("utf-8").split(MARK)
+    return Session(
+        outputs=dict(zip(told, said, strict=False)),
+        code=code,
+        err=(folder / "err").read_text("utf-8"),
+        port=port,
+    )
+
+
+def test_every_command_of_the_page_succeeds(session: Session):
+    """In order, in one shell that stops at the first failure."""
+    assert session.code == 0, session.err
+    assert len(session.outputs) == len(list(blocks()))
+
+
+def test_the_server_says_when_it_is_ready_and_when_it_stopped(session: Session):
+    """A reader sees `ready on ...` in the terminal, as the page says."""
+    assert session.output_of("biometrics init").endswith("is in order\n")
+    assert f"ready on 127.0.0.1:{session.port} as pilot\n" in session.err
+    assert session.err.endswith("stopped\n")
+
+
+def test_the_sample_gallery_is_enrolled_at_once(session: Session):
+    """All 1,000 records, though the server is still starting."""
+    said = session.output_of("biometrics enrol")
+    assert said.startswith("1,000 enrolled, 0 enrolled before, 0 refused, in ")
+    assert re.search(r"face-synthetic-512 +1,000 +1,000 +ready", said)
+
+
+def test_the_probe_matches_until_its_record_is_withdrawn(session: Session):
+    """A match with a reference, then a no-match without."""
+    before = session.output_of("biometrics spaces list")
+    assert "permitted, level reference\n" in before
+    assert "regional outcome: match\n" in before
+    assert re.search(r"XRA +match +[0-9a-f]{32}\b", before)
+    after = session.output_of("withdraw case-42")
+    assert after.startswith("withdrawn at ")
+    assert "regional outcome: no-match\n" in after
+    assert re.search(r"XRA +no-match +-", after)
+
+
+def test_the_sdk_example_asks_the_same(session: Session):
+    """It runs as it stands, and is answered as the command was."""
+    said = session.output_of("import ExchangeClient")
+    assert said.startswith("no-match (HolderAnswer(holder='XRA', outcome=")

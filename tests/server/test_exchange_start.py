@@ -1,0 +1,149 @@
+"""What keeps an exchange from starting is told by the check before, and alike."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import secrets
+import socket
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from biometrics.clock import SystemClock
+from biometrics.errors import ConfigurationError
+from biometrics.server.blueprint import write_exchange
+from biometrics.server.config import read_config
+from biometrics.server.exchange import Exchange, check
+from biometrics.server.tls import server_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The settings file of a new exchange."""
+    return write_exchange(
+        tmp_path / "exchange",
+        clock=SystemClock(),
+        random_bytes=secrets.token_bytes,
+        listen="127.0.0.1:0",
+    )
+
+
+async def start_and_stop(config: Path) -> None:
+    """Start an exchange and stop it."""
+    exchange = await Exchange.start(read_config(config), clock=SystemClock())
+    await exchange.stop()
+
+
+def refused(config: Path) -> str:
+    """Return the reason for which both the check and the start refuse."""
+    with pytest.raises(ConfigurationError) as checked:
+        check(config)
+    with pytest.raises(ConfigurationError) as started:
+        asyncio.run(start_and_stop(config))
+    assert checked.value.reason == started.value.reason
+    return started.value.reason
+
+
+def test_a_new_exchange_is_in_order_and_starts(config: Path) -> None:
+    """What `init` writes needs no change, before and after the first start."""
+    assert check(config) == []
+    asyncio.run(start_and_stop(config))
+    assert check(config) == []
+
+
+def newer(root: Path) -> None:
+    """Write the database of a later version."""
+    asyncio.run(start_and_stop(root / "exchange.toml"))
+    with sqlite3.connect(root / "data" / "exchange.sqlite") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+
+
+def foreign(root: Path) -> None:
+    """Write another program's database."""
+    with sqlite3.connect(root / "data" / "exchange.sqlite") as database:
+        database.execute("CREATE TABLE recipe (name)")
+    database.close()
+
+
+BREAKAGES: dict[str, Callable[[Path], object]] = {
+    "UNKNOWN_KEY": lambda root: append(root / "exchange.toml", "\nmagic = 1\n"),
+    "UNKNOWN_KEY ": lambda root: append(root / "spaces.toml", "\nmagic = 1\n"),
+    "UNKNOWN_KEY  ": lambda root: append(root / "agreements/XAA.toml", "\nmagic = 1\n"),
+    "INVALID_TOML": lambda root: append(root / "spaces.toml", "\n= 1\n"),
+    "WRONG_HOLDER": lambda root: (root / "agreements/XAA.toml").rename(
+        root / "agreements/XBB.toml"
+    ),
+    "NOT_A_MEMBER": lambda root: (root / "agreements/XAA.toml").rename(
+        root / "agreements/XZZ.toml"
+    ),
+    "WRONG_TLS_PAIR": lambda root: copy(
+        root / "pki/XAA-client.key", root / "pki/server.key"
+    ),
+    "NOT_A_CERTIFICATE": lambda root: (root / "pki/authority.pem").write_text("no"),
+    "NOT_A_DATABASE": lambda root: (root / "data/exchange.sqlite").write_text("x" * 99),
+    "FOREIGN_DATABASE": foreign,
+    "NEWER_SCHEMA": newer,
+    "KEY_FILE_EXPOSED": lambda root: (root / "keys/exchange.key").chmod(0o644),
+    "NOT_A_KEY_FILE": lambda root: (root / "keys/exchange.key").write_text("no"),
+}
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to a file."""
+    path.write_text(path.read_text() + text)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Put one file in the place of another."""
+    target.write_bytes(source.read_bytes())
+
+
+@pytest.mark.parametrize("reason", BREAKAGES)
+def test_the_check_finds_what_the_start_would_refuse(config: Path, reason: str) -> None:
+    """`serve --check` and `serve` refuse alike, each with its own reason."""
+    BREAKAGES[reason](config.parent)
+    assert refused(config) == reason.strip()
+
+
+def test_a_certificate_out_of_date_is_refused(config: Path) -> None:
+    """A server does not show a certificate that every client would refuse."""
+    in_ten_years = SystemClock().now() + dt.timedelta(days=3653)
+    with pytest.raises(ConfigurationError) as caught:
+        server_credentials(read_config(config), in_ten_years)
+    assert caught.value.reason == "CERTIFICATE_NOT_VALID"
+
+
+def test_a_port_in_use_is_refused(config: Path) -> None:
+    """A second server on one port is an error, and says which setting to change."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        text = config.read_text()
+        config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        with pytest.raises(ConfigurationError) as caught:
+            asyncio.run(start_and_stop(config))
+    assert caught.value.reason == "PORT_UNAVAILABLE"
+    assert str(port) in caught.value.message
+
+
+def test_a_failed_start_leaves_nothing_open(config: Path) -> None:
+    """After a refused start the same process can start: no lock, no thread is left."""
+    (config.parent / "spaces.toml").rename(config.parent / "away")
+    with pytest.raises(ConfigurationError):
+        asyncio.run(start_and_stop(config))
+    (config.parent / "away").rename(config.parent / "spaces.toml")
+    asyncio.run(start_and_stop(config))
+
+
+def test_a_members_missing_key_is_a_warning(config: Path) -> None:
+    """An exchange starts without a member's key; the check says whose is missing."""
+    (config.parent / "keys" / "XCC.key").unlink()
+    (note,) = check(config)
+    assert "XCC" in note
+    asyncio.run(start_and_stop(config))
