@@ -1,7 +1,6 @@
 """An array file's rows, cut into chunks that one transaction and one message take.
 
-Pure: it reads from the file and knows neither client nor wire. Cutting depends on
-nothing but the file, so that a load that is started again sends the same chunks.
+Pure: it reads from the file and knows neither client nor wire.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics.errors import ConflictError, Fault, InvalidRequestError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import RecordWriter
     from enrolment.admission import Record
-    from enrolment.wire import Enrolling
+    from enrolment.wire import Asked, Enrolling
 
 Outcome = EnrolResult | InvalidRequestError
 RECORD_ID_BYTES = 16
@@ -38,24 +39,34 @@ class Searchable(Protocol):
         """Return once every change up to `position` is searchable."""
 
 
-class Enrolment:
-    """Enrols records."""
+class StoredReplies(Protocol):
+    """Where enrolment finds what it has answered before."""
 
-    def __init__(
-        self,
-        *,
-        records: RecordWriter,
-        vault: Vault,
-        index: Searchable,
-        workers: Executor,
-        random_bytes: Callable[[int], bytes],
-    ) -> None:
-        """Write to `records`, seal with `vault`, wait for `index`."""
-        self._records = records
-        self._vault = vault
-        self._index = index
-        self._workers = workers
-        self._random_bytes = random_bytes
+    def find(self, member: Member, request_id: bytes, digest: bytes) -> bytes | None:
+        """Return the sealed reply to a request, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """Enrols records.
+
+    Attributes:
+        records: step 3.
+        replies: the answers to replays.
+        journal_end: the position of the last change there is.
+        vault: step 2.
+        index: step 4.
+        workers: threads for blocking work.
+        random_bytes: where the ids of records come from.
+    """
+
+    records: RecordWriter
+    replies: StoredReplies
+    journal_end: Callable[[], int]
+    vault: Vault
+    index: Searchable
+    workers: Executor
+    random_bytes: Callable[[int], bytes]
 
     async def enrol(
         self, request: Enrolling, encode: Callable[[Sequence[Outcome]], bytes]
@@ -72,15 +83,15 @@ class Enrolment:
             and searchable; a replay returns the same bytes.
         """
         loop = asyncio.get_running_loop()
-        sealed = await loop.run_in_executor(self._workers, self._seal, request)
-        key = self._vault.index(request.holder)
+        sealed = await loop.run_in_executor(self.workers, self._seal, request)
+        key = self.vault.index(request.holder)
 
         def reply(results: Sequence[EnrolResult]) -> bytes:
             body = encode(_merge(request.records, results))
             return key.seal_reply(request.request_id, body)
 
         committed = await asyncio.wrap_future(
-            self._records.enrol(
+            self.records.enrol(
                 request.holder,
                 sealed,
                 request_id=request.request_id,
@@ -88,8 +99,33 @@ class Enrolment:
                 make_reply=reply,
             )
         )
-        await self._index.searchable(committed.position)
+        await self.index.searchable(committed.position)
         return key.open_reply(request.request_id, committed.reply)
+
+    async def replay(self, asked: Asked) -> bytes | None:
+        """Return the stored response to a request that was answered before.
+
+        Asked first: what is wrong with a record by now, or that its gallery is locked,
+        does not change what was acknowledged.
+
+        Raises:
+            ConflictError: the request id stands for another request.
+        """
+        key = self.vault.index(asked.holder)
+        loop = asyncio.get_running_loop()
+        stored = await loop.run_in_executor(
+            self.workers,
+            self.replies.find,
+            asked.holder,
+            asked.request_id,
+            key.digest(asked.content),
+        )
+        if stored is None:
+            return None
+        # The first answer may have failed while it waited for just this.
+        end = await loop.run_in_executor(self.workers, self.journal_end)
+        await self.index.searchable(end)
+        return key.open_reply(asked.request_id, stored)
 
     def _seal(self, request: Enrolling) -> list[NewRecord]:
         """Seal every admitted record of a request."""
@@ -101,13 +137,13 @@ class Enrolment:
 
     def _seal_record(self, holder: Member, record: Record) -> NewRecord:
         """Seal one record's templates and its reference."""
-        record_id = self._random_bytes(RECORD_ID_BYTES)
-        index = self._vault.index(holder)
+        record_id = self.random_bytes(RECORD_ID_BYTES)
+        index = self.vault.index(holder)
         return NewRecord(
             record_id=record_id,
             lookup=index.lookup(record.reference),
             content_digest=index.digest(record.content),
-            sealed_reference=self._vault.seal(
+            sealed_reference=self.vault.seal(
                 reference_binding(holder, record_id, FIRST_GENERATION),
                 record.reference.encode(),
             ),
@@ -122,7 +158,7 @@ class Enrolment:
                     modality=template.space.modality.value,
                     sample=sample,
                     quality=template.quality,
-                    sealed=self._vault.seal(
+                    sealed=self.vault.seal(
                         Binding(
                             member=holder,
                             gallery=template.space.name,

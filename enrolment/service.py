@@ -13,6 +13,7 @@ from biometrics.v1 import enrolment_pb2 as v1
 from biometrics.v1 import enrolment_pb2_grpc
 from enrolment.enrol import conflict
 from enrolment.wire import (
+    read_asked,
     read_chunk,
     read_enrol,
     read_withdraw,
@@ -63,8 +64,11 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         self, request: v1.EnrolRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> v1.EnrolResponse:
         """Enrol one record."""
-        enrolling = read_enrol(request, self._spaces, self._clock.now())
-        body = await self._enrolment.enrol(enrolling, _write_enrol)
+        asked = read_asked(request)
+        body = asked and await self._enrolment.replay(asked)
+        if not body:
+            enrolling = read_enrol(request, self._spaces, self._clock.now())
+            body = await self._enrolment.enrol(enrolling, _write_enrol)
         return v1.EnrolResponse.FromString(body)
 
     async def BulkEnrol(
@@ -93,14 +97,23 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
             await reader
         finally:
             reader.cancel()
+            left = []
             while not begun.empty():
-                if left := begun.get_nowait():
-                    left.cancel()
+                if chunk := begun.get_nowait():
+                    chunk.cancel()
+                    left.append(chunk)
+            await asyncio.gather(reader, *left, return_exceptions=True)
 
     async def _chunk(self, request: v1.BulkEnrolRequest) -> v1.BulkEnrolResponse:
         """Enrol one chunk."""
-        enrolling = read_chunk(request, self._spaces, self._clock.now())
-        body = await self._enrolment.enrol(enrolling, _write_chunk)
+        asked = read_asked(request)
+        body = asked and await self._enrolment.replay(asked)
+        if not body:
+            # On a thread: a whole chunk would keep searches waiting for milliseconds.
+            enrolling = await asyncio.to_thread(
+                read_chunk, request, self._spaces, self._clock.now()
+            )
+            body = await self._enrolment.enrol(enrolling, _write_chunk)
         response = v1.BulkEnrolResponse.FromString(body)
         response.request_id = request.request_id
         return response

@@ -31,6 +31,25 @@ if TYPE_CHECKING:
     from biometrics.templates import Template, TemplateSpaces
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What tells a replay from another request, known before the rest is read."""
+
+    holder: Member
+    request_id: bytes
+    content: bytes
+
+
+def read_asked(message: v1.EnrolRequest | v1.BulkEnrolRequest) -> Asked | None:
+    """Return what may have been asked before; None if it cannot have been."""
+    holder = acting_as(message.holder)
+    try:
+        request_id = read_request_id(message.request_id)
+    except InvalidRequestError:
+        return None  # told with all other faults
+    return Asked(holder, request_id, content_of(message))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolling:
     """A request to enrol, parsed.

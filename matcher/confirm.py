@@ -1,8 +1,7 @@
 """Opens the few candidates of a scan and decides exactly.
 
-Only here is a stored template compared in the clear: one at a time, in an array
-that is overwritten afterwards. The comparison is float64, so that the decision
-does not depend on the engine's rounding.
+Candidates are opened one at a time, into arrays that are overwritten afterwards. The
+comparison is float64, so that the decision does not depend on the engine's rounding.
 """
 
 from __future__ import annotations
@@ -61,7 +60,9 @@ class Confirmation:
         self._vault = vault
         self._spaces = spaces
 
-    def confirm(self, probe: Template, candidates: Sequence[int]) -> Confirmed:
+    def confirm(
+        self, probe: Template, threshold: float, candidates: Sequence[int]
+    ) -> Confirmed:
         """Return which records among `candidates` match the probe.
 
         A candidate that was withdrawn since the scan is no longer there and does
@@ -69,11 +70,13 @@ class Confirmation:
 
         Args:
             probe: what to compare with.
+            threshold: cosine from which a template matches.
             candidates: template ids, of the probe's space and position.
         """
         stored = self._journal.templates(candidates)
         wanted = probe.vector.astype(np.float64)
         clear = np.empty(probe.space.dimension, np.float32)
+        exact = np.empty(probe.space.dimension, np.float64)
         hits: dict[bytes, Hit] = {}
         failed: set[Member] = set()
         for template in stored.values():
@@ -89,9 +92,11 @@ class Confirmation:
                     error.reason,
                 )
                 continue
-            if float(wanted @ clear.astype(np.float64)) >= probe.space.threshold:
+            np.copyto(exact, clear)
+            if float(wanted @ exact) >= threshold:
                 hits[template.record_id] = _hit(template)
         clear.fill(0.0)
+        exact.fill(0.0)
         return Confirmed(hits=tuple(hits.values()), failed=frozenset(failed))
 
 

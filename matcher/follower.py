@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biometrics import limits
-from biometrics.errors import ExchangeError, SealError, UnavailableError
+from biometrics.errors import (
+    DefectError,
+    GalleryLockedError,
+    SealError,
+    StorageError,
+    UnavailableError,
+)
 from biometrics.sealed import Binding
 from biometrics.store import ChangeKind
 from biometrics.templates import Position
@@ -24,6 +30,7 @@ from matcher.galleries import Shelf, Whereabouts
 
 if TYPE_CHECKING:
     from biometrics.custody import Vault
+    from biometrics.members import Member
     from biometrics.store import Change, JournalReader, StoredTemplate
     from biometrics.templates import TemplateSpaces
     from matcher.engine import Engine
@@ -58,7 +65,11 @@ class Follower:
         engine: Engine,
         galleries: Galleries,
     ) -> None:
-        """Follow `journal` into `engine` and `galleries`, opening with `vault`."""
+        """Follow `journal` into `engine` and `galleries`, opening with `vault`.
+
+        What the follower cannot go on from leaves every gallery unavailable, and
+        ends it; `wait_until_loaded` then raises.
+        """
         self._journal = journal
         self._vault = vault
         self._spaces = spaces
@@ -67,6 +78,7 @@ class Follower:
         self._position = 0
         self._moved = threading.Condition()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._failed = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=self._follow, name="journal-follower", daemon=True
@@ -79,14 +91,28 @@ class Follower:
     def stop(self) -> None:
         """Stop following and wait until the thread has ended."""
         self._stopping.set()
+        with self._moved:
+            self._moved.notify_all()
         if self._thread.is_alive():
             self._thread.join()
 
-    def wait_until_loaded(self, timeout: float | None = None) -> bool:
-        """Block until all that is durable now is searchable; say whether it is."""
+    def wait_until_loaded(self) -> None:
+        """Block until all that is durable now is searchable, or until it is stopped.
+
+        Raises:
+            DefectError: the journal cannot be followed.
+        """
         end = self._journal.end()
         with self._moved:
-            return self._moved.wait_for(lambda: self._position >= end, timeout)
+            self._moved.wait_for(
+                lambda: self._position >= end or self._failed or self._stopping.is_set()
+            )
+        if self._failed:
+            raise DefectError(
+                "JOURNAL_NOT_FOLLOWED",
+                "the records in the database cannot be loaded; the log says why:"
+                " restore the database from a backup",
+            )
 
     async def searchable(self, position: int) -> None:
         """Return once every change up to `position` is in the engine.
@@ -99,35 +125,46 @@ class Follower:
         with self._moved:
             if self._position >= position:
                 return
+            if self._failed:
+                raise _not_searchable()
             self._waiting.append((position, future))
         try:
             await asyncio.wait_for(future, limits.SEARCHABLE_WAIT_SECONDS)
         except TimeoutError as error:
-            raise UnavailableError(
-                "NOT_YET_SEARCHABLE",
-                "the change is durable but not searchable yet; repeat the call with the"
-                " same request_id",
-                retry_after=limits.JOURNAL_POLL_SECONDS,
-            ) from error
+            raise _not_searchable() from error
 
     def _follow(self) -> None:
         """Apply changes in their order until told to stop."""
-        start_end = self._journal.end()
-        while not self._stopping.is_set():
-            try:
-                changes = self._journal.changes(
-                    self._position, limits.JOURNAL_PAGE_CHANGES
-                )
+        try:
+            start, is_loaded = self._journal.end(), False
+            while not self._stopping.is_set():
+                try:
+                    changes = self._journal.changes(
+                        self._position, limits.JOURNAL_PAGE_CHANGES
+                    )
+                except StorageError as error:
+                    log.warning("journal cannot be read now: %s", error.reason)
+                    self._stopping.wait(limits.JOURNAL_POLL_SECONDS)
+                    continue
                 if changes:
                     self._apply(changes)
                     self._advance(changes[-1].position)
-                if self._position >= start_end:
+                if self._position >= start and not is_loaded:
+                    is_loaded = True
                     self._galleries.loaded()
                 if not changes:
                     self._journal.wait(self._position, limits.JOURNAL_POLL_SECONDS)
-            except ExchangeError as error:
-                log.warning("journal cannot be followed: %s", error.reason)
-                self._stopping.wait(limits.JOURNAL_POLL_SECONDS)
+        except Exception:
+            # Half a page may be applied: nothing can be said of anybody any more.
+            log.exception("the journal cannot be followed: all is UNAVAILABLE")
+            self._galleries.lose()
+            with self._moved:
+                self._failed = True
+                lost, self._waiting = self._waiting, []
+                self._moved.notify_all()
+            for _, future in lost:
+                told = _not_searchable()
+                future.get_loop().call_soon_threadsafe(_finish, future, told)
 
     def _advance(self, position: int) -> None:
         """Move on and wake whoever waited for it."""
@@ -142,7 +179,7 @@ class Follower:
     def _apply(self, changes: list[Change]) -> None:
         """Bring one page of changes into the engine."""
         gone: set[bytes] = set()
-        for change in reversed(changes):
+        for change in changes:
             if change.kind is ChangeKind.WITHDRAWN:
                 gone.add(change.record_id)
         fresh = [c for c in changes if c.record_id not in gone]
@@ -158,7 +195,7 @@ class Follower:
         for stored in templates:
             self._galleries.know(stored.member, stored.space)
             if stored.space not in self._spaces:
-                self._galleries.damage(stored.member, stored.space)
+                self._damage(stored.member, stored.space, "its space is not defined")
                 continue
             if not self._vault.is_unlocked(stored.member):
                 self._galleries.lock(stored.member)
@@ -181,21 +218,41 @@ class Follower:
                 binding = binding_of(stored, self._spaces)
                 self._vault.open_into(binding, stored.sealed, vectors[len(ids)])
             except SealError:
-                self._galleries.damage(shelf.holder, shelf.space)
-                log.exception(
-                    "template %d of %s in %s does not open: damaged, or the definition"
-                    " of the template space was changed; the gallery is UNAVAILABLE",
-                    stored.template_id,
+                self._damage(
                     shelf.holder,
                     shelf.space,
+                    f"template {stored.template_id} does not open: it is damaged, or"
+                    " the definition of the space was changed",
                 )
                 continue
+            except GalleryLockedError:
+                self._galleries.lock(shelf.holder)
+                return
             ids.append(stored.template_id)
         if ids:
             self._engine.add(shelf, np.array(ids, np.int64), vectors[: len(ids)])
 
+    def _damage(self, holder: Member, space: str, why: str) -> None:
+        """Make a gallery unavailable, and tell once."""
+        if self._galleries.damage(holder, space):
+            log.error("gallery of %s in %s is UNAVAILABLE: %s", holder, space, why)
 
-def _finish(future: asyncio.Future[None]) -> None:
+
+def _not_searchable() -> UnavailableError:
+    """Return the error of a change that is durable and no more than that."""
+    return UnavailableError(
+        "NOT_YET_SEARCHABLE",
+        "the change is durable but not searchable yet; repeat the call with the same"
+        " request_id",
+        retry_after=limits.JOURNAL_POLL_SECONDS,
+    )
+
+
+def _finish(future: asyncio.Future[None], error: Exception | None = None) -> None:
     """Resolve a future whose waiter may have gone away."""
-    if not future.done():
+    if future.done():
+        return
+    if error is None:
         future.set_result(None)
+    else:
+        future.set_exception(error)

@@ -87,10 +87,16 @@ class Galleries:
         with self._changing:
             self._locked |= {holder}
 
-    def damage(self, holder: Member, space: str) -> None:
-        """Note that a template of the gallery does not open."""
+    def lose(self) -> None:
+        """Note that nothing can be said of any gallery any more."""
+        self._loading = True
+
+    def damage(self, holder: Member, space: str) -> bool:
+        """Note that a gallery is not whole; say whether that is new."""
         with self._changing:
+            is_new = (holder, space) not in self._damaged
             self._damaged |= {(holder, space)}
+            return is_new
 
     def keep(self, record: bytes, where: tuple[Whereabouts, ...]) -> None:
         """Remember where the templates of a record are."""

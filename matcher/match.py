@@ -24,7 +24,7 @@ from biometrics.disclosure import (
     may_learn,
     plan_search,
 )
-from biometrics.errors import ExchangeError
+from biometrics.errors import InvalidRequestError, RefusedError
 from biometrics.members import Member
 from biometrics.store import NewReference
 from matcher.galleries import GalleryState, Shelf
@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from matcher.schedule import Scanner
 
 T = TypeVar("T")
+
+
+# Why one question is not answered. Any other error ends the request, so that a
+# passing failure is never stored as an answer.
+Refusal = InvalidRequestError | RefusedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,15 @@ class Search:
     content: bytes
     purpose: Purpose
     holders: frozenset[Member]
-    questions: tuple[Question | ExchangeError, ...]
+    questions: tuple[Question | Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one request is decided by, from its beginning to its end."""
+
+    agreements: Agreements
+    now: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +128,7 @@ class Matcher:
     async def match(
         self,
         search: Search,
-        encode: Callable[[Sequence[Answer | ExchangeError]], bytes],
+        encode: Callable[[Sequence[Answer | Refusal]], bytes],
     ) -> bytes:
         """Answer every question of a search, once.
 
@@ -127,13 +140,19 @@ class Matcher:
         Returns:
             The encoded response. It is durable, with its references, before it is
             returned; a replay returns the same bytes.
+
+        Raises:
+            ConflictError: the request id stands for another request.
+            UnavailableError: the exchange cannot answer now; nothing was stored.
         """
         index = self.vault.index(search.requester)
         digest = index.digest(search.content)
         key = (search.requester, search.request_id, digest)
         stored = await self._in_worker(self.answers.find, *key)
         if stored is None:
-            results = [await self._result(search, q) for q in search.questions]
+            # One version of the agreements and one moment for the whole request.
+            rules = Rules(self.agreements(), self.clock.now())
+            results = [await self._result(search, rules, q) for q in search.questions]
             body = encode([r.answer if isinstance(r, Found) else r for r in results])
             # 8. Log: what is answered is durable first. The log of the exchange
             #    joins this transaction.
@@ -148,31 +167,31 @@ class Matcher:
         return index.open_reply(search.request_id, stored)
 
     async def _result(
-        self, search: Search, question: Question | ExchangeError
-    ) -> Found | ExchangeError:
+        self, search: Search, rules: Rules, question: Question | Refusal
+    ) -> Found | Refusal:
         """Return what is found for one question, or why it is refused."""
-        if isinstance(question, ExchangeError):
+        if isinstance(question, InvalidRequestError | RefusedError):
             return question
         try:
-            return await self._find(search, question)
-        except ExchangeError as refusal:
+            return await self._find(search, rules, question)
+        except (InvalidRequestError, RefusedError) as refusal:
             return refusal
 
-    async def _find(self, search: Search, question: Question) -> Found:
+    async def _find(self, search: Search, rules: Rules, question: Question) -> Found:
         """Search for one person."""
-        now = self.clock.now()
         # 2. Authorise by the agreements; knows nothing of any gallery's content.
         plan = plan_search(
-            self.agreements(),
+            rules.agreements,
             requester=search.requester,
             purpose=search.purpose,
             modality=question.modality,
-            today=now.date(),
+            today=rules.now.date(),
             holders=search.holders,
         )
         # 3. Admit the probe.
         probe = question.template()
-        # 4. Plan: which galleries can be asked.
+        # 4. Plan: which galleries can be asked, and from which score on.
+        threshold = probe.space.threshold
         holders = [permission.holder for permission in plan.permissions]
         outcomes = self._standings(holders, probe)
         shelves = [
@@ -181,16 +200,18 @@ class Matcher:
             if outcome is Outcome.NO_MATCH
         ]
         # 5. Scan.
-        candidates = await self.scanner.candidates(probe, shelves)
-        # 6. Confirm. Then ask again who could be searched: a gallery that was locked
-        #    during the scan has not been compared.
-        confirmed = await self._in_worker(self.confirmation.confirm, probe, candidates)
-        outcomes = self._standings(holders, probe)
+        candidates = await self.scanner.candidates(probe, threshold, shelves)
+        # 6. Confirm. Then ask again whether those that were searched still can be: a
+        #    gallery that was locked during the scan may not have been compared.
+        confirmed = await self._in_worker(
+            self.confirmation.confirm, probe, threshold, candidates
+        )
+        outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
         # 7. Decide: drop what this requester may not learn, and say the rest.
-        learnt = learnable(confirmed.hits, search.requester, now)
+        learnt = learnable(confirmed.hits, search.requester, rules.now)
         answer = decide(plan, told(outcomes, learnt), self._references(plan))
-        return Found(answer, given(answer, learnt, search.requester, now))
+        return Found(answer, given(answer, learnt, search.requester, rules.now))
 
     def _standings(
         self, holders: Sequence[Member], probe: Template

@@ -22,16 +22,22 @@ class Scanner:
         self._engine = engine
         self._workers = workers
 
-    async def candidates(self, probe: Template, shelves: Sequence[Shelf]) -> list[int]:
+    async def candidates(
+        self, probe: Template, threshold: float, shelves: Sequence[Shelf]
+    ) -> list[int]:
         """Return the ids of every template on `shelves` that may match the probe."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, self._scan, probe, shelves)
+        return await loop.run_in_executor(
+            self._workers, self._scan, probe, threshold, shelves
+        )
 
-    def _scan(self, probe: Template, shelves: Sequence[Shelf]) -> list[int]:
+    def _scan(
+        self, probe: Template, threshold: float, shelves: Sequence[Shelf]
+    ) -> list[int]:
         """Search one shelf after the other."""
         vectors = probe.vector[None, :]
         found: list[int] = []
         for shelf in shelves:
-            (ids,) = self._engine.search(shelf, vectors, probe.space.threshold)
+            (ids,) = self._engine.search(shelf, vectors, threshold)
             found.extend(ids.tolist())
         return found

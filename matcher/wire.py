@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.callers import acting_as
-from biometrics.disclosure import Outcome, Purpose
-from biometrics.errors import DefectError, ExchangeError, Fault, InvalidRequestError
+from biometrics.disclosure import Answer, Outcome, Purpose
+from biometrics.errors import DefectError, Fault, InvalidRequestError
 from biometrics.v1 import match_pb2
 from biometrics.wire import (
     caught,
@@ -19,12 +19,11 @@ from biometrics.wire import (
     read_word,
     write_word,
 )
-from matcher.match import Question, Search
+from matcher.match import Question, Refusal, Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from biometrics.disclosure import Answer
     from biometrics.templates import Template, TemplateSpaces
 
 
@@ -75,7 +74,7 @@ def _search(
 
 def _question(
     probe: match_pb2.Probe, spaces: TemplateSpaces
-) -> Question | ExchangeError:
+) -> Question | InvalidRequestError:
     """Return the question of one probe, its template unread."""
     if len(probe.templates) != 1:
         fault = Fault(
@@ -103,25 +102,25 @@ def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:
     raise InvalidRequestError.of(faults)
 
 
-def write_match(results: Sequence[Answer | ExchangeError]) -> bytes:
+def write_match(results: Sequence[Answer | Refusal]) -> bytes:
     """Return the response to a search of one question, or raise its refusal."""
     (result,) = results
-    if isinstance(result, ExchangeError):
+    if not isinstance(result, Answer):
         raise result
     return _answer(result).SerializeToString()
 
 
-def write_batch(results: Sequence[Answer | ExchangeError]) -> bytes:
+def write_batch(results: Sequence[Answer | Refusal]) -> bytes:
     """Return the response to a batch: an answer or a refusal for each probe."""
     message = match_pb2.BatchMatchResponse()
     for result in results:
-        if isinstance(result, ExchangeError):
+        if isinstance(result, Answer):
+            message.results.add(answer=_answer(result))
+        else:
             refusal = match_pb2.ProbeRefusal(
                 reason=result.reason, message=result.message
             )
             message.results.add(refusal=refusal)
-        else:
-            message.results.add(answer=_answer(result))
     return message.SerializeToString()
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.client.responses import read_chunk_outcomes
 from biometrics.client.results import ChunkOutcome
-from biometrics.client.status import SERVER_NOT_RUNNING
 from biometrics.errors import (
     DeadlineError,
     DefectError,
@@ -99,13 +98,10 @@ class Window:
 
         Raises:
             ExchangeError: the error itself, if it will not pass, or
-                `limits.CLIENT_TRIES` streams in a row achieved nothing; while the
-                server is not running, `limits.START_TRIES`.
+                `limits.CLIENT_TRIES` streams in a row achieved nothing.
         """
         self._failures += 1
-        starting = error.reason == SERVER_NOT_RUNNING
-        most = limits.START_TRIES if starting else limits.CLIENT_TRIES
-        if not isinstance(error, _PASSING) or self._failures >= most:
+        if not isinstance(error, _PASSING) or self._failures >= limits.CLIENT_TRIES:
             raise error
         if error.retry_after is not None:
             return min(error.retry_after, limits.CLIENT_MOST_WAIT_SECONDS)

@@ -169,9 +169,8 @@ class ExchangeClient:
         At most `limits.CHUNKS_IN_FLIGHT` chunks are taken from `chunks` ahead of
         their outcomes. Where the stream breaks, what was not acknowledged is sent
         again under the same request ids, `limits.CLIENT_TRIES` times without any
-        progress, or `limits.START_TRIES` times while the server is not running. To
-        stop, close the iterator: chunks in flight may still be enrolled, and a later
-        run finds them `already-enrolled`.
+        progress. To stop, close the iterator: chunks in flight may still be
+        enrolled, and a later run finds them `already-enrolled`.
 
         Args:
             chunks: taken one by one.

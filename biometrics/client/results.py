@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     NO_MATCH = "no-match"
     # The search could not be made. Never a statement about a person.
     UNAVAILABLE = "unavailable"
-    # The holder has no gallery in the probe's space and position.
+    # The holder has never had a gallery in the probe's space.
     NOT_COMPARABLE = "not-comparable"
     # A word of a newer exchange, which this version does not know.
     UNKNOWN = "unknown"

@@ -83,10 +83,9 @@ class Asked:
         for holder, pair in self.pairs.items():
             if pair.level is not None:
                 self._count_holder(holder, pair, told, expected)
-        if expected.undecided:
-            return
+        is_decided = not expected.undecided
         extra = set(told) - set(expected.holders)
-        if answer.regional.value != expected.regional or extra:
+        if extra or (is_decided and answer.regional.value != expected.regional):
             self.wrong_regional += 1
 
     def _count_holder(

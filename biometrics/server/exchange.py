@@ -143,6 +143,8 @@ class Exchange:
             enrolment = EnrolmentService(
                 enrolment=Enrolment(
                     records=store.records,
+                    replies=store.answers,
+                    journal_end=store.journal.end,
                     vault=vault,
                     index=follower,
                     workers=workers,
@@ -218,12 +220,15 @@ OPTIONS: Final = (
 
 async def keep_erasing(store: Store) -> None:
     """Take what was withdrawn out of the database's files, time and again."""
+    is_erased = True
     while True:
-        await asyncio.sleep(limits.ERASE_SECONDS)
+        await asyncio.sleep(
+            limits.ERASE_SECONDS if is_erased else limits.ERASE_RETRY_SECONDS
+        )
         try:
-            if not await asyncio.to_thread(store.erase):
-                log.info("erasure waits for a reader of the database")
+            is_erased = await asyncio.to_thread(store.erase)
         except ExchangeError as error:
+            is_erased = False
             log.warning("what was withdrawn is not erased yet: %s", error.reason)
 
 
@@ -325,9 +330,18 @@ async def _serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    exchange = await Exchange.start(config, clock=SystemClock())
-    log.info("ready on %s as %s", config.listen, config.name)
-    await told.wait()
+    starting = asyncio.create_task(Exchange.start(config, clock=SystemClock()))
+    stopping = asyncio.create_task(told.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        log.info("stopped before it was ready")
+        starting.cancel()
+        await asyncio.wait((starting,))
+        return
+    exchange = starting.result()
+    host, _, _ = config.listen.rpartition(":")
+    log.info("ready on %s:%d as %s", host, exchange.port, config.name)
+    await stopping
     log.info("draining")
     await exchange.stop()
     log.info("stopped")

@@ -221,8 +221,8 @@ class ExplainAgreementResponse(_message.Message):
     level: Global___DisclosureLevel.ValueType
     """Output only. The level, where it is permitted."""
     decided_by: _builtins.str
-    """Output only. File and line of the clause that decides; empty where no
-    clause covers the search, so that it is refused by default.
+    """Output only. File and line of the clause that decides; empty where no clause
+    covers the search on this day, so that it is refused by default.
     """
     explanation: _builtins.str
     """Output only. The reason in words."""

@@ -97,8 +97,9 @@ class Record(_message.Message):
     LEGAL_BASIS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
-    """Required. The holder's own opaque reference, 1 to 128 characters without
-    control characters. Stored sealed. It should not carry personal data.
+    """Required. The holder's own opaque reference, 1 to 128 characters, none of them
+    a control, formatting or unassigned character. Stored sealed. It should not
+    carry personal data.
     """
     legal_basis: _builtins.str
     """Optional. Legal basis of the enrolment, at most 256 characters."""

@@ -176,7 +176,7 @@ class MatchRequest(_message.Message):
 
     @_builtins.property
     def holders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional. Member codes of the holders to search, each once; at most 64. When
+        """Optional. Member codes of the holders to search, at most 64. When
         empty, every holder that the agreements permit. A holder named here that no
         agreement permits, or only at the level `presence`, is refused with
         PERMISSION_DENIED.
@@ -245,7 +245,10 @@ class MatchResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     PADDING_FIELD_NUMBER: _builtins.int
     regional_outcome: Global___Outcome.ValueType
-    """Output only. The outcome over every holder searched, the unnamed included."""
+    """Output only. The outcome over every holder searched, the unnamed included
+    where at least five of them hold a gallery in the probe's space. If an unnamed
+    one is unavailable so is the whole; else one match is a match.
+    """
     receipt_status: Global___ReceiptStatus.ValueType
     """Output only. Whether `receipt` holds a receipt."""
     receipt: _builtins.bytes

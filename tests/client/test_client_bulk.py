@@ -20,8 +20,6 @@ from biometrics.client import (
     Record,
     Template,
 )
-from biometrics.client.bulk import Window
-from biometrics.client.messages import RequestMaker
 from biometrics.errors import (
     DeadlineError,
     DefectError,
@@ -269,16 +267,6 @@ def test_a_request_id_that_is_none_is_refused(
         list(exchange.enrol_many([Chunk(records=(person(1),), request_id="nonsense")]))
     assert caught.value.reason == "REQUEST_ID_REQUIRED"
     assert not script.chunk_ids
-
-
-def test_a_load_waits_for_a_server_that_is_starting():
-    """While nothing listens it goes on trying for 15 s; then it is told."""
-    window = Window(RequestMaker(bytes))
-    refused = UnavailableError("SERVER_NOT_RUNNING", "nothing listens there")
-    pauses = [window.pause_after(refused) for _ in range(limits.START_TRIES - 1)]
-    assert sum(pauses) > 15
-    with pytest.raises(UnavailableError):
-        window.pause_after(refused)
 
 
 def test_a_source_that_fails_ends_the_load_with_its_own_error(

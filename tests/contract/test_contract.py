@@ -43,7 +43,7 @@ def test_no_response_can_carry_a_template() -> None:
 
 
 def test_no_response_has_a_number_that_could_be_a_score() -> None:
-    """No response has a floating-point field, nor one called score or threshold."""
+    """No response has a floating-point field, nor one named like a score."""
     floats = (FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE)
     names = responses()
     for service in OURS:

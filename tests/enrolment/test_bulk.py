@@ -84,6 +84,6 @@ def test_a_chunk_of_the_longest_records_fits_into_a_message(dimension: int):
         legal_basis=wide * limits.MAX_LEGAL_BASIS_CHARACTERS,
     )
     count = rows_per_chunk(dimension)
-    message = RequestMaker(bytes).chunk(Chunk(records=(record,) * count), None)
+    message = RequestMaker(bytes).chunk(Chunk(records=(record,) * count))
     assert message.ByteSize() <= limits.MAX_MESSAGE_BYTES
     assert count == limits.MAX_RECORDS_PER_CHUNK or dimension > 512

@@ -2,80 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import signal
-import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from world import AGREEMENTS, SPACES, face, record, unit
+from victim import Victim
+from world import face, record, unit
 
-from biometrics.client import Chunk, ExchangeClient, Profile
-from biometrics.clock import SystemClock
-from biometrics.demo.process import free_port
-from biometrics.errors import ExchangeError, UnavailableError
-from biometrics.server.blueprint import write_exchange
+from biometrics.client import Chunk, ExchangeClient
+from biometrics.errors import ExchangeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 KILLS = 20
-START_SECONDS = 60
 MOST_SECONDS_TO_LIVE = 0.4
-
-
-class Victim:
-    """An exchange in a process of its own, to be killed."""
-
-    def __init__(self, root: Path) -> None:
-        """Write its files."""
-        self.root = root / "exchange"
-        self.config = write_exchange(
-            self.root,
-            clock=SystemClock(),
-            random_bytes=secrets.token_bytes,
-            listen=f"127.0.0.1:{free_port()}",
-        )
-        (self.root / "spaces.toml").write_text(SPACES)
-        (self.root / "agreements" / "XAA.toml").write_text(AGREEMENTS["XAA"])
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def profile(self, member: str, role: str) -> Profile:
-        """Return the profile of one of a member's systems."""
-        return Profile.load(self.root / "clients" / f"{member}-{role}.toml")
-
-    def start(self) -> None:
-        """Serve, and return when it answers."""
-        with (self.root / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "biometrics.cli", "serve"),
-                    *("--config", str(self.config)),
-                ],
-                stderr=log,
-                stdout=log,
-            )
-        end = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                with ExchangeClient(self.profile("XAA", "enroller")) as client:
-                    client.spaces()
-            except UnavailableError:
-                assert self.process.poll() is None, "it did not start"
-                assert time.monotonic() < end, "it does not answer"
-            else:
-                return
-
-    def kill(self) -> None:
-        """Stop it at once, wherever it is."""
-        assert self.process is not None
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 class Ledger:
@@ -117,24 +60,27 @@ def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
         with lock:
             return next(numbers)
 
-    def write(tag: str) -> None:
+    def write(client: ExchangeClient, tag: str) -> None:
         try:
-            with ExchangeClient(victim.profile("XAA", "enroller")) as client:
-                ledger.work(client, tag, fresh)
-        except ExchangeError:
-            return  # the kill
+            ledger.work(client, tag, fresh)
+        except (ExchangeError, ValueError):
+            return  # the kill, or the channel that was closed after it
 
     for round_number in range(KILLS):
         victim.start()
         check(victim, ledger, random)
+        profile = victim.profile("XAA", "enroller")
+        clients = [ExchangeClient(profile) for _ in range(2)]
         writers = [
-            threading.Thread(target=write, args=(f"k{round_number}-{n}",))
-            for n in range(2)
+            threading.Thread(target=write, args=(client, f"k{round_number}-{n}"))
+            for n, client in enumerate(clients)
         ]
         for writer in writers:
             writer.start()
         time.sleep(float(random.uniform(0.05, MOST_SECONDS_TO_LIVE)))
         victim.kill()
+        for client in clients:
+            client.close()  # or it would go on trying
         for writer in writers:
             writer.join()
     victim.start()

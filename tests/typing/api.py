@@ -1,0 +1,35 @@
+"""The SDK as a member's developer types it: checked by mypy, never run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from biometrics.client import (
+    AsyncExchangeClient,
+    Chunk,
+    ExchangeClient,
+    MatchAnswer,
+    Profile,
+    ProbeRefusal,
+    Record,
+    Template,
+)
+
+vector = np.zeros(512, np.float32)
+probe = Template(space="faces", position="face", vector=vector, quality=80)
+record = Record(reference="case-1", templates=(probe,), excluded=("XBB",))
+
+with ExchangeClient(Profile.load("XAA-client.toml")) as exchange:
+    answer: MatchAnswer = exchange.match(probe, purpose="visa", deadline=2.0)
+    named: list[str] = [each.holder for each in answer.holders]
+    results: tuple[MatchAnswer | ProbeRefusal, ...] = exchange.match_many(
+        [probe], purpose="visa", holders=["XAA"]
+    )
+    for told in exchange.enrol_many([Chunk(records=(record,))]):
+        statuses: list[str] = [each.status for each in told.outcomes]
+
+
+async def search() -> MatchAnswer:
+    """Ask without blocking."""
+    async with AsyncExchangeClient(Profile.load("XAA-client.toml")) as exchange:
+        return await exchange.match(probe, purpose="border-check")

@@ -1,0 +1,73 @@
+"""An exchange in a process of its own, to be stopped in every way there is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from world import AGREEMENTS, SPACES
+
+from biometrics.client import ExchangeClient, Profile
+from biometrics.clock import SystemClock
+from biometrics.demo.process import free_port
+from biometrics.errors import UnavailableError
+from biometrics.server.blueprint import write_exchange
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START_SECONDS = 60
+
+
+class Victim:
+    """An exchange in a process of its own, to be killed."""
+
+    def __init__(self, root: Path) -> None:
+        """Write its files."""
+        self.root = root / "exchange"
+        self.config = write_exchange(
+            self.root,
+            clock=SystemClock(),
+            random_bytes=secrets.token_bytes,
+            listen=f"127.0.0.1:{free_port()}",
+        )
+        (self.root / "spaces.toml").write_text(SPACES)
+        (self.root / "agreements" / "XAA.toml").write_text(AGREEMENTS["XAA"])
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def profile(self, member: str, role: str) -> Profile:
+        """Return the profile of one of a member's systems."""
+        return Profile.load(self.root / "clients" / f"{member}-{role}.toml")
+
+    def start(self) -> None:
+        """Serve, and return when it answers."""
+        with (self.root / "serve.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "biometrics.cli", "serve"),
+                    *("--config", str(self.config)),
+                ],
+                stderr=log,
+                stdout=log,
+            )
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with ExchangeClient(self.profile("XAA", "enroller")) as client:
+                    client.spaces()
+            except UnavailableError:
+                assert self.process.poll() is None, "it did not start"
+                assert time.monotonic() < end, "it does not answer"
+            else:
+                return
+
+    def kill(self) -> None:
+        """Stop it at once, wherever it is."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
