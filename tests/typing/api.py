@@ -9,8 +9,8 @@ from biometrics.client import (
     Chunk,
     ExchangeClient,
     MatchAnswer,
-    Profile,
     ProbeRefusal,
+    Profile,
     Record,
     Template,
 )
