@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
-from biometrics.errors import Fault, InvalidRequestError
+from biometrics.errors import Fault, InvalidRequestError, SealError
 from enrolment.enrol import reference_binding
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from biometrics.custody import Vault
+    from biometrics.custody import IndexKey, Vault
     from biometrics.members import Member
     from biometrics.store import GalleryCount, RecordReader, RecordRow
 
@@ -64,21 +64,22 @@ class Register:
             InvalidRequestError: the token is none that a page before gave.
             GalleryLockedError: references cannot be opened now.
         """
-        after = _read_token(token)
+        index = self._vault.index(holder)
+        after = _read_token(index, token)
         most = min(size or limits.DEFAULT_PAGE_RECORDS, limits.MAX_PAGE_RECORDS)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._workers, self._page, holder, after, most
+            self._workers, self._page, holder, index, after, most
         )
 
-    def _page(self, holder: Member, after: int, most: int) -> Page:
+    def _page(self, holder: Member, index: IndexKey, after: int, most: int) -> Page:
         """Read and open one page."""
         rows = self._rows.records(holder, after, most + 1)
         shown = rows[:most]
         more = len(rows) > most
         return Page(
             records=tuple((self._reference(holder, row), row) for row in shown),
-            next_token=_write_token(shown[-1].position) if more else "",
+            next_token=_write_token(index, shown[-1].position) if more else "",
         )
 
     def _reference(self, holder: Member, row: RecordRow) -> str:
@@ -87,22 +88,26 @@ class Register:
         return self._vault.open(binding, row.sealed_reference).decode()
 
 
-_TOKEN_BYTES = 8
+# Journal positions count the changes of every member, so tokens are sealed; under a
+# label of the length of a request id, which no UUID of a request is.
+_LABEL = b"page of records\0"
+_POSITION_BYTES = 8
 
 
-def _write_token(position: int) -> str:
+def _write_token(index: IndexKey, position: int) -> str:
     """Return the token of the page after `position`."""
-    return position.to_bytes(_TOKEN_BYTES, "big").hex()
+    plain = position.to_bytes(_POSITION_BYTES, "big")
+    return index.seal_reply(_LABEL, plain).hex()
 
 
-def _read_token(token: str) -> int:
+def _read_token(index: IndexKey, token: str) -> int:
     """Return the position after which a page begins."""
+    if not token:
+        return 0
     try:
-        raw = binascii.unhexlify(token)
-    except (binascii.Error, ValueError):
-        raw = b"?"
-    if token and len(raw) != _TOKEN_BYTES:
+        sealed = binascii.unhexlify(token)
+        return int.from_bytes(index.open_reply(_LABEL, sealed), "big")
+    except (binascii.Error, ValueError, SealError) as error:
         told = "is not one that ListRecords gave; begin again without a token"
         fault = Fault(field="page_token", reason="WRONG_TOKEN", message=told)
-        raise InvalidRequestError.of([fault])
-    return int.from_bytes(raw, "big")
+        raise InvalidRequestError.of([fault]) from error

@@ -77,7 +77,7 @@ class ExhaustiveEngine:
         """Remove vectors; on return no search finds them."""
         with self._changing:
             now = self._galleries.get(gallery, _Gallery())
-            held = [np.intersect1d(segment.ids, ids) for segment in now.segments]
+            held = [ids[np.isin(ids, segment.ids)] for segment in now.segments]
             gone = {int(i) for found in held for i in found}
             self._galleries[gallery] = replace(now, removed=now.removed | gone)
 
@@ -118,7 +118,13 @@ def _without(
     ids = np.concatenate(parts) if parts else np.zeros(0, np.int64)
     if not removed or not len(ids):
         return ids
-    return ids[[int(i) not in removed for i in ids]]
+    return ids[_kept(ids, removed)]
+
+
+def _kept(ids: NDArray[np.int64], removed: frozenset[int]) -> NDArray[np.bool_]:
+    """Return which of `ids` were not removed."""
+    gone = np.fromiter(removed, np.int64, len(removed))
+    return np.isin(ids, gone, invert=True)
 
 
 def _joined(
@@ -128,7 +134,7 @@ def _joined(
     segments, removed = list(gallery.segments), gallery.removed
     while segments and len(segments[-1].ids) <= 2 * len(ids):
         last = segments.pop()
-        kept = np.array([int(i) not in removed for i in last.ids], bool)
+        kept = _kept(last.ids, removed)
         removed -= {int(i) for i in last.ids[~kept]}
         ids = np.concatenate([last.ids[kept], ids])
         vectors = np.concatenate([last.vectors()[kept], vectors])

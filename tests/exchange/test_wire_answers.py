@@ -13,10 +13,18 @@ from world import SPACE, World, record, unit
 
 from biometrics import limits
 from biometrics.client.channel import prepare_channel
-from biometrics.v1 import enrolment_pb2, match_pb2, template_pb2
+from biometrics.errors import RefusedError
+from biometrics.v1 import (
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    match_pb2,
+    template_pb2,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from google.protobuf.message import Message
 
 MATCH = "/biometrics.v1.MatchService/Match"
 ENROL = "/biometrics.v1.EnrolmentService/Enrol"
@@ -71,14 +79,19 @@ def refused(
     """Call a method that must refuse; return the code and the one reason."""
     with pytest.raises(grpc.RpcError) as caught:
         send(channel, method, body, timeout)
-    status = rpc_status.from_call(caught.value)
+    return caught.value.code(), reason_of(caught.value)
+
+
+def reason_of(error: grpc.RpcError) -> str:
+    """Return the reason of the one ErrorInfo, or nothing if gRPC itself refused."""
+    status = rpc_status.from_call(error)
     if status is None:
-        return caught.value.code(), ""
+        return ""
     infos = [d for d in status.details if d.Is(error_details_pb2.ErrorInfo.DESCRIPTOR)]
     (packed,) = infos
     info = error_details_pb2.ErrorInfo()
     packed.Unpack(info)
-    return caught.value.code(), info.reason
+    return info.reason
 
 
 def test_every_answer_has_the_same_size_status_and_trailers(
@@ -171,3 +184,116 @@ def test_a_searching_certificate_cannot_enrol(channel: grpc.Channel) -> None:
     """Roles are of the certificate: a client does not reach enrolment."""
     body = enrolment_pb2.EnrolRequest().SerializeToString()
     assert refused(channel, ENROL, body)[0] == grpc.StatusCode.PERMISSION_DENIED
+
+
+SERVICE = "/biometrics.v1.EnrolmentService/"
+
+
+@pytest.fixture(scope="module")
+def enrolling(world: World) -> Iterator[grpc.Channel]:
+    """XAA's plain channel for enrolment."""
+    settings = prepare_channel(world.profile("XAA", "enroller"))
+    with grpc.secure_channel(
+        world.target, settings.credentials, settings.options
+    ) as channel:
+        yield channel
+
+
+def a_record(**more: object) -> enrolment_pb2.Record:
+    """Return a record that is right but for `more`."""
+    fields = {"reference": "r", "templates": probe(77).templates, **more}
+    return enrolment_pb2.Record(**fields)  # type: ignore[arg-type]
+
+
+ID = str(uuid.uuid4())
+MANY = [a_record()] * (limits.MAX_RECORDS_PER_CHUNK + 1)
+REFUSED = [
+    ("Enrol", enrolment_pb2.EnrolRequest(holder="XRA"), "NOT_YOURSELF"),
+    ("Withdraw", enrolment_pb2.WithdrawRequest(holder="XRA"), "NOT_YOURSELF"),
+    ("Enrol", enrolment_pb2.EnrolRequest(record=a_record()), "REQUEST_ID_REQUIRED"),
+    (
+        "Enrol",
+        enrolment_pb2.EnrolRequest(
+            request_id=ID, record=enrolment_pb2.Record(reference="r")
+        ),
+        "WRONG_COUNT",
+    ),
+    (
+        "Enrol",
+        enrolment_pb2.EnrolRequest(
+            request_id=ID, record=a_record(expire_time={"seconds": 10**15})
+        ),
+        "WRONG_TIME",
+    ),
+    (
+        "Withdraw",
+        enrolment_pb2.WithdrawRequest(request_id="", reference="r"),
+        "REQUEST_ID_REQUIRED",
+    ),
+    ("ListRecords", enrolment_pb2.ListRecordsRequest(page_size=1001), "WRONG_SIZE"),
+    ("ListRecords", enrolment_pb2.ListRecordsRequest(page_token="zz"), "WRONG_TOKEN"),
+    ("ListRecords", enrolment_pb2.ListRecordsRequest(page_token="00"), "WRONG_TOKEN"),
+]
+
+
+@pytest.mark.parametrize(("method", "message", "reason"), REFUSED)
+def test_a_bad_enrolment_is_refused_with_its_reason(
+    enrolling: grpc.Channel, method: str, message: Message, reason: str
+) -> None:
+    """Each fault of an enroller's request has its own reason."""
+    _, told = refused(enrolling, SERVICE + method, message.SerializeToString())
+    assert told == reason
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (enrolment_pb2.BulkEnrolRequest(holder="XRA"), "NOT_YOURSELF"),
+        (enrolment_pb2.BulkEnrolRequest(request_id=ID), "WRONG_COUNT"),
+        (
+            enrolment_pb2.BulkEnrolRequest(request_id=ID, records=MANY),
+            "WRONG_COUNT",
+        ),
+        (enrolment_pb2.BulkEnrolRequest(records=[a_record()]), "REQUEST_ID_REQUIRED"),
+    ],
+)
+def test_a_bad_chunk_ends_its_stream_with_its_reason(
+    enrolling: grpc.Channel, message: enrolment_pb2.BulkEnrolRequest, reason: str
+) -> None:
+    """A chunk that cannot be acted on as a whole is refused as a whole."""
+    stub = enrolment_pb2_grpc.EnrolmentServiceStub(enrolling)
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stub.BulkEnrol(iter([message]), timeout=5))
+    assert reason_of(caught.value) == reason
+
+
+@pytest.mark.parametrize("count", [0, limits.MAX_PROBES_PER_BATCH + 1])
+def test_a_batch_of_a_wrong_size_is_refused(channel: grpc.Channel, count: int) -> None:
+    """A batch has from 1 to 256 probes."""
+    batch = match_pb2.BatchMatchRequest(
+        request_id=ID,
+        purpose=match_pb2.PURPOSE_BORDER_CHECK,
+        probes=[match_pb2.Probe()] * count,
+    )
+    body = batch.SerializeToString()
+    _, told = refused(channel, "/biometrics.v1.MatchService/BatchMatch", body)
+    assert told == "WRONG_COUNT"
+
+
+def test_only_the_parties_may_ask_about_an_agreement(world: World) -> None:
+    """A third member is refused, and a party gets file and line."""
+    question = {
+        "holder": "XAA",
+        "requester": "XCC",
+        "purpose": "border-check",
+        "modality": "face",
+    }
+    for member in ("XAA", "XCC"):
+        told = world.client(member).explain(**question)
+        assert (told.permitted, told.level) == (True, "reference")
+        assert told.decided_by.startswith("XAA.toml:")
+    with pytest.raises(RefusedError) as caught:
+        world.client("XBB").explain(**question)
+    assert caught.value.reason == "NOT_A_PARTY"
+    nobody = world.client("XCC").explain(**{**question, "purpose": "visa"})
+    assert (nobody.permitted, nobody.decided_by) == (False, "")
