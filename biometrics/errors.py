@@ -64,7 +64,7 @@ class Fault:
 
     def under(self, prefix: str) -> Fault:
         """Return the same fault, seen from one level further out."""
-        field = f"{prefix}.{self.field}" if self.field else prefix
+        field = ".".join(part for part in (prefix, self.field) if part)
         return Fault(field=field, reason=self.reason, message=self.message)
 
 

@@ -8,6 +8,7 @@ MAX_TEMPLATES_PER_RECORD: Final = 32  # ten fingers, two irises, a face; samples
 MAX_RECORDS_PER_CHUNK: Final = 512  # one transaction; 512-d float32 chunks are 1 MiB
 MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border
 MAX_HOLDERS_PER_SEARCH: Final = 64  # 48 members, and room
+MAX_FAULTS_TOLD: Final = 8  # of one record: a chunk of 512 fits in a message
 MAX_EXCLUDED_REQUESTERS: Final = 64  # likewise
 MAX_REFERENCE_CHARACTERS: Final = 128  # an opaque identifier, not a text
 MAX_LEGAL_BASIS_CHARACTERS: Final = 256
@@ -28,17 +29,22 @@ MATCH_RESPONSE_BYTES: Final = 4096
 REFERENCE_BYTES: Final = 16
 REFERENCE_LIFE_DAYS: Final = 30  # a follow-up is asked for within a month or not
 REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
+# Opened at one holder in one search, 10 us each: a gallery in which more records
+# reach one threshold is broken, or made to stop others.
+MAX_OPENINGS_PER_HOLDER: Final = 1024
 MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 
 # -- time and load ------------------------------------------------------------
 MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
 MIN_DEADLINE_SECONDS: Final = 0.005  # less cannot be answered; refuse, do not start
+MAX_STREAMS_PER_CONNECTION: Final = 128  # calls begun at once on one connection
 MAX_RUNNING_CALLS: Final = 512  # calls being worked on, all members together
 MAX_RUNNING_CALLS_PER_MEMBER: Final = 128  # one member cannot take all of them
 WORKER_THREADS: Final = 8  # for blocking work; more only trade places for the lock
 STREAM_CHUNKS_AHEAD: Final = 2  # chunks of one bulk stream being worked on at once
 WRITE_QUEUE_OPERATIONS: Final = 4096  # waiting for one commit
 WRITE_GROUP_OPERATIONS: Final = 256  # made durable by one flush
+STORE_IDS_PER_QUERY: Final = 500  # SQLite may take as few as 999 variables
 STORE_BUSY_SECONDS: Final = 5.0  # another process holds the write lock
 SEARCHABLE_WAIT_SECONDS: Final = 30.0  # a write becomes searchable, or is reported
 JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes at once

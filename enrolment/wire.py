@@ -193,11 +193,14 @@ def write_moment(moment: dt.datetime) -> Timestamp:
 
 def write_faults(error: ExchangeError) -> v1.RecordOutcome:
     """Return the outcome of a refused record."""
+    faults = list(error.faults[: limits.MAX_FAULTS_TOLD])
+    if more := len(error.faults) - len(faults):
+        told = f"{more} more faults; mend those above and send it again"
+        faults.append(Fault(field="", reason="MORE_FAULTS", message=told))
     return v1.RecordOutcome(
         outcome=v1.ENROL_OUTCOME_REFUSED,
         faults=[
-            v1.Fault(field=f.field, reason=f.reason, message=f.message)
-            for f in error.faults
+            v1.Fault(field=f.field, reason=f.reason, message=f.message) for f in faults
         ],
     )
 

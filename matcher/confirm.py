@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import JournalReader, StoredTemplate
     from biometrics.templates import Template, TemplateSpaces
+    from matcher.galleries import Galleries
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,16 @@ class Confirmation:
     """Exact comparison of a probe with sealed templates."""
 
     def __init__(
-        self, *, journal: JournalReader, vault: Vault, spaces: TemplateSpaces
+        self,
+        *,
+        journal: JournalReader,
+        vault: Vault,
+        spaces: TemplateSpaces,
+        galleries: Galleries,
     ) -> None:
-        """Read from `journal`, open with `vault`."""
+        """Read from `journal`, open with `vault`, tell `galleries` of damage."""
         self._journal = journal
+        self._galleries = galleries
         self._vault = vault
         self._spaces = spaces
 
@@ -85,12 +92,16 @@ class Confirmation:
                 self._vault.open_into(binding, template.sealed, clear)
             except (SealError, GalleryLockedError) as error:
                 failed.add(template.member)
-                log.warning(
-                    "candidate %d of %s does not open: %s",
-                    template.template_id,
-                    template.member,
-                    error.reason,
-                )
+                # From now on for every probe: the outage must not tell whom it met.
+                if isinstance(error, SealError) and self._galleries.damage(
+                    template.member, template.space
+                ):
+                    log.error(  # noqa: TRY400 - the reason says it all
+                        "gallery of %s in %s is UNAVAILABLE: template %d does not open",
+                        template.member,
+                        template.space,
+                        template.template_id,
+                    )
                 continue
             np.copyto(exact, clear)
             if float(wanted @ exact) >= threshold:

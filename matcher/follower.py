@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from biometrics.errors import (
 from biometrics.sealed import Binding
 from biometrics.store import ChangeKind
 from biometrics.templates import Position
-from matcher.galleries import Shelf, Whereabouts
+from matcher.galleries import GalleryState, Shelf, Whereabouts
 
 if TYPE_CHECKING:
     from biometrics.custody import Vault
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from matcher.galleries import Galleries
 
 log = logging.getLogger(__name__)
+
+_POSITIONS: Final[frozenset[str]] = frozenset(Position)
 
 
 def binding_of(stored: StoredTemplate, spaces: TemplateSpaces) -> Binding:
@@ -114,6 +116,18 @@ class Follower:
                 " restore the database from a backup",
             )
 
+    def verify(self, holder: Member, space: str, templates: int) -> None:
+        """Compare what was loaded with what was counted as it was written.
+
+        A row that is missing leaves no trace but this: without it the person would
+        be NO_MATCH. To be called after loading and before the first change.
+        """
+        shelves = [Shelf(holder, space, position) for position in Position]
+        held = sum(self._engine.count(shelf) for shelf in shelves)
+        is_ready = self._galleries.state(holder, space) is GalleryState.READY
+        if is_ready and held != templates:
+            self._damage(holder, space, f"{held} templates are there of {templates}")
+
     async def searchable(self, position: int) -> None:
         """Return once every change up to `position` is in the engine.
 
@@ -184,9 +198,12 @@ class Follower:
                 gone.add(change.record_id)
         fresh = [c for c in changes if c.record_id not in gone]
         self._add([t for change in fresh for t in change.templates])
+        removals: dict[Shelf, list[int]] = defaultdict(list)
         for record in gone:
             for where in self._galleries.forget(record):
-                self._engine.remove(where.shelf, np.array([where.template_id]))
+                removals[where.shelf].append(where.template_id)
+        for shelf, ids in removals.items():
+            self._engine.remove(shelf, np.array(ids, np.int64))
 
     def _add(self, templates: list[StoredTemplate]) -> None:
         """Open templates and add them to the engine, a shelf at a time."""
@@ -199,6 +216,9 @@ class Follower:
                 continue
             if not self._vault.is_unlocked(stored.member):
                 self._galleries.lock(stored.member)
+                continue
+            if stored.position not in _POSITIONS:
+                self._damage(stored.member, stored.space, "a position is unknown")
                 continue
             shelf = Shelf(stored.member, stored.space, Position(stored.position))
             shelves[shelf].append(stored)

@@ -13,7 +13,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from biometrics import limits
 from biometrics.disclosure import (
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+MOST_OPENINGS: Final = limits.MAX_OPENINGS_PER_HOLDER
 
 # Why one question is not answered. Any other error ends the request, so that a
 # passing failure is never stored as an answer.
@@ -200,14 +202,16 @@ class Matcher:
             if outcome is Outcome.NO_MATCH
         ]
         # 5. Scan.
-        candidates = await self.scanner.candidates(probe, threshold, shelves)
+        found = await self.scanner.candidates(probe, threshold, shelves)
+        flooded = {h for h, ids in found.items() if len(ids) > MOST_OPENINGS}
+        candidates = [i for h, ids in found.items() if h not in flooded for i in ids]
         # 6. Confirm. Then ask again whether those that were searched still can be: a
         #    gallery that was locked during the scan may not have been compared.
         confirmed = await self._in_worker(
             self.confirmation.confirm, probe, threshold, candidates
         )
         outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
-        outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
+        outcomes |= dict.fromkeys(confirmed.failed | flooded, Outcome.UNAVAILABLE)
         # 7. Decide: drop what this requester may not learn, and say the rest.
         learnt = learnable(confirmed.hits, search.requester, rules.now)
         answer = decide(plan, told(outcomes, learnt), self._references(plan))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
+    from biometrics.members import Member
     from biometrics.templates import Template
     from matcher.engine import Engine
     from matcher.galleries import Shelf
@@ -24,8 +25,8 @@ class Scanner:
 
     async def candidates(
         self, probe: Template, threshold: float, shelves: Sequence[Shelf]
-    ) -> list[int]:
-        """Return the ids of every template on `shelves` that may match the probe."""
+    ) -> dict[Member, list[int]]:
+        """Return, by holder, the ids of all templates that may match the probe."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._workers, self._scan, probe, threshold, shelves
@@ -33,11 +34,11 @@ class Scanner:
 
     def _scan(
         self, probe: Template, threshold: float, shelves: Sequence[Shelf]
-    ) -> list[int]:
+    ) -> dict[Member, list[int]]:
         """Search one shelf after the other."""
         vectors = probe.vector[None, :]
-        found: list[int] = []
+        found: dict[Member, list[int]] = {}
         for shelf in shelves:
             (ids,) = self._engine.search(shelf, vectors, threshold)
-            found.extend(ids.tolist())
+            found.setdefault(shelf.holder, []).extend(ids.tolist())
         return found

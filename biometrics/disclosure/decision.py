@@ -176,8 +176,7 @@ def explain(
 def refusal() -> RefusedError:
     """Return the one refusal of a search, the same whatever its cause.
 
-    Raise it also for a holder code that no member has: a requester must not tell
-    a holder that refuses from one that does not exist.
+    A holder that refuses cannot be told from one that is not in the exchange.
     """
     return RefusedError(
         "NOT_PERMITTED",

@@ -131,7 +131,10 @@ class Exchange:
                 galleries=galleries,
                 scanner=Scanner(engine=engine, workers=workers),
                 confirmation=Confirmation(
-                    journal=store.journal, vault=vault, spaces=spaces
+                    journal=store.journal,
+                    vault=vault,
+                    spaces=spaces,
+                    galleries=galleries,
                 ),
                 answers=store.answers,
                 vault=vault,
@@ -170,6 +173,7 @@ class Exchange:
                     random_bytes=random_bytes,
                 ),
                 options=OPTIONS,
+                maximum_concurrent_rpcs=limits.MAX_RUNNING_CALLS,
             )
             match_pb2_grpc.add_MatchServiceServicer_to_server(
                 MatchService(matcher=matcher, spaces=spaces), server
@@ -187,6 +191,9 @@ class Exchange:
             follower.start()
             parts.callback(follower.stop)
             await asyncio.to_thread(follower.wait_until_loaded)
+            for member in config.members:
+                for row in store.register.galleries(member):
+                    follower.verify(member, row.space, row.templates)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
             for name in (WHOLE, *(s.full_name for s in SERVICES)):
@@ -213,6 +220,7 @@ OPTIONS: Final = (
     ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.max_connection_age_ms", 1000 * limits.MAX_CONNECTION_AGE_SECONDS),
     ("grpc.max_connection_age_grace_ms", 1000 * limits.CONNECTION_GRACE_SECONDS),
+    ("grpc.max_concurrent_streams", limits.MAX_STREAMS_PER_CONNECTION),
     # A second server on the same port is an error, not a lottery.
     ("grpc.so_reuseport", 0),
 )
@@ -220,16 +228,15 @@ OPTIONS: Final = (
 
 async def keep_erasing(store: Store) -> None:
     """Take what was withdrawn out of the database's files, time and again."""
-    is_erased = True
     while True:
-        await asyncio.sleep(
-            limits.ERASE_SECONDS if is_erased else limits.ERASE_RETRY_SECONDS
-        )
         try:
             is_erased = await asyncio.to_thread(store.erase)
         except ExchangeError as error:
             is_erased = False
             log.warning("what was withdrawn is not erased yet: %s", error.reason)
+        await asyncio.sleep(
+            limits.ERASE_SECONDS if is_erased else limits.ERASE_RETRY_SECONDS
+        )
 
 
 def unlock(

@@ -56,7 +56,7 @@ def chain(
     """
     guards = [
         Statuses(random_bytes),  # errors leave as google.rpc.Status
-        CallLog(clock),  # one line a call
+        CallLog(clock, methods),  # one line a call
         Identity(domain, members, clock),  # who is it? sets CALLER
         MethodTable(methods),  # may it call this?
         Deadlines(methods),  # can it be answered in time?
@@ -94,9 +94,10 @@ class Statuses(Guard):
 class CallLog(Guard):
     """Writes one line a call: who, what, how it ended, how long. Never an outcome."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Measure by `clock`."""
+    def __init__(self, clock: Clock, methods: Mapping[str, Method]) -> None:
+        """Measure by `clock`; name only `methods`, since others are a caller's text."""
         self._clock = clock
+        self._methods = methods
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
@@ -112,7 +113,7 @@ class CallLog(Guard):
             caller = CALLER.get(None)
             _CALLS.info(
                 "call method=%s member=%s role=%s status=%s under_ms=%d",
-                call.method,
+                call.method if call.method in self._methods else "-",
                 caller.member if caller else "-",
                 caller.role if caller else "-",
                 ended,

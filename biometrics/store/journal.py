@@ -203,9 +203,13 @@ class JournalReader:
         """Return templates by their numbers; those withdrawn are not there."""
         if not ids:
             return {}
+        found: dict[int, StoredTemplate] = {}
         with translated(), self._engine.connect() as connection:
-            rows = connection.execute(_OF_IDS, {"ids": list(ids)}).all()
-        return {row[1]: _template(row) for row in rows}
+            for start in range(0, len(ids), limits.STORE_IDS_PER_QUERY):
+                some = list(ids[start : start + limits.STORE_IDS_PER_QUERY])
+                rows = connection.execute(_OF_IDS, {"ids": some}).all()
+                found |= {row[1]: _template(row) for row in rows}
+        return found
 
 
 def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate:

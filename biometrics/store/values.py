@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.clock import from_microseconds, to_microseconds
+from biometrics.errors import DefectError, InvalidRequestError
 from biometrics.members import Member
 
 if TYPE_CHECKING:
@@ -14,10 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@lru_cache(maxsize=limits.MAX_HOLDERS_PER_SEARCH)
+@lru_cache(maxsize=limits.MAX_MEMBERS)
 def member_of(code: str) -> Member:
-    """Return the member whose code a row has."""
-    return Member(code)
+    """Return the member whose code a row has.
+
+    Raises:
+        DefectError: the row has none.
+    """
+    try:
+        return Member(code)
+    except InvalidRequestError as error:
+        raise DefectError(
+            "STORAGE_DAMAGED", "a row names no member; restore the database"
+        ) from error
 
 
 def join_members(members: Iterable[Member]) -> str:

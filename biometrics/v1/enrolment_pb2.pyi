@@ -269,7 +269,9 @@ class RecordOutcome(_message.Message):
     """Output only. The outcome."""
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fault]:
-        """Output only. Everything that is wrong with a refused record; else empty."""
+        """Output only. What is wrong with a refused record; else empty. At most 8
+        faults, and then one with the reason MORE_FAULTS.
+        """
 
     def __init__(
         self,

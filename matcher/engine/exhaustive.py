@@ -9,7 +9,7 @@ copy each vector about log2(n) times.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import faiss
@@ -30,15 +30,18 @@ PROBES_PER_CALL: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """Vectors that never change."""
+    """Vectors that never change, in the order of their ids."""
 
     ids: NDArray[np.int64]
     index: faiss.IndexFlatIP
 
     @classmethod
     def of(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> _Segment:
+        if (np.diff(ids) < 0).any():
+            order = np.argsort(ids)
+            ids, vectors = ids[order], vectors[order]
         index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(vectors)
+        index.add(np.ascontiguousarray(vectors))
         return cls(ids, index)
 
     def vectors(self) -> NDArray[np.float32]:
@@ -51,7 +54,7 @@ class _Gallery:
     """What one search sees, from its beginning to its end."""
 
     segments: tuple[_Segment, ...] = ()
-    removed: frozenset[int] = frozenset()
+    removed: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def count(self) -> int:
         return sum(len(segment.ids) for segment in self.segments) - len(self.removed)
@@ -77,9 +80,9 @@ class ExhaustiveEngine:
         """Remove vectors; on return no search finds them."""
         with self._changing:
             now = self._galleries.get(gallery, _Gallery())
-            held = [ids[np.isin(ids, segment.ids)] for segment in now.segments]
-            gone = {int(i) for found in held for i in found}
-            self._galleries[gallery] = replace(now, removed=now.removed | gone)
+            held = [ids[_is_in(ids, segment.ids)] for segment in now.segments]
+            gone = np.union1d(now.removed, np.concatenate([ids[:0], *held]))
+            self._galleries[gallery] = replace(now, removed=gone)
 
     def drop(self, gallery: Hashable) -> None:
         """Forget a gallery and all its vectors."""
@@ -111,20 +114,21 @@ class ExhaustiveEngine:
         return [_without(parts, now.removed) for parts in found]
 
 
+def _is_in(ids: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which of `ids` are in `among`, which is in ascending order."""
+    if not len(among):
+        return np.zeros(len(ids), np.bool_)
+    places = np.minimum(np.searchsorted(among, ids), len(among) - 1)
+    found: NDArray[np.bool_] = among[places] == ids
+    return found
+
+
 def _without(
-    parts: list[NDArray[np.int64]], removed: frozenset[int]
+    parts: list[NDArray[np.int64]], removed: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Return all ids of `parts` that were not removed."""
     ids = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-    if not removed or not len(ids):
-        return ids
-    return ids[_kept(ids, removed)]
-
-
-def _kept(ids: NDArray[np.int64], removed: frozenset[int]) -> NDArray[np.bool_]:
-    """Return which of `ids` were not removed."""
-    gone = np.fromiter(removed, np.int64, len(removed))
-    return np.isin(ids, gone, invert=True)
+    return ids[~_is_in(ids, removed)]
 
 
 def _joined(
@@ -134,10 +138,10 @@ def _joined(
     segments, removed = list(gallery.segments), gallery.removed
     while segments and len(segments[-1].ids) <= 2 * len(ids):
         last = segments.pop()
-        kept = _kept(last.ids, removed)
-        removed -= {int(i) for i in last.ids[~kept]}
-        ids = np.concatenate([last.ids[kept], ids])
-        vectors = np.concatenate([last.vectors()[kept], vectors])
+        is_gone = _is_in(last.ids, removed)
+        removed = removed[~_is_in(removed, last.ids)]
+        ids = np.concatenate([last.ids[~is_gone], ids])
+        vectors = np.concatenate([last.vectors()[~is_gone], vectors])
     if len(ids):
-        segments.append(_Segment.of(ids, np.ascontiguousarray(vectors)))
+        segments.append(_Segment.of(ids, vectors))
     return _Gallery(tuple(segments), removed)
