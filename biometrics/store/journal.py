@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from biometrics import limits
+from biometrics.errors import DefectError
 from biometrics.sealed import Sealed
 from biometrics.store.failures import translated
 from biometrics.store.rows import Change, ChangeKind, StoredTemplate
@@ -154,11 +155,24 @@ class JournalReader:
         Returns:
             Changes at `after + 1`, `after + 2` and so on; none at the end. Records
             withdrawn meanwhile are there without their templates.
+
+        Raises:
+            DefectError: a change is missing (`JOURNAL_GAP`).
+            StorageError: the journal cannot be read now.
         """
         with translated(), self._engine.connect() as connection:
-            rows = connection.execute(_CHANGES, {"after": after, "most": most}).all()
-            if not rows:
+            due = min(most, end_of(connection) - after)
+            if due <= 0:
                 return []
+            rows = connection.execute(_CHANGES, {"after": after, "most": due}).all()
+            if [row.position for row in rows] != list(
+                range(after + 1, after + due + 1)
+            ):
+                raise DefectError(
+                    "JOURNAL_GAP",
+                    f"the journal lacks a change among the {due} after {after}: the"
+                    " database is damaged; restore it from a backup",
+                )
             stored = connection.execute(
                 _OF_CHANGES, {"first": rows[0].position, "last": rows[-1].position}
             ).all()

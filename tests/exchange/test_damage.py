@@ -9,7 +9,7 @@ import pytest
 from world import AGREEMENTS, World, face, record, unit
 
 from biometrics.client import Chunk
-from biometrics.errors import ConfigurationError, UnavailableError
+from biometrics.errors import ConfigurationError, DefectError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,3 +114,78 @@ def test_a_second_exchange_on_the_same_database_is_refused(tmp_path: Path) -> No
             world.start()
         world.exchange = first
         assert caught.value.reason == "DATABASE_IN_USE"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"DELETE FROM template {OF_XAA}",  # noqa: S608 - our own text
+        f"UPDATE template SET position = 'nose' {OF_XAA}",  # noqa: S608 - likewise
+        f"UPDATE template SET space = 'unknown' {OF_XAA}",  # noqa: S608 - likewise
+    ],
+)
+def test_a_template_that_is_not_there_is_an_outage(
+    tmp_path: Path, statement: str
+) -> None:
+    """A row that was taken away, or is about nothing known, is never a no-match."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        world.enroller("XAA").enrol(record("s", unit(2)))
+        world.stop()
+        change(world, statement)
+        world.start()
+        assert [outcome(world, n) for n in (1, 2, 3)] == ["unavailable"] * 3
+
+
+@pytest.mark.parametrize("position", [1, 2])
+def test_a_journal_with_a_gap_is_not_served(tmp_path: Path, position: int) -> None:
+    """What a missing change was about is unknown, so nobody is told a no-match."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        world.enroller("XRA").enrol(record("s", unit(2)))
+        world.stop()
+        change(world, f"DELETE FROM change WHERE position = {position}")  # noqa: S608 - our own text
+        with pytest.raises(DefectError) as caught:
+            world.start()
+        assert caught.value.reason == "JOURNAL_NOT_FOLLOWED"
+
+
+def test_damage_that_a_search_meets_is_told_to_every_search_after(
+    tmp_path: Path,
+) -> None:
+    """A candidate that does not open makes the gallery unavailable for all probes."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        (path,) = (world.root / "data").glob("*.sqlite")
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE template SET sample = sample + 1")
+        database.close()
+        assert [outcome(world, n) for n in (2, 1, 2)] == [
+            "no-match",
+            "unavailable",
+            "unavailable",
+        ]
+
+
+def test_copies_at_one_holder_do_not_hide_a_person_at_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many candidates at one holder are that holder's outage and no one else's."""
+    monkeypatch.setattr("matcher.match.MOST_OPENINGS", 40)
+    world.enroller("XAA").enrol(record("person", unit(800)))
+    for number in range(2):
+        copies = record(f"copies-{number}", *([unit(800)] * 32))
+        world.enroller("XRA").enrol(copies)
+    answer = world.client("XCC").match(face(unit(800)), purpose="border-check")
+    told = {a.holder: a.outcome.value for a in answer.holders}
+    assert told == {"XAA": "match", "XRA": "unavailable"}
+
+
+def test_more_candidates_than_one_query_takes_are_all_confirmed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening goes on over the store's bound of one query."""
+    monkeypatch.setattr("biometrics.limits.STORE_IDS_PER_QUERY", 7)
+    world.enroller("XAA").enrol(record("many", *([unit(801)] * 30)))
+    answer = world.client("XCC").match(face(unit(801)), **BORDER)
+    assert answer.holders[0].outcome == "match"

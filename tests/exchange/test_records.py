@@ -228,3 +228,11 @@ def test_searches_stay_right_while_others_enrol_and_withdraw(world: World) -> No
     stop.set()
     searcher.join()
     assert wrong == []
+
+
+def test_the_faults_of_a_record_in_a_chunk_are_bounded(world: World) -> None:
+    """A refused record tells eight faults and how many more there are."""
+    bad = record("bad", *([np.zeros(DIMENSION)] * 30))
+    (told,) = world.enroller("XAA").enrol_many([Chunk(records=(bad,))])
+    reasons = [fault.reason for fault in told.outcomes[0].faults]
+    assert reasons == ["ZERO_VECTOR"] * 8 + ["MORE_FAULTS"]
