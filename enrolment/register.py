@@ -89,8 +89,8 @@ class Register:
 
 
 # Journal positions count the changes of every member, so tokens are sealed; under a
-# label of the length of a request id, which no UUID of a request is.
-_LABEL = b"page of records\0"
+# label that no request id is, since those have 16 bytes.
+_LABEL = b"page of records"
 _POSITION_BYTES = 8
 
 

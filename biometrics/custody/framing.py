@@ -47,7 +47,7 @@ def frame(purpose: Purpose, *fields: str | bytes | int) -> bytes:
 def frame_rest(binding: Binding) -> bytes:
     """Return the fields of a binding that change within a gallery.
 
-    They follow a frame that ends with member, gallery and key id.
+    They follow a frame that begins with member and gallery.
     """
     return (
         _framed(binding.record)

@@ -94,9 +94,11 @@ class GalleryKey:
         self.epoch = epoch
         self.key_id = key_id
         self._xaes = Xaes(wrapping)
-        # The part of the associated data that is the same all over the gallery.
-        fields = epoch.member.code, epoch.gallery, key_id
-        self._for_key = frame(Purpose.RECORD_KEY, *fields)
+        # The part of the associated data that is the same all over the gallery. The
+        # number of the gallery key is only in the wrap's: a rotation wraps value keys
+        # anew and leaves the values as they are.
+        fields = epoch.member.code, epoch.gallery
+        self._for_key = frame(Purpose.RECORD_KEY, *fields, key_id)
         self._for_value = frame(Purpose.RECORD_VALUE, *fields)
 
     def seal(

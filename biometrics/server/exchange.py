@@ -262,8 +262,8 @@ def unlock(
     for member in config.members:
         # Made now, so that no call has to wait for it.
         vault.index(member)
-        for row in store.keys.gallery_keys(member):
-            galleries.know(member, row.gallery)
+        for space in store.register.spaces(member):
+            galleries.know(member, space)
         if member in providers:
             try:
                 vault.unlock(member)

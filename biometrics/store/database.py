@@ -9,6 +9,7 @@ so that the write lock is taken before the first read and never upgraded.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from biometrics import limits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # Three sealed 512-d vectors fit in a page of 8 KiB, one in a page of 4 KiB.
@@ -83,6 +85,30 @@ def _make_engine(path: Path, mode: str, begin: str, *, connections: int) -> sa.E
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+@contextmanager
+def unenforced(engine: sa.Engine) -> Iterator[None]:
+    """Let the writer's one connection make tables anew without deleting from others.
+
+    SQLite changes a table by making another and dropping the first, which would take
+    every row that refers to it along (SQLite, "Making Other Kinds Of Table Schema
+    Changes", steps 1 and 12). The setting cannot change within a transaction.
+    """
+    _enforce(engine, "OFF")
+    try:
+        yield
+    finally:
+        _enforce(engine, "ON")
+
+
+def _enforce(engine: sa.Engine, value: str) -> None:
+    """Set whether references are enforced on the writer's connection."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute(f"PRAGMA foreign_keys = {value}").close()
+    finally:
+        connection.close()  # back to the pool
 
 
 def has_transaction(connection: sa.Connection) -> bool:

@@ -22,6 +22,10 @@ _GALLERIES: Final = (
     .where(GALLERY.c.member == sa.bindparam("of_member"), GALLERY.c.templates > 0)
     .order_by(GALLERY.c.space)
 )
+# A gallery's row stays when the last record is withdrawn.
+_SPACES: Final = sa.select(GALLERY.c.space).where(
+    GALLERY.c.member == sa.bindparam("of_member")
+)
 _RECORDS: Final = (
     sa.select(RECORD)
     .where(
@@ -58,6 +62,12 @@ class RecordReader:
             GalleryCount(space=space, records=records, templates=templates)
             for space, records, templates in rows
         ]
+
+    def spaces(self, member: Member) -> list[str]:
+        """Return the spaces in which the member has ever enrolled."""
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_SPACES, {"of_member": member.code})
+            return list(rows.scalars())
 
     def records(
         self, member: Member, after_position: int, most: int

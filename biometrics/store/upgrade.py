@@ -14,7 +14,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from biometrics.errors import ConfigurationError
+from biometrics.errors import ConfigurationError, DefectError
+from biometrics.store.database import unenforced
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -32,12 +33,14 @@ def upgrade(path: Path, reading: sa.Engine, writing: sa.Engine) -> None:
     Raises:
         ConfigurationError: a later version of this program has written the
             database, or something else has.
+        DefectError: a migration is wrong; nothing of it was kept.
     """
     if not is_current(path, reading):
         config = _configuration()
-        with writing.begin() as connection:
+        with unenforced(writing), writing.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            _check_references(connection)
 
 
 def is_current(path: Path, reading: sa.Engine) -> bool:
@@ -57,6 +60,16 @@ def is_current(path: Path, reading: sa.Engine) -> bool:
             f"`{path}` is a database of something else; name another file",
         )
     return heads == set(scripts.get_heads())
+
+
+def _check_references(connection: sa.Connection) -> None:
+    """Refuse to commit a migration that left rows without what they refer to."""
+    if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+        raise DefectError(
+            "MIGRATION_BROKE_REFERENCES",
+            "the upgrade of the database failed and changed nothing: start the version"
+            " before, and report this",
+        )
 
 
 def _configuration() -> Config:

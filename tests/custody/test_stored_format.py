@@ -10,8 +10,10 @@ import hmac
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from custody.small_world import World
 
+from biometrics.custody.gallery import Epoch, GalleryKey
 from biometrics.custody.xaes import Xaes
 from biometrics.members import Member
+from biometrics.sealed import Sealed
 
 VALUE = b"0123456789abcdef" * 4
 VERSION = b"\0\0\0\x08" + bytes(7) + b"\x01"
@@ -49,21 +51,14 @@ def test_a_template_opens_by_hand(world: World):
     secret = key_in(world, "XAA").open(row.wrapped, bound("gallery-key", *epoch))
     assert row.commitment == derived(secret, bound("gallery-key/commitment", *epoch))
     wrapping = Xaes(derived(secret, bound("gallery-key/wrapping", *epoch)))
-    belongs = (
-        "XAA",
-        "faces-v1",
-        row.key_id,
-        bytes(range(16)),
-        "face",
-        "faces-v1@0123",
-        "face",
-        3,
-        2,
+    gallery = ("XAA", "faces-v1")
+    rest = (bytes(range(16)), "face", "faces-v1@0123", "face", 3, 2)
+    key = wrapping.open(
+        sealed.wrapped_key, bound("record-key", *gallery, row.key_id, *rest)
     )
-    key = wrapping.open(sealed.wrapped_key, bound("record-key", *belongs))
     assert len(key) == 32
     opened = AESGCM(key).decrypt(
-        bytes(12), sealed.ciphertext, bound("record-value", *belongs)
+        bytes(12), sealed.ciphertext, bound("record-value", *gallery, *rest)
     )
     assert opened == VALUE
 
@@ -81,3 +76,27 @@ def test_the_index_key_works_by_hand(world: World):
     assert index.digest(b"body") == hmac.digest(digest, b"body", hashlib.sha256)
     sealed = index.seal_reply(bytes(16), b"answer")
     assert Xaes(replies).open(sealed, bound("reply", "XAA", bytes(16))) == b"answer"
+
+
+def test_a_value_stays_as_it_is_when_its_key_is_wrapped_anew(world: World):
+    """The gallery key's number and epoch bind the wrapped key, never the value."""
+    binding = world.binding()
+    old, new = (
+        GalleryKey(Epoch(Member("XAA"), "faces-v1", epoch), key_id=epoch, wrapping=key)
+        for epoch, key in ((1, bytes([1]) * 32), (2, bytes([2]) * 32))
+    )
+    sealed = old.seal(binding, VALUE, world.random_bytes)
+    rest = (bytes(range(16)), "face", "faces-v1@0123", "face", 0, 1)
+    key, nonce = Xaes(bytes([1]) * 32), bytes(range(24))
+    of_old, of_new = (
+        bound("record-key", "XAA", "faces-v1", number, *rest) for number in (1, 2)
+    )
+    value_key = key.open(sealed.wrapped_key, of_old)
+    rewrapped = Sealed(
+        key_id=2,
+        wrapped_key=Xaes(bytes([2]) * 32).seal(nonce, value_key, of_new),
+        ciphertext=sealed.ciphertext,
+    )
+    buffer = bytearray(len(VALUE))
+    new.open_into(binding, rewrapped, buffer)
+    assert buffer == VALUE

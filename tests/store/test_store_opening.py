@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -16,7 +17,7 @@ from store.shelf import START, Shelf
 from biometrics import limits
 from biometrics.clock import ManualClock
 from biometrics.errors import ConfigurationError, DefectError, StorageError
-from biometrics.store import open_store
+from biometrics.store import open_store, upgrade
 from biometrics.store.database import make_writer_engine
 from biometrics.store.schema import METADATA
 
@@ -28,7 +29,7 @@ import sys
 from pathlib import Path
 from biometrics.clock import SystemClock
 from biometrics.errors import ConfigurationError
-from biometrics.store import open_store
+from biometrics.store import open_store, upgrade
 try:
     open_store(Path(sys.argv[1]), SystemClock()).close()
     print("opened")
@@ -229,3 +230,58 @@ def test_a_damaged_database_is_a_defect(shelf: Shelf) -> None:
         with pytest.raises(DefectError) as caught:
             store.journal.changes(0, 10)
         assert caught.value.reason == "STORAGE_DAMAGED"
+
+
+ANEW = '''
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+def upgrade():
+    with op.batch_alter_table("record", recreate="always") as table:
+        table.add_column(sa.Column("more", sa.Text))
+'''
+ORPHANS = '''
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+def upgrade():
+    op.execute("DELETE FROM record")
+'''
+
+
+def migrated_by(
+    shelf: Shelf, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Open a closed store by a program that has one migration more."""
+    shutil.copytree(upgrade._MIGRATIONS, folder)
+    (folder / "versions" / "second.py").write_text(text)
+    monkeypatch.setattr(upgrade, "_MIGRATIONS", folder)
+    shelf.store.close()
+    with open_store(shelf.path, ManualClock(START)) as store:
+        (change,) = store.journal.changes(0, 10)
+        assert len(change.templates) == 1
+
+
+def test_a_table_that_is_made_anew_keeps_every_row_that_refers_to_it(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration of `record` loses no template, and references count afterwards."""
+    shelf.enrol("A")
+    migrated_by(shelf, ANEW, tmp_path / "migrations", monkeypatch)
+    engine = make_writer_engine(shelf.path)
+    upgrade.upgrade(shelf.path, engine, engine)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    engine.dispose()
+
+
+def test_a_migration_that_leaves_orphans_changes_nothing(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused as our defect, and the version before goes on."""
+    shelf.enrol("A")
+    with pytest.raises(DefectError) as caught:
+        migrated_by(shelf, ORPHANS, tmp_path / "migrations", monkeypatch)
+    assert caught.value.reason == "MIGRATION_BROKE_REFERENCES"
+    monkeypatch.undo()
+    with open_store(shelf.path, ManualClock(START)) as store:
+        assert len(store.journal.changes(0, 10)[0].templates) == 1
