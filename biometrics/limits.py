@@ -3,7 +3,9 @@
 from typing import Final
 
 # -- messages -----------------------------------------------------------------
-MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024  # gRPC's own default; a 4096-d batch fits
+# gRPC's own default, so that clients of any language agree. 256 probes of 4096-d are
+# some bytes more, 255 fit.
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 MAX_TEMPLATES_PER_RECORD: Final = 32  # ten fingers, two irises, a face; samples
 MAX_RECORDS_PER_CHUNK: Final = 512  # one transaction; 512-d float32 chunks are 1 MiB
 MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border
@@ -13,14 +15,15 @@ MAX_EXCLUDED_REQUESTERS: Final = 64  # likewise
 MAX_REFERENCE_CHARACTERS: Final = 128  # an opaque identifier, not a text
 MAX_LEGAL_BASIS_CHARACTERS: Final = 256
 MAX_NAME_CHARACTERS: Final = 64  # template spaces, extractors, roles, services
-MAX_PAGE_RECORDS: Final = 1000
+MAX_PAGE_RECORDS: Final = 500  # at their largest they fit into a message
 DEFAULT_PAGE_RECORDS: Final = 100
 MAX_QUALITY: Final = 100  # ISO/IEC 29794-1 scale
 
 # -- templates ----------------------------------------------------------------
 MIN_DIMENSION: Final = 16
 MAX_DIMENSION: Final = 4096
-# A vector shorter than this after centring carries no direction in float32.
+# A vector shorter than this after centring, or than this part of its length before,
+# carries no direction in float32.
 MIN_NORM: Final = 1e-6
 
 # -- answers ------------------------------------------------------------------
@@ -37,20 +40,26 @@ MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 # -- time and load ------------------------------------------------------------
 MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
 MIN_DEADLINE_SECONDS: Final = 0.005  # less cannot be answered; refuse, do not start
-MAX_STREAMS_PER_CONNECTION: Final = 128  # calls begun at once on one connection
 MAX_RUNNING_CALLS: Final = 512  # calls being worked on, all members together
 MAX_RUNNING_CALLS_PER_MEMBER: Final = 128  # one member cannot take all of them
+# Each has chunks of 4 MiB under way, and more streams would only wait for one another.
+MAX_BULK_STREAMS_PER_MEMBER: Final = 4
+# Beyond the bounds above gRPC refuses by itself, without saying why or when to try
+# again. So these leave room for calls that are on their way to be refused in words.
+MAX_STREAMS_PER_CONNECTION: Final = 1024
+MAX_OPEN_CALLS: Final = 8192
 WORKER_THREADS: Final = 8  # for blocking work; more only trade places for the lock
 STREAM_CHUNKS_AHEAD: Final = 2  # chunks of one bulk stream being worked on at once
 WRITE_QUEUE_OPERATIONS: Final = 4096  # waiting for one commit
 WRITE_GROUP_OPERATIONS: Final = 256  # made durable by one flush
-STORE_IDS_PER_QUERY: Final = 500  # SQLite may take as few as 999 variables
+STORE_IDS_PER_QUERY: Final = 500  # a page of candidates; SQLite takes 32,766
 STORE_BUSY_SECONDS: Final = 5.0  # another process holds the write lock
 SEARCHABLE_WAIT_SECONDS: Final = 30.0  # a write becomes searchable, or is reported
 JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes at once
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
 ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
 ERASE_RETRY_SECONDS: Final = 10  # while a reader still needs the log
+WATCH_END_SECONDS: Final = 0.1  # health watchers hear of the drain before they end
 DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
 MAX_CONNECTION_AGE_SECONDS: Final = 3600  # a rotated certificate gets used
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out

@@ -18,7 +18,9 @@ from biometrics.settings import (
 )
 from biometrics.templates import (
     Basis,
+    Metric,
     Modality,
+    Normalisation,
     Position,
     TemplateSpace,
     TemplateSpaces,
@@ -38,6 +40,8 @@ class _Space(Settings):
     positions: Words[Position]
     # Bounded here too: an array of this size is made before the space is checked.
     dimension: Annotated[int, Field(ge=limits.MIN_DIMENSION, le=limits.MAX_DIMENSION)]
+    metric: Word[Metric] = Metric.COSINE
+    normalisation: Word[Normalisation] = Normalisation.UNIT
     # One fault tells enough of 4,096 wrong numbers.
     centre: list[float] = Field(default_factory=list, min_length=1, fail_fast=True)
     threshold: float
@@ -58,7 +62,9 @@ class _Space(Settings):
             extractor_version=self.extractor_version,
             positions=frozenset(self.positions),
             dimension=self.dimension,
+            metric=self.metric,
             centre=centre,
+            normalisation=self.normalisation,
             threshold=self.threshold,
             basis=self.threshold_basis,
         )

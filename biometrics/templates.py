@@ -57,6 +57,18 @@ class Position(StrEnum):
         return Modality.IRIS if self.value.endswith("iris") else Modality.FINGERPRINT
 
 
+class Metric(StrEnum):
+    """How two templates of a space are compared."""
+
+    COSINE = "cosine"
+
+
+class Normalisation(StrEnum):
+    """What is done with a vector once it is centred."""
+
+    UNIT = "unit"  # brought to unit length
+
+
 class Basis(StrEnum):
     """What the threshold of a space rests on."""
 
@@ -70,7 +82,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateSpace:
-    """Extractor, version, modality, positions, dimension and metric (cosine).
+    """Extractor, version, modality, positions, dimension and metric.
 
     Attributes:
         name: lower case, by which templates refer to the space.
@@ -79,7 +91,9 @@ class TemplateSpace:
         extractor_version: templates of another version are not comparable.
         positions: positions that it allows, of its modality.
         dimension: number of components, `limits.MIN_DIMENSION` to `MAX_DIMENSION`.
+        metric: how its templates are compared.
         centre: float64 (dimension,), subtracted before normalising; zeros if none.
+        normalisation: what follows the centring.
         threshold: cosine at or above which two templates match, in (0, 1).
         basis: what the threshold rests on.
         identity: name and digest of all that makes templates comparable. Sealed
@@ -97,7 +111,9 @@ class TemplateSpace:
     extractor_version: str
     positions: frozenset[Position]
     dimension: int
+    metric: Metric = Metric.COSINE
     centre: NDArray[np.float64] = field(repr=False, compare=False)
+    normalisation: Normalisation = Normalisation.UNIT
     threshold: float
     basis: Basis
     identity: str = field(init=False)
@@ -151,7 +167,13 @@ class TemplateSpace:
     def _identity(self) -> str:
         """Return the name with a digest of the definition."""
         digest = hashlib.sha256()
-        for part in (self.modality, self.extractor, self.extractor_version):
+        for part in (
+            self.modality,
+            self.extractor,
+            self.extractor_version,
+            self.metric,
+            self.normalisation,
+        ):
             digest.update(len(part).to_bytes(4, "big") + part.encode())
         digest.update(self.centre.astype("<f8").tobytes())
         return f"{self.name}@{digest.hexdigest()[:32]}"
@@ -273,9 +295,10 @@ def _unit(
     raw = np.frombuffer(data, "<f4").astype(np.float64)
     if not np.isfinite(raw).all():
         return refuse("NOT_FINITE", "every component must be finite; found NaN or Inf")
+    least = limits.MIN_NORM * max(1.0, float(np.linalg.norm(raw)))
     raw -= space.centre
     norm = float(np.linalg.norm(raw))
-    if norm < limits.MIN_NORM:
+    if norm < least:
         return refuse(
             "ZERO_VECTOR",
             "the vector is zero after centring and has no direction to compare;"

@@ -10,6 +10,7 @@ import uuid
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.members import Member
 from biometrics.templates import Position, Template, TemplateSpaces
@@ -97,6 +98,19 @@ def read_members(
         with caught(faults, f"{field}[{index}]"):
             members.add(Member(code))
     return frozenset(members)
+
+
+def read_page_size(size: int) -> int:
+    """Return how many entries a page has; 0 in a request stands for the default.
+
+    Raises:
+        InvalidRequestError: more than are allowed.
+    """
+    if size > limits.MAX_PAGE_RECORDS:
+        told = f"must be at most {limits.MAX_PAGE_RECORDS}"
+        fault = Fault(field="page_size", reason="WRONG_SIZE", message=told)
+        raise InvalidRequestError.of([fault])
+    return size or limits.DEFAULT_PAGE_RECORDS
 
 
 class caught:  # noqa: N801 - reads as a statement, like contextlib.suppress

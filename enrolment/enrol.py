@@ -13,6 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from biometrics.disclosure import Protection
 from biometrics.errors import ConflictError, Fault, InvalidRequestError
 from biometrics.sealed import REFERENCES, Binding
 from biometrics.store import EnrolResult, NewRecord, NewTemplate
@@ -83,7 +84,7 @@ class Enrolment:
             and searchable; a replay returns the same bytes.
         """
         loop = asyncio.get_running_loop()
-        sealed = await loop.run_in_executor(self.workers, self._seal, request)
+        sealed, digest = await loop.run_in_executor(self.workers, self._seal, request)
         key = self.vault.index(request.holder)
 
         def reply(results: Sequence[EnrolResult]) -> bytes:
@@ -95,7 +96,7 @@ class Enrolment:
                 request.holder,
                 sealed,
                 request_id=request.request_id,
-                digest=key.digest(request.content),
+                digest=digest,
                 make_reply=reply,
             )
         )
@@ -111,29 +112,28 @@ class Enrolment:
         Raises:
             ConflictError: the request id stands for another request.
         """
-        key = self.vault.index(asked.holder)
         loop = asyncio.get_running_loop()
-        stored = await loop.run_in_executor(
-            self.workers,
-            self.replies.find,
-            asked.holder,
-            asked.request_id,
-            key.digest(asked.content),
-        )
+        stored = await loop.run_in_executor(self.workers, self._find, asked)
         if stored is None:
             return None
         # The first answer may have failed while it waited for just this.
         end = await loop.run_in_executor(self.workers, self.journal_end)
         await self.index.searchable(end)
-        return key.open_reply(asked.request_id, stored)
+        return self.vault.index(asked.holder).open_reply(asked.request_id, stored)
 
-    def _seal(self, request: Enrolling) -> list[NewRecord]:
-        """Seal every admitted record of a request."""
-        return [
+    def _find(self, asked: Asked) -> bytes | None:
+        """Return the sealed reply to what was asked, if there is one."""
+        digest = self.vault.index(asked.holder).digest(asked.content)
+        return self.replies.find(asked.holder, asked.request_id, digest)
+
+    def _seal(self, request: Enrolling) -> tuple[list[NewRecord], bytes]:
+        """Seal every admitted record of a request; return the request's digest too."""
+        sealed = [
             self._seal_record(request.holder, record)
             for record in request.records
             if not isinstance(record, InvalidRequestError)
         ]
+        return sealed, self.vault.index(request.holder).digest(request.content)
 
     def _seal_record(self, holder: Member, record: Record) -> NewRecord:
         """Seal one record's templates and its reference."""
@@ -151,6 +151,11 @@ class Enrolment:
             excluded=record.excluded,
             legal_basis=record.legal_basis,
             expires_at=record.expires_at,
+            protection_tag=index.protection_tag(
+                record_id,
+                FIRST_GENERATION,
+                Protection(excluded=record.excluded, expires_at=record.expires_at),
+            ),
             templates=tuple(
                 NewTemplate(
                     space=template.space.name,
@@ -205,11 +210,14 @@ def _merge(
 _CONFLICTS = {
     EnrolResult.REFERENCE_TAKEN: (
         "REFERENCE_TAKEN",
-        "another record has this reference; withdraw it or use a new one",
+        (
+            "is enrolled with other content: templates, protection, legal basis or"
+            " expiry; use a new reference"
+        ),
     ),
     EnrolResult.REFERENCE_WITHDRAWN: (
         "REFERENCE_WITHDRAWN",
-        "a withdrawn reference is never used again; use a new one",
+        "was withdrawn, and a reference is never used again; use a new one",
     ),
 }
 
@@ -220,4 +228,4 @@ def conflict(result: EnrolResult) -> ConflictError | None:
         return None
     reason, message = _CONFLICTS[result]
     fault = Fault(field="reference", reason=reason, message=message)
-    return ConflictError(reason, message, faults=[fault])
+    return ConflictError(reason, f"the reference {message}", faults=[fault])

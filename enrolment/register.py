@@ -7,7 +7,6 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError, SealError
 from enrolment.enrol import reference_binding
 
@@ -66,10 +65,9 @@ class Register:
         """
         index = self._vault.index(holder)
         after = _read_token(index, token)
-        most = min(size or limits.DEFAULT_PAGE_RECORDS, limits.MAX_PAGE_RECORDS)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._workers, self._page, holder, index, after, most
+            self._workers, self._page, holder, index, after, size
         )
 
     def _page(self, holder: Member, index: IndexKey, after: int, most: int) -> Page:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from biometrics import limits
 from biometrics.callers import CALLER
-from biometrics.errors import Fault, InvalidRequestError
+from biometrics.errors import InvalidRequestError
 from biometrics.store import EnrolResult
 from biometrics.v1 import enrolment_pb2 as v1
 from biometrics.v1 import enrolment_pb2_grpc
+from biometrics.wire import read_page_size
 from enrolment.enrol import conflict
 from enrolment.wire import (
     read_asked,
@@ -24,7 +25,7 @@ from enrolment.wire import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     import grpc
 
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from biometrics.templates import TemplateSpaces
     from enrolment.enrol import Enrolment, Outcome
     from enrolment.register import Register
+    from enrolment.wire import Enrolling
     from enrolment.withdraw import Withdrawal
 
+RequestT = TypeVar("RequestT", v1.EnrolRequest, v1.BulkEnrolRequest)
 _OUTCOMES = {
     EnrolResult.ENROLLED: v1.ENROL_OUTCOME_ENROLLED,
     EnrolResult.ALREADY_ENROLLED: v1.ENROL_OUTCOME_ALREADY_ENROLLED,
@@ -64,11 +67,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         self, request: v1.EnrolRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> v1.EnrolResponse:
         """Enrol one record."""
-        asked = read_asked(request)
-        body = asked and await self._enrolment.replay(asked)
-        if not body:
-            enrolling = read_enrol(request, self._spaces, self._clock.now())
-            body = await self._enrolment.enrol(enrolling, _write_enrol)
+        body = await self._enrol(request, read_enrol, _write_enrol)
         return v1.EnrolResponse.FromString(body)
 
     async def BulkEnrol(
@@ -106,17 +105,27 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
 
     async def _chunk(self, request: v1.BulkEnrolRequest) -> v1.BulkEnrolResponse:
         """Enrol one chunk."""
-        asked = read_asked(request)
-        body = asked and await self._enrolment.replay(asked)
-        if not body:
-            # On a thread: a whole chunk would keep searches waiting for milliseconds.
-            enrolling = await asyncio.to_thread(
-                read_chunk, request, self._spaces, self._clock.now()
-            )
-            body = await self._enrolment.enrol(enrolling, _write_chunk)
+        body = await self._enrol(request, read_chunk, _write_chunk)
         response = v1.BulkEnrolResponse.FromString(body)
         response.request_id = request.request_id
         return response
+
+    async def _enrol(
+        self,
+        request: RequestT,
+        read: Callable[[RequestT, TemplateSpaces, dt.datetime], Enrolling],
+        write: Callable[[Sequence[Outcome]], bytes],
+    ) -> bytes:
+        """Return what a request was answered before, or enrol what it holds.
+
+        It is read on a thread: a chunk would keep searches waiting for milliseconds.
+        """
+        asked = await asyncio.to_thread(read_asked, request)
+        if asked and (body := await self._enrolment.replay(asked)):
+            return body
+        now = self._clock.now()
+        enrolling = await asyncio.to_thread(read, request, self._spaces, now)
+        return await self._enrolment.enrol(enrolling, write)
 
     async def Withdraw(
         self, request: v1.WithdrawRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -150,13 +159,8 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> v1.ListRecordsResponse:
         """List one page of the caller's own records."""
-        if request.page_size > limits.MAX_PAGE_RECORDS:
-            told = f"must be at most {limits.MAX_PAGE_RECORDS}"
-            fault = Fault(field="page_size", reason="WRONG_SIZE", message=told)
-            raise InvalidRequestError.of([fault])
-        page = await self._register.page(
-            CALLER.get().member, request.page_size, request.page_token
-        )
+        size = read_page_size(request.page_size)
+        page = await self._register.page(CALLER.get().member, size, request.page_token)
         return v1.ListRecordsResponse(
             records=[_summary(reference, row) for reference, row in page.records],
             next_page_token=page.next_token,

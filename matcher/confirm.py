@@ -6,6 +6,7 @@ comparison is float64, so that the decision does not depend on the engine's roun
 
 from __future__ import annotations
 
+import hmac
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,14 +16,19 @@ import numpy as np
 from biometrics.disclosure import Protection
 from biometrics.errors import GalleryLockedError, SealError
 from matcher.follower import binding_of
+from matcher.galleries import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from biometrics.custody import Vault
     from biometrics.members import Member
     from biometrics.store import JournalReader, StoredTemplate
     from biometrics.templates import Template, TemplateSpaces
+    from matcher.engine import Engine
+    from matcher.follower import Follower
     from matcher.galleries import Galleries
 
 log = logging.getLogger(__name__)
@@ -43,7 +49,8 @@ class Confirmed:
 
     Attributes:
         hits: each record that matches, once.
-        failed: holders of which a candidate did not open; they have no outcome.
+        failed: holders of which a candidate did not open, or is gone without having
+            been withdrawn; they have no outcome.
     """
 
     hits: tuple[Hit, ...]
@@ -60,15 +67,26 @@ class Confirmation:
         vault: Vault,
         spaces: TemplateSpaces,
         galleries: Galleries,
+        engine: Engine,
+        follower: Follower,
     ) -> None:
-        """Read from `journal`, open with `vault`, tell `galleries` of damage."""
+        """Read from `journal`, open with `vault`, tell `galleries` of damage.
+
+        What `engine` finds and `journal` no longer has must have been withdrawn by
+        the time `follower` has caught up.
+        """
         self._journal = journal
-        self._galleries = galleries
         self._vault = vault
         self._spaces = spaces
+        self._galleries = galleries
+        self._engine = engine
+        self._follower = follower
 
     def confirm(
-        self, probe: Template, threshold: float, candidates: Sequence[int]
+        self,
+        probe: Template,
+        threshold: float,
+        candidates: Mapping[Member, Sequence[int]],
     ) -> Confirmed:
         """Return which records among `candidates` match the probe.
 
@@ -78,45 +96,81 @@ class Confirmation:
         Args:
             probe: what to compare with.
             threshold: cosine from which a template matches.
-            candidates: template ids, of the probe's space and position.
+            candidates: template ids by holder, of the probe's space and position.
         """
-        stored = self._journal.templates(candidates)
-        wanted = probe.vector.astype(np.float64)
-        clear = np.empty(probe.space.dimension, np.float32)
+        wanted = [number for ids in candidates.values() for number in ids]
+        stored = self._journal.templates(wanted)
+        failed = (
+            self._lost(probe, candidates, stored)
+            if len(stored) < len(wanted)
+            else set()
+        )
         exact = np.empty(probe.space.dimension, np.float64)
+        clear = np.empty(probe.space.dimension, np.float32)
+        vector = probe.vector.astype(np.float64)
         hits: dict[bytes, Hit] = {}
-        failed: set[Member] = set()
         for template in stored.values():
             try:
-                binding = binding_of(template, self._spaces)
-                self._vault.open_into(binding, template.sealed, clear)
+                self._open(template, clear)
             except (SealError, GalleryLockedError) as error:
                 failed.add(template.member)
                 # From now on for every probe: the outage must not tell whom it met.
-                if isinstance(error, SealError) and self._galleries.damage(
-                    template.member, template.space
-                ):
-                    log.error(  # noqa: TRY400 - the reason says it all
-                        "gallery of %s in %s is UNAVAILABLE: template %d does not open",
-                        template.member,
-                        template.space,
-                        template.template_id,
-                    )
+                if isinstance(error, SealError):
+                    self._damage(template.member, template.space, error.message)
                 continue
             np.copyto(exact, clear)
-            if float(wanted @ exact) >= threshold:
-                hits[template.record_id] = _hit(template)
+            if float(vector @ exact) >= threshold:
+                hits[template.record_id] = Hit(
+                    holder=template.member,
+                    record_id=template.record_id,
+                    protection=protection_of(template),
+                )
         clear.fill(0.0)
         exact.fill(0.0)
         return Confirmed(hits=tuple(hits.values()), failed=frozenset(failed))
 
+    def _open(self, template: StoredTemplate, clear: NDArray[np.float32]) -> None:
+        """Open a template into `clear`, if its record's protection is as it was given.
 
-def _hit(template: StoredTemplate) -> Hit:
-    """Return the hit of a template that reached the threshold."""
-    return Hit(
-        holder=template.member,
-        record_id=template.record_id,
-        protection=Protection(
-            excluded=template.excluded, expires_at=template.expires_at
-        ),
-    )
+        Raises:
+            GalleryLockedError: the holder is locked.
+            SealError: the template or what protects its record was changed.
+        """
+        binding = binding_of(template, self._spaces)
+        self._vault.open_into(binding, template.sealed, clear)
+        tag = self._vault.index(template.member).protection_tag(
+            template.record_id, template.generation, protection_of(template)
+        )
+        if not hmac.compare_digest(tag, template.protection_tag):
+            raise SealError(
+                "PROTECTION_CHANGED",
+                "what protects a record was changed: restore it from a backup",
+            )
+
+    def _lost(
+        self,
+        probe: Template,
+        candidates: Mapping[Member, Sequence[int]],
+        stored: Collection[int],
+    ) -> set[Member]:
+        """Return the holders of candidates that are gone without a withdrawal."""
+        if not self._follower.catch_up():
+            return set(candidates)
+        lost = set()
+        for holder, ids in candidates.items():
+            gone = np.array([n for n in ids if n not in stored], np.int64)
+            shelf = Shelf(holder, probe.space.name, probe.position)
+            if self._engine.holds(shelf, gone).any():
+                self._damage(holder, probe.space.name, "a template's row is missing")
+                lost.add(holder)
+        return lost
+
+    def _damage(self, holder: Member, space: str, why: str) -> None:
+        """Make a gallery unavailable, and tell once."""
+        if self._galleries.damage(holder, space):
+            log.error("gallery of %s in %s is UNAVAILABLE: %s", holder, space, why)
+
+
+def protection_of(template: StoredTemplate) -> Protection:
+    """Return what protects the record of a template."""
+    return Protection(excluded=template.excluded, expires_at=template.expires_at)

@@ -29,6 +29,8 @@ from biometrics.templates import Position
 from matcher.galleries import GalleryState, Shelf, Whereabouts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from biometrics.custody import Vault
     from biometrics.members import Member
     from biometrics.store import Change, JournalReader, StoredTemplate
@@ -66,18 +68,23 @@ class Follower:
         spaces: TemplateSpaces,
         engine: Engine,
         galleries: Galleries,
+        on_failure: Callable[[], None],
     ) -> None:
         """Follow `journal` into `engine` and `galleries`, opening with `vault`.
 
         What the follower cannot go on from leaves every gallery unavailable, and
-        ends it; `wait_until_loaded` then raises.
+        ends it; `on_failure` is called from its thread, and `wait_until_loaded`
+        raises.
         """
         self._journal = journal
         self._vault = vault
         self._spaces = spaces
         self._engine = engine
         self._galleries = galleries
+        self._on_failure = on_failure
         self._position = 0
+        self._start: int | None = None  # the journal's end when following began
+        self._is_loaded = False
         self._moved = threading.Condition()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._failed = False
@@ -99,15 +106,14 @@ class Follower:
             self._thread.join()
 
     def wait_until_loaded(self) -> None:
-        """Block until all that is durable now is searchable, or until it is stopped.
+        """Block until all that was durable at the start is searchable, or it stops.
 
         Raises:
             DefectError: the journal cannot be followed.
         """
-        end = self._journal.end()
         with self._moved:
             self._moved.wait_for(
-                lambda: self._position >= end or self._failed or self._stopping.is_set()
+                lambda: self._is_loaded or self._failed or self._stopping.is_set()
             )
         if self._failed:
             raise DefectError(
@@ -115,6 +121,16 @@ class Follower:
                 "the records in the database cannot be loaded; the log says why:"
                 " restore the database from a backup",
             )
+
+    def catch_up(self) -> bool:
+        """Block until all that is durable now is searchable; say whether it is."""
+        end = self._journal.end()
+        with self._moved:
+            self._moved.wait_for(
+                lambda: self._position >= end or self._failed,
+                limits.SEARCHABLE_WAIT_SECONDS,
+            )
+            return self._position >= end
 
     def verify(self, holder: Member, space: str, templates: int) -> None:
         """Compare what was loaded with what was counted as it was written.
@@ -124,8 +140,8 @@ class Follower:
         """
         shelves = [Shelf(holder, space, position) for position in Position]
         held = sum(self._engine.count(shelf) for shelf in shelves)
-        is_ready = self._galleries.state(holder, space) is GalleryState.READY
-        if is_ready and held != templates:
+        is_locked = self._galleries.state(holder, space) is GalleryState.LOCKED
+        if not is_locked and held != templates:
             self._damage(holder, space, f"{held} templates are there of {templates}")
 
     async def searchable(self, position: int) -> None:
@@ -148,37 +164,45 @@ class Follower:
             raise _not_searchable() from error
 
     def _follow(self) -> None:
-        """Apply changes in their order until told to stop."""
+        """Follow until stopped."""
         try:
-            start, is_loaded = self._journal.end(), False
             while not self._stopping.is_set():
                 try:
-                    changes = self._journal.changes(
-                        self._position, limits.JOURNAL_PAGE_CHANGES
-                    )
+                    self._follow_on()
                 except StorageError as error:
                     log.warning("journal cannot be read now: %s", error.reason)
                     self._stopping.wait(limits.JOURNAL_POLL_SECONDS)
-                    continue
-                if changes:
-                    self._apply(changes)
-                    self._advance(changes[-1].position)
-                if self._position >= start and not is_loaded:
-                    is_loaded = True
-                    self._galleries.loaded()
-                if not changes:
-                    self._journal.wait(self._position, limits.JOURNAL_POLL_SECONDS)
         except Exception:
             # Half a page may be applied: nothing can be said of anybody any more.
             log.exception("the journal cannot be followed: all is UNAVAILABLE")
-            self._galleries.lose()
+            self._give_up()
+
+    def _follow_on(self) -> None:
+        """Apply one page of changes, or wait for some."""
+        if self._start is None:
+            self._start = self._journal.end()
+        changes = self._journal.changes(self._position, limits.JOURNAL_PAGE_CHANGES)
+        if changes:
+            self._apply(changes)
+            self._advance(changes[-1].position)
+        if not self._is_loaded and self._position >= self._start:
+            self._galleries.loaded()
             with self._moved:
-                self._failed = True
-                lost, self._waiting = self._waiting, []
+                self._is_loaded = True
                 self._moved.notify_all()
-            for _, future in lost:
-                told = _not_searchable()
-                future.get_loop().call_soon_threadsafe(_finish, future, told)
+        if not changes:
+            self._journal.wait(self._position, limits.JOURNAL_POLL_SECONDS)
+
+    def _give_up(self) -> None:
+        """Tell that nothing can be answered, and whoever waits that it is in vain."""
+        self._galleries.lose()
+        with self._moved:
+            self._failed = True
+            lost, self._waiting = self._waiting, []
+            self._moved.notify_all()
+        for _, future in lost:
+            future.get_loop().call_soon_threadsafe(_finish, future, _not_searchable())
+        self._on_failure()
 
     def _advance(self, position: int) -> None:
         """Move on and wake whoever waited for it."""

@@ -51,6 +51,7 @@ class Galleries:
         """Start loading, with nothing known."""
         self._changing = threading.Lock()
         self._loading = True
+        self._lost = False
         self._locked: frozenset[Member] = frozenset()
         self._damaged: frozenset[tuple[Member, str]] = frozenset()
         self._known: frozenset[tuple[Member, str]] = frozenset()
@@ -58,6 +59,8 @@ class Galleries:
 
     def state(self, holder: Member, space: str) -> GalleryState:
         """Return whether the holder's gallery in `space` can be searched."""
+        if self._lost:
+            return GalleryState.DAMAGED
         if holder in self._locked:
             return GalleryState.LOCKED
         if (holder, space) in self._damaged:
@@ -89,7 +92,7 @@ class Galleries:
 
     def lose(self) -> None:
         """Note that nothing can be said of any gallery any more."""
-        self._loading = True
+        self._lost = True
 
     def damage(self, holder: Member, space: str) -> bool:
         """Note that a gallery is not whole; say whether that is new."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from biometrics.v1 import match_pb2, match_pb2_grpc
-from matcher.wire import read_batch, read_match, write_batch, write_match
+from matcher.wire import (
+    read_batch,
+    read_match,
+    read_stored_batch,
+    read_stored_match,
+    write_batch,
+    write_match,
+)
 
 if TYPE_CHECKING:
     import grpc
@@ -30,7 +37,7 @@ class MatchService(match_pb2_grpc.MatchServiceServicer):
         """Search for one person."""
         search = read_match(request, self._spaces)
         body = await self._matcher.match(search, write_match)
-        return match_pb2.MatchResponse.FromString(body)
+        return read_stored_match(body)
 
     async def BatchMatch(
         self,
@@ -40,4 +47,4 @@ class MatchService(match_pb2_grpc.MatchServiceServicer):
         """Search for several persons."""
         search = read_batch(request, self._spaces)
         body = await self._matcher.match(search, write_batch)
-        return match_pb2.BatchMatchResponse.FromString(body)
+        return read_stored_batch(body)

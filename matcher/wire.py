@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
 from biometrics.callers import acting_as
@@ -23,6 +23,8 @@ from matcher.match import Question, Refusal, Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from google.protobuf.message import Message
 
     from biometrics.templates import Template, TemplateSpaces
 
@@ -103,33 +105,71 @@ def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:
 
 
 def write_match(results: Sequence[Answer | Refusal]) -> bytes:
-    """Return the response to a search of one question, or raise its refusal."""
+    """Return the answer to one question as it is stored, or raise its refusal."""
     (result,) = results
     if not isinstance(result, Answer):
         raise result
-    return _answer(result).SerializeToString()
+    return _stored(_answer(result), _answer(result, _SPARE))
 
 
 def write_batch(results: Sequence[Answer | Refusal]) -> bytes:
-    """Return the response to a batch: an answer or a refusal for each probe."""
+    """Return the results of a batch as they are stored, refusals among them."""
+    return _stored(_batch(results), _batch(results, _SPARE))
+
+
+def read_stored_match(stored: bytes) -> match_pb2.MatchResponse:
+    """Return what `write_match` wrote, in the fixed size in which it is sent."""
+    message = match_pb2.MatchResponse.FromString(_body(stored))
+    _pad(message)
+    return message
+
+
+def read_stored_batch(stored: bytes) -> match_pb2.BatchMatchResponse:
+    """Return what `write_batch` wrote, each answer in its fixed size."""
+    message = match_pb2.BatchMatchResponse.FromString(_body(stored))
+    for result in message.results:
+        if result.HasField("answer"):
+            _pad(result.answer)
+    return message
+
+
+# Answers are stored without the padding in which they are sent, a fifth or less of
+# it; but in a size that does not depend on outcomes: as if each had a reference.
+_SPARE: Final = bytes(limits.REFERENCE_BYTES)
+_LENGTH_BYTES: Final = 4
+
+
+def _stored(message: Message, largest: Message) -> bytes:
+    """Return a message in the size of the largest that it could have been."""
+    body = message.SerializeToString()
+    length = len(body).to_bytes(_LENGTH_BYTES, "big")
+    return length + body.ljust(largest.ByteSize(), b"\0")
+
+
+def _body(stored: bytes) -> bytes:
+    """Return the message in what `_stored` returned."""
+    end = _LENGTH_BYTES + int.from_bytes(stored[:_LENGTH_BYTES], "big")
+    return stored[_LENGTH_BYTES:end]
+
+
+def _batch(
+    results: Sequence[Answer | Refusal], spare: bytes = b""
+) -> match_pb2.BatchMatchResponse:
+    """Return the results of a batch as a message."""
     message = match_pb2.BatchMatchResponse()
     for result in results:
         if isinstance(result, Answer):
-            message.results.add(answer=_answer(result))
+            message.results.add(answer=_answer(result, spare))
         else:
             refusal = match_pb2.ProbeRefusal(
                 reason=result.reason, message=result.message
             )
             message.results.add(refusal=refusal)
-    return message.SerializeToString()
+    return message
 
 
-# A field of 128 to 16,383 bytes is written as one byte of tag and two of length.
-_PADDING_OVERHEAD = 3
-
-
-def _answer(answer: Answer) -> match_pb2.MatchResponse:
-    """Return an answer as a message whose encoding has the fixed size."""
+def _answer(answer: Answer, spare: bytes = b"") -> match_pb2.MatchResponse:
+    """Return an answer as a message, `spare` in the place of missing references."""
     message = match_pb2.MatchResponse(
         regional_outcome=_outcome(answer.regional),
         receipt_status=match_pb2.RECEIPT_STATUS_NOT_ISSUED,
@@ -138,13 +178,21 @@ def _answer(answer: Answer) -> match_pb2.MatchResponse:
         message.answers.add(
             holder=named.holder.code,
             outcome=_outcome(named.outcome),
-            reference=named.reference,
+            reference=named.reference or spare,
         )
+    return message
+
+
+# A field of 128 to 16,383 bytes is written as one byte of tag and two of length.
+_PADDING_OVERHEAD: Final = 3
+
+
+def _pad(message: match_pb2.MatchResponse) -> None:
+    """Bring the encoding of an answer to its fixed size."""
     room = limits.MATCH_RESPONSE_BYTES - message.ByteSize() - _PADDING_OVERHEAD
     message.padding = bytes(max(room, 0))
     if message.ByteSize() != limits.MATCH_RESPONSE_BYTES:
         raise DefectError("ANSWER_SIZE", "an answer does not have the fixed size")
-    return message
 
 
 def _outcome(outcome: Outcome) -> match_pb2.Outcome.ValueType:

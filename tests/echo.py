@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SECRET = "a-secret-that-must-not-leave"
+MOST_HELD = 6
 CLIENT = Method(roles=frozenset({Role.CLIENT}))
 ROWS = {
     "/test.Echo/Say": CLIENT,
     "/test.Echo/Chat": CLIENT,
     "/test.Echo/Gather": CLIENT,
-    "/test.Echo/Hold": CLIENT,
+    "/test.Echo/Hold": Method(roles=CLIENT.roles, most_at_once=MOST_HELD),
     "/test.Echo/Wrong": CLIENT,
     "/test.Echo/Ghost": CLIENT,  # a row that nothing serves
     "/test.Echo/Enrol": Method(roles=frozenset({Role.ENROLLER})),

@@ -312,6 +312,8 @@ class PocketExchange(
                     positions=[template_pb2.POSITION_FACE],
                     dimension=16,
                     data_type=template_pb2.DATA_TYPE_FLOAT32,
+                    metric=space_pb2.METRIC_COSINE,
+                    normalisation=space_pb2.NORMALISATION_UNIT,
                     threshold_basis=space_pb2.THRESHOLD_BASIS_UNMEASURED,
                 )
             ]

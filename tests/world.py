@@ -31,6 +31,7 @@ SPACE = "tiny-face"
 # Wide enough that strangers stay below the threshold: 0.5 is 5.6 standard deviations.
 DIMENSION = 128
 THRESHOLD = 0.5
+FINGER_THRESHOLD = 0.6
 
 SPACES = f"""\
 version = 1
@@ -52,7 +53,7 @@ extractor = "tiny"
 extractor_version = "1"
 positions = ["right-index", "left-index"]
 dimension = {DIMENSION}
-threshold = {THRESHOLD}
+threshold = {FINGER_THRESHOLD}
 threshold_basis = "unmeasured"
 """
 

@@ -254,11 +254,16 @@ class AsyncExchangeClient:
     async def agreements(
         self, *, deadline: float | None = None
     ) -> tuple[AgreementInfo, ...]:
-        """List the clauses in which one is the holder or the requester."""
-        request = agreement_pb2.ListAgreementsRequest()
-        return responses.read_agreements(
-            await self._call(self._agreements.ListAgreements, request, deadline)
-        )
+        """List the clauses in which one is a party; `deadline` is a page's."""
+        request = agreement_pb2.ListAgreementsRequest(page_size=limits.MAX_PAGE_RECORDS)
+        method = self._agreements.ListAgreements
+        clauses: list[AgreementInfo] = []
+        while True:
+            response = await self._call(method, request, deadline)
+            clauses += responses.read_agreements(response)
+            if not response.next_page_token:
+                return tuple(clauses)
+            request.page_token = response.next_page_token
 
     async def explain(
         self,

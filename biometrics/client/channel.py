@@ -71,6 +71,8 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
         ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
         ("grpc.service_config", _service_config()),
+        # A call larger than this is not tried again; gRPC's own is 256 KiB.
+        ("grpc.per_rpc_retry_buffer_size", 2 * limits.MAX_MESSAGE_BYTES),
         # gRPC's own would be two minutes in which a server that is back is not seen.
         (
             "grpc.max_reconnect_backoff_ms",

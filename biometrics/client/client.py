@@ -231,11 +231,15 @@ class ExchangeClient:
             request.page_token = response.next_page_token
 
     def agreements(self, *, deadline: float | None = None) -> tuple[AgreementInfo, ...]:
-        """List the clauses in which one is the holder or the requester."""
-        request = agreement_pb2.ListAgreementsRequest()
-        return responses.read_agreements(
-            self._call(self._agreements.ListAgreements, request, deadline)
-        )
+        """List the clauses in which one is a party; `deadline` is a page's."""
+        request = agreement_pb2.ListAgreementsRequest(page_size=limits.MAX_PAGE_RECORDS)
+        clauses: list[AgreementInfo] = []
+        while True:
+            response = self._call(self._agreements.ListAgreements, request, deadline)
+            clauses += responses.read_agreements(response)
+            if not response.next_page_token:
+                return tuple(clauses)
+            request.page_token = response.next_page_token
 
     def explain(
         self,

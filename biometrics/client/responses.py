@@ -168,6 +168,8 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
             positions=words_of(template_pb2.Position, space.positions),
             dimension=space.dimension,
             data_type=word_of(template_pb2.DataType, space.data_type),
+            metric=word_of(space_pb2.Metric, space.metric),
+            normalisation=word_of(space_pb2.Normalisation, space.normalisation),
             threshold_basis=word_of(space_pb2.ThresholdBasis, space.threshold_basis),
         )
         for space in message.spaces

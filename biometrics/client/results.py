@@ -179,4 +179,6 @@ class SpaceInfo:
     positions: tuple[str, ...]
     dimension: int
     data_type: str
+    metric: str
+    normalisation: str
     threshold_basis: str

@@ -139,7 +139,8 @@ def _bare(code: grpc.StatusCode, text: str, peers: Peers) -> ExchangeError:
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = (
             f"`{target}` did not answer before the deadline; the request may have been"
-            " carried out: repeat it with the same request id, or allow more time"
+            " carried out. Make it again, with more time: what is enrolled or withdrawn"
+            " is recognised, and a request id that you gave returns the stored answer"
         )
         return DeadlineError("DEADLINE_EXCEEDED", message)
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -36,7 +36,9 @@ class Purpose(Enum):
     INDEX_LOOKUP = "index-key/lookup"
     INDEX_DIGEST = "index-key/digest"
     INDEX_REPLIES = "index-key/replies"
+    INDEX_PROTECTION = "index-key/protection"
     REPLY = "reply"
+    PROTECTION = "protection"
 
 
 def frame(purpose: Purpose, *fields: str | bytes | int) -> bytes:

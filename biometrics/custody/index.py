@@ -1,8 +1,9 @@
 """What is done for a member whether or not its galleries are locked.
 
 A record is found by a keyed hash of its reference, so that it can be withdrawn and
-protected on a locked gallery; requests are told apart, and answers to replays are
-kept, likewise. None of these keys opens a template or a stored reference.
+protected on a locked gallery; what protects it is authenticated, requests are told
+apart, and answers to replays are kept, likewise. None of these keys opens a template or
+a stored reference.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hmac
 import threading
 from typing import TYPE_CHECKING
 
+from biometrics.clock import to_microseconds
 from biometrics.custody.framing import Purpose, derive, frame
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
 
@@ -19,13 +21,21 @@ if TYPE_CHECKING:
 
     from biometrics.custody.keyring import KeyRows
     from biometrics.custody.providers import KeyProvider
+    from biometrics.disclosure import Protection
     from biometrics.members import Member
 
 
 class IndexKey:
-    """Three keys of one member, for three purposes; for several threads at once."""
+    """The keys of one member, one for each purpose; for several threads at once."""
 
-    __slots__ = ("_digest", "_lookup", "_member", "_random_bytes", "_replies")
+    __slots__ = (
+        "_digest",
+        "_lookup",
+        "_member",
+        "_protection",
+        "_random_bytes",
+        "_replies",
+    )
 
     def __init__(
         self, member: Member, secret: bytes, random_bytes: Callable[[int], bytes]
@@ -34,6 +44,7 @@ class IndexKey:
         self._member = member.code
         self._lookup = derive(secret, Purpose.INDEX_LOOKUP, member.code)
         self._digest = derive(secret, Purpose.INDEX_DIGEST, member.code)
+        self._protection = derive(secret, Purpose.INDEX_PROTECTION, member.code)
         self._replies = Xaes(derive(secret, Purpose.INDEX_REPLIES, member.code))
         self._random_bytes = random_bytes
 
@@ -47,6 +58,26 @@ class IndexKey:
         Keyed, because a plain hash would let whoever has a template look for it.
         """
         return hmac.digest(self._digest, data, "sha256")
+
+    def protection_tag(
+        self, record: bytes, generation: int, protection: Protection
+    ) -> bytes:
+        """Return the 32 bytes without which a record's protection is not believed.
+
+        Args:
+            record: 16 random bytes of the record.
+            generation: generation of the record.
+            protection: who must not learn of it, and until when anybody may.
+        """
+        data = frame(
+            Purpose.PROTECTION,
+            self._member,
+            record,
+            generation,
+            ",".join(sorted(member.code for member in protection.excluded)),
+            to_microseconds(protection.expires_at) if protection.expires_at else "",
+        )
+        return hmac.digest(self._protection, data, "sha256")
 
     def seal_reply(self, request_id: bytes, plaintext: bytes) -> bytes:
         """Return an answer, sealed for replays of one request of the member."""

@@ -37,41 +37,43 @@ class Deadlines(Guard):
 
 
 class RunningCalls(Guard):
-    """Bounds the calls being worked on: in all, and by member."""
+    """Bounds the calls that run: of a method, of a member, and in all."""
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
-        """Count calls that wait for ever apart, as `methods` tells them."""
+        """Bound by `methods`; calls that wait for ever only by their own row."""
         self._methods = methods
+        self._of_method: Counter[tuple[Member, str]] = Counter()
         self._working: Counter[Member] = Counter()
-        self._watching: Counter[Member] = Counter()
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Hold a place for as long as the call runs."""
-        running = self._place(call.method)
-        member = CALLER.get().member
-        running[member] += 1
+        member, row = CALLER.get().member, self._methods[call.method]
+        self._check_room(member, call.method, row)
+        self._of_method[member, call.method] += 1
+        self._working[member] += row.needs_deadline
         try:
             yield
         finally:
-            running[member] -= 1
+            self._of_method[member, call.method] -= 1
+            self._working[member] -= row.needs_deadline
 
-    def _place(self, method: str) -> Counter[Member]:
-        """Return the count in which there is room for one more.
+    def _check_room(self, member: Member, method: str, row: Method) -> None:
+        """Refuse one call too many.
 
         Raises:
-            ExhaustedError: there is none.
+            ExhaustedError: there is no room; with the time to try again.
         """
-        member = CALLER.get().member
-        if not self._methods[method].needs_deadline:
-            if self._watching[member] >= limits.MAX_WATCHES_PER_MEMBER:
-                raise _exhausted("TOO_MANY_WATCHES", "watchers of this member")
-            return self._watching
+        if self._of_method[member, method] >= row.most_at_once:
+            raise _exhausted(
+                "TOO_MANY_CALLS", f"calls of this method by this member, {method}"
+            )
+        if not row.needs_deadline:
+            return
         if self._working[member] >= limits.MAX_RUNNING_CALLS_PER_MEMBER:
             raise _exhausted("TOO_MANY_CALLS", "calls of this member")
         if self._working.total() >= limits.MAX_RUNNING_CALLS:
             raise _exhausted("EXCHANGE_BUSY", "calls of all members together")
-        return self._working
 
 
 def _check_deadline(seconds: float | None) -> None:

@@ -17,7 +17,7 @@ from biometrics.v1 import (
     space_pb2_grpc,
     template_pb2,
 )
-from biometrics.wire import caught, read_word, write_word
+from biometrics.wire import caught, read_page_size, read_word, write_word
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,8 +45,12 @@ class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
     ) -> agreement_pb2.ListAgreementsResponse:
         """List the agreements in which the caller is the holder or the requester."""
         clauses = self._agreements().party(CALLER.get().member)
+        size = read_page_size(request.page_size)
+        start = _read_token(request.page_token, len(clauses))
+        end = start + size
         return agreement_pb2.ListAgreementsResponse(
-            agreements=[_agreement(clause) for clause in clauses]
+            agreements=[_agreement(clause) for clause in clauses[start:end]],
+            next_page_token=str(end) if end < len(clauses) else "",
         )
 
     async def ExplainAgreement(
@@ -108,6 +112,17 @@ class SpaceService(space_pb2_grpc.SpaceServiceServicer):
         )
 
 
+def _read_token(token: str, count: int) -> int:
+    """Return the number of the clause at which a page begins."""
+    if not token:
+        return 0
+    if token.isascii() and token.isdecimal() and int(token[:9]) < count:
+        return int(token[:9])
+    told = "is not one that ListAgreements gave; begin again without a token"
+    fault = Fault(field="page_token", reason="WRONG_TOKEN", message=told)
+    raise InvalidRequestError.of([fault])
+
+
 def _agreement(clause: Clause) -> agreement_pb2.Agreement:
     """Return the message of one clause."""
     return agreement_pb2.Agreement(
@@ -161,5 +176,9 @@ def _space(space: TemplateSpace) -> space_pb2.Space:
         data_type=template_pb2.DATA_TYPE_FLOAT32,
         threshold_basis=space_pb2.ThresholdBasis.ValueType(
             write_word(space_pb2.ThresholdBasis, space.basis)
+        ),
+        metric=space_pb2.Metric.ValueType(write_word(space_pb2.Metric, space.metric)),
+        normalisation=space_pb2.Normalisation.ValueType(
+            write_word(space_pb2.Normalisation, space.normalisation)
         ),
     )

@@ -29,7 +29,7 @@ from biometrics.errors import (
 )
 from biometrics.server.config import read_config
 from biometrics.server.directory import AgreementService, SpaceService
-from biometrics.server.health import WHOLE, Health
+from biometrics.server.health import Health
 from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, check_table
 from biometrics.server.policy import read_agreements, read_spaces
@@ -111,8 +111,12 @@ class Exchange:
         agreements = read_agreements(config.agreements, config.members)
         check_table(SERVICES)
         async with AsyncExitStack() as parts:
+            # Whether anything can be called; nothing yet.
+            health = await Health.not_serving(s.full_name for s in SERVICES)
             # The store, and the keys that open what is in it.
-            store = parts.enter_context(open_store(config.database, clock))
+            store = parts.enter_context(
+                open_store(config.database, clock, on_failure=health.lose)
+            )
             vault, galleries = unlock(config, store, clock, random_bytes)
             # The matcher.
             workers = parts.enter_context(
@@ -125,6 +129,7 @@ class Exchange:
                 spaces=spaces,
                 engine=engine,
                 galleries=galleries,
+                on_failure=health.lose,
             )
             matcher = Matcher(
                 agreements=lambda: agreements,
@@ -135,6 +140,8 @@ class Exchange:
                     vault=vault,
                     spaces=spaces,
                     galleries=galleries,
+                    engine=engine,
+                    follower=follower,
                 ),
                 answers=store.answers,
                 vault=vault,
@@ -163,7 +170,6 @@ class Exchange:
                 clock=clock,
             )
             # The edge.
-            health = await Health.not_serving(s.full_name for s in SERVICES)
             server = grpc.aio.server(
                 interceptors=chain(
                     domain=config.trust_domain,
@@ -173,7 +179,7 @@ class Exchange:
                     random_bytes=random_bytes,
                 ),
                 options=OPTIONS,
-                maximum_concurrent_rpcs=limits.MAX_RUNNING_CALLS,
+                maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
             )
             match_pb2_grpc.add_MatchServiceServicer_to_server(
                 MatchService(matcher=matcher, spaces=spaces), server
@@ -196,8 +202,7 @@ class Exchange:
                     follower.verify(member, row.space, row.templates)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
-            for name in (WHOLE, *(s.full_name for s in SERVICES)):
-                await health.set_serving(name, serving=True)
+            await health.set_all(serving=True)
             return cls(
                 port=port,
                 store=store,
@@ -322,7 +327,7 @@ def check(path: Path) -> list[str]:
 
 
 def run(path: Path) -> None:
-    """Serve the exchange of the configuration at `path` until SIGTERM or SIGINT.
+    """Serve the exchange at `path` until SIGTERM, SIGINT or SIGHUP, then drain.
 
     Raises:
         ConfigurationError: a file or setting is wrong, or the port is taken.
@@ -335,7 +340,8 @@ async def _serve(config: Config) -> None:
     """Serve until told to stop, then drain."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # A terminal that closes sends SIGHUP; files are not read anew yet.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, told.set)
     starting = asyncio.create_task(Exchange.start(config, clock=SystemClock()))
     stopping = asyncio.create_task(told.wait())

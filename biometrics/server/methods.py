@@ -1,4 +1,4 @@
-"""THE table: which role may call which method, and whether it needs a deadline.
+"""THE table: which role may call which method, with a deadline, and how often at once.
 
 A method without a row is served to nobody, and a server whose methods and rows
 differ does not start.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from biometrics import limits
 from biometrics.callers import Role
 from biometrics.errors import DefectError
 
@@ -27,14 +28,19 @@ class Method:
         roles: whoever may call it.
         needs_deadline: False only where a call waits for as long as the caller
             likes; such calls are bounded apart from the others.
+        most_at_once: how many calls of one member may run.
     """
 
     roles: frozenset[Role]
     needs_deadline: bool = True
+    most_at_once: int = limits.MAX_RUNNING_CALLS_PER_MEMBER
 
 
 _CLIENT: Final = Method(roles=frozenset({Role.CLIENT}))
 _ENROLLER: Final = Method(roles=frozenset({Role.ENROLLER}))
+_BULK: Final = Method(
+    roles=frozenset({Role.ENROLLER}), most_at_once=limits.MAX_BULK_STREAMS_PER_MEMBER
+)
 # How many records a gallery holds is what an auditor compares a log with. Their
 # references are not: an auditor has no use for them.
 _COUNTS: Final = Method(roles=frozenset({Role.ENROLLER, Role.AUDITOR}))
@@ -42,14 +48,18 @@ _COUNTS: Final = Method(roles=frozenset({Role.ENROLLER, Role.AUDITOR}))
 # who countersigns the log and needs nothing else.
 _RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
 _ANYBODY: Final = Method(roles=frozenset(Role))
-_WATCH: Final = Method(roles=frozenset(Role), needs_deadline=False)
+_WATCH: Final = Method(
+    roles=frozenset(Role),
+    needs_deadline=False,
+    most_at_once=limits.MAX_WATCHES_PER_MEMBER,
+)
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
     {
         "/biometrics.v1.MatchService/Match": _CLIENT,
         "/biometrics.v1.MatchService/BatchMatch": _CLIENT,
         "/biometrics.v1.EnrolmentService/Enrol": _ENROLLER,
-        "/biometrics.v1.EnrolmentService/BulkEnrol": _ENROLLER,
+        "/biometrics.v1.EnrolmentService/BulkEnrol": _BULK,
         "/biometrics.v1.EnrolmentService/Withdraw": _ENROLLER,
         "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
         "/biometrics.v1.EnrolmentService/ListRecords": _ENROLLER,

@@ -37,6 +37,7 @@ _TEMPLATES: Final = sa.select(
     TEMPLATE.c.ciphertext,
     RECORD.c.excluded,
     RECORD.c.expires_at,
+    RECORD.c.protection_tag,
 ).join_from(TEMPLATE, RECORD)
 
 _OF_IDS: Final = _TEMPLATES.where(
@@ -229,7 +230,8 @@ class JournalReader:
 def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate:
     """Return a row of `_TEMPLATES` as a value."""
     (_, template_id, record_id, member, space, position, modality, sample) = row[:8]
-    (generation, quality, key_id, wrapped_key, ciphertext, excluded, expires) = row[8:]
+    (generation, quality, key_id, wrapped_key, ciphertext) = row[8:13]
+    (excluded, expires_at, protection_tag) = row[13:]
     return StoredTemplate(
         template_id=template_id,
         record_id=record_id,
@@ -242,5 +244,6 @@ def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate:
         quality=quality,
         sealed=Sealed(key_id=key_id, wrapped_key=wrapped_key, ciphertext=ciphertext),
         excluded=split_members(excluded),
-        expires_at=moment_or_none(expires),
+        expires_at=moment_or_none(expires_at),
+        protection_tag=protection_tag,
     )

@@ -46,7 +46,7 @@ class Replies:
     def __init__(self, clock: Clock) -> None:
         """Judge by `clock` what is old."""
         self._clock = clock
-        self._purge_due = 0  # microseconds; nothing stored ends before that
+        self._purge_due = 0  # microseconds; it is no use to look before
 
     def find(
         self,
@@ -110,21 +110,28 @@ class Replies:
         if now < self._purge_due:
             return
         oldest = connection.execute(_OLDEST, {"most": most}).all()
-        old = [row.reply_id for row in oldest if row.stored_at <= now - _WINDOW]
+        old = [row.reply_id for row in oldest if _is_old(row, now)]
         if old:
             connection.execute(_PURGE, {"numbers": old})
-        if len(old) < len(oldest):
-            self._purge_due = oldest[len(old)].stored_at + _WINDOW
-        elif len(old) < most:
-            self._purge_due = now + _WINDOW
+        if len(old) < most:
+            self._purge_due = now + _WINDOW // 10
 
     def _is_old(self, row: sa.Row[*tuple[Any, ...]]) -> bool:
         """Say whether a reply is beyond its window."""
-        return bool(row.stored_at <= self._now() - _WINDOW)
+        return _is_old(row, self._now())
 
     def _now(self) -> int:
         """Return the time of day in microseconds."""
         return to_microseconds(self._clock.now())
+
+
+def _is_old(row: sa.Row[*tuple[Any, ...]], now: int) -> bool:
+    """Say whether a reply is beyond its window.
+
+    One from the future was stored before the clock was set back. It counts as old,
+    once it is a window ahead, or it would be kept until the clock comes by again.
+    """
+    return bool(abs(now - row.stored_at) >= _WINDOW)
 
 
 def _row(

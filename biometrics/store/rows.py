@@ -51,6 +51,7 @@ class NewRecord:
         excluded: members that never learn of the record.
         legal_basis: why it may be enrolled.
         expires_at: moment from which it is as if withdrawn, or None.
+        protection_tag: 32 bytes, keyed hash of `excluded` and `expires_at`.
         templates: one or more.
     """
 
@@ -62,6 +63,7 @@ class NewRecord:
     excluded: frozenset[Member]
     legal_basis: str
     expires_at: dt.datetime | None
+    protection_tag: bytes = field(repr=False)
     templates: tuple[NewTemplate, ...]
 
 
@@ -122,6 +124,7 @@ class StoredTemplate:
         sealed: the template.
         excluded: members that never learn of the record.
         expires_at: moment from which the record is as if withdrawn, or None.
+        protection_tag: 32 bytes, as the record was given it.
     """
 
     template_id: int
@@ -136,6 +139,7 @@ class StoredTemplate:
     sealed: Sealed = field(repr=False)
     excluded: frozenset[Member]
     expires_at: dt.datetime | None
+    protection_tag: bytes = field(repr=False)
 
 
 class ChangeKind(StrEnum):

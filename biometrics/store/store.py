@@ -27,6 +27,7 @@ from biometrics.store.upgrade import is_current, upgrade
 from biometrics.store.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -57,6 +58,7 @@ class Store:
         *,
         lock: ProcessLock,
         clock: Clock,
+        on_failure: Callable[[], None],
     ) -> None:
         """Put the parts together; use `open_store`."""
         self._path = path
@@ -71,7 +73,7 @@ class Store:
             replies.purge(connection, most)
             references.purge(connection, most)
 
-        self._writer = Writer(writing, housekeep)
+        self._writer = Writer(writing, housekeep, on_failure)
         head = JournalHead()
         self.keys = KeyTable(self._writer, self._reading)
         self.records = RecordWriter(self._writer, replies, head, clock)
@@ -121,13 +123,17 @@ class Store:
         self.close()
 
 
-def open_store(path: Path, clock: Clock) -> Store:
+def open_store(
+    path: Path, clock: Clock, *, on_failure: Callable[[], None] = lambda: None
+) -> Store:
     """Open a database, or make it, and bring its schema up to date.
 
     Args:
         path: the file; its folder must be there. `-wal`, `-shm` and `.lock` files
             stand beside it.
         clock: for the moments that are stored.
+        on_failure: called, from another thread, when a flush failed and nothing more
+            is written until the store is opened again.
 
     Raises:
         ConfigurationError: another exchange has it open (`DATABASE_IN_USE`), a
@@ -149,7 +155,9 @@ def open_store(path: Path, clock: Clock) -> Store:
     try:
         upgrade(path, reading, writing)
         writing.connect().close()  # or the log would outlive a store that only read
-        return Store(path, reading, writing, lock=lock, clock=clock)
+        return Store(
+            path, reading, writing, lock=lock, clock=clock, on_failure=on_failure
+        )
     except DATABASE_ERRORS as error:
         _abandon(reading, writing, lock)
         raise _refusal(path, error) from error
@@ -159,7 +167,7 @@ def open_store(path: Path, clock: Clock) -> Store:
 
 
 def check_database(path: Path) -> None:
-    """Refuse what `open_store` would refuse of an existing file; changes nothing.
+    """Refuse what `open_store` would refuse of an existing file; changes no row.
 
     A database that another exchange has open is in order, and so is one that is not
     there yet.

@@ -70,7 +70,10 @@ class Writer:
     """
 
     def __init__(
-        self, engine: sa.Engine, housekeep: Callable[[sa.Connection, int], None]
+        self,
+        engine: sa.Engine,
+        housekeep: Callable[[sa.Connection, int], None],
+        on_failure: Callable[[], None],
     ) -> None:
         """Start the thread.
 
@@ -78,7 +81,9 @@ class Writer:
             engine: with one connection; the caller disposes of it after `close`.
             housekeep: called in each transaction with the number of its operations;
                 a failure of it is logged and undoes nothing else.
+            on_failure: called from the thread when it stops writing for good.
         """
+        self._on_failure = on_failure
         self._engine = engine
         self._housekeep = housekeep
         self._queue: deque[_Waiting[Any]] = deque()
@@ -185,6 +190,7 @@ class Writer:
             if reason == SYNC_FAILED:
                 with self._arrived:
                     self._sync_failed = True
+                self._on_failure()
             outcomes = [_Outcome(error=_explain(error)) for _ in group]
         for waiting, outcome in zip(group, outcomes, strict=True):
             if outcome.error is None:

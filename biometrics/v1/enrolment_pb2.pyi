@@ -64,8 +64,8 @@ class _GalleryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GalleryS
     GALLERY_STATE_LOCKED: _GalleryState.ValueType  # 3
     """Its keys are not at hand; searches of it are UNAVAILABLE."""
     GALLERY_STATE_DAMAGED: _GalleryState.ValueType  # 4
-    """Some of its records do not open; searches of it are UNAVAILABLE until it is
-    restored.
+    """Some of its records are missing, do not open, or cannot be followed; searches of
+    it are UNAVAILABLE until the exchange is mended and started again.
     """
 
 class GalleryState(_GalleryState, metaclass=_GalleryStateEnumTypeWrapper):
@@ -80,8 +80,8 @@ GALLERY_STATE_LOADING: GalleryState.ValueType  # 2
 GALLERY_STATE_LOCKED: GalleryState.ValueType  # 3
 """Its keys are not at hand; searches of it are UNAVAILABLE."""
 GALLERY_STATE_DAMAGED: GalleryState.ValueType  # 4
-"""Some of its records do not open; searches of it are UNAVAILABLE until it is
-restored.
+"""Some of its records are missing, do not open, or cannot be followed; searches of
+it are UNAVAILABLE until the exchange is mended and started again.
 """
 Global___GalleryState: _TypeAlias = GalleryState  # noqa: Y015
 
@@ -453,7 +453,7 @@ class ListRecordsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Optional. Most records to return, 1 to 1000; 0 means 100."""
+    """Optional. Most records to return, 1 to 500; 0 means 100."""
     page_token: _builtins.str
     """Optional. `next_page_token` of the page before; empty for the first page."""
     def __init__(

@@ -69,7 +69,8 @@ class EnrolmentServiceServicer:
     """
 
     def Enrol(self, request, context):
-        """Enrols one record. When it returns, the record is durable and searchable.
+        """Enrols one record. When it returns, the record is durable, and searchable as
+        soon as its gallery is READY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,9 @@ class EnrolmentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EnrolmentServiceAsyncStub: ...
     Enrol: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.EnrolRequest, _enrolment_pb2.EnrolResponse]
-    """Enrols one record. When it returns, the record is durable and searchable."""
+    """Enrols one record. When it returns, the record is durable, and searchable as
+    soon as its gallery is READY.
+    """
     BulkEnrol: _grpc.StreamStreamMultiCallable[_enrolment_pb2.BulkEnrolRequest, _enrolment_pb2.BulkEnrolResponse]
     """Enrols many records in chunks. Each chunk is one transaction and one
     response: its records are durable and searchable when the response arrives.
@@ -60,7 +62,9 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Enrol: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.EnrolRequest, _enrolment_pb2.EnrolResponse]  # type: ignore[assignment]
-    """Enrols one record. When it returns, the record is durable and searchable."""
+    """Enrols one record. When it returns, the record is durable, and searchable as
+    soon as its gallery is READY.
+    """
     BulkEnrol: _aio.StreamStreamMultiCallable[_enrolment_pb2.BulkEnrolRequest, _enrolment_pb2.BulkEnrolResponse]  # type: ignore[assignment]
     """Enrols many records in chunks. Each chunk is one transaction and one
     response: its records are durable and searchable when the response arrives.
@@ -87,7 +91,9 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _enrolment_pb2.EnrolRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.EnrolResponse, _abc.Awaitable[_enrolment_pb2.EnrolResponse]]:
-        """Enrols one record. When it returns, the record is durable and searchable."""
+        """Enrols one record. When it returns, the record is durable, and searchable as
+        soon as its gallery is READY.
+        """
 
     @_abc_1.abstractmethod
     def BulkEnrol(

@@ -48,6 +48,46 @@ THRESHOLD_BASIS_UNMEASURED: ThresholdBasis.ValueType  # 3
 """Chosen without a calibration; FPIR not established."""
 Global___ThresholdBasis: _TypeAlias = ThresholdBasis  # noqa: Y015
 
+class _Metric:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Metric.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    METRIC_UNSPECIFIED: _Metric.ValueType  # 0
+    """Never sent."""
+    METRIC_COSINE: _Metric.ValueType  # 1
+    """The cosine of the angle between two vectors."""
+
+class Metric(_Metric, metaclass=_MetricEnumTypeWrapper):
+    """How two templates of a space are compared."""
+
+METRIC_UNSPECIFIED: Metric.ValueType  # 0
+"""Never sent."""
+METRIC_COSINE: Metric.ValueType  # 1
+"""The cosine of the angle between two vectors."""
+Global___Metric: _TypeAlias = Metric  # noqa: Y015
+
+class _Normalisation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NormalisationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Normalisation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NORMALISATION_UNSPECIFIED: _Normalisation.ValueType  # 0
+    """Never sent."""
+    NORMALISATION_UNIT: _Normalisation.ValueType  # 1
+    """It is brought to unit length."""
+
+class Normalisation(_Normalisation, metaclass=_NormalisationEnumTypeWrapper):
+    """What the exchange does with a vector once it is centred."""
+
+NORMALISATION_UNSPECIFIED: Normalisation.ValueType  # 0
+"""Never sent."""
+NORMALISATION_UNIT: Normalisation.ValueType  # 1
+"""It is brought to unit length."""
+Global___Normalisation: _TypeAlias = Normalisation  # noqa: Y015
+
 @_typing.final
 class Space(_message.Message):
     """One template space: extractor, version, modality, positions, dimension and
@@ -64,6 +104,8 @@ class Space(_message.Message):
     DIMENSION_FIELD_NUMBER: _builtins.int
     DATA_TYPE_FIELD_NUMBER: _builtins.int
     THRESHOLD_BASIS_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    NORMALISATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Name by which templates refer to it."""
     modality: _template_pb2.Modality.ValueType
@@ -78,6 +120,10 @@ class Space(_message.Message):
     """Output only. How the components are written."""
     threshold_basis: Global___ThresholdBasis.ValueType
     """Output only. What the threshold rests on."""
+    metric: Global___Metric.ValueType
+    """Output only. How its templates are compared."""
+    normalisation: Global___Normalisation.ValueType
+    """Output only. How its templates are normalised."""
     @_builtins.property
     def positions(self) -> _containers.RepeatedScalarFieldContainer[_template_pb2.Position.ValueType]:
         """Output only. Positions that it allows."""
@@ -93,10 +139,12 @@ class Space(_message.Message):
         dimension: _builtins.int = ...,
         data_type: _template_pb2.DataType.ValueType = ...,
         threshold_basis: Global___ThresholdBasis.ValueType = ...,
+        metric: Global___Metric.ValueType = ...,
+        normalisation: Global___Normalisation.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "dimension", b"dimension", "extractor", b"extractor", "extractor_version", b"extractor_version", "modality", b"modality", "name", b"name", "positions", b"positions", "threshold_basis", b"threshold_basis"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "dimension", b"dimension", "extractor", b"extractor", "extractor_version", b"extractor_version", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "threshold_basis", b"threshold_basis"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -93,6 +93,14 @@ class ExhaustiveEngine:
         """Return the number of vectors in a gallery."""
         return self._galleries.get(gallery, _Gallery()).count()
 
+    def holds(self, gallery: Hashable, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the ids a search of the gallery can find now."""
+        now = self._galleries.get(gallery, _Gallery())
+        held = np.zeros(len(ids), np.bool_)
+        for segment in now.segments:
+            held |= _is_in(ids, segment.ids)
+        return held & ~_is_in(ids, now.removed)
+
     def search(
         self, gallery: Hashable, probes: NDArray[np.float32], threshold: float
     ) -> list[NDArray[np.int64]]:

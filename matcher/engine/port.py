@@ -39,6 +39,9 @@ class Engine(Protocol):
     def count(self, gallery: Hashable) -> int:
         """Return the number of vectors in a gallery; 0 if there is none."""
 
+    def holds(self, gallery: Hashable, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the ids a search of the gallery can find now."""
+
     def search(
         self, gallery: Hashable, probes: NDArray[np.float32], threshold: float
     ) -> list[NDArray[np.int64]]:

@@ -250,6 +250,8 @@ def test_spaces_are_listed(exchange: ExchangeClient):
             positions=("face",),
             dimension=16,
             data_type="float32",
+            metric="cosine",
+            normalisation="unit",
             threshold_basis="unmeasured",
         ),
     )

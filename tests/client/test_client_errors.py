@@ -178,7 +178,7 @@ def test_a_foreign_domains_reason_is_not_taken_for_ours(
     [
         (grpc.StatusCode.INTERNAL, DefectError, "ended the call with `INTERNAL`: bare"),
         (grpc.StatusCode.UNIMPLEMENTED, PreconditionError, "older version"),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineError, "same request id"),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineError, "is recognised"),
     ],
 )
 def test_a_status_without_details_is_told_by_its_code(

@@ -179,6 +179,15 @@ def test_presence_takes_no_part_in_a_search_of_named_holders():
     assert searched(plan(clauses, NAMED)) == [NAMED]
 
 
+@pytest.mark.parametrize("more", [[], [NAMED]])
+def test_presence_holders_cannot_be_asked_by_name(more: list[Member]):
+    """However many there are, and whoever is named beside them."""
+    clauses = [*presence(6), permission(NAMED, Level.HOLDER)]
+    with pytest.raises(RefusedError) as caught:
+        plan(clauses, *UNNAMED, *more)
+    assert caught.value.reason == "NOT_PERMITTED"
+
+
 def test_presence_group_alone_can_be_searched():
     """Five unnamed holders make a plan without any named one."""
     assert searched(plan(presence(5))) == UNNAMED[:5]

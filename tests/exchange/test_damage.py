@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 from world import AGREEMENTS, World, face, record, unit
 
 from biometrics.client import Chunk
+from biometrics.clock import SystemClock
 from biometrics.errors import ConfigurationError, DefectError, UnavailableError
 
 if TYPE_CHECKING:
@@ -189,3 +191,42 @@ def test_more_candidates_than_one_query_takes_are_all_confirmed(
     world.enroller("XAA").enrol(record("many", *([unit(801)] * 30)))
     answer = world.client("XCC").match(face(unit(801)), **BORDER)
     assert answer.holders[0].outcome == "match"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE record SET excluded = ''",
+        "UPDATE record SET expires_at = NULL",
+        "UPDATE record SET expires_at = expires_at + 1",
+        "UPDATE record SET protection_tag = zeroblob(32)",
+    ],
+)
+def test_a_protection_that_was_edited_tells_nobody_of_the_record(
+    tmp_path: Path, statement: str
+) -> None:
+    """Whoever takes an exclusion or an expiry out of a row gets an outage, no match."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        later = SystemClock().now() + dt.timedelta(days=1)
+        world.enroller("XAA").enrol(
+            record("r", unit(1), excluded=("XCC",), expires_at=later)
+        )
+        assert outcome(world, 1) == "no-match"
+        world.stop()
+        change(world, statement)
+        world.start()
+        assert [outcome(world, n) for n in (1, 2)] == ["unavailable"] * 2
+
+
+def test_a_row_that_is_taken_away_while_it_is_served_is_an_outage(
+    tmp_path: Path,
+) -> None:
+    """A candidate whose row is gone without a withdrawal is never a no-match."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        change(world, f"DELETE FROM template {OF_XAA}")  # noqa: S608 - our own text
+        assert [outcome(world, n) for n in (2, 1, 2)] == [
+            "no-match",
+            "unavailable",
+            "unavailable",
+        ]

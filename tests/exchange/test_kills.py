@@ -93,7 +93,7 @@ def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
 def check(victim: Victim, ledger: Ledger, random: np.random.Generator) -> None:
     """Compare what the exchange lists and finds with what it acknowledged."""
     with ExchangeClient(victim.profile("XAA", "enroller")) as client:
-        listed = {r.reference for r in client.records(page_size=1000)}
+        listed = {r.reference for r in client.records(page_size=500)}
     lost = set(ledger.enrolled) - listed - ledger.withdrawing
     assert lost == set()
     assert listed & set(ledger.withdrawn) == set()

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
+import sqlalchemy as sa
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from victim import Victim
 from world import AGREEMENTS, World, face, record, unit
 
-from biometrics.errors import DefectError, ExchangeError
+from biometrics.client import ExchangeClient, Record, Template
+from biometrics.custody import Vault
+from biometrics.errors import (
+    ConflictError,
+    DefectError,
+    ExchangeError,
+    GalleryLockedError,
+)
 from matcher.confirm import Confirmation
 from matcher.engine import ExhaustiveEngine
 
@@ -57,7 +71,7 @@ def test_a_gallery_that_gets_ready_during_a_search_was_not_searched(
 ) -> None:
     """Who was loading at the scan is UNAVAILABLE, though it is ready at the answer."""
     world.enroller("XAA").enrol(record("late", unit(900)))
-    galleries.lose()
+    galleries._loading = True
     before_confirmation(monkeypatch, galleries.loaded)
     assert search(world, 900).holders[0].outcome == "unavailable"
     assert search(world, 900).holders[0].outcome == "match"
@@ -95,6 +109,63 @@ def test_a_follower_that_cannot_go_on_makes_everything_unavailable(
             assert caught.value.reason == "NOT_YET_SEARCHABLE"
         for number in (1, 2, 3):
             assert search(world, number).holders[0].outcome == "unavailable"
+        assert not is_serving(world)
+
+
+def is_serving(world: World) -> bool:
+    """Ask the health service, as an orchestrator does, whether searches are served."""
+    profile = world.profile("XCC")
+    credentials = grpc.ssl_channel_credentials(
+        profile.authority.read_bytes(),
+        profile.key.read_bytes(),
+        profile.certificate.read_bytes(),
+    )
+    asked = health_pb2.HealthCheckRequest(service="biometrics.v1.MatchService")
+    with grpc.secure_channel(profile.target, credentials) as channel:
+        told = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=10)
+    return bool(told.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def test_an_exchange_that_stopped_writing_is_not_healthy(tmp_path: Path) -> None:
+    """After a failed flush nothing is acknowledged or answered, and health says so."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        assert is_serving(world)
+        assert world.exchange is not None
+
+        def fail(_: object) -> None:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+
+        sa.event.listen(world.exchange.store._writing, "commit", fail)
+        with pytest.raises(ExchangeError) as caught:
+            world.enroller("XAA").enrol(record("r", unit(1)))
+        assert caught.value.reason == "WRITING_STOPPED"  # of the client's last try
+        assert not is_serving(world)
+
+
+def test_a_withdrawal_between_scan_and_confirmation_is_a_no_match(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candidate that was withdrawn meanwhile is no damage, and matches nobody."""
+    world.enroller("XAA").enrol(record("going", unit(903)))
+    before_confirmation(monkeypatch, lambda: world.enroller("XAA").withdraw("going"))
+    assert search(world, 903).holders[0].outcome == "no-match"
+
+
+def test_a_refused_enrolment_leaves_nothing_to_compare_with(tmp_path: Path) -> None:
+    """A space in which every record was refused stays not comparable, restarts too."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        finger = Template(space="tiny-finger", position="left-index", vector=unit(2))
+        with pytest.raises(ConflictError):
+            world.enroller("XAA").enrol(Record(reference="r", templates=(finger,)))
+        for _ in range(2):
+            answer = world.client("XCC").match(
+                finger, purpose="border-check", holders=["XAA"]
+            )
+            assert answer.holders[0].outcome == "not-comparable"
+            world.restart()
 
 
 def test_an_exchange_whose_records_cannot_be_loaded_does_not_start(
@@ -173,3 +244,59 @@ def test_a_server_that_is_not_ready_yet_stops_on_sigterm(tmp_path: Path) -> None
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     process.stdout.close()
+
+
+def test_a_candidate_of_a_member_that_locks_meanwhile_is_no_no_match(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A template whose key is gone at the comparison leaves its holder without one."""
+    world.enroller("XAA").enrol(record("locking", unit(904)))
+
+    def locked(*_: object) -> None:
+        raise GalleryLockedError("GALLERY_LOCKED", "test")
+
+    monkeypatch.setattr(Vault, "open_into", locked)
+    assert search(world, 904).holders[0].outcome == "unavailable"
+
+
+def test_a_withdrawal_is_acknowledged_only_when_no_search_finds_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for the index, though a search would not confirm it any more."""
+    world.enroller("XAA").enrol(record("waiting", unit(905)))
+    go_on, removed = threading.Event(), threading.Event()
+    remove = ExhaustiveEngine.remove
+
+    def held(*arguments: object) -> None:
+        go_on.wait(20)
+        remove(*arguments)  # type: ignore[arg-type]
+        removed.set()
+
+    monkeypatch.setattr(ExhaustiveEngine, "remove", held)
+    with ThreadPoolExecutor(1) as pool:
+        withdrawing = pool.submit(world.enroller("XAA").withdraw, "waiting")
+        with pytest.raises(TimeoutError):
+            withdrawing.result(0.4)
+        go_on.set()
+        withdrawing.result(20)
+    assert removed.is_set()
+
+
+def test_a_search_that_runs_when_the_stop_comes_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drain takes no new call and lets those that run end."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        begun = threading.Event()
+
+        def slow() -> None:
+            begun.set()
+            time.sleep(0.5)
+
+        before_confirmation(monkeypatch, slow)
+        with ThreadPoolExecutor(1) as pool, ExchangeClient(world.profile("XCC")) as own:
+            answer = pool.submit(own.match, face(unit(1)), purpose="border-check")
+            assert begun.wait(10)
+            world.stop()
+            assert answer.result(10).holders[0].outcome == "match"

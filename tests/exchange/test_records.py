@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import threading
 import uuid
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from world import DIMENSION, SPACE, World, face, record, unit
 
-from biometrics.client import Chunk, Record, Template
+from biometrics import limits
+from biometrics.client import AsyncExchangeClient, Chunk, Record, Template
 from biometrics.clock import UTC
 from biometrics.errors import (
     ConflictError,
@@ -18,6 +21,9 @@ from biometrics.errors import (
     NotFoundError,
     RefusedError,
 )
+
+if TYPE_CHECKING:
+    from biometrics.client import AgreementInfo
 
 BORDER = {"purpose": "border-check", "holders": ["XAA"]}
 
@@ -236,3 +242,29 @@ def test_the_faults_of_a_record_in_a_chunk_are_bounded(world: World) -> None:
     (told,) = world.enroller("XAA").enrol_many([Chunk(records=(bad,))])
     reasons = [fault.reason for fault in told.outcomes[0].faults]
     assert reasons == ["ZERO_VECTOR"] * 8 + ["MORE_FAULTS"]
+
+
+def test_a_withdrawal_replayed_for_another_reference_is_refused(world: World) -> None:
+    """One request id cannot withdraw two records; the second stays."""
+    enroller, again = world.enroller("XAA"), uuid.uuid4()
+    for number, reference in enumerate(("first-out", "still-in")):
+        enroller.enrol(record(reference, unit(850 + number)))
+    enroller.withdraw("first-out", request_id=again)
+    with pytest.raises(ConflictError) as caught:
+        enroller.withdraw("still-in", request_id=again)
+    assert caught.value.reason == "REQUEST_ID_REUSED"
+    assert is_found(world, 851)
+
+
+def test_agreements_come_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the size of a page, each clause once and in order; also to asyncio."""
+    whole = world.client("XAA").agreements()
+    assert len(whole) == 9
+    monkeypatch.setattr(limits, "MAX_PAGE_RECORDS", 4)
+    assert world.client("XAA").agreements() == whole
+
+    async def ask() -> tuple[AgreementInfo, ...]:
+        async with AsyncExchangeClient(world.profile("XAA")) as client:
+            return await client.agreements()
+
+    assert asyncio.run(ask()) == whole

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import sqlite3
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from world import (
     AGREEMENTS,
     DIMENSION,
+    FINGER_THRESHOLD,
     PRESENCE_HOLDERS,
     SPACE,
     THRESHOLD,
@@ -21,19 +25,22 @@ from world import (
     unit,
 )
 
-from biometrics.client import Record, Template
-from biometrics.clock import UTC, ManualClock
+from biometrics.client import Chunk, Record, Template
+from biometrics.clock import UTC, ManualClock, to_microseconds
+from biometrics.custody import Vault
 from biometrics.errors import (
     ConflictError,
     ExchangeError,
     InvalidRequestError,
     RefusedError,
 )
+from matcher.confirm import Confirmation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.client import MatchAnswer
+    from matcher.confirm import Confirmed
 
 
 def told(answer: MatchAnswer) -> dict[str, str]:
@@ -88,6 +95,108 @@ def test_a_reference_comes_only_where_the_agreement_gives_one(world: World) -> N
     assert len(bytes.fromhex(mine.reference)) == 16
     assert again.reference != mine.reference
     assert (named.outcome, named.reference) == ("match", "")
+
+
+def test_a_reference_is_kept_as_a_digest_for_its_pair_and_a_month(
+    tmp_path: Path,
+) -> None:
+    """The database has neither the reference nor more than holder, requester, end."""
+    clock = ManualClock(dt.datetime.now(UTC))
+    with World(tmp_path, agreements=AGREEMENTS, clock=clock) as world:
+        world.enroller("XAA").enrol(record("referred", unit(12)))
+        probe = face(unit(12))
+        (mine,) = world.client("XCC").match(probe, purpose="border-check").holders[:1]
+        (path,) = (world.root / "data").glob("*.sqlite")
+        with sqlite3.connect(path) as database:
+            rows = database.execute(
+                "SELECT reference_digest, holder, requester, expires_at FROM reference"
+            ).fetchall()
+        database.close()
+    reference = bytes.fromhex(mine.reference)
+    end = to_microseconds(clock.now() + dt.timedelta(days=30))
+    assert rows == [(hashlib.sha256(reference).digest(), "XAA", "XCC", end)]
+
+
+def test_a_cosine_exactly_at_the_threshold_is_a_match(world: World) -> None:
+    """At or above: vectors whose cosine is 0.5 without any rounding match."""
+    first, second = np.zeros(DIMENSION, np.float32), np.zeros(DIMENSION, np.float32)
+    first[0], second[:4] = 1.0, 0.5
+    world.enroller("XAA").enrol(record("exact", first))
+    answer = world.client("XCC").match(
+        face(second), purpose="border-check", holders=["XAA"]
+    )
+    assert told(answer) == {"XAA": "match"}
+
+
+def test_each_space_has_its_own_threshold(world: World) -> None:
+    """One cosine is a match for a face and none for a finger."""
+    subject = unit(160)
+    finger = Template(space="tiny-finger", position="left-index", vector=subject)
+    world.enroller("XAA").enrol(
+        Record(reference="both", templates=(face(subject), finger))
+    )
+    between = at_cosine(subject, (THRESHOLD + FINGER_THRESHOLD) / 2)
+    for probe, outcome in (
+        (face(between), "match"),
+        (replace(finger, vector=between), "no-match"),
+    ):
+        answer = world.client("XCC").match(
+            probe, purpose="border-check", holders=["XAA"]
+        )
+        assert told(answer) == {"XAA": outcome}
+
+
+def test_the_decision_is_the_float64_comparison(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among pairs a rounding away from the threshold, exactly those at it match.
+
+    What was opened for the comparison is overwritten afterwards.
+    """
+    subject, pairs = unit(161), 150
+    others = [at_cosine(subject, THRESHOLD, 10_000 + seed) for seed in range(pairs)]
+    records = tuple(record(f"near-{n}", vector) for n, vector in enumerate(others))
+    (told_of,) = world.enroller("XAA").enrol_many([Chunk(records=records)])
+    assert {o.status for o in told_of.outcomes} == {"enrolled"}
+    normal = [v / np.linalg.norm(v.astype(np.float64)) for v in [subject, *others]]
+    probe, *stored = (v.astype(np.float32).astype(np.float64) for v in normal)
+    matching = sum(float(probe @ vector) >= THRESHOLD for vector in stored)
+    assert 0 < matching < pairs
+    hits: list[int] = []
+    buffers: list[np.ndarray] = []
+    confirm, open_into = Confirmation.confirm, Vault.open_into
+
+    def counting(*arguments: object) -> Confirmed:
+        confirmed = confirm(*arguments)  # type: ignore[arg-type]
+        hits.append(len(confirmed.hits))
+        return confirmed
+
+    def watching(*arguments: object) -> None:
+        buffers.append(arguments[-1])  # type: ignore[arg-type]
+        open_into(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Confirmation, "confirm", counting)
+    monkeypatch.setattr(Vault, "open_into", watching)
+    world.client("XCC").match(face(subject), purpose="border-check", holders=["XAA"])
+    assert hits == [matching]
+    assert len(buffers) == pairs
+    assert not any(buffer.any() for buffer in buffers)
+
+
+@pytest.mark.parametrize(("seconds", "is_replay"), [(599, True), (601, False)])
+def test_a_stored_answer_counts_for_ten_minutes(
+    tmp_path: Path, seconds: int, *, is_replay: bool
+) -> None:
+    """Within them a replay gives the same reference, beyond them a new one."""
+    clock = ManualClock(dt.datetime.now(UTC))
+    with World(tmp_path, agreements=AGREEMENTS, clock=clock) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        again = {"purpose": "border-check", "request_id": uuid.uuid4()}
+        first = world.client("XCC").match(face(unit(1)), **again)
+        clock.advance(dt.timedelta(seconds=seconds))
+        second = world.client("XCC").match(face(unit(1)), **again)
+    assert (first == second) is is_replay
+    assert second.holders[0].outcome == "match"
 
 
 def test_a_record_is_never_shown_to_whom_it_excludes(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,13 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from world import SPACE, World, record, unit
+from world import SPACE, World, face, record, unit
 
 from biometrics import limits
 from biometrics.client.channel import prepare_channel
 from biometrics.errors import RefusedError
 from biometrics.v1 import (
+    agreement_pb2,
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2,
@@ -116,6 +118,20 @@ def test_a_hidden_record_and_an_absent_one_give_the_same_bytes(
     assert len(answers) == 1
 
 
+def test_what_is_stored_of_an_answer_has_one_size(world: World) -> None:
+    """Whoever sees the database cannot tell a match from none by a reply's length."""
+    sizes = set()
+    for number in (1, 2, 3):
+        world.client("XCC").match(face(unit(number)), purpose="border-check")
+        (path,) = (world.root / "data").glob("*.sqlite")
+        with sqlite3.connect(path) as database:
+            last = "SELECT length(body) FROM reply ORDER BY reply_id DESC LIMIT 1"
+            sizes.add(database.execute(last).fetchone()[0])
+        database.close()
+    assert len(sizes) == 1
+    assert sizes.pop() < limits.MATCH_RESPONSE_BYTES / 8
+
+
 def test_an_answer_says_that_no_receipt_is_issued(channel: grpc.Channel) -> None:
     """The place of the receipt is there, and said to be empty."""
     body, _ = send(channel, MATCH, request(1).SerializeToString())
@@ -168,9 +184,12 @@ def test_a_call_without_a_deadline_is_refused(channel: grpc.Channel) -> None:
     assert refusal == (grpc.StatusCode.INVALID_ARGUMENT, "DEADLINE_REQUIRED")
 
 
-def test_an_oversize_message_is_refused(channel: grpc.Channel) -> None:
-    """A message over the bound is refused by gRPC before anything reads it."""
-    code, _ = refused(channel, MATCH, bytes(limits.MAX_MESSAGE_BYTES + 1))
+def test_an_oversize_message_is_refused(world: World) -> None:
+    """The server refuses it before anything reads it, whatever the client allows."""
+    settings = prepare_channel(world.profile("XCC"))
+    unbounded = [("grpc.max_send_message_length", -1)]
+    with grpc.secure_channel(world.target, settings.credentials, unbounded) as channel:
+        code, _ = refused(channel, MATCH, bytes(limits.MAX_MESSAGE_BYTES + 1))
     assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -230,10 +249,26 @@ REFUSED = [
         enrolment_pb2.WithdrawRequest(request_id="", reference="r"),
         "REQUEST_ID_REQUIRED",
     ),
-    ("ListRecords", enrolment_pb2.ListRecordsRequest(page_size=1001), "WRONG_SIZE"),
+    ("ListRecords", enrolment_pb2.ListRecordsRequest(page_size=501), "WRONG_SIZE"),
     ("ListRecords", enrolment_pb2.ListRecordsRequest(page_token="zz"), "WRONG_TOKEN"),
     ("ListRecords", enrolment_pb2.ListRecordsRequest(page_token="00"), "WRONG_TOKEN"),
 ]
+AGREEMENTS_BY_PAGE = [
+    ({"page_size": 501}, "WRONG_SIZE"),
+    ({"page_token": "x"}, "WRONG_TOKEN"),
+    ({"page_token": "-1"}, "WRONG_TOKEN"),
+    ({"page_token": "9" * 40}, "WRONG_TOKEN"),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason"), AGREEMENTS_BY_PAGE)
+def test_a_bad_page_of_agreements_is_refused(
+    channel: grpc.Channel, fields: dict[str, object], reason: str
+) -> None:
+    """Sizes over the bound and tokens that were never given have their reasons."""
+    body = agreement_pb2.ListAgreementsRequest(**fields).SerializeToString()  # type: ignore[arg-type]
+    method = "/biometrics.v1.AgreementService/ListAgreements"
+    assert refused(channel, method, body)[1] == reason
 
 
 @pytest.mark.parametrize(("method", "message", "reason"), REFUSED)

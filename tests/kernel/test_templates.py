@@ -172,6 +172,16 @@ def test_space_that_makes_no_sense_cannot_be_made(
     assert {fault.reason for fault in refused.value.faults} == {"INVALID_SPACE"}
 
 
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_a_vector_that_is_zero_once_centred_is_refused(scale: float):
+    """It is the gallery's mean, rounded to float32, and has no direction."""
+    centre = scale * np.linspace(1.1, 2.3, DIMENSION)
+    space = replace(SPACE, centre=centre)
+    with pytest.raises(InvalidRequestError) as refused:
+        Template.parse(space, Position.FACE, written(centre), None)
+    assert refused.value.reason == "ZERO_VECTOR"
+
+
 def test_identity_follows_what_makes_templates_comparable():
     """Another extractor or centre is another identity; a threshold is not."""
     recalibrated = replace(SPACE, threshold=0.5, basis=Basis.MEASURED)

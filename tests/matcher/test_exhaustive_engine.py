@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -148,3 +150,28 @@ def test_a_vector_is_found_until_its_removal_and_never_after() -> None:
     for thread in threads:
         thread.join()
     assert not any(found_after)
+
+
+def test_a_search_keeps_to_its_own_thread() -> None:
+    """FAISS starts no threads of its own in a worker: pools would multiply."""
+    engine = ExhaustiveEngine()
+    engine.add(GALLERY, ids(1), rows(unit(1)))
+
+    def work() -> int:
+        faiss.omp_set_num_threads(2)
+        found(engine, unit(1), 0.5)
+        return int(faiss.omp_get_max_threads())
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result(10) == 1
+
+
+def test_an_engine_says_which_ids_it_holds() -> None:
+    """Those added and not removed, whichever segment they are in."""
+    engine = ExhaustiveEngine()
+    for number in range(7):
+        engine.add(GALLERY, ids(number), rows(unit(number)))
+    engine.remove(GALLERY, ids(2, 5))
+    held = engine.holds(GALLERY, ids(6, 5, 4, 9, 2, 0))
+    assert held.tolist() == [True, False, True, False, False, True]
+    assert not engine.holds(("XBB", "space"), ids(1)).any()

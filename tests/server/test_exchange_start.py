@@ -147,3 +147,24 @@ def test_a_members_missing_key_is_a_warning(config: Path) -> None:
     (note,) = check(config)
     assert "XCC" in note
     asyncio.run(start_and_stop(config))
+
+
+def test_two_exchanges_do_not_share_a_port(config: Path, tmp_path: Path) -> None:
+    """The second is refused: callers would reach either of them by chance."""
+
+    async def both() -> None:
+        first = await Exchange.start(read_config(config), clock=SystemClock())
+        try:
+            other = write_exchange(
+                tmp_path / "other",
+                clock=SystemClock(),
+                random_bytes=secrets.token_bytes,
+                listen=f"127.0.0.1:{first.port}",
+            )
+            await start_and_stop(other)
+        finally:
+            await first.stop()
+
+    with pytest.raises(ConfigurationError) as caught:
+        asyncio.run(both())
+    assert caught.value.reason == "PORT_UNAVAILABLE"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from echo import SECRET, Held, World, refusal, say, unary, until
+from echo import MOST_HELD, SECRET, Held, World, refusal, say, unary, until
 from google.protobuf.wrappers_pb2 import StringValue
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -255,15 +255,46 @@ def test_a_drained_exchange_serves_nothing_for_good(authority: Authority):
         draining.close()
 
 
-def test_watchers_are_bounded_by_member(world: World, monkeypatch: pytest.MonkeyPatch):
-    """Watchers, which wait for ever, have a bound of their own."""
-    monkeypatch.setattr(limits, "MAX_WATCHES_PER_MEMBER", 1)
-    stub = health_pb2_grpc.HealthStub(world.channel(world.authority.client("XBB")))
-    first = stub.Watch(health_pb2.HealthCheckRequest())
-    assert next(first).status == health_pb2.HealthCheckResponse.NOT_SERVING
-    second = stub.Watch(health_pb2.HealthCheckRequest())
-    assert refusal(lambda: next(second))[1] == "TOO_MANY_WATCHES"
-    first.cancel()
+def test_watchers_are_bounded_by_member(world: World):
+    """Watchers, which wait for ever, have a bound of their own and take no place."""
+    own = world.channel(world.authority.client("XBB"))
+    stub = health_pb2_grpc.HealthStub(own)
+    watches = [
+        stub.Watch(health_pb2.HealthCheckRequest())
+        for _ in range(limits.MAX_WATCHES_PER_MEMBER)
+    ]
+    for watch in watches:
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    another = stub.Watch(health_pb2.HealthCheckRequest())
+    assert refusal(lambda: next(another))[1] == "TOO_MANY_CALLS"
+    assert say(own)
+    for watch in watches:
+        watch.cancel()
+
+
+def test_a_watch_ends_with_the_drain(authority: Authority):
+    """A watcher is told NOT_SERVING, then its call ends: it does not hold up a stop."""
+    draining = World(authority)
+    try:
+        stub = health_pb2_grpc.HealthStub(draining.channel(authority.client()))
+        draining.run(draining.health.set_serving("test.Echo", serving=True))
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service="test.Echo"))
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        draining.run(draining.health.drain())
+        assert [told.status for told in watch] == [
+            health_pb2.HealthCheckResponse.NOT_SERVING
+        ]
+    finally:
+        draining.close()
+
+
+def test_a_method_has_a_bound_of_its_own(world: World, channel: grpc.Channel):
+    """Calls of one method beyond its row are refused; other methods are served."""
+    hold = unary(channel, "/test.Echo/Hold")
+    with Held(world, channel, MOST_HELD):
+        _, reason = refusal(lambda: hold(StringValue(value="x"), timeout=10))
+        assert reason == "TOO_MANY_CALLS"
+        assert say(channel)
 
 
 def test_the_health_of_an_unknown_service_is_not_found(

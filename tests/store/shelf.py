@@ -94,6 +94,7 @@ class Shelf:
             excluded=excluded,
             legal_basis="article 5",
             expires_at=expires_at,
+            protection_tag=digest(f"protection {reference}"),
             templates=tuple(
                 NewTemplate(
                     space=space,

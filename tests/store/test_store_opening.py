@@ -232,20 +232,20 @@ def test_a_damaged_database_is_a_defect(shelf: Shelf) -> None:
         assert caught.value.reason == "STORAGE_DAMAGED"
 
 
-ANEW = '''
+ANEW = """
 import sqlalchemy as sa
 from alembic import op
 revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
 def upgrade():
     with op.batch_alter_table("record", recreate="always") as table:
         table.add_column(sa.Column("more", sa.Text))
-'''
-ORPHANS = '''
+"""
+ORPHANS = """
 from alembic import op
 revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
 def upgrade():
     op.execute("DELETE FROM record")
-'''
+"""
 
 
 def migrated_by(

@@ -292,7 +292,7 @@ def test_failed_housekeeping_is_logged_and_undoes_nothing_else(
         raise ZeroDivisionError
 
     shelf.store._writer.close()
-    writer = Writer(shelf.store._writing, housekeep)
+    writer = Writer(shelf.store._writing, housekeep, lambda: None)
     assert writer.run(put("kept")) == "kept"
     writer.close()
     assert words(shelf) == ["kept"]
