@@ -24,10 +24,11 @@ def serve(
     Logs to stderr, one line an event; the line `ready on ...` says that it answers.
     """
     # Late: the server brings the engine and the database with it.
-    from biometrics.server import exchange  # noqa: PLC0415
+    from biometrics.server.check import check as check_files  # noqa: PLC0415
+    from biometrics.server.exchange import run  # noqa: PLC0415
 
     if check:
-        for note in exchange.check(config):
+        for note in check_files(config):
             print_note(f"warning: {note}")
         print_line(f"{config} is in order")
         return
@@ -35,4 +36,4 @@ def serve(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    exchange.run(config)
+    run(config)

@@ -1,15 +1,19 @@
 """Keys, and what is sealed under them. What opens what is drawn in `gallery`."""
 
-from biometrics.custody.index import IndexKey
-from biometrics.custody.keyring import KeyRows
+from biometrics.custody.gallery import GalleryKey
+from biometrics.custody.index import IndexKey, open_index_key
+from biometrics.custody.keyring import KeyRows, open_keys
 from biometrics.custody.providers import FileKeyProvider, KeyProvider, create_key_file
 from biometrics.custody.vault import Vault
 
 __all__ = [
     "FileKeyProvider",
+    "GalleryKey",
     "IndexKey",
     "KeyProvider",
     "KeyRows",
     "Vault",
     "create_key_file",
+    "open_index_key",
+    "open_keys",
 ]

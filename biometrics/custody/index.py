@@ -119,7 +119,6 @@ class IndexKeys:
 
     def _open(self, member: Member) -> IndexKey:
         """Open the key that is stored, or make one, durable before it is used."""
-        context = frame(Purpose.INDEX_KEY, member.code)
         with self._making:
             if member in self._keys:  # another thread was first
                 return self._keys[member]
@@ -128,9 +127,28 @@ class IndexKeys:
                 fresh = self._random_bytes(KEY_BYTES)
                 # The stored key counts: another process may have been first.
                 wrapped = self._rows.add_index_key(
-                    member, self._exchange.wrap(fresh, context)
+                    member, self._exchange.wrap(fresh, _context(member))
                 )
-            secret = self._exchange.unwrap(wrapped, context)
-            key = IndexKey(member, secret, self._random_bytes)
+            key = open_index_key(member, wrapped, self._exchange, self._random_bytes)
             self._keys[member] = key
             return key
+
+
+def open_index_key(
+    member: Member,
+    wrapped: bytes,
+    exchange: KeyProvider,
+    random_bytes: Callable[[int], bytes],
+) -> IndexKey:
+    """Return a member's stored index key, opened.
+
+    Raises:
+        SealError: it is damaged, or was wrapped by another exchange's key.
+    """
+    secret = exchange.unwrap(wrapped, _context(member))
+    return IndexKey(member, secret, random_bytes)
+
+
+def _context(member: Member) -> bytes:
+    """Return what a member's index key is wrapped for."""
+    return frame(Purpose.INDEX_KEY, member.code)

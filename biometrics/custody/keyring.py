@@ -11,7 +11,7 @@ from biometrics.errors import GalleryLockedError
 from biometrics.sealed import NewGalleryKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from biometrics.clock import Clock
     from biometrics.custody.gallery import GalleryKey
@@ -89,9 +89,8 @@ class Keyring:
         with self._changing:
             self._keys = None
             keys = _Keys()
-            for row in self._rows.gallery_keys(self._member):
-                epoch = Epoch(self._member, row.gallery, row.epoch)
-                keys.add(epoch.open(row, self._provider))
+            for key in open_keys(self._rows.gallery_keys(self._member), self._provider):
+                keys.add(key)
             self._keys = keys
 
     def lock(self) -> None:
@@ -149,6 +148,18 @@ class Keyring:
         if keys is None:
             raise locked(self._member)
         return keys
+
+
+def open_keys(rows: Iterable[GalleryKeyRow], provider: KeyProvider) -> list[GalleryKey]:
+    """Return a member's stored gallery keys, opened.
+
+    Raises:
+        GalleryLockedError: the key-encryption key is not at hand.
+        SealError: a row is damaged, or was wrapped by another key.
+    """
+    return [
+        Epoch(row.member, row.gallery, row.epoch).open(row, provider) for row in rows
+    ]
 
 
 def locked(member: Member) -> GalleryLockedError:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 
 from biometrics import limits
 from biometrics.clock import SystemClock
@@ -27,22 +27,19 @@ from biometrics.errors import (
     GalleryLockedError,
     SealError,
 )
+from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.health import Health
 from biometrics.server.interceptors import chain
-from biometrics.server.methods import METHODS, check_table
-from biometrics.server.policy import read_agreements, read_spaces
+from biometrics.server.methods import METHODS, SERVICES, check_table
+from biometrics.server.policy import read_agreements, read_spaces, strangers
 from biometrics.server.tls import server_credentials
-from biometrics.store import check_database, open_store
+from biometrics.store import open_store
 from biometrics.v1 import (
-    agreement_pb2,
     agreement_pb2_grpc,
-    enrolment_pb2,
     enrolment_pb2_grpc,
-    match_pb2,
     match_pb2_grpc,
-    space_pb2,
     space_pb2_grpc,
 )
 from enrolment.enrol import Enrolment
@@ -67,14 +64,6 @@ if TYPE_CHECKING:
     from biometrics.store import Store
 
 log = logging.getLogger(__name__)
-
-SERVICES: Final = (
-    match_pb2.DESCRIPTOR.services_by_name["MatchService"],
-    enrolment_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],
-    agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
-    space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
-    health_pb2.DESCRIPTOR.services_by_name["Health"],
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +98,8 @@ class Exchange:
         # What the operator and the members have decided.
         spaces = read_spaces(config.spaces)
         agreements = read_agreements(config.agreements, config.members)
+        for note in strangers(agreements, config.members):
+            log.warning("%s", note)
         check_table(SERVICES)
         async with AsyncExitStack() as parts:
             # Whether anything can be called; nothing yet.
@@ -254,6 +245,9 @@ def unlock(
 
     A member whose key is missing or does not fit stays locked: its holders' outcome
     is UNAVAILABLE, and everybody else is served.
+
+    Raises:
+        ConfigurationError: the exchange's own key is missing or does not fit.
     """
     galleries = Galleries()
     providers = {}
@@ -266,7 +260,10 @@ def unlock(
     vault = Vault(exchange, providers, store.keys, clock, random_bytes)
     for member in config.members:
         # Made now, so that no call has to wait for it.
-        vault.index(member)
+        try:
+            vault.index(member)
+        except SealError as error:
+            raise wrong_exchange_key(config.exchange_key) from error
         for space in store.register.spaces(member):
             galleries.know(member, space)
         if member in providers:
@@ -299,31 +296,6 @@ def bind(server: grpc.aio.Server, config: Config, clock: Clock) -> int:
             " not this machine's; see [exchange] listen",
         ) from error
     return port
-
-
-def check(path: Path) -> list[str]:
-    """Validate everything that a start would read, and start nothing.
-
-    Returns:
-        What a start would go on without, such as the key of a member.
-
-    Raises:
-        ConfigurationError: with every fault of the first file that has any.
-    """
-    config = read_config(path)
-    read_spaces(config.spaces)
-    read_agreements(config.agreements, config.members)
-    check_table(SERVICES)
-    server_credentials(config, SystemClock().now())
-    check_database(config.database)
-    FileKeyProvider(config.exchange_key)
-    notes = []
-    for member, key in config.members.items():
-        try:
-            FileKeyProvider(key)
-        except ConfigurationError as error:
-            notes.append(f"galleries of {member} would stay locked: {error.message}")
-    return notes
 
 
 def run(path: Path) -> None:

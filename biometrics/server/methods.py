@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]  # no stubs
+
 from biometrics import limits
 from biometrics.callers import Role
 from biometrics.errors import DefectError
+from biometrics.v1 import agreement_pb2, enrolment_pb2, match_pb2, space_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +38,14 @@ class Method:
     needs_deadline: bool = True
     most_at_once: int = limits.MAX_RUNNING_CALLS_PER_MEMBER
 
+
+SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
+    match_pb2.DESCRIPTOR.services_by_name["MatchService"],
+    enrolment_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],
+    agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
+    space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
+    health_pb2.DESCRIPTOR.services_by_name["Health"],
+)
 
 _CLIENT: Final = Method(roles=frozenset({Role.CLIENT}))
 _ENROLLER: Final = Method(roles=frozenset({Role.ENROLLER}))

@@ -56,6 +56,19 @@ def read_agreements(directory: Path, members: Collection[Member]) -> Agreements:
     return Agreements(clauses)
 
 
+def strangers(agreements: Agreements, members: Collection[Member]) -> list[str]:
+    """Return a note for each clause that names a requester who is no member here.
+
+    It may be one who has left, or a mistyped prohibition that protects from nobody.
+    """
+    return [
+        f"`{clause.source}` names {clause.requester}, which is no member of this"
+        " exchange: the clause has no effect"
+        for clause in agreements.clauses
+        if clause.requester is not None and clause.requester not in members
+    ]
+
+
 def _holder(path: Path, members: Collection[Member]) -> Member:
     """Return the member whose agreements the file holds, by its name."""
     holder = Member(path.stem)

@@ -16,7 +16,7 @@ from biometrics.store.rows import (
     RecordRow,
     StoredTemplate,
 )
-from biometrics.store.store import Store, check_database, open_store
+from biometrics.store.store import Inspection, Store, inspect_store, open_store
 
 __all__ = [
     "AnswerWriter",
@@ -25,6 +25,7 @@ __all__ = [
     "Committed",
     "EnrolResult",
     "GalleryCount",
+    "Inspection",
     "JournalReader",
     "NewRecord",
     "NewReference",
@@ -34,6 +35,6 @@ __all__ = [
     "RecordWriter",
     "Store",
     "StoredTemplate",
-    "check_database",
+    "inspect_store",
     "open_store",
 ]

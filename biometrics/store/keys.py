@@ -34,7 +34,27 @@ _INDEX: Final = sa.select(INDEX_KEY.c.wrapped).where(
 _ADD_INDEX: Final = sa.insert(INDEX_KEY)
 
 
-class KeyTable:
+class KeyReader:
+    """Reads wrapped keys; any thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Read by `engine`."""
+        self._engine = engine
+
+    def gallery_keys(self, member: Member) -> list[GalleryKeyRow]:
+        """Return every gallery key of a member, in the order of their numbers."""
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_OF_MEMBER, {"of_member": member.code}).all()
+        return [_key(row) for row in rows]
+
+    def index_key(self, member: Member) -> bytes | None:
+        """Return the member's wrapped index key, or None."""
+        with translated(), self._engine.connect() as connection:
+            found = connection.execute(_INDEX, {"of_member": member.code}).scalar()
+        return None if found is None else bytes(found)
+
+
+class KeyTable(KeyReader):
     """Keeps wrapped keys. The first writer of a key wins, and all get its row.
 
     What adds a key returns when it is durable. It MUST NOT be called by an
@@ -43,14 +63,8 @@ class KeyTable:
 
     def __init__(self, writer: Writer, engine: sa.Engine) -> None:
         """Write by `writer`, read by `engine`."""
+        super().__init__(engine)
         self._writer = writer
-        self._engine = engine
-
-    def gallery_keys(self, member: Member) -> list[GalleryKeyRow]:
-        """Return every gallery key of a member, in the order of their numbers."""
-        with translated(), self._engine.connect() as connection:
-            rows = connection.execute(_OF_MEMBER, {"of_member": member.code}).all()
-        return [_key(row) for row in rows]
 
     def add_gallery_key(self, row: NewGalleryKey) -> GalleryKeyRow:
         """Keep a gallery key; return the one that its epoch has.
@@ -78,12 +92,6 @@ class KeyTable:
             return _key(connection.execute(_OF_EPOCH, epoch).one())
 
         return self._writer.run(operation)
-
-    def index_key(self, member: Member) -> bytes | None:
-        """Return the member's wrapped index key, or None."""
-        with translated(), self._engine.connect() as connection:
-            found = connection.execute(_INDEX, {"of_member": member.code}).scalar()
-        return None if found is None else bytes(found)
 
     def add_index_key(self, member: Member, wrapped: bytes) -> bytes:
         """Keep a wrapped index key; return the one that the member has.

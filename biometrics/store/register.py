@@ -26,6 +26,16 @@ _GALLERIES: Final = (
 _SPACES: Final = sa.select(GALLERY.c.space).where(
     GALLERY.c.member == sa.bindparam("of_member")
 )
+_FIRST: Final = (
+    sa.select(TEMPLATE.c.template_id)
+    .join_from(RECORD, TEMPLATE)
+    .where(
+        RECORD.c.member == sa.bindparam("of_member"),
+        TEMPLATE.c.space == sa.bindparam("of_space"),
+    )
+    .order_by(RECORD.c.number)
+    .limit(1)
+)
 _RECORDS: Final = (
     sa.select(RECORD)
     .where(
@@ -68,6 +78,13 @@ class RecordReader:
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_SPACES, {"of_member": member.code})
             return list(rows.scalars())
+
+    def first_template(self, member: Member, space: str) -> int | None:
+        """Return the number of the member's first template in a space, if any."""
+        values = {"of_member": member.code, "of_space": space}
+        with translated(), self._engine.connect() as connection:
+            found: int | None = connection.execute(_FIRST, values).scalar()
+        return found
 
     def records(
         self, member: Member, after_position: int, most: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
@@ -17,7 +19,7 @@ from biometrics.store.failures import (
     translated,
 )
 from biometrics.store.journal import JournalHead, JournalReader
-from biometrics.store.keys import KeyTable
+from biometrics.store.keys import KeyReader, KeyTable
 from biometrics.store.lock import ProcessLock
 from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
@@ -27,7 +29,7 @@ from biometrics.store.upgrade import is_current, upgrade
 from biometrics.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -166,11 +168,22 @@ def open_store(
         raise
 
 
-def check_database(path: Path) -> None:
-    """Refuse what `open_store` would refuse of an existing file; changes no row.
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What can be read of a database while another exchange may have it open."""
 
-    A database that another exchange has open is in order, and so is one that is not
-    there yet.
+    keys: KeyReader
+    register: RecordReader
+    journal: JournalReader
+
+
+@contextmanager
+def inspect_store(path: Path) -> Iterator[Inspection | None]:
+    """Look into a database and change no row; refuse what `open_store` would.
+
+    Yields:
+        What can be read; None where there is no database yet, or one that the next
+        start will bring up to date.
 
     Raises:
         ConfigurationError: `NEWER_SCHEMA`, `FOREIGN_DATABASE`, `NOT_A_DATABASE`, or
@@ -182,14 +195,28 @@ def check_database(path: Path) -> None:
             "DATABASE_UNREACHABLE", f"`{path.parent}` is no folder; make it"
         )
     if not path.exists() or not path.stat().st_size:
+        yield None
         return
     reading = make_reader_engine(path)
     try:
-        is_current(path, reading)
-    except DATABASE_ERRORS as error:
-        raise _refusal(path, error) from error
+        if not _is_current(path, reading):
+            yield None
+            return
+        yield Inspection(
+            KeyReader(reading),
+            RecordReader(reading),
+            JournalReader(reading, JournalHead()),
+        )
     finally:
         reading.dispose()
+
+
+def _is_current(path: Path, reading: sa.Engine) -> bool:
+    """Say whether a database has the schema of this program, or refuse it."""
+    try:
+        return is_current(path, reading)
+    except DATABASE_ERRORS as error:
+        raise _refusal(path, error) from error
 
 
 def _abandon(reading: sa.Engine, writing: sa.Engine, lock: ProcessLock) -> None:

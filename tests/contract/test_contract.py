@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from biometrics.server.exchange import SERVICES
+from biometrics.server.methods import SERVICES
 
 ROOT = Path(__file__).parents[2]
 PROTO = ROOT / "proto"

@@ -10,12 +10,15 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from world import AGREEMENTS, World, record, unit
 
 from biometrics.clock import SystemClock
+from biometrics.custody import create_key_file
 from biometrics.errors import ConfigurationError
 from biometrics.server.blueprint import write_exchange
+from biometrics.server.check import check
 from biometrics.server.config import read_config
-from biometrics.server.exchange import Exchange, check
+from biometrics.server.exchange import Exchange
 from biometrics.server.tls import server_credentials
 
 if TYPE_CHECKING:
@@ -72,6 +75,13 @@ def foreign(root: Path) -> None:
     database.close()
 
 
+def another_key(root: Path) -> None:
+    """Put another key in the place of the exchange's, once it was used."""
+    asyncio.run(start_and_stop(root / "exchange.toml"))
+    (root / "keys/exchange.key").unlink()
+    create_key_file(root / "keys/exchange.key", secrets.token_bytes)
+
+
 BREAKAGES: dict[str, Callable[[Path], object]] = {
     "UNKNOWN_KEY": lambda root: append(root / "exchange.toml", "\nmagic = 1\n"),
     "UNKNOWN_KEY ": lambda root: append(root / "spaces.toml", "\nmagic = 1\n"),
@@ -91,6 +101,7 @@ BREAKAGES: dict[str, Callable[[Path], object]] = {
     "FOREIGN_DATABASE": foreign,
     "NEWER_SCHEMA": newer,
     "KEY_FILE_EXPOSED": lambda root: (root / "keys/exchange.key").chmod(0o644),
+    "WRONG_EXCHANGE_KEY": another_key,
     "NOT_A_KEY_FILE": lambda root: (root / "keys/exchange.key").write_text("no"),
 }
 
@@ -149,6 +160,20 @@ def test_a_members_missing_key_is_a_warning(config: Path) -> None:
     asyncio.run(start_and_stop(config))
 
 
+def test_a_clause_about_no_member_is_a_warning(
+    config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistyped prohibition is told by the check and by every start, with its line."""
+    path = config.parent / "agreements/XRA.toml"
+    clause = '\n[[forbid]]\nrequester = "XZY"\nreason = "test"\n'
+    path.write_text(path.read_text() + clause)
+    (note,) = check(config)
+    assert note.startswith("`XRA.toml:")
+    assert "XZY" in note
+    asyncio.run(start_and_stop(config))
+    assert note in caplog.text
+
+
 def test_two_exchanges_do_not_share_a_port(config: Path, tmp_path: Path) -> None:
     """The second is refused: callers would reach either of them by chance."""
 
@@ -168,3 +193,45 @@ def test_two_exchanges_do_not_share_a_port(config: Path, tmp_path: Path) -> None
     with pytest.raises(ConfigurationError) as caught:
         asyncio.run(both())
     assert caught.value.reason == "PORT_UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace("tiny-face", "other"), "no template space"),
+        (
+            lambda text: text.replace('extractor = "tiny"', 'extractor = "new"'),
+            "does not open",
+        ),
+        (lambda text: text.replace("dimension = 128", "dimension = 64"), "not open"),
+    ],
+)
+def test_the_check_knows_which_galleries_a_start_would_not_search(
+    tmp_path: Path, change: Callable[[str], str], words: str
+) -> None:
+    """A space that was taken away or defined anew is a warning that names it."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        path = world.root / "exchange.toml"
+        assert check(path) == []  # also while it is served
+        world.stop()
+        spaces = world.root / "spaces.toml"
+        spaces.write_text(change(spaces.read_text()))
+        (note,) = check(path)
+        assert note.startswith("gallery of XAA in `tiny-face` would be UNAVAILABLE")
+        assert words in note
+        world.start()
+        assert [g.state for g in world.enroller("XAA").galleries()] == ["damaged"]
+
+
+def test_the_check_knows_whose_key_does_not_fit(tmp_path: Path) -> None:
+    """A member's key that was replaced is a warning, and locks that member alone."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        world.stop()
+        key = world.root / "keys/XAA.key"
+        key.unlink()
+        create_key_file(key, secrets.token_bytes)
+        (note,) = check(world.root / "exchange.toml")
+        assert note.startswith("galleries of XAA would stay locked")
+        world.start()

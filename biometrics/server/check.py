@@ -1,0 +1,113 @@
+"""`serve --check`: everything that a start would read, and nothing started."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from biometrics.clock import SystemClock
+from biometrics.custody import FileKeyProvider, open_index_key, open_keys
+from biometrics.errors import ConfigurationError, SealError
+from biometrics.server.config import read_config
+from biometrics.server.methods import SERVICES, check_table
+from biometrics.server.policy import read_agreements, read_spaces, strangers
+from biometrics.server.tls import server_credentials
+from biometrics.store import inspect_store
+from matcher.follower import binding_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from biometrics.custody import GalleryKey, KeyProvider
+    from biometrics.members import Member
+    from biometrics.server.config import Config
+    from biometrics.store import Inspection
+    from biometrics.templates import TemplateSpaces
+
+
+def check(path: Path) -> list[str]:
+    """Validate everything that a start would read, and start nothing.
+
+    Returns:
+        What a start would go on without, such as the key of a member.
+
+    Raises:
+        ConfigurationError: with every fault of the first file that has any.
+    """
+    config = read_config(path)
+    spaces = read_spaces(config.spaces)
+    agreements = read_agreements(config.agreements, config.members)
+    check_table(SERVICES)
+    server_credentials(config, SystemClock().now())
+    exchange = FileKeyProvider(config.exchange_key)
+    with inspect_store(config.database) as stored:
+        if stored is not None:
+            _check_index_keys(config, stored, exchange)
+        return [
+            *strangers(agreements, config.members),
+            *_gallery_notes(config, stored, spaces),
+        ]
+
+
+def wrong_exchange_key(path: Path) -> ConfigurationError:
+    """Return the error of a key that is not the one that the database was made with."""
+    return ConfigurationError(
+        "WRONG_EXCHANGE_KEY",
+        f"`{path}` does not open the keys in the database; restore the key that the"
+        " database was made with, or the database that belongs to this key",
+    )
+
+
+def _check_index_keys(
+    config: Config, stored: Inspection, exchange: KeyProvider
+) -> None:
+    """Refuse an exchange's key that does not open the index keys in the database."""
+    for member in config.members:
+        wrapped = stored.keys.index_key(member)
+        if wrapped is None:
+            continue
+        try:
+            open_index_key(member, wrapped, exchange, secrets.token_bytes)
+        except SealError as error:
+            raise wrong_exchange_key(config.exchange_key) from error
+
+
+def _gallery_notes(
+    config: Config, stored: Inspection | None, spaces: TemplateSpaces
+) -> Iterator[str]:
+    """Yield a note for each gallery that could not be searched."""
+    for member, path in config.members.items():
+        rows = stored.keys.gallery_keys(member) if stored else []
+        try:
+            keys = open_keys(rows, FileKeyProvider(path))
+        except (ConfigurationError, SealError) as error:
+            yield f"galleries of {member} would stay locked: {error.message}"
+            continue
+        if stored is not None:
+            yield from _space_notes(member, stored, keys, spaces)
+
+
+def _space_notes(
+    member: Member, stored: Inspection, keys: list[GalleryKey], spaces: TemplateSpaces
+) -> Iterator[str]:
+    """Yield a note for each gallery of a member that is not of today's spaces."""
+    numbered = {key.key_id: key for key in keys}
+    for row in stored.register.galleries(member):
+        gallery = f"gallery of {member} in `{row.space}` would be UNAVAILABLE"
+        if row.space not in spaces:
+            yield f"{gallery}: there is no template space of that name"
+            continue
+        number = stored.register.first_template(member, row.space)
+        for template in stored.journal.templates([number] if number else []).values():
+            buffer = bytearray(4 * spaces.named(row.space).dimension)
+            try:
+                numbered[template.sealed.key_id].open_into(
+                    binding_of(template, spaces), template.sealed, buffer
+                )
+            except (KeyError, SealError):
+                yield (
+                    f"{gallery}: its first template does not open; it is damaged, or"
+                    " the definition of the space was changed"
+                )
+            buffer[:] = bytes(len(buffer))
