@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from biometrics import limits
@@ -37,12 +38,14 @@ class Peers:
         authority: file of the authority that the exchange's certificate needs.
         certificate: file of the client's certificate.
         valid_until: when the client's certificate expires, aware.
+        is_of_authority: whether that authority has signed the client's certificate.
     """
 
     target: str
     authority: Path
     certificate: Path
     valid_until: dt.datetime
+    is_of_authority: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,8 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
     authority = read_small_file(profile.authority, "the authority's certificate")
     chain = read_small_file(profile.certificate, "the client's certificate")
     key = read_small_file(profile.key, "the client's private key")
-    _read_certificate(profile.authority, authority)
-    own = _read_certificate(profile.certificate, chain)
+    signers = _read_certificates(profile.authority, authority)
+    own = _read_certificates(profile.certificate, chain)[0]
     _check_key(profile, own, key)
     options: list[tuple[str, str | int]] = [
         ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
@@ -89,6 +92,7 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
             authority=profile.authority,
             certificate=profile.certificate,
             valid_until=own.not_valid_after_utc,
+            is_of_authority=any(_has_signed(signer, own) for signer in signers),
         ),
     )
 
@@ -113,14 +117,23 @@ def _service_config() -> str:
     )
 
 
-def _read_certificate(path: Path, data: bytes) -> x509.Certificate:
-    """Return the first certificate of a PEM file."""
+def _read_certificates(path: Path, data: bytes) -> list[x509.Certificate]:
+    """Return the certificates of a PEM file, at least one."""
     try:
-        return x509.load_pem_x509_certificates(data)[0]
+        return x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise ConfigurationError(
             "NOT_A_CERTIFICATE", f"`{path}` is not a certificate in PEM"
         ) from error
+
+
+def _has_signed(signer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Say whether one certificate was signed by the key of another."""
+    try:
+        certificate.verify_directly_issued_by(signer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _check_key(profile: Profile, own: x509.Certificate, data: bytes) -> None:

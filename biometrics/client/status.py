@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
@@ -63,6 +64,8 @@ _SIGNS: Final = (
     ("dns resolution", "TARGET_NOT_FOUND"),
     ("domain name not found", "TARGET_NOT_FOUND"),
 )
+# Those behind which a certificate may be that the server did not accept.
+_SAID_OF_CERTIFICATES: Final = frozenset({"CERTIFICATE_REFUSED", "NOT_REACHED"})
 
 
 def translate(error: grpc.RpcError, peers: Peers) -> ExchangeError:
@@ -155,10 +158,35 @@ def _bare(code: grpc.StatusCode, text: str, peers: Peers) -> ExchangeError:
     )
 
 
-def _unreached(text: str, peers: Peers) -> UnavailableError:
+def _certificate_error(peers: Peers) -> UnauthenticatedError | None:
+    """Return what is wrong with the client's certificate, as far as that is seen here.
+
+    A server that does not accept a certificate ends the connection without a word.
+    """
+    if peers.valid_until <= dt.datetime.now(dt.UTC):
+        return UnauthenticatedError(
+            "CERTIFICATE_EXPIRED",
+            f"the client certificate `{peers.certificate}` expired on"
+            f" {peers.valid_until:%Y-%m-%d %H:%M} UTC; get a new one",
+        )
+    if not peers.is_of_authority:
+        return UnauthenticatedError(
+            "CERTIFICATE_FOREIGN",
+            f"`{peers.target}` ended the connection, and `{peers.authority}` has not"
+            f" signed the client certificate `{peers.certificate}`; get one from the"
+            " exchange's authority",
+        )
+    return None
+
+
+def _unreached(text: str, peers: Peers) -> ExchangeError:
     """Return the error of a connection that did not come about, or broke."""
     lowered = text.lower()
     reason = next((known for sign, known in _SIGNS if sign in lowered), "NOT_REACHED")
+    if reason in _SAID_OF_CERTIFICATES:
+        told = _certificate_error(peers)
+        if told is not None:
+            return told
     checks = {
         "SERVER_NOT_TRUSTED": "its certificate has expired or is not signed by"
         f" `{peers.authority}`: check `authority` in the profile, and the server",

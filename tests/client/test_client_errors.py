@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import grpc
+import numpy as np
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
@@ -31,6 +32,7 @@ from biometrics.errors import (
     UnavailableError,
 )
 from tests.pocket import (
+    FAR_AHEAD,
     LONG_AGO,
     Authority,
     Failure,
@@ -151,6 +153,17 @@ def test_a_call_that_the_exchange_could_not_take_is_repeated_as_it_was(
     assert len(script.requests) == 3
 
 
+def test_a_large_request_is_tried_again_like_a_small_one(
+    exchange: ExchangeClient, script: Script
+):
+    """A batch near the bound of a message is sent until it is taken."""
+    code = grpc.StatusCode.UNAVAILABLE
+    script.failures.extend([Failure(code, "busy", (info("BUSY"),))] * 2)
+    probes = [Template(space="faces-v1", position="face", vector=np.ones(4000, "f4"))]
+    exchange.match_many(probes * 250, purpose="border-check")
+    assert len(script.requests) == 3
+
+
 def test_a_refusal_is_not_tried_again(exchange: ExchangeClient, script: Script):
     """Only what may pass is repeated."""
     failure = Failure(grpc.StatusCode.PERMISSION_DENIED, "no", (info("NOT_YOURS"),))
@@ -219,7 +232,8 @@ def _peers(tmp_path: Path) -> Peers:
         target="exchange.test:1",
         authority=tmp_path / "authority.pem",
         certificate=tmp_path / "client.pem",
-        valid_until=LONG_AGO,
+        valid_until=FAR_AHEAD,
+        is_of_authority=True,
     )
 
 
@@ -247,7 +261,7 @@ def test_details_that_do_not_parse_leave_the_code(tmp_path: Path, trailer: bytes
     [
         ("... CERTIFICATE_VERIFY_FAILED: ...", "SERVER_NOT_TRUSTED", "authority.pem"),
         ("Peer name x is not in peer certificate", "SERVER_NAME_WRONG", "server_name"),
-        ("SSL alert number 48", "CERTIFICATE_REFUSED", "2020-01-01"),
+        ("SSL alert number 48", "CERTIFICATE_REFUSED", f"{FAR_AHEAD:%Y-%m-%d}"),
         ("Connection refused", "SERVER_NOT_RUNNING", "nothing listens"),
         ("DNS resolution failed", "TARGET_NOT_FOUND", "no such host"),
         ("something else", "NOT_REACHED", "has not expired"),
@@ -320,10 +334,26 @@ def test_an_expired_client_certificate_is_told_with_its_date(
     (tmp_path / "client.key").write_bytes(key)
     with (
         ExchangeClient(Profile.load(path)) as client,
-        pytest.raises(UnavailableError, match="2020-01-02") as caught,
+        pytest.raises(UnauthenticatedError, match="2020-01-02") as caught,
     ):
         client.spaces()
-    assert caught.value.reason in {"CERTIFICATE_REFUSED", "NOT_REACHED"}
+    assert caught.value.reason == "CERTIFICATE_EXPIRED"
+
+
+def test_a_client_with_another_authoritys_certificate_is_told(
+    tmp_path: Path, authority: Authority, running: RunningExchange
+):
+    """The server only hangs up; the client sees that its authority did not sign it."""
+    path = write_profile(tmp_path, authority, running.port)
+    certificate, key = Authority("foreign").issue([member_name()])
+    (tmp_path / "client.pem").write_bytes(certificate)
+    (tmp_path / "client.key").write_bytes(key)
+    with (
+        ExchangeClient(Profile.load(path)) as client,
+        pytest.raises(UnauthenticatedError, match=r"client\.pem") as caught,
+    ):
+        client.spaces()
+    assert caught.value.reason == "CERTIFICATE_FOREIGN"
 
 
 def test_a_client_of_a_foreign_authority_is_told(tmp_path: Path, authority: Authority):
