@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # no stubs
 from grpc_status import rpc_status
 
+from biometrics import limits
 from biometrics.errors import (
     ConflictError,
     DeadlineError,
@@ -64,6 +65,8 @@ _SIGNS: Final = (
     ("dns resolution", "TARGET_NOT_FOUND"),
     ("domain name not found", "TARGET_NOT_FOUND"),
 )
+# HTTP/2's REFUSED_STREAM (RFC 9113, section 8.7): nothing was done with the call.
+_REFUSED_STREAM: Final = "rst_stream with error code 7"
 # Those behind which a certificate may be that the server did not accept.
 _SAID_OF_CERTIFICATES: Final = frozenset({"CERTIFICATE_REFUSED", "NOT_REACHED"})
 
@@ -182,6 +185,13 @@ def _certificate_error(peers: Peers) -> UnauthenticatedError | None:
 def _unreached(text: str, peers: Peers) -> ExchangeError:
     """Return the error of a connection that did not come about, or broke."""
     lowered = text.lower()
+    if _REFUSED_STREAM in lowered:
+        return ExhaustedError(
+            "TOO_MANY_CALLS",
+            f"`{peers.target}` takes no more calls on this connection now; make fewer"
+            " at once, and this one again",
+            retry_after=limits.BUSY_RETRY_SECONDS,
+        )
     reason = next((known for sign, known in _SIGNS if sign in lowered), "NOT_REACHED")
     if reason in _SAID_OF_CERTIFICATES:
         told = _certificate_error(peers)

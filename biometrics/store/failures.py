@@ -27,8 +27,8 @@ _STORAGE: Final = {
     sqlite3.SQLITE_FULL: (
         "STORAGE_FULL",
         (
-            "the disk or the database's quota is full; nothing was written, free space"
-            " and send the request again"
+            "the disk or the database's quota is full; nothing of this request was"
+            " written, free space and send it again"
         ),
     ),
     sqlite3.SQLITE_IOERR: (

@@ -279,6 +279,15 @@ def test_a_connection_that_fails_says_what_to_check(
     assert "`exchange.test:1` not reached" in error.message
 
 
+def test_a_stream_that_was_refused_is_a_call_too_many(tmp_path: Path):
+    """What gRPC says of a connection with too many calls is no lost connection."""
+    text = "Stream removed (RST_STREAM (Received RST_STREAM with error code 7))"
+    error = translate(_Call(grpc.StatusCode.UNAVAILABLE, text, ()), _peers(tmp_path))
+    assert type(error) is ExhaustedError
+    assert error.reason == "TOO_MANY_CALLS"
+    assert error.retry_after
+
+
 def test_a_call_may_end_without_a_text(tmp_path: Path):
     """A cancelled call is unavailable, not a defect."""
     call = _Call(grpc.StatusCode.CANCELLED, None, None)

@@ -29,6 +29,12 @@ def outcome(world: World, number: int) -> str:
     return world.client("XCC").match(face(unit(number)), **BORDER).holders[0].outcome
 
 
+def search_for_ever(world: World) -> None:
+    """Search until the exchange refuses."""
+    while True:
+        outcome(world, 1)
+
+
 def limit_pages(world: World, pages: int | None) -> int:
     """Let the database grow to so many pages at most; return how many it has."""
     assert world.exchange is not None
@@ -42,8 +48,11 @@ def limit_pages(world: World, pages: int | None) -> int:
     return world.exchange.store._writer.run(operation)
 
 
-def test_a_full_disk_refuses_writes_whole_and_searches_go_on(tmp_path: Path) -> None:
-    """Enrolment on a full disk is UNAVAILABLE, leaves nothing, and resumes later."""
+def test_a_full_disk_refuses_writes_whole(tmp_path: Path) -> None:
+    """Enrolment on a full disk is UNAVAILABLE, leaves nothing, and resumes later.
+
+    So is a search: no answer leaves that is not durable, with its references.
+    """
     with World(tmp_path, agreements=AGREEMENTS) as world:
         enroller = world.enroller("XAA")
         enroller.enrol(record("before", unit(1)))
@@ -53,6 +62,9 @@ def test_a_full_disk_refuses_writes_whole_and_searches_go_on(tmp_path: Path) -> 
             list(enroller.enrol_many([Chunk(records=many)]))
         assert caught.value.reason == "STORAGE_FULL"
         assert [r.reference for r in enroller.records()] == ["before"]
+        with pytest.raises(UnavailableError) as caught:
+            search_for_ever(world)
+        assert caught.value.reason == "STORAGE_FULL"
         limit_pages(world, 1_000_000)
         assert outcome(world, 1) == "match"
         (told,) = enroller.enrol_many([Chunk(records=many)])

@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from victim import Victim
 from world import AGREEMENTS, World, face, record, unit
 
+from biometrics import limits
 from biometrics.client import ExchangeClient, Record, Template
 from biometrics.custody import Vault
 from biometrics.errors import (
@@ -300,3 +301,22 @@ def test_a_search_that_runs_when_the_stop_comes_is_answered(
             assert begun.wait(10)
             world.stop()
             assert answer.result(10).holders[0].outcome == "match"
+
+
+def test_what_was_withdrawn_leaves_the_files_while_they_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time and again the write-ahead log is cut to nothing, without a stop."""
+    monkeypatch.setattr(limits, "ERASE_SECONDS", 0.05)
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        (path,) = (world.root / "data").glob("*.sqlite")
+        with sqlite3.connect(path) as database:
+            (sealed,) = database.execute("SELECT ciphertext FROM template").fetchone()
+        database.close()
+        world.enroller("XAA").withdraw("r")
+        files = [path, path.with_name(path.name + "-wal")]
+        end = time.monotonic() + 10
+        while any(sealed in file.read_bytes() for file in files):
+            assert time.monotonic() < end
+            time.sleep(0.02)
