@@ -46,11 +46,17 @@ def encodings(vector: np.ndarray) -> dict[str, bytes]:
     return found
 
 
-def canaries(vector: np.ndarray) -> dict[str, bytes]:
-    """Return the encodings of a vector as it was sent, and normalised."""
-    sent = {f"sent, {name}": run for name, run in encodings(vector).items()}
-    normal = encodings(vector / np.linalg.norm(vector.astype(np.float64)))
-    return sent | {f"normalised, {name}": run for name, run in normal.items()}
+def canaries(**vectors: np.ndarray) -> dict[str, bytes]:
+    """Return the encodings of each vector as it was sent, and normalised."""
+    forms = {f"{name}, sent": vector for name, vector in vectors.items()} | {
+        f"{name}, normalised": vector / np.linalg.norm(vector.astype(np.float64))
+        for name, vector in vectors.items()
+    }
+    return {
+        f"{form}, {encoding}": run
+        for form, vector in forms.items()
+        for encoding, run in encodings(vector).items()
+    }
 
 
 def refusal(call: Callable[[], object]) -> bytes:
@@ -95,11 +101,12 @@ def test_no_template_and_no_reference_is_written_or_said(
     formatter = logging.Formatter()  # with tracebacks
     said["the log"] = "\n".join(map(formatter.format, caplog.records)).encode()
     said["the terminal"] = "".join(capfd.readouterr()).encode()
+    wanted = canaries(enrolled=enrolled, searched=searched)
+    assert len(wanted) == 4 * len(encodings(enrolled))
+    wanted["reference"] = REFERENCE.encode()
     found = [
         f"{name} in {place}"
-        for name, run in (
-            {"reference": REFERENCE.encode()} | canaries(enrolled) | canaries(searched)
-        ).items()
+        for name, run in wanted.items()
         for place, content in (live | stopped | said).items()
         if run in content
     ]
