@@ -6,6 +6,10 @@ from typing import Final
 # gRPC's own default, so that clients of any language agree. 256 probes of 4096-d are
 # some bytes more, 255 fit.
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+# Read, a message takes up to 36 times its bytes: no method reads more than it needs.
+MAX_SEARCH_BYTES: Final = 32 * 1024  # one probe of 4096-d has 16 KiB
+MAX_RECORD_BYTES: Final = 640 * 1024  # 32 templates of 4096-d, and every text
+MAX_QUESTION_BYTES: Final = 4 * 1024  # a reference, a page, a name
 MAX_TEMPLATES_PER_RECORD: Final = 32  # ten fingers, two irises, a face; samples
 MAX_RECORDS_PER_CHUNK: Final = 512  # one transaction; 512-d float32 chunks are 1 MiB
 MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border
@@ -42,8 +46,9 @@ MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
 MIN_DEADLINE_SECONDS: Final = 0.005  # less cannot be answered; refuse, do not start
 MAX_RUNNING_CALLS: Final = 512  # calls being worked on, all members together
 MAX_RUNNING_CALLS_PER_MEMBER: Final = 128  # one member cannot take all of them
-# Each has chunks of 4 MiB under way, and more streams would only wait for one another.
+# Each has messages of 4 MiB under way, and more would only wait for one another.
 MAX_BULK_STREAMS_PER_MEMBER: Final = 4
+MAX_BATCHES_PER_MEMBER: Final = 8
 # Beyond the bounds above gRPC refuses by itself, without saying why or when to try
 # again. So these leave room for calls that are on their way to be refused in words.
 MAX_STREAMS_PER_CONNECTION: Final = 1024
@@ -59,7 +64,6 @@ JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes 
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
 ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
 ERASE_RETRY_SECONDS: Final = 10  # while a reader still needs the log
-WATCH_END_SECONDS: Final = 0.1  # health watchers hear of the drain before they end
 DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
 MAX_CONNECTION_AGE_SECONDS: Final = 3600  # a rotated certificate gets used
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out

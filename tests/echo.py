@@ -139,13 +139,21 @@ class World:
         self.health: Health
         self.port = self.run(self._start())
 
+    def tell(self, told: Callable[[], None]) -> None:
+        """Call something on the server's loop, and wait for it."""
+
+        async def work() -> None:
+            told()
+
+        self.run(work())
+
     def run(self, work: Coroutine[object, object, T]) -> T:
         """Return what `work` returns, done on the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
     async def _start(self) -> int:
         self.echo = Echo()
-        self.health = await Health.not_serving(["test.Echo"])
+        self.health = Health(["test.Echo"])
         self.server = grpc.aio.server(
             interceptors=chain(
                 domain=self.domain,
@@ -156,7 +164,7 @@ class World:
             )
         )
         self.server.add_generic_rpc_handlers((self.echo.handlers(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self.server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         own, trusted = self.authority.signs.issue_server(), self.authority.signs
         port = self.server.add_secure_port(
             "127.0.0.1:0",

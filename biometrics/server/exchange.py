@@ -103,7 +103,7 @@ class Exchange:
         check_table(SERVICES)
         async with AsyncExitStack() as parts:
             # Whether anything can be called; nothing yet.
-            health = await Health.not_serving(s.full_name for s in SERVICES)
+            health = Health(s.full_name for s in SERVICES)
             # The store, and the keys that open what is in it.
             store = parts.enter_context(
                 open_store(config.database, clock, on_failure=health.lose)
@@ -182,7 +182,7 @@ class Exchange:
             space_pb2_grpc.add_SpaceServiceServicer_to_server(
                 SpaceService(spaces=spaces), server
             )
-            health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+            health_pb2_grpc.add_HealthServicer_to_server(health, server)
             port = bind(server, config, clock)
             # Start: first the index, then the door.
             follower.start()
@@ -193,7 +193,7 @@ class Exchange:
                     follower.verify(member, row.space, row.templates)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
-            await health.set_all(serving=True)
+            health.set_all(serving=True)
             return cls(
                 port=port,
                 store=store,
@@ -205,7 +205,7 @@ class Exchange:
 
     async def stop(self) -> None:
         """Drain: take no new call, finish those that run, then close every part."""
-        await self._health.drain()
+        self._health.drain()
         await self._server.stop(limits.DRAIN_SECONDS)
         await self._parts.aclose()
 

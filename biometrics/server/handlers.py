@@ -1,42 +1,48 @@
-"""Guards around gRPC handlers, whatever their shape.
+"""Every method behind the same guards, as one shape: bytes in, bytes out.
 
-grpcio knows four shapes of a method, by whether requests and responses are streams,
-and tells by inspection whether a handler of a response stream yields its responses
-or writes them to the context. A wrapped handler keeps all of that.
+grpcio reads the one message of a unary method before its handler is called, and so
+before any guard, for as long as the message takes; and it sends the one response
+behind it. The handler of two streams is called at once, reads by itself and writes by
+itself. So every method is served as two streams, which its callers do not notice.
 """
 
 from __future__ import annotations
 
 import inspect
+import traceback
 from abc import ABC, abstractmethod
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from biometrics.errors import InvalidRequestError
+from biometrics.errors import DefectError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncIterator,
         Awaitable,
         Callable,
-        Container,
+        Mapping,
         Sequence,
     )
     from contextlib import AbstractAsyncContextManager
 
+    from biometrics.server.methods import Method
+
     # Generic in the stubs alone; what passes here is of every method's type.
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
+    Behaviour = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
 
-_SHAPES: Final = {
-    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
-    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
-    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
-    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+# The attribute of a handler that answers, by whether requests and responses stream.
+_ANSWERS: Final = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
 }
 
 
@@ -53,7 +59,7 @@ class Guard(ABC):
 
     @abstractmethod
     def around(self, call: Call) -> AbstractAsyncContextManager[None]:
-        """Return what to enter before a call and to leave after it."""
+        """Return what to enter before a call is read, and to leave once it is sent."""
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -63,21 +69,20 @@ class Gate(grpc.aio.ServerInterceptor):
         self,
         guards: Sequence[Guard],
         *,
-        methods: Container[str],
+        methods: Mapping[str, Method],
         unknown: Callable[[Context], Awaitable[None]],
     ) -> None:
         """Lead through `guards`, outermost first.
 
         Args:
             guards: what every call passes through.
-            methods: full names of the methods that may be served.
+            methods: what may be served, by full name.
             unknown: ends a call of any other method, after its guards.
         """
         self._guards = tuple(guards)
         self._methods = methods
         self._unknown = unknown
-        # Wrapping costs more than a call's way through; so it is done once. Only
-        # what is served is kept: names of other methods come from the caller.
+        # Only what is served is kept: names of other methods come from the caller.
         self._ready: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -86,117 +91,123 @@ class Gate(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         """Return the handler behind all guards; never None, so nothing goes around."""
-        method = handler_call_details.method
-        if method in self._ready:
-            return self._ready[method]
-        served = method in self._methods and await continuation(handler_call_details)
-        if not served:
-            return self._behind_guards(method, _ending_by(self._unknown))
-        self._ready[method] = self._behind_guards(method, reading_inside(served))
-        return self._ready[method]
+        name = handler_call_details.method
+        if name in self._ready:
+            return self._ready[name]
+        row = self._methods.get(name)
+        served = row and await continuation(handler_call_details)
+        if not (row and served):
+            return self._behind_guards(name, self._end)
+        answer = answering(served, row.most_bytes)
+        self._ready[name] = self._behind_guards(name, answer)
+        return self._ready[name]
 
-    def _behind_guards(self, method: str, handler: Handler) -> Handler:
-        """Return the handler with every guard around it."""
-        for guard in reversed(self._guards):
-            handler = guarded(handler, method, guard)
-        return handler
+    def _behind_guards(self, name: str, answer: Behaviour) -> Handler:
+        """Return a handler that enters every guard before it answers."""
 
+        async def behaviour(incoming: AsyncIterator[bytes], context: Context) -> None:
+            call = Call(name, context)
+            try:
+                async with AsyncExitStack() as entered:
+                    for guard in self._guards:
+                        await entered.enter_async_context(guard.around(call))
+                    await answer(incoming, context)
+            except BaseException as error:
+                _let_go(error)
+                raise
 
-def guarded(handler: Handler, method: str, guard: Guard) -> Handler:
-    """Return the handler of `method` with `guard` around every call of it."""
-    inner = _behaviour(handler)
+        return grpc.stream_stream_rpc_method_handler(behaviour)
 
-    async def single(request: object, context: Context) -> object:
-        async with guard.around(Call(method, context)):
-            return await inner(request, context)
-
-    async def many(request: object, context: Context) -> AsyncIterator[object]:
-        async with (
-            guard.around(Call(method, context)),
-            aclosing(inner(request, context)) as responses,
-        ):
-            async for response in responses:
-                yield response
-
-    behaviour = many if inspect.isasyncgenfunction(inner) else single
-    return _with_behaviour(
-        handler, behaviour, handler.request_deserializer, handler.response_serializer
-    )
+    async def _end(self, _incoming: AsyncIterator[bytes], context: Context) -> None:
+        """End a call, unread."""
+        await self._unknown(context)
 
 
-def reading_inside(handler: Handler) -> Handler:
-    """Return the handler, given requests as bytes, that reads and writes messages.
+def _let_go(error: BaseException) -> None:
+    """Clear the frames that an error went through, which are logged by now.
 
-    Otherwise grpcio reads a request before any guard has looked at its caller, and
-    tells with the text of the exception what it could not read or write.
+    They hold the request, and some of them the error itself: the whole would stay, a
+    hundred megabytes at worst, until the collector of cycles comes by.
     """
-    inner = _behaviour(handler)
-    read = handler.request_deserializer or bytes
+    step: BaseException | None = error
+    while step is not None:
+        traceback.clear_frames(step.__traceback__)
+        step = step.__context__
+    error.__context__ = None  # gRPC keeps the abort itself
+
+
+def answering(handler: Handler, most_bytes: int) -> Behaviour:
+    """Return what reads, answers and writes as `handler` would.
+
+    grpcio itself would tell with the text of the exception what it could not read or
+    write.
+
+    Args:
+        handler: of any shape; one that streams its responses yields them.
+        most_bytes: of one message of a request.
+
+    Raises:
+        DefectError: the handler writes its responses to the context.
+    """
+    streams = handler.request_streaming, handler.response_streaming
+    answer: Callable[..., Any] = getattr(handler, _ANSWERS[streams])
+    if inspect.isasyncgenfunction(answer) is not handler.response_streaming:
+        raise DefectError("HANDLER_SHAPE", "a handler does not yield its responses")
+    read = _Reader(handler.request_deserializer or bytes, most_bytes)
     write = handler.response_serializer or bytes
 
-    def request_of(incoming: Any) -> object:  # noqa: ANN401 - bytes or a stream
-        if handler.request_streaming:
-            return _read_each(read, incoming)
-        return _read(read, incoming)
-
-    async def single(incoming: object, context: Context) -> object:
-        response = await inner(request_of(incoming), context)
-        return None if handler.response_streaming else write(response)
-
-    async def many(incoming: object, context: Context) -> AsyncIterator[bytes]:
-        async with aclosing(inner(request_of(incoming), context)) as responses:
+    async def behaviour(incoming: AsyncIterator[bytes], context: Context) -> None:
+        request = (
+            read.each(incoming)
+            if handler.request_streaming
+            else await read.one(incoming)
+        )
+        if not handler.response_streaming:
+            await context.write(write(await answer(request, context)))
+            return
+        async with aclosing(answer(request, context)) as responses:
             async for response in responses:
-                yield write(response)
+                await context.write(write(response))
 
-    if inspect.isasyncgenfunction(inner):
-        return _with_behaviour(handler, many, None, None)
-    # A handler that writes to its context needs the context's serialiser.
-    writes = handler.response_serializer if handler.response_streaming else None
-    return _with_behaviour(handler, single, None, writes)
-
-
-def _ending_by(end: Callable[[Context], Awaitable[None]]) -> Handler:
-    """Return a handler, good for methods of every shape, that reads nothing."""
-
-    async def behaviour(_requests: object, context: Context) -> None:
-        await end(context)
-
-    return grpc.stream_stream_rpc_method_handler(behaviour)
-
-
-async def _read_each(
-    read: Callable[[bytes], object], incoming: AsyncIterator[bytes]
-) -> AsyncIterator[object]:
-    """Yield the messages of a stream of bytes."""
-    async for data in incoming:
-        yield _read(read, data)
-
-
-def _read(read: Callable[[bytes], object], data: bytes) -> object:
-    """Return one message, or raise InvalidRequestError."""
-    try:
-        return read(data)
-    except DecodeError as error:
-        raise InvalidRequestError(
-            "MALFORMED_MESSAGE",
-            "the request is no message of this method; check that client and"
-            " exchange use the same contract",
-        ) from error
-
-
-def _behaviour(handler: Handler) -> Callable[..., Any]:
-    """Return the function that answers."""
-    name, _ = _SHAPES[handler.request_streaming, handler.response_streaming]
-    behaviour: Callable[..., Any] = getattr(handler, name)
     return behaviour
 
 
-def _with_behaviour(
-    handler: Handler,
-    behaviour: Callable[..., Any],
-    read: Callable[[bytes], Any] | None,
-    write: Callable[[Any], bytes] | None,
-) -> Handler:
-    """Return a handler of the same shape."""
-    _, make = _SHAPES[handler.request_streaming, handler.response_streaming]
-    return make(behaviour, request_deserializer=read, response_serializer=write)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the messages of a request."""
+
+    parse: Callable[[bytes], object]
+    most_bytes: int
+
+    async def one(self, incoming: AsyncIterator[bytes]) -> object:
+        """Return the only message, or raise InvalidRequestError."""
+        async for data in incoming:
+            return self._read(data)
+        raise _malformed()
+
+    async def each(self, incoming: AsyncIterator[bytes]) -> AsyncIterator[object]:
+        """Yield the messages of a stream."""
+        async for data in incoming:
+            yield self._read(data)
+
+    def _read(self, data: bytes) -> object:
+        """Return a message, which takes many times its bytes once it is read."""
+        if len(data) > self.most_bytes:
+            raise InvalidRequestError(
+                "MESSAGE_TOO_LARGE",
+                f"the request has {len(data)} bytes where this method takes"
+                f" {self.most_bytes}; send less at once",
+            )
+        try:
+            return self.parse(data)
+        except DecodeError as error:
+            raise _malformed() from error
+
+
+def _malformed() -> InvalidRequestError:
+    """Return the error of what is no message of the method."""
+    return InvalidRequestError(
+        "MALFORMED_MESSAGE",
+        "the request is no message of this method; check that client and exchange use"
+        " the same contract",
+    )

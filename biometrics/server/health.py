@@ -1,6 +1,8 @@
 """The standard health service: nothing is SERVING until it was told to be.
 
-A name is a service's full name, or empty for the whole exchange.
+Not the servicer that comes with grpcio: it writes to a watcher while it holds what a
+change of status waits for, and its watches never end, so that one watcher which reads
+nothing holds up every other one and every stop.
 """
 
 from __future__ import annotations
@@ -9,92 +11,93 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from grpc_health.v1 import (  # type: ignore[import-untyped]  # no stubs
-    health,
     health_pb2,
+    health_pb2_grpc,
 )
 
-from biometrics import limits
+from biometrics.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     import grpc
+
+    Context = grpc.aio.ServicerContext[Any, Any]
 
 WHOLE: Final = ""
 _STATUS: Final = health_pb2.HealthCheckResponse.ServingStatus
 
 
-class Servicer(health.aio.HealthServicer):  # type: ignore[misc]  # no stubs
-    """The health service of grpcio, whose watches end when the exchange drains.
-
-    Its own never do, so that one idle watcher would hold up every stop.
-    """
-
-    def __init__(self) -> None:
-        """Begin with no service."""
-        super().__init__()
-        self._drained = asyncio.Event()
-
-    async def Watch(  # noqa: N802 - named by gRPC
-        self,
-        request: health_pb2.HealthCheckRequest,
-        context: grpc.aio.ServicerContext[Any, Any],
-    ) -> None:
-        """Tell a service's status whenever it changes, until the exchange drains."""
-        watch = asyncio.ensure_future(super().Watch(request, context))
-        drained = asyncio.ensure_future(self._drained.wait())
-        try:
-            await asyncio.wait((watch, drained), return_when=asyncio.FIRST_COMPLETED)
-            if watch.done():
-                await watch
-        finally:
-            watch.cancel()
-            drained.cancel()
-            await asyncio.gather(watch, drained, return_exceptions=True)
-
-    async def end_watches(self) -> None:
-        """End every watch, a moment later: what was set before is told first."""
-        await asyncio.sleep(limits.WATCH_END_SECONDS)
-        self._drained.set()
-
-
-class Health:
-    """Tells load balancers and watchers what can be called."""
+class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
+    """Tells load balancers and watchers what can be called; see `health.proto`."""
 
     def __init__(self, services: Iterable[str]) -> None:
-        """Know `services` by their full names; use `not_serving`."""
-        self.servicer = Servicer()
-        self._names = (WHOLE, *services)
-        self._loop = asyncio.get_running_loop()
-
-    @classmethod
-    async def not_serving(cls, services: Iterable[str]) -> Health:
-        """Return the health of services of which none is ready.
+        """Serve nothing yet; on the event loop that answers calls.
 
         Args:
-            services: full names, as `biometrics.v1.MatchService`.
+            services: full names, as `biometrics.v1.MatchService`. The empty name is
+                the whole exchange.
         """
-        made = cls(services)
-        await made.set_all(serving=False)
-        return made
+        self._statuses = dict.fromkeys((WHOLE, *services), _STATUS.NOT_SERVING)
+        self._changed = asyncio.Event()
+        self._drained = False
+        self._loop = asyncio.get_running_loop()
 
-    async def set_serving(self, service: str, *, serving: bool) -> None:
+    async def Check(  # noqa: N802 - named by gRPC
+        self, request: health_pb2.HealthCheckRequest, _context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        """Tell the status of a service."""
+        if request.service not in self._statuses:
+            raise NotFoundError("UNKNOWN_SERVICE", "there is no service of that name")
+        return health_pb2.HealthCheckResponse(status=self._statuses[request.service])
+
+    async def List(  # noqa: N802 - likewise
+        self, _request: health_pb2.HealthListRequest, _context: Context
+    ) -> health_pb2.HealthListResponse:
+        """Tell the status of every service."""
+        told = {
+            name: health_pb2.HealthCheckResponse(status=status)
+            for name, status in self._statuses.items()
+        }
+        return health_pb2.HealthListResponse(statuses=told)
+
+    async def Watch(  # noqa: N802 - likewise
+        self, request: health_pb2.HealthCheckRequest, _context: Context
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """Tell a service's status whenever it changes, until the exchange drains."""
+        told = None
+        while True:
+            changed, drained = self._changed, self._drained
+            status = self._statuses.get(request.service, _STATUS.SERVICE_UNKNOWN)
+            if status != told:
+                told = status
+                yield health_pb2.HealthCheckResponse(status=status)
+            if drained:
+                return
+            await changed.wait()
+
+    def set_serving(self, service: str, *, serving: bool) -> None:
         """Tell whether `service` can be called; watchers hear of it at once."""
-        status = _STATUS.SERVING if serving else _STATUS.NOT_SERVING
-        await self.servicer.set(service, status)
+        if not self._drained:
+            status = _STATUS.SERVING if serving else _STATUS.NOT_SERVING
+            self._tell({service: status})
 
-    async def set_all(self, *, serving: bool) -> None:
+    def set_all(self, *, serving: bool) -> None:
         """Tell the same of every service."""
-        for name in self._names:
-            await self.set_serving(name, serving=serving)
+        for service in list(self._statuses):
+            self.set_serving(service, serving=serving)
+
+    def drain(self) -> None:
+        """Tell that nothing can be called, for good, and end every watch."""
+        self._drained = True
+        self._tell(dict.fromkeys(self._statuses, _STATUS.NOT_SERVING))
 
     def lose(self) -> None:
-        """Tell, from any thread, that nothing can be called until a new start."""
-        asyncio.run_coroutine_threadsafe(
-            self.servicer.enter_graceful_shutdown(), self._loop
-        )
+        """Drain, from any thread: nothing can be answered until a new start."""
+        self._loop.call_soon_threadsafe(self.drain)
 
-    async def drain(self) -> None:
-        """Tell that nothing can be called, for good, and end every watch."""
-        await self.servicer.enter_graceful_shutdown()
-        await self.servicer.end_watches()
+    def _tell(self, statuses: dict[str, int]) -> None:
+        """Change statuses and wake whoever watches."""
+        self._statuses |= statuses
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

@@ -1,7 +1,8 @@
 """What every call passes through, outermost first: one list, in `chain`.
 
 No handler can be reached around it, and no setting turns a part of it off. A request
-is read behind all of it: only after its caller was identified and admitted.
+is read behind all of it, only after its caller was identified and admitted; and its
+place is held until the answer is on its way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""THE table: which role may call which method, with a deadline, and how often at once.
+"""THE table: which role may call which method, and how much of it.
 
 A method without a row is served to nobody, and a server whose methods and rows
 differ does not start.
@@ -32,11 +32,13 @@ class Method:
         needs_deadline: False only where a call waits for as long as the caller
             likes; such calls are bounded apart from the others.
         most_at_once: how many calls of one member may run.
+        most_bytes: of one message of a request.
     """
 
     roles: frozenset[Role]
     needs_deadline: bool = True
     most_at_once: int = limits.MAX_RUNNING_CALLS_PER_MEMBER
+    most_bytes: int = limits.MAX_QUESTION_BYTES
 
 
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
@@ -47,11 +49,8 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     health_pb2.DESCRIPTOR.services_by_name["Health"],
 )
 
-_CLIENT: Final = Method(roles=frozenset({Role.CLIENT}))
-_ENROLLER: Final = Method(roles=frozenset({Role.ENROLLER}))
-_BULK: Final = Method(
-    roles=frozenset({Role.ENROLLER}), most_at_once=limits.MAX_BULK_STREAMS_PER_MEMBER
-)
+_CLIENT: Final = frozenset({Role.CLIENT})
+_ENROLLER: Final = frozenset({Role.ENROLLER})
 # How many records a gallery holds is what an auditor compares a log with. Their
 # references are not: an auditor has no use for them.
 _COUNTS: Final = Method(roles=frozenset({Role.ENROLLER, Role.AUDITOR}))
@@ -59,27 +58,38 @@ _COUNTS: Final = Method(roles=frozenset({Role.ENROLLER, Role.AUDITOR}))
 # who countersigns the log and needs nothing else.
 _RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
 _ANYBODY: Final = Method(roles=frozenset(Role))
-_WATCH: Final = Method(
-    roles=frozenset(Role),
-    needs_deadline=False,
-    most_at_once=limits.MAX_WATCHES_PER_MEMBER,
-)
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
     {
-        "/biometrics.v1.MatchService/Match": _CLIENT,
-        "/biometrics.v1.MatchService/BatchMatch": _CLIENT,
-        "/biometrics.v1.EnrolmentService/Enrol": _ENROLLER,
-        "/biometrics.v1.EnrolmentService/BulkEnrol": _BULK,
-        "/biometrics.v1.EnrolmentService/Withdraw": _ENROLLER,
+        "/biometrics.v1.MatchService/Match": Method(
+            roles=_CLIENT, most_bytes=limits.MAX_SEARCH_BYTES
+        ),
+        "/biometrics.v1.MatchService/BatchMatch": Method(
+            roles=_CLIENT,
+            most_at_once=limits.MAX_BATCHES_PER_MEMBER,
+            most_bytes=limits.MAX_MESSAGE_BYTES,
+        ),
+        "/biometrics.v1.EnrolmentService/Enrol": Method(
+            roles=_ENROLLER, most_bytes=limits.MAX_RECORD_BYTES
+        ),
+        "/biometrics.v1.EnrolmentService/BulkEnrol": Method(
+            roles=_ENROLLER,
+            most_at_once=limits.MAX_BULK_STREAMS_PER_MEMBER,
+            most_bytes=limits.MAX_MESSAGE_BYTES,
+        ),
+        "/biometrics.v1.EnrolmentService/Withdraw": Method(roles=_ENROLLER),
         "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
-        "/biometrics.v1.EnrolmentService/ListRecords": _ENROLLER,
+        "/biometrics.v1.EnrolmentService/ListRecords": Method(roles=_ENROLLER),
         "/biometrics.v1.AgreementService/ListAgreements": _RULES,
         "/biometrics.v1.AgreementService/ExplainAgreement": _RULES,
         "/biometrics.v1.SpaceService/ListSpaces": _RULES,
         "/grpc.health.v1.Health/Check": _ANYBODY,
         "/grpc.health.v1.Health/List": _ANYBODY,
-        "/grpc.health.v1.Health/Watch": _WATCH,
+        "/grpc.health.v1.Health/Watch": Method(
+            roles=frozenset(Role),
+            needs_deadline=False,
+            most_at_once=limits.MAX_WATCHES_PER_MEMBER,
+        ),
     }
 )
 

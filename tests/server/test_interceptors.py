@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 import grpc
@@ -14,8 +16,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from biometrics import limits
+from biometrics.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from certificates import Authority
 
 
@@ -212,6 +217,83 @@ def test_all_members_together_are_bounded(
     assert say(other)
 
 
+class Silence:
+    """A request whose message never comes."""
+
+    def __init__(self) -> None:
+        """Say nothing until told to end."""
+        self.end = threading.Event()
+
+    def __iter__(self) -> Iterator[StringValue]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> StringValue:
+        """Wait, and then end."""
+        self.end.wait(30)
+        raise StopIteration
+
+
+def test_calls_whose_message_never_comes_take_only_their_callers_places(
+    world: World, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+):
+    """They are bounded before they are read, end in time, and others are served."""
+    monkeypatch.setattr(limits, "MAX_RUNNING_CALLS_PER_MEMBER", 4)
+    silence = Silence()
+    open_call = channel.stream_unary(
+        "/test.Echo/Say", StringValue.SerializeToString, StringValue.FromString
+    )
+    calls = [open_call.future(silence, timeout=2) for _ in range(6)]
+    world.run(until(lambda: sum(call.done() for call in calls) == 2))
+    assert say(world.channel(world.authority.client("XBB")))
+    codes = sorted(call.exception().code().name for call in calls)
+    assert codes == ["DEADLINE_EXCEEDED"] * 4 + ["RESOURCE_EXHAUSTED"] * 2
+    silence.end.set()
+    assert say(channel)
+
+
+def test_a_stranger_is_refused_before_its_message_comes(world: World):
+    """Nobody who is not identified is waited for."""
+    silence = Silence()
+    stranger = world.channel(world.authority.client("XCC"))
+    call = stranger.stream_unary(
+        "/test.Echo/Say", StringValue.SerializeToString, StringValue.FromString
+    ).future(silence, timeout=10)
+    assert call.exception().code() == grpc.StatusCode.UNAUTHENTICATED
+    silence.end.set()
+
+
+def test_a_request_without_its_message_is_refused(channel: grpc.Channel):
+    """A call that ends before it said anything is the caller's fault."""
+    call = channel.stream_unary("/test.Echo/Say")
+    _, reason = refusal(lambda: call(iter(()), timeout=10))
+    assert reason == "MALFORMED_MESSAGE"
+
+
+def test_a_message_is_bounded_by_its_method(channel: grpc.Channel):
+    """What is larger than the method needs is refused before it is parsed."""
+    most = limits.MAX_QUESTION_BYTES
+    call = channel.unary_unary("/test.Echo/Say")
+    _, reason = refusal(lambda: call(b"\x0a" + bytes(most), timeout=10))
+    assert reason == "MESSAGE_TOO_LARGE"
+    _, reason = refusal(lambda: call(b"\x0a\xff" + bytes(most - 2), timeout=10))
+    assert reason == "MALFORMED_MESSAGE"
+
+
+def test_nothing_of_a_refused_request_is_kept(world: World, channel: grpc.Channel):
+    """Its frames let go of it, and do not wait for the collector of cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            refusal(lambda: say(channel, "fault"))
+        world.run(until(lambda: world.echo.held == 0))
+        kept = sum(isinstance(each, InvalidRequestError) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert kept <= 1
+
+
 def test_a_call_that_is_given_up_frees_its_place(
     world: World, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
 ):
@@ -232,12 +314,12 @@ def test_a_watcher_needs_no_deadline_and_hears_of_changes(
     serving = health_pb2.HealthCheckResponse.SERVING
     not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
     assert next(watch).status == not_serving
-    world.run(world.health.set_serving("test.Echo", serving=True))
+    world.tell(lambda: world.health.set_serving("test.Echo", serving=True))
     assert next(watch).status == serving
     whole = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
     assert whole.status == not_serving
     watch.cancel()
-    world.run(world.health.set_serving("test.Echo", serving=False))
+    world.tell(lambda: world.health.set_serving("test.Echo", serving=False))
 
 
 def test_a_drained_exchange_serves_nothing_for_good(authority: Authority):
@@ -245,9 +327,9 @@ def test_a_drained_exchange_serves_nothing_for_good(authority: Authority):
     draining = World(authority)
     try:
         stub = health_pb2_grpc.HealthStub(draining.channel(authority.client()))
-        draining.run(draining.health.set_serving("test.Echo", serving=True))
-        draining.run(draining.health.drain())
-        draining.run(draining.health.set_serving("test.Echo", serving=True))
+        draining.tell(lambda: draining.health.set_serving("test.Echo", serving=True))
+        draining.tell(draining.health.drain)
+        draining.tell(lambda: draining.health.set_serving("test.Echo", serving=True))
         asked = health_pb2.HealthCheckRequest(service="test.Echo")
         told = stub.Check(asked, timeout=10).status
         assert told == health_pb2.HealthCheckResponse.NOT_SERVING
@@ -277,10 +359,10 @@ def test_a_watch_ends_with_the_drain(authority: Authority):
     draining = World(authority)
     try:
         stub = health_pb2_grpc.HealthStub(draining.channel(authority.client()))
-        draining.run(draining.health.set_serving("test.Echo", serving=True))
+        draining.tell(lambda: draining.health.set_serving("test.Echo", serving=True))
         watch = stub.Watch(health_pb2.HealthCheckRequest(service="test.Echo"))
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        draining.run(draining.health.drain())
+        draining.tell(draining.health.drain)
         assert [told.status for told in watch] == [
             health_pb2.HealthCheckResponse.NOT_SERVING
         ]
@@ -340,7 +422,7 @@ def test_one_line_is_logged_for_each_call_without_what_it_said(
         "call method=/test.Echo/Say member=- role=- status=NO_IDENTITY",
         (
             "call method=/grpc.health.v1.Health/Check member=XDD role=client"
-            " status=NOT_FOUND"
+            " status=UNKNOWN_SERVICE"
         ),
     ]
     assert "do-not-log-me" not in caplog.text
