@@ -6,9 +6,10 @@ refused; nothing behind sees a message or an unchecked array.
 
 from __future__ import annotations
 
+import re
 import uuid
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
@@ -63,17 +64,18 @@ def _prefix(words: Words) -> str:
     return zero.removesuffix("UNSPECIFIED")
 
 
+# As RFC 9562 writes it, section 4; `uuid.UUID` takes braces, underscores and more.
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
 def read_request_id(text: str) -> bytes:
     """Return the 16 bytes of a request's UUID.
 
     Raises:
         InvalidRequestError: it is none, or missing.
     """
-    try:
-        if len(text) == len(str(uuid.UUID(int=0))):
-            return uuid.UUID(text).bytes
-    except ValueError:
-        pass
+    if _UUID.fullmatch(text):
+        return uuid.UUID(text).bytes
     fault = Fault(
         field="request_id",
         reason="REQUEST_ID_REQUIRED",

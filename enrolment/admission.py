@@ -43,10 +43,15 @@ def reference_faults(reference: str) -> list[Fault]:
     if not 1 <= len(reference) <= most:
         message = f"{len(reference)} characters; must be 1 to {most}"
         return [Fault(field="reference", reason="WRONG_LENGTH", message=message)]
-    if any(unicodedata.category(c).startswith("C") for c in reference):
+    if _has_control(reference):
         message = "must not contain control or unassigned characters"
         return [Fault(field="reference", reason="WRONG_CHARACTER", message=message)]
     return []
+
+
+def _has_control(text: str) -> bool:
+    """Say whether a text could drive a terminal, or shows less than it is."""
+    return any(unicodedata.category(c).startswith("C") for c in text)
 
 
 def count_faults(templates: int) -> list[Fault]:
@@ -68,6 +73,11 @@ def life_faults(
         message = f"{len(legal_basis)} characters; must be at most {most}"
         faults.append(
             Fault(field="legal_basis", reason="WRONG_LENGTH", message=message)
+        )
+    if _has_control(legal_basis):
+        message = "must not contain control or unassigned characters"
+        faults.append(
+            Fault(field="legal_basis", reason="WRONG_CHARACTER", message=message)
         )
     if expires_at is not None and expires_at <= now:
         message = "lies in the past; leave it out or give a moment to come"

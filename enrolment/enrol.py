@@ -139,9 +139,10 @@ class Enrolment:
         """Seal one record's templates and its reference."""
         record_id = self.random_bytes(RECORD_ID_BYTES)
         index = self.vault.index(holder)
+        lookup = index.lookup(record.reference)
         return NewRecord(
             record_id=record_id,
-            lookup=index.lookup(record.reference),
+            lookup=lookup,
             content_digest=index.digest(record.content),
             sealed_reference=self.vault.seal(
                 reference_binding(holder, record_id, FIRST_GENERATION),
@@ -151,9 +152,10 @@ class Enrolment:
             excluded=record.excluded,
             legal_basis=record.legal_basis,
             expires_at=record.expires_at,
-            protection_tag=index.protection_tag(
+            record_tag=index.record_tag(
                 record_id,
                 FIRST_GENERATION,
+                lookup,
                 Protection(excluded=record.excluded, expires_at=record.expires_at),
             ),
             templates=tuple(

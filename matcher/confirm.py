@@ -138,13 +138,17 @@ class Confirmation:
         """
         binding = binding_of(template, self._spaces)
         self._vault.open_into(binding, template.sealed, clear)
-        tag = self._vault.index(template.member).protection_tag(
-            template.record_id, template.generation, protection_of(template)
+        tag = self._vault.index(template.member).record_tag(
+            template.record_id,
+            template.generation,
+            template.lookup,
+            protection_of(template),
         )
-        if not hmac.compare_digest(tag, template.protection_tag):
+        if not hmac.compare_digest(tag, template.record_tag):
             raise SealError(
-                "PROTECTION_CHANGED",
-                "what protects a record was changed: restore it from a backup",
+                "RECORD_CHANGED",
+                "a record's reference or what protects it was changed: restore it from"
+                " a backup",
             )
 
     def _lost(

@@ -36,9 +36,9 @@ class Purpose(Enum):
     INDEX_LOOKUP = "index-key/lookup"
     INDEX_DIGEST = "index-key/digest"
     INDEX_REPLIES = "index-key/replies"
-    INDEX_PROTECTION = "index-key/protection"
+    INDEX_TAG = "index-key/tag"
     REPLY = "reply"
-    PROTECTION = "protection"
+    RECORD_TAG = "record-tag"
 
 
 def frame(purpose: Purpose, *fields: str | bytes | int) -> bytes:

@@ -1,9 +1,9 @@
 """What is done for a member whether or not its galleries are locked.
 
 A record is found by a keyed hash of its reference, so that it can be withdrawn and
-protected on a locked gallery; what protects it is authenticated, requests are told
-apart, and answers to replays are kept, likewise. None of these keys opens a template or
-a stored reference.
+protected on a locked gallery; both are authenticated, requests are told apart, and
+answers to replays are kept, likewise. None of these keys opens a template or a stored
+reference.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class IndexKey:
         "_digest",
         "_lookup",
         "_member",
-        "_protection",
         "_random_bytes",
         "_replies",
+        "_tag",
     )
 
     def __init__(
@@ -44,7 +44,7 @@ class IndexKey:
         self._member = member.code
         self._lookup = derive(secret, Purpose.INDEX_LOOKUP, member.code)
         self._digest = derive(secret, Purpose.INDEX_DIGEST, member.code)
-        self._protection = derive(secret, Purpose.INDEX_PROTECTION, member.code)
+        self._tag = derive(secret, Purpose.INDEX_TAG, member.code)
         self._replies = Xaes(derive(secret, Purpose.INDEX_REPLIES, member.code))
         self._random_bytes = random_bytes
 
@@ -59,25 +59,27 @@ class IndexKey:
         """
         return hmac.digest(self._digest, data, "sha256")
 
-    def protection_tag(
-        self, record: bytes, generation: int, protection: Protection
+    def record_tag(
+        self, record: bytes, generation: int, lookup: bytes, protection: Protection
     ) -> bytes:
-        """Return the 32 bytes without which a record's protection is not believed.
+        """Return the 32 bytes without which nothing is believed of a record's row.
 
         Args:
             record: 16 random bytes of the record.
             generation: generation of the record.
+            lookup: under which the record is found.
             protection: who must not learn of it, and until when anybody may.
         """
         data = frame(
-            Purpose.PROTECTION,
+            Purpose.RECORD_TAG,
             self._member,
             record,
             generation,
+            lookup,
             ",".join(sorted(member.code for member in protection.excluded)),
             to_microseconds(protection.expires_at) if protection.expires_at else "",
         )
-        return hmac.digest(self._protection, data, "sha256")
+        return hmac.digest(self._tag, data, "sha256")
 
     def seal_reply(self, request_id: bytes, plaintext: bytes) -> bytes:
         """Return an answer, sealed for replays of one request of the member."""

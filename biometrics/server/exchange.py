@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import secrets
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -305,6 +306,8 @@ def run(path: Path) -> None:
         ConfigurationError: a file or setting is wrong, or the port is taken.
     """
     config = read_config(path)
+    # A core dump would hold every key that is at hand.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asyncio.run(_serve(config))
 
 

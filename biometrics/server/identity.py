@@ -3,7 +3,8 @@
 A caller is its client certificate's one URI,
 `spiffe://<trust domain>/member/<CODE>/<role>/<name>` (SPIFFE ID and X.509-SVID,
 section 2). gRPC fills `peer_spiffe_id` only where a certificate has exactly one URI
-and it is a valid SPIFFE ID; two URIs, or none, leave it empty.
+and it is a valid SPIFFE ID; two URIs, or none, leave it empty. It cuts a URI off at a
+NUL, so that it is compared with the certificate.
 
 Every certificate that does not name a caller is refused with one and the same text,
 so that nobody learns from it who is a member. What was wrong is the cause of the
@@ -109,12 +110,25 @@ def identify(
     if caller.member not in members:
         _refuse("not a member configured here")
     certificates = tuple(auth_context.get("x509_pem_cert", ()))
-    if len(certificates) != 1 or now >= _end(certificates[0]):
+    if len(certificates) != 1 or _uris(certificates[0]) != (uri,):
+        _refuse("the certificate has another URI than TLS tells")
+    if now >= _end(certificates[0]):
         raise UnauthenticatedError(
             "CERTIFICATE_EXPIRED",
             "the client certificate has expired; connect with a new one",
         )
     return caller
+
+
+@lru_cache(limits.CACHED_CERTIFICATES)
+def _uris(certificate: bytes) -> tuple[str, ...]:
+    """Return the URIs in a certificate, whole."""
+    names = x509.load_pem_x509_certificate(certificate).extensions
+    try:
+        found = names.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(found.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 @lru_cache(limits.CACHED_CERTIFICATES)

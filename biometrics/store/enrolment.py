@@ -117,7 +117,7 @@ def _record_row(
         "legal_basis": record.legal_basis,
         "enrolled_at": now,
         "expires_at": moment_or_null(record.expires_at),
-        "protection_tag": record.protection_tag,
+        "record_tag": record.record_tag,
     }
 
 

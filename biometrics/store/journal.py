@@ -37,7 +37,8 @@ _TEMPLATES: Final = sa.select(
     TEMPLATE.c.ciphertext,
     RECORD.c.excluded,
     RECORD.c.expires_at,
-    RECORD.c.protection_tag,
+    RECORD.c.record_tag,
+    RECORD.c.lookup,
 ).join_from(TEMPLATE, RECORD)
 
 _OF_IDS: Final = _TEMPLATES.where(
@@ -231,10 +232,11 @@ def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate:
     """Return a row of `_TEMPLATES` as a value."""
     (_, template_id, record_id, member, space, position, modality, sample) = row[:8]
     (generation, quality, key_id, wrapped_key, ciphertext) = row[8:13]
-    (excluded, expires_at, protection_tag) = row[13:]
+    (excluded, expires_at, record_tag, lookup) = row[13:]
     return StoredTemplate(
         template_id=template_id,
         record_id=record_id,
+        lookup=lookup,
         member=member_of(member),
         space=space,
         position=position,
@@ -245,5 +247,5 @@ def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate:
         sealed=Sealed(key_id=key_id, wrapped_key=wrapped_key, ciphertext=ciphertext),
         excluded=split_members(excluded),
         expires_at=moment_or_none(expires_at),
-        protection_tag=protection_tag,
+        record_tag=record_tag,
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.journal import JournalHead
     from biometrics.store.replies import Replies
-    from biometrics.store.rows import NewRecord
+    from biometrics.store.rows import LiveRecord, NewRecord
     from biometrics.store.writer import Writer
 
 
@@ -94,6 +94,7 @@ class RecordWriter:
         *,
         request_id: bytes,
         digest: bytes,
+        check: Callable[[LiveRecord], None],
         make_reply: Callable[[dt.datetime], bytes],
     ) -> Future[Committed]:
         """Withdraw a record: its keys and templates go, a tombstone stays.
@@ -103,6 +104,8 @@ class RecordWriter:
             lookup: keyed hash of the holder's reference.
             request_id: 16 bytes.
             digest: 32 bytes, of the request.
+            check: raises if the row found is not the record's own; then nothing is
+                written.
             make_reply: makes the sealed body from the moment of the withdrawal, the
                 first one if it was withdrawn before. Runs in the writer's thread
                 and MUST NOT write.
@@ -116,7 +119,7 @@ class RecordWriter:
             if found is not None:
                 return _replay(connection, found)
             now = to_microseconds(self._clock.now())
-            moment, position = remove(connection, member, lookup, now)
+            moment, position = remove(connection, member, lookup, now=now, check=check)
             body = make_reply(from_microseconds(moment))
             reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)

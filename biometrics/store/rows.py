@@ -51,7 +51,7 @@ class NewRecord:
         excluded: members that never learn of the record.
         legal_basis: why it may be enrolled.
         expires_at: moment from which it is as if withdrawn, or None.
-        protection_tag: 32 bytes, keyed hash of `excluded` and `expires_at`.
+        record_tag: 32 bytes, keyed hash of `lookup`, `excluded` and `expires_at`.
         templates: one or more.
     """
 
@@ -63,7 +63,7 @@ class NewRecord:
     excluded: frozenset[Member]
     legal_basis: str
     expires_at: dt.datetime | None
-    protection_tag: bytes = field(repr=False)
+    record_tag: bytes = field(repr=False)
     templates: tuple[NewTemplate, ...]
 
 
@@ -114,6 +114,7 @@ class StoredTemplate:
     Attributes:
         template_id: number of the template; never used for another one.
         record_id: 16 bytes.
+        lookup: 32 bytes, keyed hash of the holder's reference.
         member: the holder.
         space: name of the template space.
         position: where on the body the sample was taken.
@@ -124,11 +125,12 @@ class StoredTemplate:
         sealed: the template.
         excluded: members that never learn of the record.
         expires_at: moment from which the record is as if withdrawn, or None.
-        protection_tag: 32 bytes, as the record was given it.
+        record_tag: 32 bytes, as the record was given it.
     """
 
     template_id: int
     record_id: bytes
+    lookup: bytes = field(repr=False)
     member: Member
     space: str
     position: str
@@ -139,7 +141,28 @@ class StoredTemplate:
     sealed: Sealed = field(repr=False)
     excluded: frozenset[Member]
     expires_at: dt.datetime | None
-    protection_tag: bytes = field(repr=False)
+    record_tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRecord:
+    """What a row says of a record that is to be withdrawn.
+
+    Attributes:
+        record_id: 16 bytes.
+        generation: generation of the record.
+        lookup: 32 bytes, keyed hash of the holder's reference.
+        excluded: members that never learn of the record.
+        expires_at: moment from which the record is as if withdrawn, or None.
+        record_tag: 32 bytes, as the record was given it.
+    """
+
+    record_id: bytes
+    generation: int
+    lookup: bytes = field(repr=False)
+    excluded: frozenset[Member]
+    expires_at: dt.datetime | None
+    record_tag: bytes = field(repr=False)
 
 
 class ChangeKind(StrEnum):

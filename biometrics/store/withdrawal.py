@@ -9,13 +9,24 @@ import sqlalchemy as sa
 from biometrics.errors import NotFoundError
 from biometrics.store.galleries import count_withdrawn
 from biometrics.store.journal import add_changes, end_of, reserve
-from biometrics.store.rows import ChangeKind
+from biometrics.store.rows import ChangeKind, LiveRecord
 from biometrics.store.schema import RECORD, REFERENCE, REFERENCE_RECORD, TOMBSTONE
+from biometrics.store.values import moment_or_none, split_members
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from biometrics.members import Member
 
-_LIVE: Final = sa.select(RECORD.c.number, RECORD.c.record_id).where(
+_LIVE: Final = sa.select(
+    RECORD.c.number,
+    RECORD.c.record_id,
+    RECORD.c.generation,
+    RECORD.c.lookup,
+    RECORD.c.excluded,
+    RECORD.c.expires_at,
+    RECORD.c.record_tag,
+).where(
     RECORD.c.member == sa.bindparam("of_member"),
     RECORD.c.lookup == sa.bindparam("of_lookup"),
 )
@@ -36,7 +47,12 @@ _DELETE_EXPIRED_REFERENCES: Final = sa.delete(REFERENCE).where(
 
 
 def remove(
-    connection: sa.Connection, member: Member, lookup: bytes, now: int
+    connection: sa.Connection,
+    member: Member,
+    lookup: bytes,
+    *,
+    now: int,
+    check: Callable[[LiveRecord], None],
 ) -> tuple[int, int]:
     """Delete a record and leave a tombstone, which says no more than the reference.
 
@@ -49,6 +65,7 @@ def remove(
         member: the holder.
         lookup: keyed hash of the holder's reference.
         now: microseconds.
+        check: raises if the row is not the record's own.
 
     Returns:
         When it was withdrawn, in microseconds, now or before; and the journal
@@ -66,6 +83,16 @@ def remove(
                 "NOT_ENROLLED", "no record is enrolled under this reference"
             )
         return withdrawn_at, end_of(connection)
+    check(
+        LiveRecord(
+            record_id=row.record_id,
+            generation=row.generation,
+            lookup=row.lookup,
+            excluded=split_members(row.excluded),
+            expires_at=moment_or_none(row.expires_at),
+            record_tag=row.record_tag,
+        )
+    )
     position, _ = reserve(connection, changes=1, templates=0)
     count_withdrawn(connection, member, row.number)
     connection.execute(_DELETE, {"of_number": row.number})

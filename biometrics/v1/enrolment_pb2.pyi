@@ -102,7 +102,9 @@ class Record(_message.Message):
     carry personal data.
     """
     legal_basis: _builtins.str
-    """Optional. Legal basis of the enrolment, at most 256 characters."""
+    """Optional. Legal basis of the enrolment, at most 256 characters, none of them a
+    control, formatting or unassigned character.
+    """
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[_template_pb2.Template]:
         """Required. 1 to 32 templates; several spaces, positions and samples."""

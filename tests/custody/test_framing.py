@@ -50,10 +50,10 @@ def test_purposes_are_fixed_and_differ():
         "index-key",
         "index-key/digest",
         "index-key/lookup",
-        "index-key/protection",
         "index-key/replies",
-        "protection",
+        "index-key/tag",
         "record-key",
+        "record-tag",
         "record-value",
         "reply",
     ]

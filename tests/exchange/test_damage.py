@@ -211,7 +211,7 @@ def test_more_candidates_than_one_query_takes_are_all_confirmed(
         "UPDATE record SET excluded = ''",
         "UPDATE record SET expires_at = NULL",
         "UPDATE record SET expires_at = expires_at + 1",
-        "UPDATE record SET protection_tag = zeroblob(32)",
+        "UPDATE record SET record_tag = zeroblob(32)",
     ],
 )
 def test_a_protection_that_was_edited_tells_nobody_of_the_record(
@@ -242,3 +242,26 @@ def test_a_row_that_is_taken_away_while_it_is_served_is_an_outage(
             "unavailable",
             "unavailable",
         ]
+
+
+def test_references_that_were_swapped_withdraw_nobody(tmp_path: Path) -> None:
+    """Who edits under which reference a record is found gets no other one withdrawn."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        for number, reference in ((1, "a"), (2, "b")):
+            world.enroller("XAA").enrol(record(reference, unit(number)))
+        world.stop()
+        (path,) = (world.root / "data").glob("*.sqlite")
+        with sqlite3.connect(path) as database:
+            (first,), (second,) = database.execute(
+                "SELECT lookup FROM record ORDER BY number"
+            ).fetchall()
+            for lookup, number in ((bytes(32), 1), (first, 2), (second, 1)):
+                database.execute(
+                    "UPDATE record SET lookup = ? WHERE number = ?", (lookup, number)
+                )
+        database.close()
+        world.start()
+        with pytest.raises(DefectError):
+            world.enroller("XAA").withdraw("a")
+        assert outcome(world, 3) == "no-match"
+        assert outcome(world, 2) == "unavailable"

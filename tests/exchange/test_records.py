@@ -67,6 +67,13 @@ def test_a_reference_has_no_control_characters(world: World, reference: str) -> 
     assert reference not in caught.value.message
 
 
+def test_a_legal_basis_has_no_control_characters(world: World) -> None:
+    """Texts that are shown to others cannot drive their terminals."""
+    with pytest.raises(InvalidRequestError) as caught:
+        world.enroller("XAA").enrol(record("b", unit(3), legal_basis="a\x1b[2Jb"))
+    assert caught.value.reason == "WRONG_CHARACTER"
+
+
 def test_the_same_record_again_changes_nothing(world: World) -> None:
     """A repetition under another request id is ALREADY_ENROLLED."""
     assert world.enroller("XAA").enrol(record("twice", unit(2))).status == "enrolled"

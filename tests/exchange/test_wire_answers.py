@@ -146,6 +146,12 @@ def test_an_answer_says_that_no_receipt_is_issued(channel: grpc.Channel) -> None
         ({"request_id": ""}, "INVALID_ARGUMENT", "REQUEST_ID_REQUIRED"),
         ({"request_id": "7"}, "INVALID_ARGUMENT", "REQUEST_ID_REQUIRED"),
         ({"request_id": "z" * 36}, "INVALID_ARGUMENT", "REQUEST_ID_REQUIRED"),
+        ({"request_id": "1_" * 18}, "INVALID_ARGUMENT", "REQUEST_ID_REQUIRED"),
+        (
+            {"request_id": "{12345678-1234-4234-8234-1234567890}"},
+            "INVALID_ARGUMENT",
+            "REQUEST_ID_REQUIRED",
+        ),
         ({"purpose": 0}, "INVALID_ARGUMENT", "UNKNOWN_VALUE"),
         ({"purpose": 99}, "INVALID_ARGUMENT", "UNKNOWN_VALUE"),
         ({"holders": ["nobody"]}, "INVALID_ARGUMENT", "UNKNOWN_MEMBER"),

@@ -164,8 +164,8 @@ def test_an_expired_certificate_is_refused_though_tls_took_it(days: int):
 
 
 def test_without_the_certificate_nobody_is_believed():
-    """Where the end of validity cannot be known, it has come."""
+    """What TLS tells of a certificate counts only beside the certificate."""
     context = {**TLS, "peer_spiffe_id": [URI.encode()], "x509_pem_cert": []}
     with pytest.raises(UnauthenticatedError) as caught:
         identify(context, domain=DOMAIN, members=MEMBERS, now=NOW)
-    assert caught.value.reason == "CERTIFICATE_EXPIRED"
+    assert caught.value.reason == "NO_IDENTITY"

@@ -50,6 +50,7 @@ def test_a_certificate_that_tls_refuses_reaches_nothing(world: World, which: str
         ("spiffe://exchange.test/member/XAA/owner/a",),
         ("spiffe://exchange.test/member/XAA/client/a/b",),
         ("spiffe://exchange.test/member/XAA/client/%61",),
+        ("spiffe://exchange.test/member/XAA/client/a\0/../../XBB/client/b",),
     ],
 )
 def test_a_certificate_that_names_no_member_is_refused_without_detail(

@@ -94,7 +94,7 @@ class Shelf:
             excluded=excluded,
             legal_basis="article 5",
             expires_at=expires_at,
-            protection_tag=digest(f"protection {reference}"),
+            record_tag=digest(f"protection {reference}"),
             templates=tuple(
                 NewTemplate(
                     space=space,
@@ -142,6 +142,7 @@ class Shelf:
             digest(reference),
             request_id=request_id or self.fresh(),
             digest=digest("withdraw"),
+            check=lambda _row: None,
             make_reply=lambda moment: moment.isoformat().encode(),
         ).result(30)
 

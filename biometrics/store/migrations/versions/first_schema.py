@@ -60,7 +60,7 @@ def _make_records() -> None:
         sa.Column("legal_basis", sa.Text, nullable=False),
         sa.Column("enrolled_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
-        sa.Column("protection_tag", sa.LargeBinary, nullable=False),
+        sa.Column("record_tag", sa.LargeBinary, nullable=False),
         sa.CheckConstraint("length(record_id) = 16", name="record_id_is_16_bytes"),
         sa.CheckConstraint("length(lookup) = 32", name="record_lookup_is_32_bytes"),
         sa.UniqueConstraint("member", "lookup", name="record_lookup"),
