@@ -60,12 +60,14 @@ def cut_rows(file: ArrayFile, *, start: int = 0) -> Iterator[RowChunk]:
     if file.references is None:
         raise InvalidRequestError(
             "NO_REFERENCES",
-            "the file has no array `reference`; add one of texts, as many as rows,"
-            " each the opaque reference that the record is enrolled under",
+            f"`{file.path}` has no array `reference`; add one of texts, as many as"
+            " rows, each the opaque reference that the record is enrolled under",
         )
     if not 0 <= start <= file.count:
         raise InvalidRequestError(
-            "WRONG_START", f"the file has {file.count} rows; row {start} is beyond them"
+            "WRONG_START",
+            f"there is no row {start} in `{file.path}`: its first is row 0, its last"
+            f" row {file.count - 1}",
         )
     return _cut(file, file.references, start)
 

@@ -1,7 +1,7 @@
 """A zip archive of NumPy arrays, read in blocks; nothing in it is ever unpickled.
 
-Damage of every sort becomes an `InvalidRequestError` that names the file (without
-its folder) and the array.
+Damage of every sort becomes an `InvalidRequestError` that names the file, as the
+caller did, and the array.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Archive:
 
     def refuse(self, name: str, reason: str, message: str) -> None:
         """Note a fault of an array."""
-        where = f"{self.path.name}:{name}"
+        where = f"{self.path}:{name}"
         self.faults.append(Fault(field=where, reason=reason, message=message))
 
     def header(self, name: str) -> Header | None:
@@ -150,7 +150,7 @@ def _member(name: str) -> str:
 
 def _refusal(path: Path, reason: str, message: str) -> InvalidRequestError:
     """Return an error about the archive as a whole."""
-    fault = Fault(field=path.name, reason=reason, message=message)
+    fault = Fault(field=str(path), reason=reason, message=message)
     return InvalidRequestError.of([fault])
 
 

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 _EMBEDDING: Final = "embedding"
 _REFERENCE: Final = "reference"
-_KINDS: Final = {_EMBEDDING: "f", _REFERENCE: "USiu"}
-_INTEGERS: Final = "iu"
+_TEXT: Final = "USiu"  # kinds of elements that are read as texts
 _KIND_NAMES: Final = {
     "f": "float16, float32 or float64",
-    "USiu": "texts or integers",
+    _TEXT: "texts or integers",
     "iu": "integers",
 }
+_SHAPES: Final = {1: "the form `(n,)`", 2: "the form `(n, dimension)`"}
 _SURROGATES: Final = range(0xD800, 0xE000)  # no message can carry them
 
 
@@ -55,6 +55,7 @@ class ArrayFile:
     references: list[str] | None = field(repr=False)
     _header: Header = field(repr=False)
     _integers: Mapping[str, NDArray[np.int64]] = field(repr=False)
+    _texts: Mapping[str, list[str]] = field(repr=False)
 
     def rows(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield the number of a first row, and up to `chunk` rows from there.
@@ -79,35 +80,46 @@ class ArrayFile:
         """Return an array of integers (n,) that was asked for on opening."""
         return self._integers[name]
 
+    def texts(self, name: str) -> list[str]:
+        """Return an array of texts (n,) that was asked for on opening."""
+        return self._texts[name]
 
-def read_npz(path: Path, *, integers: Sequence[str] = ()) -> ArrayFile:
+
+def read_npz(
+    path: Path, *, integers: Sequence[str] = (), texts: Sequence[str] = ()
+) -> ArrayFile:
     """Open an archive, check it from end to end, and read all but the embeddings.
 
     Args:
         path: of the archive.
         integers: names of arrays of integers (n,) that it must have as well.
+        texts: names of arrays of texts (n,) likewise; integers are read as texts.
 
     Raises:
         InvalidRequestError: it cannot be read, with every fault at once.
     """
     with open_archive(path) as archive:
         # 1. Headers: types, shapes and sizes, before anything is decompressed.
-        names = [_EMBEDDING, *integers]
+        kinds = {_EMBEDDING: "f", **dict.fromkeys(integers, "iu")}
+        kinds |= dict.fromkeys(texts, _TEXT)
         if archive.has(_REFERENCE):
-            names.append(_REFERENCE)
+            kinds[_REFERENCE] = _TEXT
         columns = {
             name: header
-            for name in names
-            if (header := _header(archive, name)) is not None
+            for name, kind in kinds.items()
+            if (header := _header(archive, name, kind)) is not None
         }
         _check_rows(archive, columns)
         if archive.faults:
             raise InvalidRequestError.of(archive.faults)
         # 2. All but the embeddings.
         embedding = columns.pop(_EMBEDDING)
-        reference = columns.pop(_REFERENCE, None)
-        references = None if reference is None else _references(archive, reference)
-        numbers = {name: _numbers(archive, name, h) for name, h in columns.items()}
+        read = {
+            name: _read_texts(archive, name, header)
+            for name, header in columns.items()
+            if kinds[name] == _TEXT
+        }
+        numbers = {name: _numbers(archive, name, columns[name]) for name in integers}
         if archive.faults:
             raise InvalidRequestError.of(archive.faults)
         # 3. The embeddings' checksum: no half of a damaged file is enrolled.
@@ -116,9 +128,10 @@ def read_npz(path: Path, *, integers: Sequence[str] = ()) -> ArrayFile:
         path=path,
         count=embedding.shape[0],
         dimension=embedding.shape[1],
-        references=references,
+        references=read.get(_REFERENCE),
         _header=embedding,
         _integers=numbers,
+        _texts=read,
     )
 
 
@@ -151,19 +164,18 @@ def write_npz(
         np.savez(file, **arrays)
 
 
-def _header(archive: Archive, name: str) -> Header | None:
+def _header(archive: Archive, name: str, kinds: str) -> Header | None:
     """Return an array's header if its type and number of dimensions are right."""
     header = archive.header(name)
     if header is None:
         return None
-    kinds = _KINDS.get(name, _INTEGERS)
     dimensions = 2 if name == _EMBEDDING else 1
     before = len(archive.faults)
     if header.dtype.kind not in kinds:
         message = f"must have {_KIND_NAMES[kinds]} as elements"
         archive.refuse(name, "WRONG_TYPE", message)
     if len(header.shape) != dimensions:
-        message = f"has {len(header.shape)} dimensions; must have {dimensions}"
+        message = f"has shape `{header.shape}`; must have {_SHAPES[dimensions]}"
         archive.refuse(name, "WRONG_SHAPE", message)
     return header if len(archive.faults) == before else None
 
@@ -176,7 +188,8 @@ def _check_rows(archive: Archive, headers: Mapping[str, Header]) -> None:
     for name, header in headers.items():
         if embedding is not None and header.shape[0] != embedding.shape[0]:
             message = (
-                f"{header.shape[0]} rows where `{_EMBEDDING}` has {embedding.shape[0]}"
+                f"has shape `{header.shape}` where `{_EMBEDDING}` has"
+                f" `{embedding.shape}`; must be as many rows"
             )
             archive.refuse(name, "WRONG_COUNT", message)
         most = limits.MAX_REFERENCE_COLUMN_CHARACTERS
@@ -195,7 +208,7 @@ def _check_embedding(archive: Archive, header: Header) -> None:
         archive.refuse(_EMBEDDING, "WRONG_COUNT", message)
     least, most = limits.MIN_DIMENSION, limits.MAX_DIMENSION
     if not least <= dimension <= most:
-        message = f"{dimension} components in a row; must be {least} to {most}"
+        message = f"rows of dimension {dimension}; must be {least} to {most}"
         archive.refuse(_EMBEDDING, "WRONG_DIMENSION", message)
     most = limits.MAX_COLUMN_ORDER_BYTES
     if header.by_column and header.data_bytes > most:
@@ -203,11 +216,11 @@ def _check_embedding(archive: Archive, header: Header) -> None:
         archive.refuse(_EMBEDDING, "WRONG_ORDER", message)
 
 
-def _references(archive: Archive, header: Header) -> list[str]:
-    """Return references as texts, or note that some are none."""
+def _read_texts(archive: Archive, name: str, header: Header) -> list[str]:
+    """Return an array's texts, or note that some are none."""
     found: list[str] = []
     rows = limits.ARRAY_PIECE_BYTES // header.dtype.itemsize
-    for start, block in archive.elements(_REFERENCE, header, rows):
+    for start, block in archive.elements(name, header, rows):
         try:
             found += _texts(block)
         except ValueError:
@@ -215,7 +228,7 @@ def _references(archive: Archive, header: Header) -> list[str]:
                 f"rows {start} to {start + len(block) - 1} hold what is no text in"
                 " Unicode or UTF-8"
             )
-            archive.refuse(_REFERENCE, "WRONG_TEXT", message)
+            archive.refuse(name, "WRONG_TEXT", message)
     return found
 
 

@@ -86,7 +86,7 @@ def _parse(fields: object, length: int) -> Header:
     if not isinstance(descr, str) or not _PLAIN.fullmatch(descr):
         raise HeaderError(
             "has elements that are neither numbers nor texts; Python objects are never"
-            " read"
+            " read: write numbers, or `array.astype(str)`"
         )
     try:
         dtype = np.dtype(descr)

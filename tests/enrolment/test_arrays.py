@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from enrolment.formats.arrays import ArrayFile, read_npz, write_npz
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -55,11 +55,14 @@ def whole(file: ArrayFile, chunk: int = 2) -> NDArray[np.float32]:
 
 
 def refused(path: Path, **asked: Any) -> dict[str, str]:  # noqa: ANN401
-    """Return the faults of a file, reasons by field; it must be refused."""
+    """Return the faults of a file, reasons by field; it must be refused by its path."""
     with pytest.raises(InvalidRequestError) as caught:
         read_npz(path, **asked)
-    assert str(path.parent) not in str(caught.value)
-    return {fault.field: fault.reason for fault in caught.value.faults}
+    assert all(fault.field.startswith(str(path)) for fault in caught.value.faults)
+    before = f"{path.parent}/"
+    return {
+        fault.field.removeprefix(before): fault.reason for fault in caught.value.faults
+    }
 
 
 def npy(array: NDArray[Any]) -> bytes:
@@ -137,6 +140,31 @@ def test_references_are_texts_bytes_or_integers(
     assert read_npz(tmp_path / "gallery.npz").references == expected
 
 
+@pytest.mark.parametrize("named", [np.array([3, 1, 3, 3, 1]), np.array(list("ababb"))])
+def test_further_arrays_may_be_texts_or_integers(
+    tmp_path: Path, named: NDArray[Any]
+) -> None:
+    """Whoever asks for texts gets texts of either."""
+    np.savez(tmp_path / "gallery.npz", embedding=ROWS, subject=named)
+    file = read_npz(tmp_path / "gallery.npz", texts=("subject",))
+    assert file.texts("subject") == [str(each) for each in named]
+    assert file.references is None
+
+
+def test_objects_are_refused_with_what_to_write_instead(tmp_path: Path) -> None:
+    """A column out of a data frame is one."""
+    named = np.array(list("ababb"), object)
+    np.savez(tmp_path / "bad.npz", embedding=ROWS, subject=named)
+    with pytest.raises(InvalidRequestError, match=r"`array\.astype\(str\)`"):
+        read_npz(tmp_path / "bad.npz", texts=("subject",))
+
+
+def test_the_working_folder_is_named_as_it_was_given() -> None:
+    """An error about a path never begins with nothing."""
+    with pytest.raises(InvalidRequestError, match=r"^\.: cannot be read: is a dir"):
+        read_npz(Path())
+
+
 def test_a_file_without_references_has_none(tmp_path: Path) -> None:
     """Arrays that nobody asked for are left alone, whatever they are."""
     other = np.array([{}, [], 1, 2, 3], object)
@@ -154,14 +182,15 @@ def test_all_faults_are_told_at_once_by_file_and_array(tmp_path: Path) -> None:
         reference=np.array(["a", "b"]),
         subject=np.ones((3, 1)),
     )
+    path = tmp_path / "bad.npz"
     with pytest.raises(InvalidRequestError) as caught:
-        read_npz(tmp_path / "bad.npz", integers=("subject", "sample"))
+        read_npz(path, integers=("subject", "sample"))
     assert [(fault.field, fault.reason) for fault in caught.value.faults] == [
-        ("bad.npz:subject", "WRONG_TYPE"),
-        ("bad.npz:subject", "WRONG_SHAPE"),
-        ("bad.npz:sample", "MISSING_ARRAY"),
-        ("bad.npz:embedding", "WRONG_DIMENSION"),
-        ("bad.npz:reference", "WRONG_COUNT"),
+        (f"{path}:subject", "WRONG_TYPE"),
+        (f"{path}:subject", "WRONG_SHAPE"),
+        (f"{path}:sample", "MISSING_ARRAY"),
+        (f"{path}:embedding", "WRONG_DIMENSION"),
+        (f"{path}:reference", "WRONG_COUNT"),
     ]
 
 

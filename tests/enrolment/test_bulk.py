@@ -57,6 +57,7 @@ def test_a_start_beyond_the_file_is_refused(file: ArrayFile, start: int):
     with pytest.raises(InvalidRequestError) as caught:
         cut_rows(file, start=start)
     assert caught.value.reason == "WRONG_START"
+    assert f"`{file.path}`" in str(caught.value)
 
 
 def test_a_file_without_references_is_refused(tmp_path: Path):
