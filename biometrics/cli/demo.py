@@ -1,8 +1,10 @@
 """`biometrics demo`: a whole pilot on this machine."""
 
-import tempfile
-from contextlib import nullcontext
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -15,26 +17,40 @@ from biometrics.cli.session import JsonOption
 def demo(
     *,
     records: Annotated[
-        int, typer.Option(help="Records to enrol.", metavar="N", min=50, max=1_000_000)
-    ] = 20_000,
+        int | None,
+        typer.Option(
+            help="Records to enrol, at most. By default 20,000 of the synthetic"
+            " population, or all that FILE.npz has.",
+            metavar="N",
+            min=50,
+            max=1_000_000,
+        ),
+    ] = None,
     searches: Annotated[
         int,
         typer.Option(
-            help="Searches of each requester, half of them mated.", metavar="N", min=2
+            help="Searches of each requester, half of them mated; fewer where the"
+            " embeddings run out.",
+            metavar="N",
+            min=2,
         ),
     ] = 200,
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help="`.npz` with `embedding` and `subject`, in place of the synthetic"
-            " population. Half of the subjects estimate centring and threshold, the"
-            " other half is enrolled and searched.",
+            help="`.npz` with `embedding` and `subject` (integers or texts), in place"
+            " of the synthetic population. Half of the subjects estimate centring and"
+            " threshold, the other half is enrolled and searched.",
             metavar="FILE.npz",
         ),
     ] = None,
     keep: Annotated[
         Path | None,
-        typer.Option(help="Keep everything in this new folder.", metavar="DIR"),
+        typer.Option(
+            help="Keep everything in this new folder: keys, and gallery files in the"
+            " clear.",
+            metavar="DIR",
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Of all that is drawn.", metavar="N", min=0)
@@ -53,8 +69,8 @@ def demo(
 
     if keep is not None:
         pilot.make_folder(keep)
-    folder = nullcontext(keep) if keep else tempfile.TemporaryDirectory()
-    with folder as directory, StepProgress() as progress:
+    folder = nullcontext(keep) if keep else TemporaryDirectory(prefix="biometrics-")
+    with _stopped_by_sigterm(), folder as directory, StepProgress() as progress:
         outcome = pilot.run(
             pilot.Plan(
                 directory=Path(directory),
@@ -73,3 +89,13 @@ def demo(
         print_note(f"kept in {keep}: exchange/ is served by `biometrics serve`")
     if outcome.wrong:
         raise typer.Exit(Exit.UNFINISHED)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does: stop the server, and clear up."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

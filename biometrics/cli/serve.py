@@ -1,7 +1,11 @@
 """`biometrics serve`: run the exchange, or check its configuration."""
 
 import logging
+import os
+import signal
+import sys
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -18,10 +22,19 @@ def serve(
     check: Annotated[
         bool, typer.Option("--check", help="Validate everything, and exit.")
     ] = False,
+    until_stdin_ends: Annotated[
+        bool,
+        typer.Option(
+            "--until-stdin-ends",
+            help="Stop when stdin ends as well: for a parent that may be killed.",
+        ),
+    ] = False,
 ) -> None:
     """Serve the exchange until SIGTERM or Ctrl-C, then drain.
 
     Logs to stderr, one line an event; the line `ready on ...` says that it answers.
+    All files are read at the start: an edited agreement, template space or key counts
+    from the next start on.
     """
     # Late: the server brings the engine and the database with it.
     from biometrics.server.check import check as check_files  # noqa: PLC0415
@@ -36,4 +49,13 @@ def serve(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if until_stdin_ends:
+        Thread(target=_stop_with_stdin, daemon=True).start()
     run(config)
+
+
+def _stop_with_stdin() -> None:
+    """Ask this process to stop when stdin ends, as it does when its writer does."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

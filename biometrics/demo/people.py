@@ -7,6 +7,7 @@ the number of its subject.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -34,6 +35,8 @@ ALSO_REFUGEES: Final = {"XAA": 0.4, "XDD": 0.2}
 ALSO_AT_FLED: Final = 0.3
 # Of all subjects, so many are enrolled nowhere: their searches are non-mated.
 NOT_ENROLLED: Final = 0.2
+# Of an enrolled subject's captures, so many and at least one are kept to search with.
+KEPT: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ class People:
         return [h for h, gallery in self.galleries.items() if len(gallery.rows)]
 
     @property
+    def enrolled(self) -> int:
+        """Number of subjects who have a record."""
+        return len({int(s) for g in self.galleries.values() for s in g.subject})
+
+    @property
     def records(self) -> int:
         """Number of records over all holders."""
         return sum(len(gallery.rows) for gallery in self.galleries.values())
@@ -88,7 +96,9 @@ def deal(
     embedding: NDArray[np.float32],
     subject: NDArray[np.int32],
     random: np.random.Generator,
+    *,
     records: int | None,
+    records_each: int | None,
 ) -> People:
     """Deal subjects to holders.
 
@@ -97,19 +107,22 @@ def deal(
         subject: (n,) who each row is of.
         random: where chance comes from.
         records: how many records to enrol at most; None for all that there are.
+        records_each: how many of a subject's rows one holder enrols at most; None
+            for all that are not kept to search with.
     """
     samples = _samples(subject, random)
     subjects = random.permutation(len(samples))
     outside = max(1, round(NOT_ENROLLED * len(subjects)))
     strangers, enrolled = subjects[:outside], subjects[outside:]
     dealt: list[tuple[str, int, int, bool]] = []
-    used = np.zeros(len(samples), np.int64)
     for number in enrolled:
-        for holder, protected in _holders(random):
-            if used[number] + 1 < len(samples[number]):  # one is left to search with
-                row = samples[number][used[number]]
-                dealt.append((holder, int(row), int(subject[row]), protected))
-                used[number] += 1
+        holders = _holders(random)
+        rows = samples[number]
+        rows = rows[: len(rows) - max(1, round(KEPT * len(rows)))]
+        if records_each is not None:
+            rows = rows[: records_each * len(holders)]
+        for row, (holder, protected) in zip(rows, cycle(holders), strict=False):
+            dealt.append((holder, int(row), int(subject[row]), protected))
     dealt = dealt[:records]
     taken = {row for _, row, _, _ in dealt}
     present = {who for _, _, who, _ in dealt}
@@ -126,6 +139,21 @@ def deal(
         galleries={holder: _gallery(holder, dealt) for holder in SHARES},
         mated=np.array(mated, np.int64),
         non_mated=np.concatenate([samples[n] for n in strangers]),
+    )
+
+
+def draw(
+    people: People, searches: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the rows of probes, half of them mated; none is searched with twice."""
+    half = searches // 2
+    mated = min(half, len(people.mated))
+    non_mated = min(searches - half, len(people.non_mated))
+    return np.concatenate(
+        [
+            random.choice(people.mated, mated, replace=False),
+            random.choice(people.non_mated, non_mated, replace=False),
+        ]
     )
 
 

@@ -1,7 +1,7 @@
 """The main path of the demo: a whole pilot on loopback, and nothing in it faked.
 
-1. People: a synthetic population, or the embeddings of a file; half of the subjects
-   estimate centring and threshold and are not seen again.
+1. People: a synthetic population, or the embeddings of a file; some of the subjects,
+   of a file half, estimate centring and threshold and are not seen again.
 2. Exchange: `init` as a user would run it, with the estimated template space.
 3. Serve: the real server, in a process of its own, with mutual TLS.
 4. Enrol: every holder's gallery file, through the gRPC API.
@@ -22,7 +22,9 @@ import numpy as np
 from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.demo.agreements import PURPOSES, write_agreements
-from biometrics.demo.people import FLED, SHARES, Gallery, People, deal
+from biometrics.demo.captures import Captures, read_captures, synthetic_captures
+from biometrics.demo.outcome import Outcome, Rows
+from biometrics.demo.people import FLED, SHARES, Gallery, People, deal, draw
 from biometrics.demo.process import ServerProcess, free_port
 from biometrics.demo.tally import Asked, Pair
 from biometrics.demo.truth import Agreements, Truth
@@ -33,9 +35,7 @@ from biometrics.errors import (
 )
 from biometrics.server.blueprint import write_exchange
 from enrolment.bulk import cut_rows
-from enrolment.estimate import estimate_space
 from enrolment.formats.arrays import read_npz, write_npz
-from enrolment.synthetic import Population, synthesise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,10 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPACE: Final = "demo-faces"
-SAMPLES: Final = 4
-LEAST_SUBJECTS: Final = 4  # two to estimate, one enrolled, one not
-# Of the synthetic subjects, so many at most estimate centring and threshold.
-MOST_CALIBRATION_SUBJECTS: Final = 6000
+_PRIVATE: Final = 0o700  # gallery files are in the clear
 
 # Told of each step: its name, how much is done, of how much.
 Progress = Callable[[str, int, int], None]
@@ -59,46 +56,19 @@ class Plan:
 
     Attributes:
         directory: where everything is written.
-        records: how many records to enrol.
-        searches: how many searches each requester makes.
+        records: how many records to enrol at most; None for as many as usual, or
+            as the file has.
+        searches: how many searches each requester makes at most.
         embeddings: a file with `embedding` and `subject`, or None for a synthetic
             population.
         seed: of everything that is drawn.
     """
 
     directory: Path
-    records: int
+    records: int | None
     searches: int
     embeddings: Path | None
     seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What the demo found.
-
-    Attributes:
-        records: how many records were enrolled, of how many subjects.
-        enrol_seconds: for all of them.
-        threshold: of the template space, estimated on the other half.
-        asked: what each requester asked.
-        refusals: searches of holders without an agreement: how many were refused,
-            of how many.
-    """
-
-    records: int
-    subjects: int
-    dimension: int
-    enrol_seconds: float
-    threshold: float
-    asked: list[Asked]
-    refusals: tuple[int, int]
-
-    @property
-    def wrong(self) -> int:
-        """How many answers differ from the truth."""
-        refused, of = self.refusals
-        return sum(asked.wrong for asked in self.asked) + of - refused
 
 
 def run(plan: Plan, progress: Progress) -> Outcome:
@@ -114,11 +84,9 @@ def run(plan: Plan, progress: Progress) -> Outcome:
     random = np.random.default_rng(plan.seed)
     # 1. People.
     progress("people", 0, 1)
-    embedding, subject, half = population(plan)
-    people = deal(embedding[~half], subject[~half], random, plan.records)
-    centre, threshold = estimate_space(
-        embedding[half], subject[half], gallery_size=people.records
-    )
+    captures = take_captures(plan)
+    people = deal_captures(captures, random)
+    centre, threshold = captures.estimate(people.records)
     progress("people", 1, 1)
     # 2. Exchange.
     root = plan.directory / "exchange"
@@ -150,23 +118,25 @@ def run(plan: Plan, progress: Progress) -> Outcome:
         refusals = pilot.refusals()
     return Outcome(
         records=people.records,
-        subjects=len({int(s) for g in people.galleries.values() for s in g.subject}),
-        dimension=embedding.shape[1],
+        subjects=people.enrolled,
+        rows=Rows.of(captures, people),
+        dimension=captures.embedding.shape[1],
         enrol_seconds=enrol_seconds,
         threshold=threshold,
+        target_fpir=captures.target_fpir,
         asked=asked,
         refusals=refusals,
     )
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder that everything is kept in.
+    """Make the folder that everything is kept in, for its owner alone.
 
     Raises:
         ConfigurationError: it exists, or cannot be made.
     """
     try:
-        path.mkdir(parents=True)
+        path.mkdir(_PRIVATE, parents=True)
     except OSError as error:
         raise ConfigurationError(
             "CANNOT_WRITE",
@@ -175,34 +145,34 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
-def population(
-    plan: Plan,
-) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bool_]]:
-    """Return embeddings, who each is of, and which rows estimate the space."""
-    if plan.embeddings is not None:
-        file = read_npz(plan.embeddings, integers=("subject",))
-        blocks = [block for _, block in file.rows(4096)]
-        embedding = np.concatenate(blocks)
-        subject = file.integers("subject").astype(np.int32)
-        if len(np.unique(subject)) < LEAST_SUBJECTS:
-            raise InvalidRequestError(
-                "TOO_FEW_SUBJECTS",
-                f"`{plan.embeddings.name}` needs {LEAST_SUBJECTS} subjects or more",
-            )
-    else:
-        half = min(plan.records, MOST_CALIBRATION_SUBJECTS)
-        gallery = synthesise(
-            Population(
-                seed=plan.seed,
-                subjects=half + round(1.25 * plan.records),
-                samples=SAMPLES,
-            )
+def take_captures(plan: Plan) -> Captures:
+    """Return the captures that the plan names."""
+    if plan.embeddings is None:
+        return synthetic_captures(plan.seed, plan.records)
+    return read_captures(plan.embeddings, plan.seed, plan.records)
+
+
+def deal_captures(captures: Captures, random: np.random.Generator) -> People:
+    """Deal those who do not estimate to the holders.
+
+    Raises:
+        InvalidRequestError: nobody has a capture to enrol and one to search with.
+    """
+    rest = ~captures.estimating
+    people = deal(
+        captures.embedding[rest],
+        captures.subject[rest],
+        random,
+        records=captures.records,
+        records_each=captures.records_each,
+    )
+    if not people.records:
+        raise InvalidRequestError(
+            "TOO_FEW_SAMPLES",
+            f"`{captures.source}` has one row of each subject who would be enrolled;"
+            " give two or more of each: one is enrolled, another searched with",
         )
-        return gallery.embedding, gallery.subject, gallery.subject < half
-    subjects = np.unique(subject)
-    random = np.random.default_rng(plan.seed)
-    first = random.permutation(subjects)[: len(subjects) // 2]
-    return embedding, subject, np.isin(subject, first)
+    return people
 
 
 def write_space(path: Path, centre: NDArray[np.float64], threshold: float) -> None:
@@ -316,20 +286,3 @@ def chunks(path: Path, gallery: Gallery) -> Iterator[Chunk]:
             )
         )
         yield Chunk(start=rows.start, records=tuple(records))
-
-
-def draw(
-    people: People, searches: int, random: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return the rows of probes, half of them mated."""
-    half = searches // 2
-    return np.concatenate(
-        [
-            random.choice(people.mated, half, replace=len(people.mated) < half),
-            random.choice(
-                people.non_mated,
-                searches - half,
-                replace=len(people.non_mated) < searches - half,
-            ),
-        ]
-    )

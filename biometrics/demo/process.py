@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
+_SERVE: Final = (
+    *(sys.executable, "-m", "biometrics.cli"),
+    *("serve", "--until-stdin-ends"),
+)
 
 
 def free_port() -> int:
@@ -38,7 +42,9 @@ class ServerProcess:
         self._log = log
         with log.open("wb") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "biometrics.cli", "serve", "--config", config],
+                [*_SERVE, "--config", config],
+                # Ends when this process does, however it does.
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C is for the demo, which then stops the server in order.
@@ -57,6 +63,8 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def wait_until_ready(self, profile: Profile) -> None:
         """Return once the server answers `profile`.
@@ -72,8 +80,9 @@ class ServerProcess:
                     return
             except UnavailableError as error:
                 if self._process.poll() is not None or time.monotonic() > end:
-                    said = self._log.read_text("utf-8", "replace")[-2000:]
+                    said = self._log.read_text("utf-8", "replace").splitlines()
                     raise UnavailableError(
-                        "SERVER_DID_NOT_START", f"the server did not start: {said}"
+                        "SERVER_DID_NOT_START",
+                        f"the server did not start: {said[-1] if said else 'no word'}",
                     ) from error
             time.sleep(_PAUSE_SECONDS)

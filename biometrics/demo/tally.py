@@ -114,11 +114,6 @@ class Asked:
             pair.false_positive.of += 1
             pair.false_positive.count += matched
 
-    def words(self) -> tuple[str, ...]:
-        """Return requester and purpose, a short line each."""
-        first, *more = self.purpose.split("-")
-        return self.requester, first, " ".join(more)
-
     @property
     def wrong(self) -> int:
         """How many answers differ from the truth."""

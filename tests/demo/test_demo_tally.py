@@ -7,7 +7,9 @@ import dataclasses
 import pytest
 
 from biometrics.client import HolderAnswer, MatchAnswer, Outcome
-from biometrics.demo.pilot import Outcome as Found
+from biometrics.demo import report
+from biometrics.demo.outcome import Outcome as Found
+from biometrics.demo.outcome import Rows
 from biometrics.demo.tally import Asked, Pair, Rate
 from biometrics.demo.truth import Expected
 
@@ -123,9 +125,11 @@ def test_a_search_that_should_have_been_refused_is_wrong(asked: Asked):
     found = Found(
         records=1,
         subjects=1,
+        rows=Rows(estimating=1, enrolled=1, mated=1, non_mated=1, unused=0),
         dimension=2,
         enrol_seconds=1.0,
         threshold=0.5,
+        target_fpir=0.01,
         asked=[asked],
         refusals=(4, 4),
     )
@@ -133,6 +137,32 @@ def test_a_search_that_should_have_been_refused_is_wrong(asked: Asked):
     asked.count(answer("no-match", XBB="no-match", XCC="match"), RIGHT)
     assert found.wrong == 1
     assert dataclasses.replace(found, refusals=(2, 4)).wrong == 3
+
+
+def test_great_counts_are_folded_and_not_cut(
+    asked: Asked, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """The report fits a terminal of 80 columns, whatever it counts."""
+    monkeypatch.setenv("COLUMNS", "80")
+    asked.seconds = [0.1]
+    asked.pairs["XCC"].matches = asked.pairs["XCC"].searches = 123_456
+    asked.pairs["XCC"].false_positive = Rate(count=5, of=5)
+    found = Found(
+        records=1,
+        subjects=1,
+        rows=Rows(estimating=1, enrolled=1, mated=1, non_mated=1, unused=0),
+        dimension=2,
+        enrol_seconds=1.0,
+        threshold=0.5,
+        target_fpir=0.01,
+        asked=[asked],
+        refusals=(4, 4),
+    )
+    report.show(found)
+    told = capsys.readouterr().out
+    assert "\u2026" not in told
+    assert "100.0 (56.6-100.0)" in told
+    assert max(map(len, told.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
