@@ -21,10 +21,11 @@ def init(
     """Write a configuration with development certificates, keys and samples.
 
     Overwrites nothing. The certificates are for trying the exchange on this machine
-    only; see the comments in the files.
+    only, and for 30 days; see the comments in the files.
     """
     # Late, with the server: clients need not wait for it.
     from biometrics.server.blueprint import write_exchange  # noqa: PLC0415
+    from biometrics.server.pki import LIFE  # noqa: PLC0415
 
     config = write_exchange(
         directory,
@@ -33,4 +34,5 @@ def init(
         listen=listen,
     )
     print_line(f"written to {directory}")
+    print_line(f"the development certificates last {LIFE.days} days")
     print_line(f"next: biometrics serve --config {config}")

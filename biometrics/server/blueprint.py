@@ -7,6 +7,7 @@ DIR/keys/              key-encryption keys: the exchange's and each member's
 DIR/pki/               a development authority, and what it signed
 DIR/clients/           profiles of the members' systems
 DIR/data/              the database will be here
+DIR/.gitignore         keeps all of it, the keys above all, out of a repository
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def _refuse_in_use(target: Path) -> None:
 
 
 def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) -> None:
-    """Write `exchange.toml` and `spaces.toml`, and make the place for data."""
+    """Write the settings and the spaces, and make the place for data."""
     tables = "\n".join(
         f"[[member]]\ncode = {_quoted(member.code)}\nname = {_quoted(name)}\n"
         f'key = "keys/{member}.key"\n'
@@ -140,6 +141,7 @@ def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) ->
     )
     (folder / "exchange.toml").write_text(text, "utf-8")
     (folder / "spaces.toml").write_text(SPACES, "utf-8")
+    (folder / ".gitignore").write_text("*\n", "utf-8")
     (folder / "data").mkdir(_PRIVATE)
 
 

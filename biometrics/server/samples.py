@@ -127,7 +127,8 @@ SAMPLE_CLAUSES: Final = (*_NAMED, *_PRESENCE)
 SPACES: Final = """\
 # The template spaces: what is compared with what. Only templates of one space and
 # one position are ever compared. Changing extractor, version or centre makes another
-# space: sealed templates of the old one no longer open under its name.
+# space: sealed templates of the old one no longer open under its name. This file is
+# read when the exchange starts: restart it after an edit.
 version = 1
 
 [[space]]
@@ -161,6 +162,7 @@ threshold_basis = "unmeasured"     # measured, vendor or unmeasured
 SETTINGS: Final = """\
 # Settings of the exchange. Paths are relative to this file; a key that is unknown is
 # an error. `biometrics serve --check --config exchange.toml` validates everything.
+# All files are read when the exchange starts: restart it after an edit.
 version = 1
 
 [exchange]
@@ -195,7 +197,8 @@ spaces = "spaces.toml"
 
 AGREEMENTS: Final = """\
 # What {holder} ({name}) lets others learn from its galleries. Whatever no [[permit]]
-# covers is refused, and a [[forbid]] beats every [[permit]].
+# covers is refused, and a [[forbid]] beats every [[permit]]. The exchange reads this
+# file when it starts: an edit counts after a restart, not before.
 #
 # Levels: presence (counts toward one regional answer, from five holders on),
 # holder (match or no match), reference (and a reference for the follow-up).
@@ -217,7 +220,7 @@ NO_CLAUSE: Final = """\
 """
 
 PROFILE: Final = """\
-# A {role} of {member}, for the client SDK and the command line.
+# The profile of {member} in the role `{role}`, for the client SDK and the command line.
 version = 1
 target = {target}
 server_name = "localhost"           # the name in the exchange's certificate

@@ -32,6 +32,7 @@ def test_init_writes_an_exchange_and_says_how_to_go_on(
     path = tmp_path / "pilot" / "exchange.toml"
     assert path.is_file()
     assert f"biometrics serve --config {path}" in told.out
+    assert "certificates last 30 days" in told.out
 
 
 def test_init_overwrites_nothing(run: Callable[..., Told], settings: Path):
@@ -59,6 +60,34 @@ def test_check_tells_what_is_wrong(run: Callable[..., Told], settings: Path):
     assert told.code == 2
     assert told.err.startswith("error: ")
     assert "colour" in told.err
+
+
+def test_help_says_that_files_are_read_at_the_start(run: Callable[..., Told]):
+    """Whoever edits an agreement learns that a restart is needed."""
+    assert "counts from the next start on" in " ".join(
+        run("serve", "--help").out.split()
+    )
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_server_can_end_with_its_parent(settings: Path, *, ready: bool):
+    """When the writer of its stdin ends, it drains, ready or still starting."""
+    command = [sys.executable, "-m", "biometrics.cli", "serve", "--until-stdin-ends"]
+    server = subprocess.Popen(
+        [*command, "--config", settings],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stderr is not None
+        while ready and "ready on" not in server.stderr.readline():
+            assert server.poll() is None, "the server ended before it was ready"
+        _, said = server.communicate(timeout=30)  # closes stdin
+    finally:
+        server.kill()
+        server.communicate()
+    assert not ready or (server.returncode, said[-8:]) == (0, "stopped\n")
 
 
 def test_clients_do_not_load_the_server():

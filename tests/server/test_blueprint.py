@@ -141,6 +141,18 @@ def test_keys_and_private_keys_are_for_their_owner_alone(folder: Path):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
 
 
+def test_nothing_of_it_is_committed_by_accident(folder: Path):
+    """The folder tells git to leave all of it alone."""
+    assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_the_files_say_that_a_restart_is_needed(folder: Path):
+    """Settings, template spaces, and every holder's agreements."""
+    for name in ("exchange.toml", "spaces.toml", "agreements/XAA.toml"):
+        head = (folder / name).read_text().partition("\nversion")[0]
+        assert "restart" in head, name
+
+
 def test_every_key_is_one_of_its_own(config: Config):
     """The keys are accepted by their provider, and no two are equal."""
     paths = [config.exchange_key, *config.members.values()]
