@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from biometrics.cli.output import print_json, print_line, print_table
+from biometrics.cli.output import print_json, print_line, print_prose, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.client import AgreementInfo
 
@@ -34,20 +34,27 @@ def list_agreements(
         print_json({"agreements": [asdict(clause) for clause in clauses]})
         return
     print_table(
-        ("holder", "requester", "level", "purposes", "modalities", "valid", "basis"),
+        ("holder", "requester", "level", "purposes, modalities, validity, basis"),
         [
             (
                 clause.holder,
                 clause.requester,
                 clause.level or clause.effect,
-                clause.purposes,
-                clause.modalities,
-                _validity(clause),
-                clause.legal_basis,
+                _terms(clause),
             )
             for clause in clauses
         ],
+        texts=("purposes, modalities, validity, basis",),
     )
+
+
+def _terms(clause: AgreementInfo) -> list[str]:
+    """Return what a clause covers, a line for each long text."""
+    return [
+        ", ".join(clause.purposes),
+        f"{', '.join(clause.modalities)}; {_validity(clause)}",
+        clause.legal_basis,
+    ]
 
 
 def _validity(clause: AgreementInfo) -> str:
@@ -79,6 +86,6 @@ def explain(  # noqa: PLR0913 - the four parts of a question, and how to answer
         print_json(asdict(told))
         return
     print_line(f"permitted, level {told.level}" if told.permitted else "not permitted")
-    print_line(told.text)
-    if told.decided_by:
+    print_prose(told.text)
+    if told.decided_by not in told.text:
         print_line(f"decided by {told.decided_by}")

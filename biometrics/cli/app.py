@@ -1,6 +1,9 @@
 """The command `biometrics`: its groups, and what comes of an error."""
 
+import errno
+import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Never
 
@@ -13,16 +16,18 @@ from biometrics.cli import (
     galleries,
     init,
     match,
+    records,
     serve,
     spaces,
     withdraw,
 )
-from biometrics.cli.exits import exit_of
-from biometrics.cli.output import print_error
+from biometrics.cli.exits import Exit, exit_of
+from biometrics.cli.output import drop_output, print_error, print_line, print_note
 from biometrics.cli.session import PROFILE_VARIABLE
 from biometrics.errors import ExchangeError
 
 NAME = "biometrics"
+DISTRIBUTION = "regional-biometrics-exchange"
 
 app = typer.Typer(
     name=NAME,
@@ -32,12 +37,21 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # so that paragraphs are wrapped as such
 )
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    """Print the version and end, if that is what is wanted."""
+    if wanted:
+        print_line(f"{NAME} {version(DISTRIBUTION)}")
+        raise typer.Exit
 
 
 @app.callback()
 def choose(
     context: typer.Context,
+    *,
     profile: Annotated[
         Path | None,
         typer.Option(
@@ -47,6 +61,15 @@ def choose(
             metavar="FILE",
         ),
     ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            callback=_show_version,
+            is_eager=True,
+        ),
+    ] = False,
 ) -> None:
     """Keep what stands before the command."""
     context.obj = profile
@@ -59,6 +82,7 @@ app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
 app.command("demo")(demo.demo)
 app.add_typer(galleries.app, name="galleries")
+app.add_typer(records.app, name="records")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(spaces.app, name="spaces")
 
@@ -69,9 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> Never:
     Args:
         arguments: those of the process if None.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(args=list(arguments) if arguments is not None else None, prog_name=NAME)
+        app(args=given, prog_name=NAME)
     except ExchangeError as error:
-        print_error(error)
+        print_error(error, as_json="--json" in given)
         raise SystemExit(exit_of(error)) from error
+    except OSError as error:
+        drop_output()
+        _tell_lost(error)
+        raise SystemExit(Exit.UNFINISHED) from error
     raise AssertionError("the application exits")
+
+
+def _tell_lost(error: OSError) -> None:
+    """Say what could not be written; nothing where a reader has gone away."""
+    if error.errno == errno.EPIPE:
+        return
+    where = f"`{error.filename}`" if error.filename else "the output cannot be written"
+    print_note(f"error: {where}: {(error.strerror or 'unknown').lower()}")

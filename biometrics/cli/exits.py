@@ -17,7 +17,7 @@ class Exit(IntEnum):
     # Done. A search that was answered is done, whatever the answer.
     OK = 0
     # Not, or not fully, done: records were refused, a load was stopped, the thing
-    # asked for is not there, or there is a defect.
+    # asked for is not there, the output cannot be written, or there is a defect.
     UNFINISHED = 1
     # Wrong usage, wrong input, or a wrong file of the operator's.
     USAGE = 2

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from biometrics import limits
+from biometrics.cli.output import fault_documents
 from biometrics.client import EnrolStatus
 from biometrics.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import IO
 
     from biometrics.client import ChunkOutcome
     from biometrics.errors import Fault
@@ -35,8 +37,10 @@ class Refusal:
 class Load:
     """Counts what the exchange acknowledges; keeps the first refusals."""
 
-    def __init__(self, start: int, tell: Callable[[Refusal], None]) -> None:
-        """Begin before row `start`; `tell` is told of every refusal."""
+    def __init__(
+        self, start: int, tell: Callable[[Refusal], None] | None = None
+    ) -> None:
+        """Begin before row `start`; `tell`, if any, is told of every refusal."""
         self.next_row = start
         self.refusals: list[Refusal] = []
         self.stopped = False
@@ -71,7 +75,7 @@ class Load:
 
     @property
     def known(self) -> int:
-        """Records that were enrolled before."""
+        """Records that were there already, of this load or of one before."""
         return self._counts[EnrolStatus.ALREADY_ENROLLED]
 
     @property
@@ -81,38 +85,76 @@ class Load:
 
     def _refuse(self, refusal: Refusal) -> None:
         """Tell of a refusal, and keep it if there is room."""
-        self._tell(refusal)
+        if self._tell is not None:
+            self._tell(refusal)
         if len(self.refusals) < limits.MAX_REFUSALS_LISTED:
             self.refusals.append(refusal)
 
 
-@contextmanager
-def refusal_file(path: Path | None) -> Iterator[Callable[[Refusal], None]]:
-    """Open the file that takes every refusal as a line of JSON; none if None.
+class RefusalFile:
+    """Takes every refusal as a line of JSON; a context manager.
 
-    It carries references: only its owner can read it. It must not exist yet.
-
-    Raises:
-        ConfigurationError: it cannot be made.
+    It carries references: only its owner can read it. It is made when the first
+    record is refused, so that a load without refusals leaves nothing behind, and
+    nothing is ever overwritten.
     """
-    if path is None:
-        yield lambda _refusal: None
-        return
-    try:
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise ConfigurationError(
+
+    def __init__(self, path: Path) -> None:
+        """Find out whether a file can be made at `path`.
+
+        Raises:
+            ConfigurationError: it is there already, or its folder is not to be
+                written to.
+        """
+        self._path = path
+        self._file: IO[str] | None = None
+        if os.path.lexists(path):
+            raise self._error("is there already; it is kept as it is")
+        if not path.parent.is_dir():
+            raise self._error("has no folder to be in; make that first")
+        if not os.access(path.parent, os.W_OK):
+            raise self._error("lies in a folder that is not to be written to")
+
+    def __enter__(self) -> Self:
+        """Return the file."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it, if it was made."""
+        if self._file is not None:
+            with suppress(OSError):  # of a write that failed, and was told then
+                self._file.close()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a record was refused."""
+        return self._file is not None
+
+    def write(self, refusal: Refusal) -> None:
+        """Add a refusal, and make the file if it is the first.
+
+        Raises:
+            ConfigurationError: it cannot be made or written.
+        """
+        try:
+            if self._file is None:
+                opened = os.open(
+                    self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
+                )
+                self._file = os.fdopen(opened, "w", encoding="utf-8")
+            self._file.write(json.dumps(refusal_document(refusal)) + "\n")
+            self._file.flush()
+        except OSError as error:
+            told = (error.strerror or "unknown").lower()
+            raise self._error(f"cannot be written: {told}") from error
+
+    def _error(self, what: str) -> ConfigurationError:
+        """Return an error about the file."""
+        return ConfigurationError(
             "FILE_NOT_MADE",
-            f"`{path}` cannot be made for refused records:"
-            f" {(error.strerror or 'unknown').lower()}; name a file that is not there",
-        ) from error
-    with os.fdopen(opened, "w", encoding="utf-8") as file:
-
-        def write(refusal: Refusal) -> None:
-            file.write(json.dumps(refusal_document(refusal)) + "\n")
-            file.flush()
-
-        yield write
+            f"`{self._path}`, for refused records, {what}; name a file that is not"
+            " there with `--refused`",
+        )
 
 
 def refusal_document(refusal: Refusal, *, named: bool = True) -> dict[str, object]:
@@ -120,8 +162,5 @@ def refusal_document(refusal: Refusal, *, named: bool = True) -> dict[str, objec
     document: dict[str, object] = {"row": refusal.row}
     if named:
         document["reference"] = refusal.reference
-    document["faults"] = [
-        {"field": fault.field, "reason": fault.reason, "message": fault.message}
-        for fault in refusal.faults
-    ]
+    document["faults"] = fault_documents(refusal.faults)
     return document

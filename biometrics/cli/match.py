@@ -46,7 +46,8 @@ def match(  # noqa: PLR0913 - the options of the command
     """Ask whether anyone whose records you may search matches this person.
 
     Exits with 0 whatever the answer. `no-match` proves nothing: a person may be
-    enrolled and protected from you. `unavailable` says nothing about a person.
+    enrolled and protected from you. `unavailable` says nothing about a person, nor
+    does `not-comparable`: that holder has never had a template in this space.
     """
     vector = read_probe(file, row)
     probe = Template(space=space, position=position, vector=vector)

@@ -6,9 +6,12 @@ control characters do not reach the terminal.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import os
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -18,11 +21,12 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from biometrics.errors import ExchangeError
+    from biometrics.errors import ExchangeError, Fault
 
-_FILE_WIDTH: Final = 240  # of a table that is not for a terminal
+# Of what is not for a terminal, where COLUMNS does not say otherwise.
+_FILE_WIDTH: Final = 240
 
 
 def clean(text: str) -> str:
@@ -32,7 +36,14 @@ def clean(text: str) -> str:
 
 def print_json(document: object) -> None:
     """Print the one JSON document of a command; moments and days as ISO 8601."""
-    typer.echo(json.dumps(document, indent=2, default=_plain))
+    typer.echo(json.dumps(document, indent=2, default=plain))
+
+
+def plain(value: object) -> str:
+    """Return a day or a moment, which JSON has no form for, as ISO 8601."""
+    if isinstance(value, dt.date):  # and so a moment
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def print_line(text: str) -> None:
@@ -45,23 +56,99 @@ def print_note(text: str) -> None:
     typer.echo(clean(text), err=True)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table for people."""
-    table = Table(*columns, box=SIMPLE, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
-    terminal = sys.stdout.isatty()
-    Console(file=sys.stdout, width=None if terminal else _FILE_WIDTH).print(table)
+def print_prose(text: str) -> None:
+    """Print an answer for people to read: a terminal's lines end between words."""
+    if not sys.stdout.isatty():
+        print_line(text)
+        return
+    typer.echo(
+        textwrap.fill(
+            clean(text), _width(), break_long_words=False, break_on_hyphens=False
+        )
+    )
 
 
-def print_error(error: ExchangeError) -> None:
-    """Print an error to stderr: one line, and one more for each of several faults."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    texts: Collection[str] = (),
+) -> None:
+    """Print a table for people; nothing in it is ever cut.
+
+    Args:
+        columns: their names.
+        rows: a value for each column. Numbers stand to the right, a list's texts on
+            lines of their own, a tuple's in one line.
+        texts: columns that give way first where a terminal is narrow. The others
+            hold what a user may have to type, and are folded last.
+    """
+    table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
+    cells = [tuple(row) for row in rows]
+    if not cells:
+        print_line("none")
+        return
+    for number, name in enumerate(columns):
+        table.add_column(
+            Text(name, no_wrap=False, overflow="fold"),
+            justify="right" if _is_numeric(row[number] for row in cells) else "left",
+            no_wrap=name not in texts,
+        )
+    for row in cells:
+        # The column may not shrink; the text in it may still be folded.
+        table.add_row(
+            *(Text(_cell(value), no_wrap=False, overflow="fold") for value in row)
+        )
+    Console(file=sys.stdout, width=_width()).print(table)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 row` or `2,000 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def print_error(error: ExchangeError, *, as_json: bool = False) -> None:
+    """Print an error to stderr.
+
+    Args:
+        error: what ended the command.
+        as_json: one JSON document on one line, for programs; else one line, and one
+            more for each of several faults.
+    """
+    if as_json:
+        typer.echo(json.dumps({"error": _error_document(error)}), err=True)
+        return
     if len(error.faults) <= 1:
         print_note(f"error: {error.message}")
         return
     print_note(f"error: {_headline(error)}")
     for fault in error.faults:
         print_note(f"  {fault.field}: {fault.message}")
+
+
+def drop_output() -> None:
+    """Turn stdout away from where it cannot be written, so that no flush fails."""
+    with contextlib.suppress(OSError):  # a stand-in for stdout has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def fault_documents(faults: Iterable[Fault]) -> list[dict[str, str]]:
+    """Return faults for JSON."""
+    return [
+        {"field": fault.field, "reason": fault.reason, "message": fault.message}
+        for fault in faults
+    ]
+
+
+def _error_document(error: ExchangeError) -> dict[str, object]:
+    """Return an error for JSON."""
+    return {
+        "reason": error.reason,
+        "message": error.message,
+        "faults": fault_documents(error.faults),
+    }
 
 
 def _headline(error: ExchangeError) -> str:
@@ -75,11 +162,17 @@ def _headline(error: ExchangeError) -> str:
     return f"{before}`: {count}" if before.startswith("`") else count
 
 
-def _plain(value: object) -> str:
-    """Return what JSON has no form for as a text."""
-    if isinstance(value, dt.date):  # and so a moment
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+def _width() -> int:
+    """Return the columns of the terminal, of COLUMNS, or else of a file."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return Console(file=sys.stdout).width
+    return _FILE_WIDTH
+
+
+def _is_numeric(values: Iterable[object]) -> bool:
+    """Say whether a column has numbers and nothing else."""
+    found = list(values)
+    return bool(found) and all(isinstance(value, int) for value in found)
 
 
 def _cell(value: object) -> str:
@@ -88,6 +181,8 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, list):
+        return "\n".join(clean(str(line)) for line in value if line)
     if isinstance(value, tuple):
         return clean(", ".join(value)) or "-"
     return clean(str(value)) or "-"

@@ -116,6 +116,7 @@ def _row_of(path: Path, row: int | None, count: int) -> int:
     if not 0 <= wanted < count:
         raise InvalidRequestError(
             "NO_SUCH_ROW",
-            f"`{path}` has {count} rows, numbered from 0; there is no row {wanted}",
+            f"there is no row {wanted} in `{path}`: its first is row 0, its last row"
+            f" {count - 1}",
         )
     return wanted

@@ -29,7 +29,10 @@ def list_spaces(
         print_json({"spaces": [asdict(space) for space in spaces]})
         return
     print_table(
-        ("space", "modality", "extractor", "dimension", "positions", "threshold"),
+        (
+            *("space", "modality", "extractor", "dimension", "positions"),
+            "threshold basis",
+        ),
         [
             (
                 space.name,
@@ -41,4 +44,5 @@ def list_spaces(
             )
             for space in spaces
         ],
+        texts=("extractor", "positions", "threshold basis"),
     )

@@ -24,7 +24,8 @@ def withdraw(
 ) -> None:
     """Withdraw one of your own records; no search finds it any more.
 
-    A reference that was withdrawn is never used again. Withdrawing twice is no error.
+    A reference that was withdrawn is never used again: to enrol it once more is
+    refused. Withdrawing twice is no error and tells the first moment.
     """
     if reference == "-":
         reference = typer.get_text_stream("stdin").readline().rstrip("\r\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 
 from biometrics import limits
 from biometrics.cli import enrol as command
-from biometrics.cli.load import Load
+from biometrics.cli.load import Load, Refusal, RefusalFile
 from biometrics.client import (
     Chunk,
     ChunkOutcome,
@@ -21,7 +22,9 @@ from biometrics.client import (
     EnrolStatus,
     ExchangeClient,
     Record,
+    SpaceInfo,
 )
+from biometrics.errors import ConfigurationError
 from tests.pocket import Failure, Script, info
 
 if TYPE_CHECKING:
@@ -37,6 +40,18 @@ def enrol(ask: Callable[..., Told]):
     return lambda path, *options: ask("enrol", path, "--space", "faces-v1", *options)
 
 
+HANDS = SpaceInfo(
+    name="faces-v1",
+    modality="fingerprint",
+    extractor="test",
+    extractor_version="1",
+    positions=("right-thumb", "left-thumb"),
+    dimension=16,
+    data_type="float32",
+    threshold_basis="unmeasured",
+)
+
+
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch):
     """Ten records a chunk."""
@@ -49,7 +64,7 @@ def test_every_record_of_a_file_is_enrolled(
     """Exit code 0 and one line of counts."""
     told = enrol(gallery(1100))
     assert told.code == 0
-    assert told.out.startswith("1,100 enrolled, 0 enrolled before, 0 refused, in ")
+    assert told.out.startswith("1,100 enrolled, 0 there already, 0 refused, in ")
     assert len(script.records) == 1100
     assert len(script.chunk_ids) == 3
     assert told.err == ""
@@ -73,6 +88,7 @@ def test_the_terms_of_a_load_are_on_every_record(
         return real(self, iter(chunks), **options)
 
     monkeypatch.setattr(command.ExchangeClient, "enrol_many", spy)
+    monkeypatch.setattr(command.ExchangeClient, "spaces", lambda _: (HANDS,))
     told = enrol(
         gallery(2),
         *("--position", "right-thumb", "--legal-basis", "article 9"),
@@ -129,6 +145,7 @@ def test_references_are_shown_on_a_terminal_only(
     assert told.code == 1
     assert "ref-00003" not in told.out
     assert "the vector is zero" in told.out
+    assert "hidden; use --refused" in told.out
     assert "and 10 more; `--refused FILE.jsonl` takes all" in told.out
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert "ref-00003" in enrol(path).out
@@ -160,9 +177,147 @@ def test_a_refusal_file_is_never_overwritten(
     taken.write_text("mine")
     told = enrol(gallery(3), "--refused", taken)
     assert told.code == 2
-    assert "name a file that is not there" in told.err
+    assert "is there already; it is kept as it is; name a file that is not" in told.err
     assert taken.read_text() == "mine"
     assert not script.chunk_ids
+
+
+@pytest.mark.usefixtures("script")
+def test_a_repetition_within_a_file_is_there_already(
+    enrol: Callable[..., Told], tmp_path: Path
+):
+    """The same words as for what an earlier load enrolled, and true of both."""
+    vectors = np.ones((3, 16), np.float32)
+    path = tmp_path / "twice.npz"
+    np.savez(path, embedding=vectors, reference=np.array(["a", "b", "a"]))
+    assert enrol(path).out.startswith("2 enrolled, 1 there already, 0 refused")
+    assert enrol(path).out.startswith("0 enrolled, 3 there already, 0 refused")
+
+
+def test_a_load_without_refusals_leaves_no_refusal_file(
+    enrol: Callable[..., Told], gallery: Callable[..., Path], tmp_path: Path
+):
+    """So that the same command can be run again."""
+    for _ in range(2):
+        assert enrol(gallery(3), "--refused", tmp_path / "refused.jsonl").code == 0
+    assert not (tmp_path / "refused.jsonl").exists()
+
+
+def test_a_refusal_file_needs_a_folder(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    script: Script,
+    tmp_path: Path,
+):
+    """Found before anything is sent."""
+    told = enrol(gallery(3), "--refused", tmp_path / "absent" / "refused.jsonl")
+    assert told.code == 2
+    assert "has no folder to be in; make that first" in told.err
+    assert not script.chunk_ids
+
+
+def test_a_refusal_that_cannot_be_kept_stops_the_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A full disk is an error with the file's name, and a close does not fail too."""
+    real = os.open
+    with RefusalFile(tmp_path / "refused.jsonl") as file:
+        monkeypatch.setattr(os, "open", lambda *_: real("/dev/full", os.O_WRONLY))
+        with pytest.raises(ConfigurationError, match="written: no space left") as told:
+            file.write(Refusal(row=1, reference="a", faults=()))
+    assert "refused.jsonl" in told.value.message
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_the_advice_after_a_stop_does_not_fail_on_the_refusal_file(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+):
+    """If the file was made, another one is asked for."""
+    real = Load.add
+
+    def interrupted(self: Load, outcome: ChunkOutcome) -> None:
+        real(self, outcome)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Load, "add", interrupted)
+    taken = tmp_path / "refused.jsonl"
+    told = enrol(gallery(30), "--refused", taken)
+    assert "Run the same command again to go on" in told.err
+    told = enrol(gallery(30, zero=(1,)), "--refused", taken)
+    assert (
+        "Run the same command again with another file for `--refused` to go on"
+    ) in told.err
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "told"),
+    [
+        (("--space", "nose"), "UNKNOWN_SPACE", "it has `faces-v1`"),
+        (("--position", "right-thumb"), "WRONG_POSITION", "it allows `face`"),
+        (("--expires", "2020-01-01"), "EXPIRED", "lies in the past"),
+        (("--legal-basis", "x" * 257), "WRONG_LENGTH", "must be at most 256"),
+        (("--exclude", "ZZZ"), "UNKNOWN_MEMBER", "`ZZZ` is no member code"),
+        (("--exclude", "XAB") * 65, "TOO_MANY", "must be at most 64"),
+    ],
+)
+def test_what_is_wrong_with_every_row_is_told_once(
+    *,
+    ask: Callable[..., Told],
+    gallery: Callable[..., Path],
+    script: Script,
+    options: tuple[str, ...],
+    reason: str,
+    told: str,
+):
+    """Exit code 2, one line that names the option, and no row is sent."""
+    answer = ask("enrol", gallery(600), "--space", "faces-v1", *options)
+    assert answer.code == 2
+    assert answer.err.startswith(f"error: {options[0]}: ")
+    assert answer.err.count("\n") == 1
+    assert told in answer.err
+    assert not script.chunk_ids
+    answer = ask("enrol", gallery(6), "--space", "faces-v1", *options, "--json")
+    assert json.loads(answer.err)["error"]["reason"] == reason
+
+
+def test_vectors_of_another_dimension_are_told_once(
+    enrol: Callable[..., Told], tmp_path: Path, script: Script
+):
+    """By file and space, with both dimensions; other faults beside it."""
+    path = tmp_path / "wide.npz"
+    np.savez(path, embedding=np.ones((9, 20)), reference=np.arange(9))
+    told = enrol(path, "--exclude", "ZZZ")
+    assert told.code == 2
+    head, first, second = told.err.splitlines()
+    assert head == "error: 2 things are wrong:"
+    assert first == (
+        f"  {path}:embedding: vectors of dimension 20 where `faces-v1` has 16"
+    )
+    assert second.startswith("  --exclude: ")
+    assert not script.chunk_ids
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_program_is_told_how_far_a_broken_load_came(
+    enrol: Callable[..., Told],
+    gallery: Callable[..., Path],
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """One document on stdout of what is done, one on stderr of what went wrong."""
+    monkeypatch.setattr(limits, "CHUNKS_IN_FLIGHT", 1)
+    script.breaks = [3]
+    script.break_with = Failure(
+        grpc.StatusCode.PERMISSION_DENIED, "no longer", (info("REVOKED"),)
+    )
+    told = enrol(gallery(100), "--json")
+    assert told.code == 3
+    document = told.document
+    assert (document["stopped"], document["next_row"]) == (True, 20)
+    assert json.loads(told.err)["error"]["reason"] == "REVOKED"
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -205,7 +360,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(
     told = enrol(gallery(100))
     assert told.code == 1
     assert told.out.startswith("20 enrolled, ")
-    assert "stopped: 20 of 100 rows are done" in told.err
+    assert "stopped after 20 of 100 rows." in told.err
     assert "`--start 20`" in told.err
     assert "Traceback" not in told.err
     monkeypatch.setattr(Load, "add", real)
@@ -229,7 +384,7 @@ def test_a_load_that_breaks_for_good_says_where_it_was(
     )
     told = enrol(gallery(100))
     assert told.code == 3
-    assert "stopped: 20 of 100 rows are done" in told.err
+    assert "stopped after 20 of 100 rows." in told.err
     assert "error: no longer" in told.err
 
 

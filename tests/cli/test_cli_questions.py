@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
+import os
 import socket
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
 
 import grpc
 import numpy as np
 import pytest
 
 from biometrics import limits
-from biometrics.cli.output import print_error, print_json
+from biometrics.cli.output import (
+    counted,
+    print_error,
+    print_json,
+    print_prose,
+    print_table,
+)
+from biometrics.client import ExchangeClient, RecordInfo
 from biometrics.errors import Fault, PreconditionError
-from tests.pocket import Authority, Failure, Script, info, write_profile
+from tests.pocket import (
+    Authority,
+    Failure,
+    RunningExchange,
+    Script,
+    info,
+    write_profile,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from tests.cli.conftest import Told
+
+ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 def test_galleries_are_listed_for_people_and_for_programs(ask: Callable[..., Told]):
@@ -32,6 +54,211 @@ def test_galleries_are_listed_for_people_and_for_programs(ask: Callable[..., Tol
             {"space": "faces-v1", "records": 0, "templates": 0, "state": "ready"}
         ]
     }
+
+
+def test_ones_own_records_are_listed_page_by_page(
+    ask: Callable[..., Told], script: Script, monkeypatch: pytest.MonkeyPatch
+):
+    """With their references, which are the holder's own; every page is a table."""
+    script.records = {f"ref-{number}": b"" for number in range(5)}
+    monkeypatch.setattr(limits, "MAX_PAGE_RECORDS", 3)
+    told = ask("records", "list")
+    assert told.code == 0
+    assert [f"ref-{number}" in told.out for number in range(5)] == [True] * 5
+    assert told.out.count("legal basis") == 2
+    document = ask("records", "list", "--json").document
+    assert [each["reference"] for each in document["records"]] == sorted(script.records)
+    assert document["records"][0]["enrolled_at"] == "2026-05-04T03:02:01+00:00"
+    assert document["records"][0]["templates"][1] == {
+        "space": "faces-v1",
+        "position": "face",
+        "quality": None,
+    }
+
+
+def test_no_record_is_said_in_words(ask: Callable[..., Told]):
+    """And is an empty list for programs."""
+    assert ask("records", "list").out == "no record is enrolled\n"
+    assert ask("records", "list", "--json").document == {"records": []}
+
+
+def test_records_are_shown_before_the_last_page_has_come(
+    ask: Callable[..., Told], script: Script, monkeypatch: pytest.MonkeyPatch
+):
+    """A page is printed when it is there: what follows may fail."""
+    script.records = {f"ref-{number}": b"" for number in range(4)}
+    monkeypatch.setattr(limits, "MAX_PAGE_RECORDS", 2)
+    real = ExchangeClient.records
+
+    def broken(client: ExchangeClient) -> Iterator[RecordInfo]:
+        records = real(client)
+        yield from itertools.islice(records, 2)
+        raise PreconditionError("BROKEN", "broken")
+
+    monkeypatch.setattr(ExchangeClient, "records", broken)
+    told = ask("records", "list")
+    assert (told.code, told.err) == (1, "error: broken\n")
+    assert "ref-1" in told.out
+
+
+def test_nothing_is_cut_on_a_narrow_terminal(
+    ask: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+):
+    """Names that are typed stay whole; long texts give way, word by word."""
+    monkeypatch.setenv("COLUMNS", "60")
+    for command in ("spaces", "agreements", "galleries"):
+        told = ask(command, "list")
+        assert "\u2026" not in told.out
+        assert max(map(len, told.out.splitlines())) <= 60
+    assert "faces-v1 " in ask("spaces", "list").out
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "threshold" in ask("spaces", "list").out
+    monkeypatch.setenv("COLUMNS", "20")
+    told = ask("agreements", "list")
+    assert "\u2026" not in told.out
+
+
+def test_numbers_stand_to_the_right_and_lists_in_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """No rows are no table."""
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table(("n", "text"), [(5, ["a", "", "b"]), (1000, "c")])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:] == ["    5   a", "        b", "1,000   c"]
+    print_table(("n",), [])
+    assert capsys.readouterr().out == "none\n"
+
+
+def test_prose_on_a_terminal_ends_its_lines_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """In a pipe it stays one line."""
+    monkeypatch.setenv("COLUMNS", "20")
+    print_prose("one `border-check` at a border")
+    assert capsys.readouterr().out == "one `border-check` at a border\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    print_prose("one `border-check` at a border")
+    assert capsys.readouterr().out == "one `border-check`\nat a border\n"
+
+
+def test_a_number_agrees_with_its_noun():
+    """`1 row`, and never `1 rows`."""
+    assert [counted(number, "row") for number in (0, 1, 2000)] == [
+        "0 rows",
+        "1 row",
+        "2,000 rows",
+    ]
+
+
+def test_an_error_is_json_for_programs(ask: Callable[..., Told], script: Script):
+    """One line on stderr; stdout stays empty, and the exit code is the same."""
+    failure = Failure(grpc.StatusCode.NOT_FOUND, "no such", (info("NOT_ENROLLED"),))
+    script.failures.append(failure)
+    told = ask("spaces", "list", "--json")
+    assert (told.code, told.out) == (1, "")
+    assert json.loads(told.err) == {
+        "error": {"reason": "NOT_ENROLLED", "message": "no such", "faults": []}
+    }
+
+
+def test_every_fault_is_in_the_json_of_an_error(
+    ask: Callable[..., Told], tmp_path: Path
+):
+    """By field, reason and message."""
+    np.save(tmp_path / "one.npy", np.ones(16))
+    told = ask(
+        *("match", tmp_path / "one.npy", "--space", "faces-v1"),
+        *("--position", "nose", "--purpose", "fun", "--json"),
+    )
+    faults = json.loads(told.err)["error"]["faults"]
+    assert [(fault["field"], fault["reason"]) for fault in faults] == [
+        ("purpose", "UNKNOWN_VALUE"),
+        ("probe.templates[0].position", "UNKNOWN_VALUE"),
+    ]
+
+
+@pytest.mark.usefixtures("script")
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_output_that_cannot_be_written_is_told(profile: Path, as_json: tuple[str, ...]):
+    """A full disk is one line and exit code 1, not a traceback."""
+    with Path("/dev/full").open("wb") as full:
+        told = start(profile, "agreements", "list", *as_json, stdout=full)
+        _, err = told.communicate(timeout=30)
+    assert told.returncode == 1
+    assert err == "error: the output cannot be written: no space left on device\n"
+
+
+@pytest.mark.usefixtures("script")
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_a_reader_that_has_gone_away_is_no_traceback(
+    profile: Path, as_json: tuple[str, ...]
+):
+    """As in `| head -1`: nothing on stderr."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        told = start(profile, "agreements", "list", *as_json, stdout=pipe)
+        _, err = told.communicate(timeout=30)
+    assert (told.returncode, err) == (1, "")
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_a_foreign_certificate_is_one_line(
+    running: RunningExchange, tmp_path: Path, as_json: tuple[str, ...]
+):
+    """Exit code 4, and nothing of gRPC's own on stderr."""
+    profile = write_profile(tmp_path, Authority("another"), running.port)
+    told = start(profile, "spaces", "list", *as_json, stdout=subprocess.DEVNULL)
+    _, err = told.communicate(timeout=30)
+    assert told.returncode == 4
+    assert err.count("\n") == 1
+    if as_json:
+        assert json.loads(err)["error"]["reason"] == "SERVER_NOT_TRUSTED"
+    else:
+        assert "its certificate has expired or is not signed by" in err
+
+
+def start(
+    profile: Path, *command: str, stdout: IO[bytes] | int
+) -> subprocess.Popen[str]:
+    """Run a command in a process of its own, with this stdout."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    # As most are: buffered, so that what cannot be written is noticed late.
+    for name in ("PYTHONUNBUFFERED", "GRPC_VERBOSITY"):
+        environment.pop(name, None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "biometrics.cli", "--profile", profile, *command],
+        env=environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_file_that_cannot_be_written_is_named(
+    run: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+):
+    """Such as the demo's own, on a full disk."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "/somewhere/XAA.npz")
+
+    monkeypatch.setattr("biometrics.demo.pilot.run", full)
+    told = run("demo")
+    assert (told.code, told.err) == (
+        1,
+        "error: `/somewhere/XAA.npz`: no space left on device\n",
+    )
+
+
+def test_the_version_is_that_of_the_distribution(run: Callable[..., Told]):
+    """One line, exit code 0, no command needed."""
+    told = run("--version")
+    assert (told.code, told.out) == (
+        0,
+        f"biometrics {version('regional-biometrics-exchange')}\n",
+    )
 
 
 def test_spaces_are_listed(ask: Callable[..., Told]):
@@ -227,7 +454,7 @@ def test_help_lists_every_command(run: Callable[..., Told]):
     assert told.code == 0
     for command in (
         *("init", "serve", "enrol", "withdraw", "match", "galleries"),
-        *("agreements", "spaces", "demo"),
+        *("agreements", "spaces", "demo", "records", "--version"),
     ):
         assert command in told.out
 

@@ -1,0 +1,79 @@
+"""`biometrics records`: what a holder has enrolled, record by record."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+
+import typer
+
+from biometrics import limits
+from biometrics.cli.output import plain, print_line, print_table
+from biometrics.cli.session import JsonOption, ProfileOption, connect
+from biometrics.client import RecordInfo
+
+app = typer.Typer(help="Your own records.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Your own records."""
+
+
+@app.command("list")
+def list_records(
+    context: typer.Context,
+    *,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """List your own records with their references, page by page.
+
+    References are shown wherever the output goes: handle it as you handle the file
+    that they were enrolled from. Templates never come back.
+    """
+    with connect(context, profile) as exchange:
+        records = exchange.records()
+        if as_json:
+            _print_document(records)
+            return
+        count = 0
+        for page in _pages(records):
+            _print_page(page)
+            count += len(page)
+        if not count:
+            print_line("no record is enrolled")
+
+
+def _pages(records: Iterator[RecordInfo]) -> Iterator[list[RecordInfo]]:
+    """Yield records as they come, as many as a page has."""
+    while page := list(islice(records, limits.MAX_PAGE_RECORDS)):
+        yield page
+
+
+def _print_page(page: Iterable[RecordInfo]) -> None:
+    """Print a page as a table of its own, so that none has to wait for the last."""
+    print_table(
+        ("reference", "templates", "enrolled", "expires", "excluded", "legal basis"),
+        [
+            (
+                record.reference,
+                tuple(f"{t.space} {t.position}" for t in record.templates),
+                record.enrolled_at.date(),
+                record.expires_at and record.expires_at.date(),
+                record.excluded,
+                record.legal_basis,
+            )
+            for record in page
+        ],
+        texts=("templates", "excluded", "legal basis"),
+    )
+
+
+def _print_document(records: Iterable[RecordInfo]) -> None:
+    """Print one JSON document, a record a line; it is whole if the exit code is 0."""
+    typer.echo('{"records": [', nl=False)
+    for number, record in enumerate(records):
+        typer.echo("," if number else "")
+        typer.echo(json.dumps(asdict(record), default=plain), nl=False)
+    typer.echo("\n]}")

@@ -1,0 +1,119 @@
+"""The terms of a bulk load: what its options say of every record, and their faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from biometrics import limits
+from biometrics.client import Chunk, Record, Template
+from biometrics.errors import Fault, InvalidRequestError
+from biometrics.members import Member
+from enrolment.admission import life_faults
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Sequence
+
+    from biometrics.client import SpaceInfo
+    from enrolment.bulk import RowChunk
+    from enrolment.formats.arrays import ArrayFile
+
+_OPTIONS: Final = {"legal_basis": "--legal-basis", "expire_time": "--expires"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What all records of a load have in common.
+
+    Attributes:
+        space: name of the template space.
+        position: of every template.
+        excluded: members that must never learn of the records.
+        legal_basis: of the enrolment.
+        expires_at: from then on no search finds them; None if they do not expire.
+    """
+
+    space: str
+    position: str
+    excluded: tuple[str, ...]
+    legal_basis: str
+    expires_at: dt.datetime | None
+
+    def check(
+        self, file: ArrayFile, spaces: Sequence[SpaceInfo], now: dt.datetime
+    ) -> None:
+        """Refuse what the exchange would refuse of every single record.
+
+        Raises:
+            InvalidRequestError: with every fault, by option.
+        """
+        faults = [
+            *self._space_faults(file, spaces),
+            *self._excluded_faults(),
+            *(
+                Fault(field=_OPTIONS[f.field], reason=f.reason, message=f.message)
+                for f in life_faults(
+                    legal_basis=self.legal_basis, expires_at=self.expires_at, now=now
+                )
+            ),
+        ]
+        if faults:
+            raise InvalidRequestError.of(faults)
+
+    def chunk(self, rows: RowChunk) -> Chunk:
+        """Return rows as records under these terms."""
+        records = tuple(
+            Record(
+                reference=reference,
+                templates=(
+                    Template(space=self.space, position=self.position, vector=vector),
+                ),
+                excluded=self.excluded,
+                legal_basis=self.legal_basis,
+                expires_at=self.expires_at,
+            )
+            for reference, vector in zip(rows.references, rows.vectors, strict=True)
+        )
+        return Chunk(records=records, start=rows.start)
+
+    def _space_faults(
+        self, file: ArrayFile, spaces: Sequence[SpaceInfo]
+    ) -> Iterator[Fault]:
+        """Yield what does not fit the template space."""
+        space = next((space for space in spaces if space.name == self.space), None)
+        if space is None:
+            told = ", ".join(f"`{space.name}`" for space in spaces) or "none"
+            shown = self.space[: limits.MAX_NAME_CHARACTERS]
+            message = f"`{shown}` is no template space of this exchange; it has {told}"
+            yield Fault(field="--space", reason="UNKNOWN_SPACE", message=message)
+            return
+        if file.dimension != space.dimension:
+            message = (
+                f"vectors of dimension {file.dimension} where `{space.name}` has"
+                f" {space.dimension}"
+            )
+            where = f"{file.path}:embedding"
+            yield Fault(field=where, reason="WRONG_DIMENSION", message=message)
+        if self.position not in space.positions:
+            allowed = ", ".join(f"`{position}`" for position in space.positions)
+            message = (
+                f"`{self.position}` is not a position of `{space.name}`; it allows"
+                f" {allowed}"
+            )
+            yield Fault(field="--position", reason="WRONG_POSITION", message=message)
+
+    def _excluded_faults(self) -> Iterator[Fault]:
+        """Yield what is wrong with the members that are excluded."""
+        most = limits.MAX_EXCLUDED_REQUESTERS
+        if len(self.excluded) > most:
+            message = f"{len(self.excluded)} members; must be at most {most}"
+            yield Fault(field="--exclude", reason="TOO_MANY", message=message)
+            return
+        for code in self.excluded:
+            try:
+                Member(code)
+            except InvalidRequestError as error:
+                yield Fault(
+                    field="--exclude", reason=error.reason, message=error.message
+                )
