@@ -48,6 +48,8 @@ HANDS = SpaceInfo(
     positions=("right-thumb", "left-thumb"),
     dimension=16,
     data_type="float32",
+    metric="cosine",
+    normalisation="unit",
     threshold_basis="unmeasured",
 )
 

@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import array_shapes, arrays, floating_dtypes
 from biometrics import limits
 from biometrics.errors import InvalidRequestError
 from enrolment.formats.arrays import ArrayFile, read_npz, write_npz
+from enrolment.formats.npy import HeaderError, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -456,3 +457,25 @@ def test_any_bytes_as_an_array_are_refused(folder: Path, junk: bytes) -> None:
         if start + junk == header(GOOD) + ROWS.tobytes():
             continue
         assert set(refused(path)) == {"junk.npz:embedding"}
+
+
+def test_no_damage_of_a_header_raises_anything_else() -> None:
+    """Every byte of a header, changed in turn, and every nesting of its literal."""
+    file = io.BytesIO()
+    np.save(file, np.ones((3, 16), np.float32))
+    header = file.getvalue()[:128]
+    damaged = [
+        header[:at] + bytes([value]) + header[at + 1 :]
+        for at in range(len(header))
+        for value in (0, 32, 40, 76, 92, 123, 255)
+    ]
+    deep = b"(" * 2000 + b")" * 2000
+    damaged.append(header[:8] + len(deep).to_bytes(2, "little") + deep)
+    damaged += [header[:size] for size in range(len(header))]
+    read = 0
+    for data in damaged:
+        try:
+            read += read_header(io.BytesIO(data)).data_bytes > 0
+        except HeaderError:
+            continue
+    assert 0 < read < len(damaged) / 4
