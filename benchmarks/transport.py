@@ -1,9 +1,10 @@
 """Which gRPC server carries more: a thread pool, or asyncio with two workers?
 
-Both serve the same method over mutual TLS on loopback, each in a process of its own:
+All serve the same method over mutual TLS on loopback, each in a process of its own:
 a request of one 512-d template, about 1.3 ms of work without the interpreter's lock
 (a hash of 2 MiB, standing for a scan) and 0.1 ms with it, an answer of 4 KiB. The load
-comes from another process. The answer is what `biometrics.server` is built on.
+comes from another process. "Streams" is asyncio with the method served as two streams,
+as `biometrics.server.handlers` does and says why: what does that cost?
 
     python benchmarks/transport.py [--seconds 4] [--rounds 3] [--json]
 """
@@ -80,12 +81,17 @@ class Files:
         )
 
 
-def handler(method: Callable[..., Any]) -> grpc.GenericRpcHandler:
+def handler(
+    method: Callable[..., Any], *, streams: bool = False
+) -> grpc.GenericRpcHandler:
     """Return the handler of the one method."""
     _, service, name = METHOD.split("/")
-    return grpc.method_handlers_generic_handler(
-        service, {name: grpc.unary_unary_rpc_method_handler(method)}
+    make = (
+        grpc.stream_stream_rpc_method_handler
+        if streams
+        else grpc.unary_unary_rpc_method_handler
     )
+    return grpc.method_handlers_generic_handler(service, {name: make(method)})
 
 
 def serve_threads(files: Files, port: Any) -> None:
@@ -102,7 +108,7 @@ def serve_threads(files: Files, port: Any) -> None:
     server.wait_for_termination()
 
 
-def serve_asyncio(files: Files, port: Any) -> None:
+def serve_asyncio(files: Files, port: Any, *, streams: bool = False) -> None:
     """Serve from an event loop, with worker threads for the work."""
 
     async def main() -> None:
@@ -113,8 +119,14 @@ def serve_asyncio(files: Files, port: Any) -> None:
             context.auth_context()
             return await loop.run_in_executor(workers, work, request)
 
+        async def stream(requests: Any, context: Any) -> None:
+            async for request in requests:
+                await context.write(await search(request, context))
+                return
+
         server = grpc.aio.server()
-        server.add_generic_rpc_handlers((handler(search),))
+        made = handler(stream, streams=True) if streams else handler(search)
+        server.add_generic_rpc_handlers((made,))
         port.put(server.add_secure_port("127.0.0.1:0", files.of_server()))
         await server.start()
         await server.wait_for_termination()
@@ -150,7 +162,16 @@ def load(files: Files, port: int, callers: int, seconds: float, result: Any) -> 
     result.put(asyncio.run(main()))
 
 
-SERVERS = {"threads": serve_threads, "asyncio": serve_asyncio}
+def serve_streams(files: Files, port: Any) -> None:
+    """Serve from an event loop, the method as two streams."""
+    serve_asyncio(files, port, streams=True)
+
+
+SERVERS = {
+    "threads": serve_threads,
+    "asyncio": serve_asyncio,
+    "streams": serve_streams,
+}
 
 
 def measure(kind: str, callers: int, seconds: float) -> dict[str, float]:
@@ -174,7 +195,7 @@ def measure(kind: str, callers: int, seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure both in turn, and print medians."""
+    """Measure them in turn, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
     parser.add_argument("--rounds", type=int, default=3)

@@ -35,16 +35,6 @@ class RowChunk:
     vectors: NDArray[np.float32] = field(repr=False)
 
 
-def rows_per_chunk(dimension: int) -> int:
-    """Return how many records of one template each fit into a message, at least 1.
-
-    Args:
-        dimension: components of a vector, 4 bytes each.
-    """
-    record = 4 * dimension + limits.MAX_RECORD_OVERHEAD_BYTES
-    return max(1, min(limits.MAX_RECORDS_PER_CHUNK, limits.MAX_MESSAGE_BYTES // record))
-
-
 def cut_rows(file: ArrayFile, *, start: int = 0) -> Iterator[RowChunk]:
     """Return the rows from `start` on, in chunks.
 
@@ -74,7 +64,7 @@ def cut_rows(file: ArrayFile, *, start: int = 0) -> Iterator[RowChunk]:
 
 def _cut(file: ArrayFile, references: list[str], start: int) -> Iterator[RowChunk]:
     """Yield the chunks of a file that is in order."""
-    for first, block in file.rows(rows_per_chunk(file.dimension)):
+    for first, block in file.rows(limits.BULK_RECORDS_PER_CHUNK):
         end = first + len(block)
         if end <= start:
             continue

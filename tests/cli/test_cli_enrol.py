@@ -57,7 +57,7 @@ HANDS = SpaceInfo(
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch):
     """Ten records a chunk."""
-    monkeypatch.setattr(limits, "MAX_RECORDS_PER_CHUNK", 10)
+    monkeypatch.setattr(limits, "BULK_RECORDS_PER_CHUNK", 10)
 
 
 def test_every_record_of_a_file_is_enrolled(
@@ -68,7 +68,7 @@ def test_every_record_of_a_file_is_enrolled(
     assert told.code == 0
     assert told.out.startswith("1,100 enrolled, 0 there already, 0 refused, in ")
     assert len(script.records) == 1100
-    assert len(script.chunk_ids) == 3
+    assert len(script.chunk_ids) == 9
     assert told.err == ""
 
 
