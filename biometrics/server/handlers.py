@@ -8,10 +8,11 @@ itself. So every method is served as two streams, which its callers do not notic
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import traceback
 from abc import ABC, abstractmethod
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
+        Iterator,
         Mapping,
         Sequence,
     )
@@ -123,6 +125,19 @@ class Gate(grpc.aio.ServerInterceptor):
         await self._unknown(context)
 
 
+@contextmanager
+def until_gone() -> Iterator[None]:
+    """Take it for a cancellation if what is sent finds no caller any more.
+
+    grpcio tells a lost connection and a call that ended meanwhile as errors of its own,
+    which are no defects.
+    """
+    try:
+        yield
+    except (grpc.aio.InternalError, grpc.aio.UsageError) as error:
+        raise asyncio.CancelledError from error
+
+
 def _let_go(error: BaseException) -> None:
     """Clear the frames that an error went through, which are logged by now.
 
@@ -163,11 +178,14 @@ def answering(handler: Handler, most_bytes: int) -> Behaviour:
             else await read.one(incoming)
         )
         if not handler.response_streaming:
-            await context.write(write(await answer(request, context)))
+            response = write(await answer(request, context))
+            with until_gone():
+                await context.write(response)
             return
         async with aclosing(answer(request, context)) as responses:
             async for response in responses:
-                await context.write(write(response))
+                with until_gone():
+                    await context.write(write(response))
 
     return behaviour
 

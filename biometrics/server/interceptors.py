@@ -20,7 +20,7 @@ from biometrics import limits
 from biometrics.callers import CALLER
 from biometrics.errors import ExchangeError, RefusedError
 from biometrics.server.admission import Deadlines, RunningCalls
-from biometrics.server.handlers import Call, Gate, Guard
+from biometrics.server.handlers import Call, Gate, Guard, until_gone
 from biometrics.server.identity import identify
 from biometrics.server.status import defect, is_told, status_of, unknown_method
 
@@ -179,7 +179,8 @@ def _coarse(seconds: float) -> int:
 
 async def _abort(context: Context, status: Status) -> None:
     """End the call with `status`."""
-    await context.abort_with_status(rpc_status.to_status(status))
+    with until_gone():
+        await context.abort_with_status(rpc_status.to_status(status))
 
 
 async def _abort_unknown(context: Context) -> None:

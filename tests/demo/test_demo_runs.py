@@ -233,6 +233,8 @@ def test_subjects_may_be_texts_and_records_are_a_bound(tmp_path: Path):
 @pytest.fixture
 def running(tmp_path: Path):
     """A demo that has begun to enrol or search, and its server."""
+    # Where tests run in the background, SIGINT is ignored, and so by their children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     demo = subprocess.Popen(
         [sys.executable, "-m", "biometrics.cli", "demo", "--records", "5000"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
@@ -240,6 +242,7 @@ def running(tmp_path: Path):
         stderr=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
     try:
         wait_until(lambda: any("ready on" in log.read_text() for log in logs(tmp_path)))
         (server,) = servers(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import socket
 import ssl
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 from certificates import Authority
-from echo import World, refusal, say
+from echo import World, refusal, say, until
 from google.protobuf.wrappers_pb2 import StringValue
 
 from biometrics.clock import ManualClock, SystemClock
@@ -105,6 +106,17 @@ def test_the_authority_cannot_sign_for_another_trust_domain(world: World):
 # -- TLS 1.2: by hand, since grpcio's client always offers 1.3 -------------------
 
 
+CALL = {
+    ":method": "POST",
+    ":scheme": "https",
+    ":path": "/test.Echo/Say",
+    ":authority": "localhost",
+    "content-type": "application/grpc",
+    "te": "trailers",  # codespell:ignore te
+    "grpc-timeout": "10S",
+}
+
+
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     """Return an HTTP/2 frame (RFC 9113, section 4.1)."""
     head = len(payload).to_bytes(3, "big") + bytes([kind, flags])
@@ -137,15 +149,6 @@ def _speak(
     world: World, settings: ssl.SSLContext, session: ssl.SSLSession | None = None
 ) -> tuple[bytes, ssl.SSLSession | None]:
     """Return what the server sends to one call, and the session to resume."""
-    call = {
-        ":method": "POST",
-        ":scheme": "https",
-        ":path": "/test.Echo/Say",
-        ":authority": "localhost",
-        "content-type": "application/grpc",
-        "te": "trailers",  # codespell:ignore te
-        "grpc-timeout": "10S",
-    }
     request = StringValue(value="over-old-tls").SerializeToString()
     body = b"\x00" + len(request).to_bytes(4, "big") + request
     with (
@@ -157,7 +160,7 @@ def _speak(
         tls.sendall(
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
             + _frame(4, 0, 0, b"")
-            + _frame(1, 4, 1, _headers(call))
+            + _frame(1, 4, 1, _headers(CALL))
             + _frame(0, 1, 1, body)
         )
         got = b""
@@ -199,3 +202,28 @@ def test_a_resumed_session_is_identified_like_a_new_one(
         assert b"the client certificate has expired" in got
     finally:
         ageing.close()
+
+
+def test_a_caller_that_goes_away_unread_is_no_defect(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """An answer that nobody takes ends as a cancelled call, without a traceback."""
+    caplog.set_level(logging.INFO)
+    settings = _client(world, tmp_path, ssl.TLSVersion.TLSv1_3)
+    request = StringValue(value="going-away").SerializeToString()
+    body = b"\x00" + len(request).to_bytes(4, "big") + request
+    no_window = (4).to_bytes(2, "big") + bytes(4)  # RFC 9113, section 6.5.2
+    with (
+        socket.create_connection(("127.0.0.1", world.port), 10) as raw,
+        settings.wrap_socket(raw, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+            + _frame(4, 0, 0, no_window)
+            + _frame(1, 4, 1, _headers(CALL))
+            + _frame(0, 1, 1, body)
+        )
+        world.run(until(lambda: "going-away" in world.echo.seen))
+    world.run(until(lambda: "status=CANCELLED" in caplog.text))
+    assert "Traceback" not in caplog.text
+    assert "defect" not in caplog.text
