@@ -127,7 +127,9 @@ class Follower:
         end = self._journal.end()
         with self._moved:
             self._moved.wait_for(
-                lambda: self._position >= end or self._failed,
+                lambda: (
+                    self._position >= end or self._failed or self._stopping.is_set()
+                ),
                 limits.SEARCHABLE_WAIT_SECONDS,
             )
             return self._position >= end
