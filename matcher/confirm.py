@@ -16,10 +16,9 @@ import numpy as np
 from biometrics.disclosure import Protection
 from biometrics.errors import GalleryLockedError, SealError
 from matcher.follower import binding_of
-from matcher.galleries import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from biometrics.templates import Template, TemplateSpaces
     from matcher.engine import Engine
     from matcher.follower import Follower
-    from matcher.galleries import Galleries
+    from matcher.galleries import Galleries, Shelf
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ class Confirmation:
         self,
         probe: Template,
         threshold: float,
-        candidates: Mapping[Member, Sequence[int]],
+        candidates: Mapping[Shelf, Sequence[int]],
     ) -> Confirmed:
         """Return which records among `candidates` match the probe.
 
@@ -96,32 +95,29 @@ class Confirmation:
         Args:
             probe: what to compare with.
             threshold: cosine from which a template matches.
-            candidates: template ids by holder, of the probe's space and position.
+            candidates: template ids by shelf, each of the probe's space and position.
         """
-        wanted = [number for ids in candidates.values() for number in ids]
-        stored = self._journal.templates(wanted)
-        failed = (
-            self._lost(probe, candidates, stored)
-            if len(stored) < len(wanted)
-            else set()
+        stored = self._journal.templates(
+            [number for ids in candidates.values() for number in ids]
         )
+        failed = self._lost(candidates, stored)
         exact = np.empty(probe.space.dimension, np.float64)
         clear = np.empty(probe.space.dimension, np.float32)
         vector = probe.vector.astype(np.float64)
         hits: dict[bytes, Hit] = {}
-        for template in stored.values():
+        for shelf, template in _pairs(candidates, stored):
             try:
-                self._open(template, clear)
+                self._open(shelf, template, clear)
             except (SealError, GalleryLockedError) as error:
-                failed.add(template.member)
+                failed.add(shelf.holder)
                 # From now on for every probe: the outage must not tell whom it met.
                 if isinstance(error, SealError):
-                    self._damage(template.member, template.space, error.message)
+                    self._damage(shelf, error.message)
                 continue
             np.copyto(exact, clear)
             if float(vector @ exact) >= threshold:
                 hits[template.record_id] = Hit(
-                    holder=template.member,
+                    holder=shelf.holder,
                     record_id=template.record_id,
                     protection=protection_of(template),
                 )
@@ -129,13 +125,17 @@ class Confirmation:
         exact.fill(0.0)
         return Confirmed(hits=tuple(hits.values()), failed=frozenset(failed))
 
-    def _open(self, template: StoredTemplate, clear: NDArray[np.float32]) -> None:
-        """Open a template into `clear`, if its record's protection is as it was given.
+    def _open(
+        self, shelf: Shelf, template: StoredTemplate, clear: NDArray[np.float32]
+    ) -> None:
+        """Open a template into `clear`, if its row is as it was written.
 
         Raises:
             GalleryLockedError: the holder is locked.
-            SealError: the template or what protects its record was changed.
+            SealError: the row was changed since it was scanned, or before.
         """
+        if (template.member, template.space, template.position) != shelf:
+            raise _changed("it is another gallery's now")
         binding = binding_of(template, self._spaces)
         self._vault.open_into(binding, template.sealed, clear)
         tag = self._vault.index(template.member).record_tag(
@@ -145,34 +145,49 @@ class Confirmation:
             protection_of(template),
         )
         if not hmac.compare_digest(tag, template.record_tag):
-            raise SealError(
-                "RECORD_CHANGED",
-                "a record's reference or what protects it was changed: restore it from"
-                " a backup",
-            )
+            raise _changed("its reference or what protects it is another")
 
     def _lost(
-        self,
-        probe: Template,
-        candidates: Mapping[Member, Sequence[int]],
-        stored: Collection[int],
+        self, candidates: Mapping[Shelf, Sequence[int]], stored: Collection[int]
     ) -> set[Member]:
         """Return the holders of candidates that are gone without a withdrawal."""
-        if not self._follower.catch_up():
-            return set(candidates)
-        lost = set()
-        for holder, ids in candidates.items():
-            gone = np.array([n for n in ids if n not in stored], np.int64)
-            shelf = Shelf(holder, probe.space.name, probe.position)
-            if self._engine.holds(shelf, gone).any():
-                self._damage(holder, probe.space.name, "a template's row is missing")
-                lost.add(holder)
-        return lost
+        gone = {
+            shelf: np.array([n for n in ids if n not in stored], np.int64)
+            for shelf, ids in candidates.items()
+        }
+        gone = {shelf: ids for shelf, ids in gone.items() if len(ids)}
+        if gone and not self._follower.catch_up():
+            return {shelf.holder for shelf in gone}
+        lost = {
+            shelf for shelf, ids in gone.items() if self._engine.holds(shelf, ids).any()
+        }
+        for shelf in lost:
+            self._damage(shelf, "a template's row is missing, or is none any more")
+        return {shelf.holder for shelf in lost}
 
-    def _damage(self, holder: Member, space: str, why: str) -> None:
+    def _damage(self, shelf: Shelf, why: str) -> None:
         """Make a gallery unavailable, and tell once."""
+        holder, space, _ = shelf
         if self._galleries.damage(holder, space):
             log.error("gallery of %s in %s is UNAVAILABLE: %s", holder, space, why)
+
+
+def _pairs(
+    candidates: Mapping[Shelf, Sequence[int]], stored: Mapping[int, StoredTemplate]
+) -> Iterator[tuple[Shelf, StoredTemplate]]:
+    """Yield the candidates that are there, each with where it was scanned."""
+    for shelf, ids in candidates.items():
+        for number in ids:
+            if number in stored:
+                yield shelf, stored[number]
+
+
+def _changed(what: str) -> SealError:
+    """Return the error of a row that is not as it was written."""
+    return SealError(
+        "RECORD_CHANGED",
+        f"a record's row was changed, {what}: restore it from a backup",
+    )
 
 
 def protection_of(template: StoredTemplate) -> Protection:

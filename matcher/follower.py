@@ -123,14 +123,17 @@ class Follower:
             )
 
     def catch_up(self) -> bool:
-        """Block until all that is durable now is searchable; say whether it is."""
+        """Block until all that is durable now is searchable; say whether it is.
+
+        It takes milliseconds or does not come to an end: `limits.CATCH_UP_SECONDS`.
+        """
         end = self._journal.end()
         with self._moved:
             self._moved.wait_for(
                 lambda: (
                     self._position >= end or self._failed or self._stopping.is_set()
                 ),
-                limits.SEARCHABLE_WAIT_SECONDS,
+                limits.CATCH_UP_SECONDS,
             )
             return self._position >= end
 
@@ -167,12 +170,16 @@ class Follower:
 
     def _follow(self) -> None:
         """Follow until stopped."""
+        trouble = ""
         try:
             while not self._stopping.is_set():
                 try:
                     self._follow_on()
+                    trouble = ""
                 except StorageError as error:
-                    log.warning("journal cannot be read now: %s", error.reason)
+                    if trouble != error.reason:
+                        trouble = error.reason
+                        log.warning("journal cannot be read now: %s", trouble)
                     self._stopping.wait(limits.JOURNAL_POLL_SECONDS)
         except Exception:
             # Half a page may be applied: nothing can be said of anybody any more.

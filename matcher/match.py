@@ -203,8 +203,8 @@ class Matcher:
         ]
         # 5. Scan.
         found = await self.scanner.candidates(probe, threshold, shelves)
-        flooded = {h for h, ids in found.items() if len(ids) > MOST_OPENINGS}
-        candidates = {h: ids for h, ids in found.items() if h not in flooded}
+        flooded = {s.holder for s, ids in found.items() if len(ids) > MOST_OPENINGS}
+        candidates = {s: ids for s, ids in found.items() if s.holder not in flooded}
         # 6. Confirm. Then ask again whether those that were searched still can be: a
         #    gallery that was locked during the scan may not have been compared.
         confirmed = await self._in_worker(

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
-    from biometrics.members import Member
     from biometrics.templates import Template
     from matcher.engine import Engine
     from matcher.galleries import Shelf
@@ -25,8 +24,8 @@ class Scanner:
 
     async def candidates(
         self, probe: Template, threshold: float, shelves: Sequence[Shelf]
-    ) -> dict[Member, list[int]]:
-        """Return, by holder, the ids of all templates that may match the probe."""
+    ) -> dict[Shelf, list[int]]:
+        """Return, by shelf, the ids of all templates that may match the probe."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._workers, self._scan, probe, threshold, shelves
@@ -34,11 +33,11 @@ class Scanner:
 
     def _scan(
         self, probe: Template, threshold: float, shelves: Sequence[Shelf]
-    ) -> dict[Member, list[int]]:
+    ) -> dict[Shelf, list[int]]:
         """Search one shelf after the other."""
         vectors = probe.vector[None, :]
-        found: dict[Member, list[int]] = {}
+        found: dict[Shelf, list[int]] = {}
         for shelf in shelves:
             (ids,) = self._engine.search(shelf, vectors, threshold)
-            found.setdefault(shelf.holder, []).extend(ids.tolist())
+            found[shelf] = ids.tolist()
         return found

@@ -22,9 +22,9 @@ from biometrics.cli import (
     withdraw,
 )
 from biometrics.cli.exits import Exit, exit_of
-from biometrics.cli.output import drop_output, print_error, print_line, print_note
+from biometrics.cli.output import drop_output, print_error, print_line
 from biometrics.cli.session import PROFILE_VARIABLE
-from biometrics.errors import ExchangeError
+from biometrics.errors import ExchangeError, StorageError
 
 NAME = "biometrics"
 DISTRIBUTION = "regional-biometrics-exchange"
@@ -101,14 +101,15 @@ def main(arguments: Sequence[str] | None = None) -> Never:
         raise SystemExit(exit_of(error)) from error
     except OSError as error:
         drop_output()
-        _tell_lost(error)
+        _tell_lost(error, as_json="--json" in given)
         raise SystemExit(Exit.UNFINISHED) from error
     raise AssertionError("the application exits")
 
 
-def _tell_lost(error: OSError) -> None:
+def _tell_lost(error: OSError, *, as_json: bool) -> None:
     """Say what could not be written; nothing where a reader has gone away."""
     if error.errno == errno.EPIPE:
         return
     where = f"`{error.filename}`" if error.filename else "the output cannot be written"
-    print_note(f"error: {where}: {(error.strerror or 'unknown').lower()}")
+    told = f"{where}: {(error.strerror or 'unknown').lower()}"
+    print_error(StorageError("NOT_WRITTEN", told), as_json=as_json)

@@ -56,6 +56,6 @@ def serve(
 
 def _stop_with_stdin() -> None:
     """Ask this process to stop when stdin ends, as it does when its writer does."""
-    while os.read(sys.stdin.fileno(), 1024):
+    while sys.stdin is not None and os.read(sys.stdin.fileno(), 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

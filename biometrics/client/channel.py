@@ -38,7 +38,8 @@ class Peers:
         authority: file of the authority that the exchange's certificate needs.
         certificate: file of the client's certificate.
         valid_until: when the client's certificate expires, aware.
-        is_of_authority: whether that authority has signed the client's certificate.
+        is_of_authority: whether that authority has signed the client's certificate,
+            or one of those in its file that stand between the two.
     """
 
     target: str
@@ -68,7 +69,7 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
     chain = read_small_file(profile.certificate, "the client's certificate")
     key = read_small_file(profile.key, "the client's private key")
     signers = _read_certificates(profile.authority, authority)
-    own = _read_certificates(profile.certificate, chain)[0]
+    own, *above = _read_certificates(profile.certificate, chain)
     _check_key(profile, own, key)
     options: list[tuple[str, str | int]] = [
         ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
@@ -92,7 +93,11 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
             authority=profile.authority,
             certificate=profile.certificate,
             valid_until=own.not_valid_after_utc,
-            is_of_authority=any(_has_signed(signer, own) for signer in signers),
+            is_of_authority=any(
+                _has_signed(signer, link)
+                for signer in signers
+                for link in [own, *above]
+            ),
         ),
     )
 

@@ -88,16 +88,25 @@ class Captures:
         Raises:
             InvalidRequestError: with the first of them, by file and row.
         """
-        faults: list[Fault] = []
-        for start in range(0, len(self.embedding), _BLOCK_ROWS):
-            block = self.embedding[start : start + _BLOCK_ROWS].astype(np.float64)
-            norms = np.linalg.norm(block - centre, axis=1)
-            right = np.isfinite(norms) & (norms >= limits.MIN_NORM)
-            for row in np.flatnonzero(~right):
-                where = f"{self.source}:embedding[{start + row}]"
-                faults.append(_row_fault(where, float(norms[row])))
-        if faults:
-            raise InvalidRequestError.of(_first(faults))
+        norms = np.concatenate(
+            [
+                np.linalg.norm(block.astype(np.float64) - centre, axis=1)
+                for block in np.array_split(
+                    self.embedding, len(self.embedding) // _BLOCK_ROWS + 1
+                )
+            ]
+        )
+        wrong = np.flatnonzero(~(np.isfinite(norms) & (norms >= limits.MIN_NORM)))
+        if not len(wrong):
+            return
+        faults = [
+            _row_fault(f"{self.source}:embedding[{row}]", float(norms[row]))
+            for row in wrong[: limits.MAX_FAULTS_TOLD]
+        ]
+        if more := len(wrong) - len(faults):
+            message = f"rows that cannot be used either: {more}"
+            faults.append(Fault(field="more", reason="MORE_FAULTS", message=message))
+        raise InvalidRequestError.of(faults)
 
 
 def _row_fault(where: str, norm: float) -> Fault:
@@ -108,15 +117,6 @@ def _row_fault(where: str, norm: float) -> Fault:
         reason, what = "NOT_FINITE", "has NaN or infinity"
     message = f"the row {what}; the extractor failed: leave it out or capture again"
     return Fault(field=where, reason=reason, message=message)
-
-
-def _first(faults: list[Fault]) -> list[Fault]:
-    """Return the first faults, and how many more there are."""
-    told = faults[: limits.MAX_FAULTS_TOLD]
-    if more := len(faults) - len(told):
-        message = f"rows that cannot be used either: {more}"
-        told.append(Fault(field="more", reason="MORE_FAULTS", message=message))
-    return told
 
 
 def synthetic_captures(seed: int, records: int | None) -> Captures:

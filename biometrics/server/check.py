@@ -1,4 +1,8 @@
-"""`serve --check`: everything that a start would read, and nothing started."""
+"""`serve --check`: every file that a start would read, and nothing started.
+
+Of the database: its schema, whether keys fit, and one template of each gallery. A row
+that is damaged or missing among many is found by the start, which reads them all.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def check(path: Path) -> list[str]:
-    """Validate everything that a start would read, and start nothing.
+    """Validate every file that a start would read, and start nothing.
 
     Returns:
         What a start would go on without, such as the key of a member.

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from google.protobuf.message import DecodeError
 
-from biometrics.errors import DefectError, InvalidRequestError
+from biometrics import limits
+from biometrics.errors import DeadlineError, DefectError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -198,9 +199,22 @@ class _Reader:
     most_bytes: int
 
     async def one(self, incoming: AsyncIterator[bytes]) -> object:
-        """Return the only message, or raise InvalidRequestError."""
-        async for data in incoming:
-            return self._read(data)
+        """Return the only message.
+
+        Raises:
+            DeadlineError: it did not come; a call may have no deadline of its own.
+            InvalidRequestError: it is none of the method's.
+        """
+        try:
+            async with asyncio.timeout(limits.FIRST_MESSAGE_SECONDS):
+                async for data in incoming:
+                    return self._read(data)
+        except TimeoutError as error:
+            raise DeadlineError(
+                "MESSAGE_TOO_LATE",
+                f"no request came within {limits.FIRST_MESSAGE_SECONDS} seconds of the"
+                " call; send it at once",
+            ) from error
         raise _malformed()
 
     async def each(self, incoming: AsyncIterator[bytes]) -> AsyncIterator[object]:

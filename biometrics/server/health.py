@@ -40,7 +40,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
         """
         self._statuses = dict.fromkeys((WHOLE, *services), _STATUS.NOT_SERVING)
         self._changed = asyncio.Event()
-        self._drained = False
+        self._lost = self._drained = False
         self._loop = asyncio.get_running_loop()
 
     async def Check(  # noqa: N802 - named by gRPC
@@ -78,7 +78,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
 
     def set_serving(self, service: str, *, serving: bool) -> None:
         """Tell whether `service` can be called; watchers hear of it at once."""
-        if not self._drained:
+        if not self._lost:
             status = _STATUS.SERVING if serving else _STATUS.NOT_SERVING
             self._tell({service: status})
 
@@ -90,11 +90,19 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
     def drain(self) -> None:
         """Tell that nothing can be called, for good, and end every watch."""
         self._drained = True
-        self._tell(dict.fromkeys(self._statuses, _STATUS.NOT_SERVING))
+        self._give_up()
 
     def lose(self) -> None:
-        """Drain, from any thread: nothing can be answered until a new start."""
-        self._loop.call_soon_threadsafe(self.drain)
+        """Tell, from any thread, that nothing can be called until a new start.
+
+        Watches go on: a client whose watch ends begins another at once.
+        """
+        self._loop.call_soon_threadsafe(self._give_up)
+
+    def _give_up(self) -> None:
+        """Tell of everything that it cannot be called, for good."""
+        self._lost = True
+        self._tell(dict.fromkeys(self._statuses, _STATUS.NOT_SERVING))
 
     def _tell(self, statuses: dict[str, int]) -> None:
         """Change statuses and wake whoever watches."""

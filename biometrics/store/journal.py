@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -156,7 +157,8 @@ class JournalReader:
 
         Returns:
             Changes at `after + 1`, `after + 2` and so on; none at the end. Records
-            withdrawn meanwhile are there without their templates.
+            withdrawn meanwhile are there without their templates, and those with
+            rows that are none without these.
 
         Raises:
             DefectError: a change is missing (`JOURNAL_GAP`).
@@ -180,7 +182,8 @@ class JournalReader:
             ).all()
         templates: dict[int, list[StoredTemplate]] = defaultdict(list)
         for row in stored:
-            templates[row[0]].append(_template(row))
+            if (template := _template(row)) is not None:
+                templates[row[0]].append(template)
         return [
             Change(
                 position=position,
@@ -216,7 +219,10 @@ class JournalReader:
         return end
 
     def templates(self, ids: Sequence[int]) -> dict[int, StoredTemplate]:
-        """Return templates by their numbers; those withdrawn are not there."""
+        """Return templates by their numbers.
+
+        Those withdrawn are not there, nor those whose rows are none any more.
+        """
         if not ids:
             return {}
         found: dict[int, StoredTemplate] = {}
@@ -224,28 +230,43 @@ class JournalReader:
             for start in range(0, len(ids), limits.STORE_IDS_PER_QUERY):
                 some = list(ids[start : start + limits.STORE_IDS_PER_QUERY])
                 rows = connection.execute(_OF_IDS, {"ids": some}).all()
-                found |= {row[1]: _template(row) for row in rows}
+                templates = [_template(row) for row in rows]
+                found |= {t.template_id: t for t in templates if t is not None}
         return found
 
 
-def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate:
-    """Return a row of `_TEMPLATES` as a value."""
+# Of the columns of `_TEMPLATES`: SQLite keeps what it is given, whatever its type.
+_TYPES: Final[tuple[type | tuple[type, ...], ...]] = (
+    *(int, int, bytes, str, str, str, str, int, int, (int, NoneType)),
+    *(int, bytes, bytes, str, (int, NoneType), bytes, bytes),
+)
+
+
+def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
+    """Return a row of `_TEMPLATES` as a value; None if somebody made it no such row."""
+    if not all(map(isinstance, row, _TYPES)):
+        return None
     (_, template_id, record_id, member, space, position, modality, sample) = row[:8]
     (generation, quality, key_id, wrapped_key, ciphertext) = row[8:13]
     (excluded, expires_at, record_tag, lookup) = row[13:]
-    return StoredTemplate(
-        template_id=template_id,
-        record_id=record_id,
-        lookup=lookup,
-        member=member_of(member),
-        space=space,
-        position=position,
-        modality=modality,
-        sample=sample,
-        generation=generation,
-        quality=quality,
-        sealed=Sealed(key_id=key_id, wrapped_key=wrapped_key, ciphertext=ciphertext),
-        excluded=split_members(excluded),
-        expires_at=moment_or_none(expires_at),
-        record_tag=record_tag,
-    )
+    try:
+        return StoredTemplate(
+            template_id=template_id,
+            record_id=record_id,
+            lookup=lookup,
+            member=member_of(member),
+            space=space,
+            position=position,
+            modality=modality,
+            sample=sample,
+            generation=generation,
+            quality=quality,
+            sealed=Sealed(
+                key_id=key_id, wrapped_key=wrapped_key, ciphertext=ciphertext
+            ),
+            excluded=split_members(excluded),
+            expires_at=moment_or_none(expires_at),
+            record_tag=record_tag,
+        )
+    except (DefectError, OverflowError):  # no member, or no moment
+        return None

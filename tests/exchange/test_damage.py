@@ -265,3 +265,39 @@ def test_references_that_were_swapped_withdraw_nobody(tmp_path: Path) -> None:
             world.enroller("XAA").withdraw("a")
         assert outcome(world, 3) == "no-match"
         assert outcome(world, 2) == "unavailable"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE record SET member = 'XRA' WHERE member = 'XAA'",
+        "UPDATE record SET member = 'nobody' WHERE member = 'XAA'",
+        "UPDATE record SET excluded = 'nobody' WHERE member = 'XAA'",
+        "UPDATE record SET expires_at = 9223372036854775807 WHERE member = 'XAA'",
+        "UPDATE record SET record_tag = 'text' WHERE member = 'XAA'",
+        f"UPDATE template SET space = 'unknown' {OF_XAA}",  # noqa: S608 - our own
+        f"UPDATE template SET space = 'tiny-finger' {OF_XAA}",  # noqa: S608 - our own
+        f"UPDATE template SET position = 'left-index' {OF_XAA}",  # noqa: S608 - our own
+        f"UPDATE template SET ciphertext = 7 {OF_XAA}",  # noqa: S608 - our own
+        f"UPDATE template SET key_id = 1 {OF_XAA}",  # noqa: S608 - our own
+    ],
+)
+def test_a_row_that_is_edited_while_it_is_served_is_its_own_holders_outage(
+    tmp_path: Path, statement: str
+) -> None:
+    """Whatever is changed: an outage of that gallery, for every probe, from then on."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XRA").enrol(record("other", unit(5)))
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        change(world, statement)
+        assert [outcome(world, n) for n in (2, 1, 2)] == [
+            "no-match",
+            "unavailable",
+            "unavailable",
+        ]
+        answer = world.client("XCC").match(
+            face(unit(5)), purpose="border-check", holders=["XRA"]
+        )
+        assert answer.holders[0].outcome == "match"
+        world.restart()
+        assert outcome(world, 1) == "unavailable"

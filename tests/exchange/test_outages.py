@@ -154,6 +154,60 @@ def test_a_withdrawal_between_scan_and_confirmation_is_a_no_match(
     assert search(world, 903).holders[0].outcome == "no-match"
 
 
+def held_removal(
+    monkeypatch: pytest.MonkeyPatch, until: threading.Event
+) -> threading.Event:
+    """Let the index forget nothing before `until`; return an event of the first try."""
+    begun = threading.Event()
+    remove = ExhaustiveEngine.remove
+
+    def held(*arguments: object) -> None:
+        begun.set()
+        until.wait(20)
+        remove(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ExhaustiveEngine, "remove", held)
+    return begun
+
+
+def test_a_withdrawal_that_the_index_has_not_seen_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candidate without its row is waited for, and the gallery stays whole."""
+    with World(tmp_path, agreements=AGREEMENTS) as world, ThreadPoolExecutor(2) as pool:
+        world.enroller("XAA").enrol(record("going", unit(1)))
+        go_on = threading.Event()
+        begun = held_removal(monkeypatch, go_on)
+        withdrawing = pool.submit(world.enroller("XAA").withdraw, "going")
+        assert begun.wait(10)
+        searching = pool.submit(search, world, 1)
+        with pytest.raises(TimeoutError):
+            searching.result(0.3)
+        go_on.set()
+        assert searching.result(20).holders[0].outcome == "no-match"
+        withdrawing.result(20)
+        assert [g.state for g in world.enroller("XAA").galleries()] == []
+        world.enroller("XAA").enrol(record("new", unit(2)))
+        assert search(world, 2).holders[0].outcome == "match"
+
+
+def test_an_index_that_does_not_catch_up_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the row was withdrawn or lost cannot be said, so nothing is."""
+    monkeypatch.setattr(limits, "CATCH_UP_SECONDS", 0.1)
+    with World(tmp_path, agreements=AGREEMENTS) as world, ThreadPoolExecutor(1) as pool:
+        world.enroller("XAA").enrol(record("going", unit(1)))
+        go_on = threading.Event()
+        begun = held_removal(monkeypatch, go_on)
+        withdrawing = pool.submit(world.enroller("XAA").withdraw, "going")
+        assert begun.wait(10)
+        assert search(world, 1).holders[0].outcome == "unavailable"
+        go_on.set()
+        withdrawing.result(20)
+        assert search(world, 1).holders[0].outcome == "no-match"
+
+
 def test_a_refused_enrolment_leaves_nothing_to_compare_with(tmp_path: Path) -> None:
     """A space in which every record was refused stays not comparable, restarts too."""
     with World(tmp_path, agreements=AGREEMENTS) as world:
@@ -265,22 +319,14 @@ def test_a_withdrawal_is_acknowledged_only_when_no_search_finds_it(
 ) -> None:
     """It waits for the index, though a search would not confirm it any more."""
     world.enroller("XAA").enrol(record("waiting", unit(905)))
-    go_on, removed = threading.Event(), threading.Event()
-    remove = ExhaustiveEngine.remove
-
-    def held(*arguments: object) -> None:
-        go_on.wait(20)
-        remove(*arguments)  # type: ignore[arg-type]
-        removed.set()
-
-    monkeypatch.setattr(ExhaustiveEngine, "remove", held)
+    go_on = threading.Event()
+    held_removal(monkeypatch, go_on)
     with ThreadPoolExecutor(1) as pool:
         withdrawing = pool.submit(world.enroller("XAA").withdraw, "waiting")
         with pytest.raises(TimeoutError):
             withdrawing.result(0.4)
         go_on.set()
         withdrawing.result(20)
-    assert removed.is_set()
 
 
 def test_a_search_that_runs_when_the_stop_comes_is_answered(

@@ -370,6 +370,40 @@ def test_a_watch_ends_with_the_drain(authority: Authority):
         draining.close()
 
 
+def test_a_watch_outlives_a_loss(authority: Authority):
+    """Its client is told NOT_SERVING once, and does not ask again and again."""
+    losing = World(authority)
+    try:
+        stub = health_pb2_grpc.HealthStub(losing.channel(authority.client()))
+        losing.tell(lambda: losing.health.set_serving("test.Echo", serving=True))
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service="test.Echo"))
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        losing.health.lose()
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        losing.tell(lambda: losing.health.set_serving("test.Echo", serving=True))
+        assert watch.is_active()
+        losing.tell(losing.health.drain)
+        assert list(watch) == []
+    finally:
+        losing.close()
+
+
+def test_a_watch_that_says_nothing_ends(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+):
+    """A call without a deadline has one until its message has come."""
+    monkeypatch.setattr(limits, "FIRST_MESSAGE_SECONDS", 0.2)
+    silence = Silence()
+    call = channel.stream_unary(
+        "/grpc.health.v1.Health/Watch",
+        health_pb2.HealthCheckRequest.SerializeToString,
+        health_pb2.HealthCheckResponse.FromString,
+    ).future(silence)
+    error = call.exception(timeout=10)
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    silence.end.set()
+
+
 def test_a_method_has_a_bound_of_its_own(world: World, channel: grpc.Channel):
     """Calls of one method beyond its row are refused; other methods are served."""
     hold = unary(channel, "/test.Echo/Hold")
