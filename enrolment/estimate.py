@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_SEARCHES: Final = 256
-_LEAST_SUBJECTS: Final = 2
+LEAST_SUBJECTS: Final = 4
+_LEAST_TO_COMPARE: Final = 2  # in each half
 # Maxima between these quantiles are fitted: below them the Gumbel distribution is a
 # worse approximation; above them stand failed captures, look-alikes, and people
 # whom the truth holds twice, which a calibration would review one by one.
@@ -42,10 +43,14 @@ def estimate_space(
     distributed, by extreme-value theory), with its location moved by `scale *
     log(gallery_size / templates at hand)` where the gallery to come is greater.
 
+    Each half of the people is compared as the other half centres it, which is also
+    what makes the estimate err upwards, to the safe end: the mean of all is the better
+    centre. So does the line through the middle of the maxima. With fewer than some
+    twenty subjects it may be far off, to either side.
+
     The target holds for captures that succeeded and people without a look-alike; the
-    others come on top. The line through the middle of the maxima errs upwards, to
-    the safe end. With fewer than 3 / `fpir` searches the target's own level was not
-    observed at all.
+    others come on top. With fewer than 3 / `fpir` searches the target's own level was
+    not observed at all.
 
     Args:
         embedding: (n, d), as the extractor gave them; rows that are not finite, or
@@ -59,27 +64,79 @@ def estimate_space(
         The centre, float64 (d,), and the threshold, a cosine.
 
     Raises:
+        InvalidRequestError: there are fewer than four subjects with usable rows, or
+            the arguments do not fit one another.
+    """
+    if embedding.shape[:-1] != subject.shape or subject.ndim != 1 or gallery_size < 1:
+        raise InvalidRequestError(
+            "WRONG_SHAPE",
+            f"embeddings of shape `{embedding.shape}`, subjects of `{subject.shape}`"
+            f" and a gallery of {gallery_size}; give `(n, d)`, `(n,)` and 1 or more",
+        )
+    usable = np.isfinite(embedding).all(axis=1)
+    if not usable.any():
+        raise _too_few()
+    centre = embedding[usable].mean(axis=0, dtype=np.float64)
+    usable[usable] = _norms(_centred(embedding[usable], centre)) >= limits.MIN_NORM
+    embedding, subject = embedding[usable], subject[usable]
+    people = np.unique(subject)
+    if len(people) < LEAST_SUBJECTS:
+        raise _too_few()
+    first = np.isin(subject, people[::2])
+    locations, scales = zip(
+        *(
+            _fit_half(
+                embedding,
+                subject,
+                half,
+                gallery_size=gallery_size,
+                searches=searches // 2,
+            )
+            for half in (first, ~first)
+        ),
+        strict=True,
+    )
+    location, scale = float(np.mean(locations)), float(np.mean(scales))
+    threshold = location - scale * math.log(-math.log1p(-fpir))
+    return centre, min(max(threshold, _LEAST_THRESHOLD), _GREATEST_THRESHOLD)
+
+
+def _fit_half(
+    embedding: NDArray[np.floating],
+    subject: NDArray[np.integer],
+    half: NDArray[np.bool_],
+    *,
+    gallery_size: int,
+    searches: int,
+) -> tuple[float, float]:
+    """Return location and scale of the search maxima among one half of the people.
+
+    Centred by the others: a centre pushes those apart whom it is the mean of, and so
+    tells nothing of the people to come.
+
+    Raises:
         InvalidRequestError: there are fewer than two subjects with usable rows.
     """
-    usable = np.isfinite(embedding).all(axis=1)
-    centre = np.zeros(embedding.shape[1])
-    if usable.any():
-        centre = embedding[usable].mean(axis=0, dtype=np.float64)
-    unit, subject = _unit(embedding[usable], subject[usable], centre)
-    if len(np.unique(subject)) < _LEAST_SUBJECTS:
-        raise InvalidRequestError(
-            "TOO_FEW_SUBJECTS",
-            "centring and threshold need usable vectors of two subjects or more",
-        )
+    centre = embedding[~half].mean(axis=0, dtype=np.float64)
+    unit, subject = _unit(embedding[half], subject[half], centre)
+    if len(np.unique(subject)) < _LEAST_TO_COMPARE:
+        raise _too_few()
     gallery = _spread(len(unit), gallery_size)
     probes = _spread(len(unit), searches)
     maxima = _search_maxima(
         unit[probes], subject[probes], unit[gallery], subject[gallery]
     )
     location, scale = _fit_gumbel(maxima)
-    location += scale * math.log(max(1.0, gallery_size / len(gallery)))
-    threshold = location - scale * math.log(-math.log1p(-fpir))
-    return centre, min(max(threshold, _LEAST_THRESHOLD), _GREATEST_THRESHOLD)
+    return location + scale * math.log(max(1.0, gallery_size / len(gallery))), scale
+
+
+def _too_few() -> InvalidRequestError:
+    """Return the error of vectors of which too few can be compared."""
+    return InvalidRequestError(
+        "TOO_FEW_SUBJECTS",
+        f"centring and threshold need usable vectors of {LEAST_SUBJECTS} subjects or"
+        " more",
+    )
 
 
 def _unit(
@@ -88,12 +145,30 @@ def _unit(
     centre: NDArray[np.float64],
 ) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
     """Return rows centred and of unit length, and whom they are of."""
-    unit = np.subtract(embedding, centre, dtype=np.float32, casting="same_kind")
-    norms = np.sqrt(np.einsum("ij,ij->i", unit, unit, dtype=np.float64))
+    unit = _centred(embedding, centre)
+    norms = _norms(unit)
     right = norms >= limits.MIN_NORM
     unit = unit[right]
     unit /= norms[right, None].astype(np.float32)
     return unit, subject[right]
+
+
+def _centred(
+    embedding: NDArray[np.floating], centre: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return rows less their centre."""
+    centred: NDArray[np.float32] = np.subtract(
+        embedding, centre, dtype=np.float32, casting="same_kind"
+    )
+    return centred
+
+
+def _norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the lengths of rows."""
+    norms: NDArray[np.float64] = np.sqrt(
+        np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    )
+    return norms
 
 
 def _spread(count: int, most: int) -> NDArray[np.intp]:

@@ -70,7 +70,7 @@ def demo(
     if keep is not None:
         pilot.make_folder(keep)
     folder = nullcontext(keep) if keep else TemporaryDirectory(prefix="biometrics-")
-    with _stopped_by_sigterm(), folder as directory, StepProgress() as progress:
+    with _stopped_by_signals(), folder as directory, StepProgress() as progress:
         outcome = pilot.run(
             pilot.Plan(
                 directory=Path(directory),
@@ -92,10 +92,12 @@ def demo(
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does: stop the server, and clear up."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: stop the server, and clear up."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

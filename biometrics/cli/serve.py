@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from biometrics.cli.output import print_line, print_note
+from biometrics.cli.output import counted, print_line, print_note
 
 
 def serve(
@@ -41,9 +41,11 @@ def serve(
     from biometrics.server.exchange import run  # noqa: PLC0415
 
     if check:
-        for note in check_files(config):
+        notes = check_files(config)
+        for note in notes:
             print_note(f"warning: {note}")
-        print_line(f"{config} is in order")
+        warned = f", with {counted(len(notes), 'warning')}" if notes else ""
+        print_line(f"{config} is in order{warned}")
         return
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

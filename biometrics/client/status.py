@@ -155,6 +155,14 @@ def _bare(code: grpc.StatusCode, text: str, peers: Peers) -> ExchangeError:
             " exchange at all"
         )
         return PreconditionError("UNIMPLEMENTED", message)
+    if code is grpc.StatusCode.CANCELLED:
+        message = (
+            f"`{target}` ended the call before it was done: it is stopping, or has too"
+            " many calls on this connection; make this one again, and fewer at once"
+        )
+        return UnavailableError(
+            "CANCELLED", message, retry_after=limits.BUSY_RETRY_SECONDS
+        )
     told = f": {text}" if text else ""
     return _ERRORS.get(code, DefectError)(
         code.name, f"`{target}` ended the call with `{code.name}`{told}"

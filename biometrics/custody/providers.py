@@ -122,8 +122,9 @@ def _read_key(path: Path) -> bytes:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigurationError(
             "KEY_FILE_EXPOSED",
-            f"`{path}` can be used by others than its owner; take it to be known, make"
-            " a new key, and give it mode 0600",
+            f"`{path}` can be used by others than its owner; give it mode 0600, and"
+            " find out who may have read it. A new key opens nothing that this one"
+            " sealed",
         )
     form = _FORM.fullmatch(text)
     if form is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
-from enrolment.estimate import estimate_space
+from enrolment import estimate
 from enrolment.formats.arrays import read_npz
 from enrolment.synthetic import Population, synthesise
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RECORDS: Final = 20_000
 SAMPLES: Final = 4
-LEAST_SUBJECTS: Final = 4  # two to estimate, one enrolled, one not
+LEAST_SUBJECTS: Final = 2 * estimate.LEAST_SUBJECTS  # half of them estimate
 # Of the synthetic subjects, so many at most estimate centring and threshold.
 MOST_CALIBRATION_SUBJECTS: Final = 6000
 MOST_SEARCHES: Final = 3000  # that estimate the threshold
@@ -69,7 +69,7 @@ class Captures:
         """
         half = self.estimating
         try:
-            centre, threshold = estimate_space(
+            centre, threshold = estimate.estimate_space(
                 self.embedding[half],
                 self.subject[half],
                 gallery_size=gallery_size,

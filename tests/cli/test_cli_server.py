@@ -53,6 +53,16 @@ def test_check_says_that_a_configuration_is_in_order(
     assert not list(settings.parent.glob("data/*.sqlite"))
 
 
+def test_check_counts_what_a_start_would_go_on_without(
+    run: Callable[..., Told], settings: Path
+):
+    """Exit code 0, as of the start; the last line does not hide the warnings."""
+    (settings.parent / "keys/XCC.key").unlink()
+    told = run("serve", "--config", settings, "--check")
+    assert (told.code, told.out) == (0, f"{settings} is in order, with 1 warning\n")
+    assert told.err.startswith("warning: galleries of XCC would stay locked: ")
+
+
 def test_check_tells_what_is_wrong(run: Callable[..., Told], settings: Path):
     """Exit code 2 and no traceback."""
     settings.write_text(settings.read_text() + "\n[colour]\n")

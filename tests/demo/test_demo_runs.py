@@ -153,7 +153,7 @@ def row(number: int, value: float) -> NDArray[np.float64]:
     ("changed", "told"),
     [
         ({"subject": np.arange(40)}, ": `{}` has one row of each subject who would"),
-        ({"subject": np.arange(40) % 3}, ": `{}` needs 4 subjects or more; it has 3"),
+        ({"subject": np.arange(40) % 3}, ": `{}` needs 8 subjects or more; it has 3"),
         ({"subject": np.ones(40)}, ": {}:subject: must have texts or integers"),
         ({"subject": np.arange(39)}, ": {}:subject: has shape `(39,)` where"),
         ({"subject": np.array(["a"] * 40, object)}, ": {}:subject: has elements that"),
@@ -195,19 +195,19 @@ def test_the_first_rows_that_do_not_do_are_told_and_the_others_counted(
 
 def test_a_row_that_is_zero_once_it_is_centred_is_refused():
     """Its template would have no direction; the exchange would refuse it."""
-    subject = np.repeat(np.arange(4, dtype=np.int32), 2)
-    embedding = np.eye(8, 16, dtype=np.float32)
-    embedding[5] = embedding[:4].mean(axis=0)
+    subject = np.repeat(np.arange(8, dtype=np.int32), 2)
+    embedding = np.eye(16, 16, dtype=np.float32)
+    embedding[9] = embedding[:8].mean(axis=0)
     captures = Captures(
         source="own.npz",
         embedding=embedding,
         subject=subject,
-        estimating=subject < 2,
+        estimating=subject < 4,
         records=None,
         records_each=None,
     )
     captures.check_rows(np.zeros(16))
-    with pytest.raises(InvalidRequestError, match=r"own\.npz:embedding\[5\]: .* zero"):
+    with pytest.raises(InvalidRequestError, match=r"own\.npz:embedding\[9\]: .* zero"):
         captures.estimate(gallery_size=4)
 
 
@@ -275,11 +275,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_demo_that_is_told_to_stop_leaves_nothing_behind(
     running: tuple[subprocess.Popen[str], int], tmp_path: Path, number: signal.Signals
 ):
-    """SIGTERM is as good as Ctrl-C: neither server nor gallery files remain."""
+    """All are as good as Ctrl-C: neither server nor gallery files remain."""
     demo, server = running
     demo.send_signal(number)
     _, err = demo.communicate(timeout=30)

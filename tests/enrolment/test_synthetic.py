@@ -353,9 +353,24 @@ def test_a_threshold_is_always_one_that_a_space_can_have() -> None:
     )
     _, most = estimate_space(made.embedding, made.subject, gallery_size=10**9)
     assert most == 0.99
-    two = np.eye(2, 16, dtype=np.float32)
-    _, least = estimate_space(two, np.arange(2), gallery_size=2)
+    axes = np.eye(2, 16, dtype=np.float32)
+    apart = np.repeat(np.concatenate([axes[:1], axes[1:], -axes[:1], -axes[1:]]), 9, 0)
+    _, least = estimate_space(apart, np.repeat([0, 1, 2, 3], 9), gallery_size=2)
     assert least == 0.01
+
+
+def test_few_people_are_not_taken_for_the_mean_of_all() -> None:
+    """A centre pushes those apart whom it is the mean of, but not people to come."""
+    random = np.random.default_rng(8)
+    people = random.standard_normal((20, 1, 128))
+    rows = people + 0.5 * random.standard_normal((20, 5, 128)) + 3.0
+    centre, threshold = estimate_space(
+        rows.reshape(100, 128), np.repeat(np.arange(20), 5), gallery_size=20_000
+    )
+    strangers = random.standard_normal((20_400, 128)) + 3.0 - centre
+    strangers /= np.linalg.norm(strangers, axis=1, keepdims=True)
+    maxima = (strangers[:400] @ strangers[400:].T).max(axis=1)
+    assert (maxima >= threshold).mean() < 0.01
 
 
 @pytest.mark.parametrize("rows", [0, 4])
@@ -366,6 +381,18 @@ def test_one_subject_gives_no_estimate(rows: int) -> None:
             np.eye(rows, 16, dtype=np.float32), np.zeros(rows, int), gallery_size=5
         )
     assert caught.value.reason == "TOO_FEW_SUBJECTS"
+
+
+@pytest.mark.parametrize(
+    ("rows", "subjects", "size"), [((8, 16), 7, 5), ((16,), 16, 5), ((8, 16), 8, 0)]
+)
+def test_arguments_that_do_not_fit_are_refused(
+    rows: tuple[int, ...], subjects: int, size: int
+) -> None:
+    """With what they should be."""
+    with pytest.raises(InvalidRequestError) as caught:
+        estimate_space(np.ones(rows), np.arange(subjects), gallery_size=size)
+    assert caught.value.reason == "WRONG_SHAPE"
 
 
 def test_real_faces_are_of_the_same_nature() -> None:
