@@ -181,12 +181,16 @@ def test_every_fault_is_in_the_json_of_an_error(
 @pytest.mark.usefixtures("script")
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
 def test_output_that_cannot_be_written_is_told(profile: Path, as_json: tuple[str, ...]):
-    """A full disk is one line and exit code 1, not a traceback."""
+    """A full disk is one line and exit code 1, not a traceback; JSON where asked."""
     with Path("/dev/full").open("wb") as full:
         told = start(profile, "agreements", "list", *as_json, stdout=full)
         _, err = told.communicate(timeout=30)
     assert told.returncode == 1
-    assert err == "error: the output cannot be written: no space left on device\n"
+    message = "the output cannot be written: no space left on device"
+    if as_json:
+        assert json.loads(err)["error"]["message"] == message
+    else:
+        assert err == f"error: {message}\n"
 
 
 @pytest.mark.usefixtures("script")
