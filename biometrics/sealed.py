@@ -61,6 +61,25 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attested:
+    """What the tag of a record attests: it is stored in the clear, and not believed.
+
+    Attributes:
+        record: 16 random bytes of the record.
+        generation: generation of the record, from 1.
+        lookup: 32 bytes, under which the record is found.
+        excluded: members that never learn of the record.
+        expires_at: moment from which nobody does, or None.
+    """
+
+    record: bytes
+    generation: int
+    lookup: bytes = field(repr=False)
+    excluded: frozenset[Member]
+    expires_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewGalleryKey:
     """A gallery key that has no number yet.
 

@@ -13,9 +13,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from biometrics.disclosure import Protection
 from biometrics.errors import ConflictError, Fault, InvalidRequestError
-from biometrics.sealed import REFERENCES, Binding
+from biometrics.sealed import REFERENCES, Attested, Binding
 from biometrics.store import EnrolResult, NewRecord, NewTemplate
 
 if TYPE_CHECKING:
@@ -153,10 +152,13 @@ class Enrolment:
             legal_basis=record.legal_basis,
             expires_at=record.expires_at,
             record_tag=index.record_tag(
-                record_id,
-                FIRST_GENERATION,
-                lookup,
-                Protection(excluded=record.excluded, expires_at=record.expires_at),
+                Attested(
+                    record=record_id,
+                    generation=FIRST_GENERATION,
+                    lookup=lookup,
+                    excluded=record.excluded,
+                    expires_at=record.expires_at,
+                )
             ),
             templates=tuple(
                 NewTemplate(

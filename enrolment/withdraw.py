@@ -10,19 +10,14 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-from functools import partial
 from typing import TYPE_CHECKING
-
-from biometrics.disclosure import Protection
-from biometrics.errors import SealError
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
-    from biometrics.custody import IndexKey, Vault
-    from biometrics.store import LiveRecord, RecordWriter
+    from biometrics.custody import Vault
+    from biometrics.store import RecordWriter
     from enrolment.enrol import Searchable
     from enrolment.wire import Withdrawing
 
@@ -58,29 +53,9 @@ class Withdrawal:
                 key.lookup(request.reference),
                 request_id=request.request_id,
                 digest=key.digest(request.content),
-                check=partial(_check, key),
+                check=lambda row: key.check_record(row.attested, row.record_tag),
                 make_reply=lambda at: key.seal_reply(request.request_id, encode(at)),
             )
         )
         await self._index.searchable(committed.position)
         return key.open_reply(request.request_id, committed.reply)
-
-
-def _check(key: IndexKey, row: LiveRecord) -> None:
-    """Refuse to withdraw what was found under another record's reference.
-
-    Raises:
-        SealError: the row was changed.
-    """
-    tag = key.record_tag(
-        row.record_id,
-        row.generation,
-        row.lookup,
-        Protection(excluded=row.excluded, expires_at=row.expires_at),
-    )
-    if not hmac.compare_digest(tag, row.record_tag):
-        raise SealError(
-            "RECORD_CHANGED",
-            "a record's reference or what protects it was changed: restore it from a"
-            " backup",
-        )

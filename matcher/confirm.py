@@ -6,7 +6,6 @@ comparison is float64, so that the decision does not depend on the engine's roun
 
 from __future__ import annotations
 
-import hmac
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -135,17 +134,11 @@ class Confirmation:
             SealError: the row was changed since it was scanned, or before.
         """
         if (template.member, template.space, template.position) != shelf:
-            raise _changed("it is another gallery's now")
+            raise SealError("ROW_MOVED", "a template's row is another gallery's now")
         binding = binding_of(template, self._spaces)
         self._vault.open_into(binding, template.sealed, clear)
-        tag = self._vault.index(template.member).record_tag(
-            template.record_id,
-            template.generation,
-            template.lookup,
-            protection_of(template),
-        )
-        if not hmac.compare_digest(tag, template.record_tag):
-            raise _changed("its reference or what protects it is another")
+        index = self._vault.index(template.member)
+        index.check_record(template.attested, template.record_tag)
 
     def _lost(
         self, candidates: Mapping[Shelf, Sequence[int]], stored: Collection[int]
@@ -180,14 +173,6 @@ def _pairs(
         for number in ids:
             if number in stored:
                 yield shelf, stored[number]
-
-
-def _changed(what: str) -> SealError:
-    """Return the error of a row that is not as it was written."""
-    return SealError(
-        "RECORD_CHANGED",
-        f"a record's row was changed, {what}: restore it from a backup",
-    )
 
 
 def protection_of(template: StoredTemplate) -> Protection:

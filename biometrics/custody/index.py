@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from biometrics.clock import to_microseconds
 from biometrics.custody.framing import Purpose, derive, frame
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
+from biometrics.errors import SealError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from biometrics.custody.keyring import KeyRows
     from biometrics.custody.providers import KeyProvider
-    from biometrics.disclosure import Protection
     from biometrics.members import Member
+    from biometrics.sealed import Attested
 
 
 class IndexKey:
@@ -59,27 +60,31 @@ class IndexKey:
         """
         return hmac.digest(self._digest, data, "sha256")
 
-    def record_tag(
-        self, record: bytes, generation: int, lookup: bytes, protection: Protection
-    ) -> bytes:
-        """Return the 32 bytes without which nothing is believed of a record's row.
-
-        Args:
-            record: 16 random bytes of the record.
-            generation: generation of the record.
-            lookup: under which the record is found.
-            protection: who must not learn of it, and until when anybody may.
-        """
+    def record_tag(self, record: Attested) -> bytes:
+        """Return the 32 bytes without which nothing is believed of a record's row."""
         data = frame(
             Purpose.RECORD_TAG,
             self._member,
-            record,
-            generation,
-            lookup,
-            ",".join(sorted(member.code for member in protection.excluded)),
-            to_microseconds(protection.expires_at) if protection.expires_at else "",
+            record.record,
+            record.generation,
+            record.lookup,
+            ",".join(sorted(member.code for member in record.excluded)),
+            to_microseconds(record.expires_at) if record.expires_at else "",
         )
         return hmac.digest(self._tag, data, "sha256")
+
+    def check_record(self, record: Attested, tag: bytes) -> None:
+        """Refuse a record's row whose tag is not the one that it was given.
+
+        Raises:
+            SealError: the row was changed.
+        """
+        if not hmac.compare_digest(self.record_tag(record), tag):
+            raise SealError(
+                "RECORD_CHANGED",
+                "a record's row was changed, its reference or what protects it: restore"
+                " it from a backup",
+            )
 
     def seal_reply(self, request_id: bytes, plaintext: bytes) -> bytes:
         """Return an answer, sealed for replays of one request of the member."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from biometrics.sealed import Attested
+
 if TYPE_CHECKING:
     import datetime as dt
 
@@ -143,25 +145,28 @@ class StoredTemplate:
     expires_at: dt.datetime | None
     record_tag: bytes = field(repr=False)
 
+    @property
+    def attested(self) -> Attested:
+        """What the tag of its record attests."""
+        return Attested(
+            record=self.record_id,
+            generation=self.generation,
+            lookup=self.lookup,
+            excluded=self.excluded,
+            expires_at=self.expires_at,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRecord:
     """What a row says of a record that is to be withdrawn.
 
     Attributes:
-        record_id: 16 bytes.
-        generation: generation of the record.
-        lookup: 32 bytes, keyed hash of the holder's reference.
-        excluded: members that never learn of the record.
-        expires_at: moment from which the record is as if withdrawn, or None.
+        attested: what its tag attests.
         record_tag: 32 bytes, as the record was given it.
     """
 
-    record_id: bytes
-    generation: int
-    lookup: bytes = field(repr=False)
-    excluded: frozenset[Member]
-    expires_at: dt.datetime | None
+    attested: Attested
     record_tag: bytes = field(repr=False)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from biometrics.errors import NotFoundError
+from biometrics.sealed import Attested
 from biometrics.store.galleries import count_withdrawn
 from biometrics.store.journal import add_changes, end_of, reserve
 from biometrics.store.rows import ChangeKind, LiveRecord
@@ -85,11 +86,13 @@ def remove(
         return withdrawn_at, end_of(connection)
     check(
         LiveRecord(
-            record_id=row.record_id,
-            generation=row.generation,
-            lookup=row.lookup,
-            excluded=split_members(row.excluded),
-            expires_at=moment_or_none(row.expires_at),
+            attested=Attested(
+                record=row.record_id,
+                generation=row.generation,
+                lookup=row.lookup,
+                excluded=split_members(row.excluded),
+                expires_at=moment_or_none(row.expires_at),
+            ),
             record_tag=row.record_tag,
         )
     )

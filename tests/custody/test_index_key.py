@@ -1,7 +1,9 @@
 """Index keys: look-ups, digests and stored answers, whether locked or not."""
 
+import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
 
 import pytest
 from custody.small_world import World
@@ -9,6 +11,7 @@ from custody.small_world import World
 from biometrics.custody import IndexKey
 from biometrics.errors import SealError
 from biometrics.members import Member
+from biometrics.sealed import Attested
 
 XAA, XAB = Member("XAA"), Member("XAB")
 REQUEST, OTHER_REQUEST = bytes(16), bytes([1] * 16)
@@ -110,3 +113,37 @@ def test_processes_that_come_first_share_one_index_key(world: World):
     rows.index_key = lambda _member: None
     assert world.vault().index(XAA).lookup("R-1") == one.lookup("R-1")
     assert rows.additions == 2
+
+
+CHANGES = [
+    {"record": bytes([1] * 16)},
+    {"generation": 2},
+    {"lookup": bytes([1] * 32)},
+    {"excluded": frozenset({XAB})},
+    {"excluded": frozenset()},
+    {"expires_at": None},
+    {"expires_at": dt.datetime(2030, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)},
+]
+
+
+def test_a_records_row_is_believed_only_as_it_was_written(world: World):
+    """With any field changed, or as another member's, it is refused."""
+    index = world.vault().index(XAA)
+    record = Attested(
+        record=bytes(16),
+        generation=1,
+        lookup=bytes(32),
+        excluded=frozenset({XAB, Member("XAC")}),
+        expires_at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC),
+    )
+    tag = index.record_tag(record)
+    index.check_record(record, tag)
+    assert {name for change in CHANGES for name in change} == {
+        field.name for field in fields(Attested)
+    }
+    for change in CHANGES:
+        with pytest.raises(SealError) as refused:
+            index.check_record(replace(record, **change), tag)
+        assert refused.value.reason == "RECORD_CHANGED"
+    with pytest.raises(SealError):
+        world.vault().index(XAB).check_record(record, tag)
