@@ -6,7 +6,8 @@ from typing import Final
 # gRPC's own default, so that clients of any language agree. 256 probes of 4096-d are
 # some bytes more, 255 fit.
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-# Read, a message takes up to 36 times its bytes: no method reads more than it needs.
+# Parsed, a message of empty messages takes many times its bytes: no method reads more
+# than it needs.
 MAX_SEARCH_BYTES: Final = 32 * 1024  # one probe of 4096-d has 16 KiB
 MAX_RECORD_BYTES: Final = 640 * 1024  # 32 templates of 4096-d, and every text
 MAX_QUESTION_BYTES: Final = 4 * 1024  # a reference, a page, a name
@@ -61,7 +62,7 @@ STORE_IDS_PER_QUERY: Final = 500  # a page of candidates; SQLite takes 32,766
 STORE_BUSY_SECONDS: Final = 5.0  # another process holds the write lock
 SEARCHABLE_WAIT_SECONDS: Final = 30.0  # a write becomes searchable, or is reported
 CATCH_UP_SECONDS: Final = 2.0  # a worker waits; the follower is milliseconds behind
-FIRST_MESSAGE_SECONDS: Final = 10.0  # of a call that is open and says nothing
+FIRST_MESSAGE_SECONDS: Final = 10.0  # of a call without a deadline, such as a watch
 JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes at once
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
 ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
@@ -104,8 +105,8 @@ CACHED_CERTIFICATES: Final = 1024  # clients' ends of validity; 20 a member
 INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repeated
 
 # -- bulk loads ---------------------------------------------------------------
-# Beside a load in chunks of 512 the p99 of searches is more than twice what it is
-# beside chunks of 128, which load four fifths as fast. The longest fit into a message.
+# Beside a load in chunks of 512 the p99 of searches is twice what it is beside chunks
+# of 128, which load 0.86 as fast: benchmarks/beside_load.py. They fit into a message.
 BULK_RECORDS_PER_CHUNK: Final = 128
 MAX_REFUSALS_LISTED: Final = 1000  # by one load; a file takes all of them
 MAX_REFUSALS_SHOWN: Final = 20  # on a terminal

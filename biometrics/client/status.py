@@ -169,27 +169,6 @@ def _bare(code: grpc.StatusCode, text: str, peers: Peers) -> ExchangeError:
     )
 
 
-def _certificate_error(peers: Peers) -> UnauthenticatedError | None:
-    """Return what is wrong with the client's certificate, as far as that is seen here.
-
-    A server that does not accept a certificate ends the connection without a word.
-    """
-    if peers.valid_until <= dt.datetime.now(dt.UTC):
-        return UnauthenticatedError(
-            "CERTIFICATE_EXPIRED",
-            f"the client certificate `{peers.certificate}` expired on"
-            f" {peers.valid_until:%Y-%m-%d %H:%M} UTC; get a new one",
-        )
-    if not peers.is_of_authority:
-        return UnauthenticatedError(
-            "CERTIFICATE_FOREIGN",
-            f"`{peers.target}` ended the connection, and `{peers.authority}` has not"
-            f" signed the client certificate `{peers.certificate}`; get one from the"
-            " exchange's authority",
-        )
-    return None
-
-
 def _unreached(text: str, peers: Peers) -> ExchangeError:
     """Return the error of a connection that did not come about, or broke."""
     lowered = text.lower()
@@ -201,10 +180,14 @@ def _unreached(text: str, peers: Peers) -> ExchangeError:
             retry_after=limits.BUSY_RETRY_SECONDS,
         )
     reason = next((known for sign, known in _SIGNS if sign in lowered), "NOT_REACHED")
-    if reason in _SAID_OF_CERTIFICATES:
-        told = _certificate_error(peers)
-        if told is not None:
-            return told
+    if reason in _SAID_OF_CERTIFICATES and peers.valid_until <= dt.datetime.now(dt.UTC):
+        return UnauthenticatedError(
+            "CERTIFICATE_EXPIRED",
+            f"the client certificate `{peers.certificate}` expired on"
+            f" {peers.valid_until:%Y-%m-%d %H:%M} UTC; get a new one",
+        )
+    if reason == "CERTIFICATE_REFUSED" and not peers.is_of_authority:
+        reason = "CERTIFICATE_FOREIGN"
     checks = {
         "SERVER_NOT_TRUSTED": "its certificate has expired or is not signed by"
         f" `{peers.authority}`: check `authority` in the profile, and the server",
@@ -214,6 +197,12 @@ def _unreached(text: str, peers: Peers) -> ExchangeError:
         f" or it does not accept the client certificate `{peers.certificate}` (valid"
         f" until {peers.valid_until:%Y-%m-%d %H:%M} UTC); check that it has not expired"
         " and that the exchange's authority signed it",
+        # Likely and no more: an exchange may have one authority for itself and another
+        # for its clients.
+        "CERTIFICATE_FOREIGN": "the connection was closed: the server may have stopped,"
+        f" or it does not accept the client certificate `{peers.certificate}`, which"
+        f" `{peers.authority}` has not signed; check that it is of the authority that"
+        " the exchange accepts",
         SERVER_NOT_RUNNING: "nothing listens there: check that the server is running"
         " and that `target` in the profile is right",
         "TARGET_NOT_FOUND": "there is no such host: check `target` in the profile",

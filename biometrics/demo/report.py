@@ -77,7 +77,7 @@ def _facts(outcome: Outcome) -> dict[str, str]:
         f" {rows.non_mated:,} of subjects enrolled nowhere are kept to search with,"
         f" {rows.unused:,} are not used",
         "threshold": f"{outcome.threshold:.4f}, estimated for an FPIR of"
-        f" {outcome.target_fpir:.1g}, which is not established",
+        f" {outcome.target_fpir:.2g}, which is not established",
         "refused": f"{refused} of {of} searches that named a holder which no agreement"
         " names",
     }

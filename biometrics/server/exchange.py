@@ -315,9 +315,11 @@ async def _serve(config: Config) -> None:
     """Serve until told to stop, then drain."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # A terminal that closes sends SIGHUP; files are not read anew yet.
+    # A terminal that closes sends SIGHUP; files are not read anew yet. What is ignored
+    # stays so: under `nohup` the exchange outlives its terminal.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, told.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, told.set)
     starting = asyncio.create_task(Exchange.start(config, clock=SystemClock()))
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -101,7 +101,7 @@ class Gate(grpc.aio.ServerInterceptor):
         served = row and await continuation(handler_call_details)
         if not (row and served):
             return self._behind_guards(name, self._end)
-        answer = answering(served, row.most_bytes)
+        answer = answering(served, row)
         self._ready[name] = self._behind_guards(name, answer)
         return self._ready[name]
 
@@ -152,7 +152,7 @@ def _let_go(error: BaseException) -> None:
     error.__context__ = None  # gRPC keeps the abort itself
 
 
-def answering(handler: Handler, most_bytes: int) -> Behaviour:
+def answering(handler: Handler, row: Method) -> Behaviour:
     """Return what reads, answers and writes as `handler` would.
 
     grpcio itself would tell with the text of the exception what it could not read or
@@ -160,7 +160,7 @@ def answering(handler: Handler, most_bytes: int) -> Behaviour:
 
     Args:
         handler: of any shape; one that streams its responses yields them.
-        most_bytes: of one message of a request.
+        row: what the table says of the method.
 
     Raises:
         DefectError: the handler writes its responses to the context.
@@ -169,7 +169,11 @@ def answering(handler: Handler, most_bytes: int) -> Behaviour:
     answer: Callable[..., Any] = getattr(handler, _ANSWERS[streams])
     if inspect.isasyncgenfunction(answer) is not handler.response_streaming:
         raise DefectError("HANDLER_SHAPE", "a handler does not yield its responses")
-    read = _Reader(handler.request_deserializer or bytes, most_bytes)
+    read = _Reader(
+        handler.request_deserializer or bytes,
+        row.most_bytes,
+        None if row.needs_deadline else limits.FIRST_MESSAGE_SECONDS,
+    )
     write = handler.response_serializer or bytes
 
     async def behaviour(incoming: AsyncIterator[bytes], context: Context) -> None:
@@ -197,23 +201,24 @@ class _Reader:
 
     parse: Callable[[bytes], object]
     most_bytes: int
+    most_seconds: float | None  # of a call that has no deadline of its own
 
     async def one(self, incoming: AsyncIterator[bytes]) -> object:
         """Return the only message.
 
         Raises:
-            DeadlineError: it did not come; a call may have no deadline of its own.
+            DeadlineError: it did not come in time.
             InvalidRequestError: it is none of the method's.
         """
         try:
-            async with asyncio.timeout(limits.FIRST_MESSAGE_SECONDS):
+            async with asyncio.timeout(self.most_seconds):
                 async for data in incoming:
                     return self._read(data)
         except TimeoutError as error:
             raise DeadlineError(
                 "MESSAGE_TOO_LATE",
-                f"no request came within {limits.FIRST_MESSAGE_SECONDS} seconds of the"
-                " call; send it at once",
+                f"no request came within {self.most_seconds} seconds of the call; send"
+                " it at once",
             ) from error
         raise _malformed()
 

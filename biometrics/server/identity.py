@@ -110,9 +110,12 @@ def identify(
     if caller.member not in members:
         _refuse("not a member configured here")
     certificates = tuple(auth_context.get("x509_pem_cert", ()))
-    if len(certificates) != 1 or _uris(certificates[0]) != (uri,):
+    if len(certificates) != 1:
+        _refuse("TLS tells of no certificate")
+    uris, end = _read(certificates[0])
+    if uris != (uri,):
         _refuse("the certificate has another URI than TLS tells")
-    if now >= _end(certificates[0]):
+    if now >= end:
         raise UnauthenticatedError(
             "CERTIFICATE_EXPIRED",
             "the client certificate has expired; connect with a new one",
@@ -121,20 +124,15 @@ def identify(
 
 
 @lru_cache(limits.CACHED_CERTIFICATES)
-def _uris(certificate: bytes) -> tuple[str, ...]:
-    """Return the URIs in a certificate, whole."""
-    names = x509.load_pem_x509_certificate(certificate).extensions
+def _read(certificate: bytes) -> tuple[tuple[str, ...], dt.datetime]:
+    """Return the URIs in a certificate that TLS has accepted, whole, and its end."""
+    read = x509.load_pem_x509_certificate(certificate)
     try:
-        found = names.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
-        return ()
-    return tuple(found.get_values_for_type(x509.UniformResourceIdentifier))
-
-
-@lru_cache(limits.CACHED_CERTIFICATES)
-def _end(certificate: bytes) -> dt.datetime:
-    """Return when a certificate, that TLS has accepted, ends."""
-    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+        return (), read.not_valid_after_utc
+    uris = names.value.get_values_for_type(x509.UniformResourceIdentifier)
+    return tuple(uris), read.not_valid_after_utc
 
 
 def _refuse(cause: str) -> Never:

@@ -66,7 +66,7 @@ class References:
     def purge(self, connection: sa.Connection, most: int) -> None:
         """Delete at most `most` references that have expired; look now and then."""
         now = to_microseconds(self._clock.now())
-        if now < self._purge_due:
+        if now < self._purge_due <= now + _PURGE_EVERY:  # or the clock was set back
             return
         expired = connection.execute(_EXPIRED, {"now": now, "most": most}).scalars()
         digests = list(expired)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from biometrics.store.rows import Reply
 
 _WINDOW: Final = limits.REPLAY_WINDOW_SECONDS * 1_000_000
+_PURGE_EVERY: Final = _WINDOW // 10
 
 _FIND: Final = sa.select(
     REPLY.c.reply_id, REPLY.c.digest, REPLY.c.body, REPLY.c.stored_at
@@ -107,14 +108,14 @@ class Replies:
     def purge(self, connection: sa.Connection, most: int) -> None:
         """Delete at most `most` replies that are beyond their window."""
         now = self._now()
-        if now < self._purge_due:
+        if now < self._purge_due <= now + _PURGE_EVERY:  # or the clock was set back
             return
         oldest = connection.execute(_OLDEST, {"most": most}).all()
         old = [row.reply_id for row in oldest if _is_old(row, now)]
         if old:
             connection.execute(_PURGE, {"numbers": old})
         if len(old) < most:
-            self._purge_due = now + _WINDOW // 10
+            self._purge_due = now + _PURGE_EVERY
 
     def _is_old(self, row: sa.Row[*tuple[Any, ...]]) -> bool:
         """Say whether a reply is beyond its window."""

@@ -32,7 +32,6 @@ _TEXT: Final = "USiu"  # kinds of elements that are read as texts
 _KIND_NAMES: Final = {
     "f": "float16, float32 or float64",
     _TEXT: "texts or integers",
-    "iu": "integers",
 }
 _SHAPES: Final = {1: "the form `(n,)`", 2: "the form `(n, dimension)`"}
 _SURROGATES: Final = range(0xD800, 0xE000)  # no message can carry them
@@ -54,7 +53,6 @@ class ArrayFile:
     dimension: int
     references: list[str] | None = field(repr=False)
     _header: Header = field(repr=False)
-    _integers: Mapping[str, NDArray[np.int64]] = field(repr=False)
     _texts: Mapping[str, list[str]] = field(repr=False)
 
     def rows(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -76,32 +74,25 @@ class ArrayFile:
                     single = np.ascontiguousarray(block, np.float32)
                 yield start, single
 
-    def integers(self, name: str) -> NDArray[np.int64]:
-        """Return an array of integers (n,) that was asked for on opening."""
-        return self._integers[name]
-
     def texts(self, name: str) -> list[str]:
         """Return an array of texts (n,) that was asked for on opening."""
         return self._texts[name]
 
 
-def read_npz(
-    path: Path, *, integers: Sequence[str] = (), texts: Sequence[str] = ()
-) -> ArrayFile:
+def read_npz(path: Path, *, texts: Sequence[str] = ()) -> ArrayFile:
     """Open an archive, check it from end to end, and read all but the embeddings.
 
     Args:
         path: of the archive.
-        integers: names of arrays of integers (n,) that it must have as well.
-        texts: names of arrays of texts (n,) likewise; integers are read as texts.
+        texts: names of arrays of texts (n,) that it must have as well; integers are
+            read as texts.
 
     Raises:
         InvalidRequestError: it cannot be read, with every fault at once.
     """
     with open_archive(path) as archive:
         # 1. Headers: types, shapes and sizes, before anything is decompressed.
-        kinds = {_EMBEDDING: "f", **dict.fromkeys(integers, "iu")}
-        kinds |= dict.fromkeys(texts, _TEXT)
+        kinds = {_EMBEDDING: "f", **dict.fromkeys(texts, _TEXT)}
         if archive.has(_REFERENCE):
             kinds[_REFERENCE] = _TEXT
         columns = {
@@ -115,11 +106,8 @@ def read_npz(
         # 2. All but the embeddings.
         embedding = columns.pop(_EMBEDDING)
         read = {
-            name: _read_texts(archive, name, header)
-            for name, header in columns.items()
-            if kinds[name] == _TEXT
+            name: _read_texts(archive, name, header) for name, header in columns.items()
         }
-        numbers = {name: _numbers(archive, name, columns[name]) for name in integers}
         if archive.faults:
             raise InvalidRequestError.of(archive.faults)
         # 3. The embeddings' checksum: no half of a damaged file is enrolled.
@@ -130,16 +118,12 @@ def read_npz(
         dimension=embedding.shape[1],
         references=read.get(_REFERENCE),
         _header=embedding,
-        _integers=numbers,
         _texts=read,
     )
 
 
 def write_npz(
-    path: Path,
-    embedding: NDArray[np.floating],
-    references: Sequence[str],
-    integers: Mapping[str, NDArray[np.integer]] | None = None,
+    path: Path, embedding: NDArray[np.floating], references: Sequence[str]
 ) -> None:
     """Write an archive that `read_npz` reads; one that is there is replaced.
 
@@ -147,21 +131,18 @@ def write_npz(
         path: of the archive.
         embedding: (n, d).
         references: one for each row.
-        integers: further arrays (n,), by name.
 
     Raises:
-        ValueError: not every array has n rows.
+        ValueError: there are more or fewer references than rows.
     """
-    extra = dict(integers or {})
-    if {len(references), *map(len, extra.values())} != {len(embedding)}:
-        raise ValueError("every array needs as many rows as there are embeddings")
-    arrays: dict[str, Any] = {
-        _EMBEDDING: np.ascontiguousarray(embedding),
-        _REFERENCE: np.array(references, np.str_),
-        **extra,
-    }
+    if len(references) != len(embedding):
+        raise ValueError("there must be as many references as rows")
     with path.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(
+            file,
+            embedding=np.ascontiguousarray(embedding),
+            reference=np.array(references, np.str_),
+        )
 
 
 def _header(archive: Archive, name: str, kinds: str) -> Header | None:
@@ -246,15 +227,3 @@ def _texts(block: NDArray[Any]) -> list[str]:
         if (surrogate | (codes > sys.maxunicode)).any():
             raise ValueError("no text has these code points")
     return [str(text) for text in block.tolist()]
-
-
-def _numbers(archive: Archive, name: str, header: Header) -> NDArray[np.int64]:
-    """Return an array of integers, or note that some are too great."""
-    found = np.empty(header.shape, np.int64)
-    rows = limits.ARRAY_PIECE_BYTES // header.dtype.itemsize
-    for start, block in archive.elements(name, header, rows):
-        if int(block.max()) > np.iinfo(np.int64).max:
-            archive.refuse(name, "WRONG_NUMBER", "has numbers of 2^63 or more")
-            break
-        found[start : start + len(block)] = block
-    return found

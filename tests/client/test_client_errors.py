@@ -359,7 +359,7 @@ def test_a_client_with_another_authoritys_certificate_is_told(
     (tmp_path / "client.key").write_bytes(key)
     with (
         ExchangeClient(Profile.load(path)) as client,
-        pytest.raises(UnauthenticatedError, match=r"client\.pem") as caught,
+        pytest.raises(UnavailableError, match=r"client\.pem") as caught,
     ):
         client.spaces()
     assert caught.value.reason == "CERTIFICATE_FOREIGN"

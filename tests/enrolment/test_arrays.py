@@ -82,19 +82,17 @@ def pack(path: Path, **members: bytes) -> Path:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """Vectors, references and further arrays."""
+    """Vectors and references."""
     path = tmp_path / "gallery.npz"
-    write_npz(path, ROWS, REFERENCES, {"subject": np.arange(5, dtype=np.int32)})
-    file = read_npz(path, integers=("subject",))
+    write_npz(path, ROWS, REFERENCES)
+    file = read_npz(path)
     assert (file.count, file.dimension, file.references) == (5, 16, REFERENCES)
     assert np.array_equal(whole(file), ROWS)
-    assert file.integers("subject").tolist() == [0, 1, 2, 3, 4]
-    assert file.integers("subject").dtype == np.int64
 
 
 def test_arrays_of_unequal_length_are_not_written(tmp_path: Path) -> None:
     """Nothing is left behind either."""
-    with pytest.raises(ValueError, match="as many rows"):
+    with pytest.raises(ValueError, match="as many references"):
         write_npz(tmp_path / "gallery.npz", ROWS, REFERENCES[1:])
     assert not list(tmp_path.iterdir())
 
@@ -185,7 +183,7 @@ def test_all_faults_are_told_at_once_by_file_and_array(tmp_path: Path) -> None:
     )
     path = tmp_path / "bad.npz"
     with pytest.raises(InvalidRequestError) as caught:
-        read_npz(path, integers=("subject", "sample"))
+        read_npz(path, texts=("subject", "sample"))
     assert [(fault.field, fault.reason) for fault in caught.value.faults] == [
         (f"{path}:subject", "WRONG_TYPE"),
         (f"{path}:subject", "WRONG_SHAPE"),
@@ -217,8 +215,8 @@ def test_all_faults_are_told_at_once_by_file_and_array(tmp_path: Path) -> None:
         ("reference", np.array([b"\xff"] * 5), "WRONG_TEXT"),
         ("reference", np.array(["a" * 1025] * 5), "WRONG_WIDTH"),
         ("reference", np.array([b"a" * 1025] * 5), "WRONG_WIDTH"),
-        ("subject", np.array(["1"] * 5), "WRONG_TYPE"),
-        ("subject", np.array([2**63] * 5, np.uint64), "WRONG_NUMBER"),
+        ("subject", np.ones(5), "WRONG_TYPE"),
+        ("subject", np.array(["\ud800"] * 5), "WRONG_TEXT"),
     ],
 )
 def test_arrays_of_other_types_and_shapes_are_refused(
@@ -229,7 +227,7 @@ def test_arrays_of_other_types_and_shapes_are_refused(
     if name == "embedding" and array.ndim == 2:
         members["subject"] = np.arange(len(array))
     np.savez(tmp_path / "bad.npz", **members)
-    told = refused(tmp_path / "bad.npz", integers=("subject",))
+    told = refused(tmp_path / "bad.npz", texts=("subject",))
     assert told == {f"bad.npz:{name}": reason}
 
 
@@ -423,7 +421,7 @@ def test_a_file_that_was_cut_anywhere_is_refused(
     """Never another exception, and never fewer rows."""
     path = folder / "cut.npz"
     path.write_bytes(sound[: int(share * len(sound))])
-    assert set(refused(path, integers=("subject",))) == {"cut.npz"}
+    assert set(refused(path, texts=("subject",))) == {"cut.npz"}
 
 
 @given(data=st.data())
@@ -439,13 +437,13 @@ def test_a_damaged_file_is_refused_or_gives_what_it_held(
     path = folder / "damaged.npz"
     path.write_bytes(damaged)
     try:
-        file = read_npz(path, integers=("subject",))
+        file = read_npz(path, texts=("subject",))
         rows = whole(file)
     except InvalidRequestError:
         return
     assert np.array_equal(rows, ROWS)
     assert file.references in (REFERENCES, None)
-    assert file.integers("subject").tolist() == [0, 1, 2, 3, 4]
+    assert file.texts("subject") == ["0", "1", "2", "3", "4"]
 
 
 @given(junk=st.binary(max_size=400))

@@ -400,11 +400,9 @@ def test_real_faces_are_of_the_same_nature() -> None:
     folder = os.environ.get(REAL)
     if folder is None:
         pytest.skip(f"`{REAL}` names no folder of development data")
-    file = read_npz(
-        Path(folder) / "faces-dlib128" / "gallery.npz", integers=("subject",)
-    )
+    file = read_npz(Path(folder) / "faces-dlib128" / "gallery.npz", texts=("subject",))
     ((_, rows),) = file.rows(file.count)
-    subject = file.integers("subject")
+    subject = np.array(file.texts("subject"), np.int32)
     made = synthesise(
         Population(
             seed=8,

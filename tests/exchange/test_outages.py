@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -32,7 +33,6 @@ from matcher.engine import ExhaustiveEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from biometrics.client import MatchAnswer
     from matcher.galleries import Galleries
@@ -265,14 +265,18 @@ def test_a_failure_that_passes_is_not_stored_as_an_answer(
     assert answer.holders[0].outcome == "match"
 
 
-def test_a_server_says_once_that_it_is_ready_and_drains_on_sigterm(
-    tmp_path: Path,
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_says_once_that_it_is_ready_and_drains_on_a_signal(
+    tmp_path: Path, number: signal.Signals
 ) -> None:
-    """One line names where it listens; SIGTERM ends it in order, with exit code 0."""
+    """One line names where it listens; it ends in order, and never dumps its memory."""
     victim = Victim(tmp_path)
     victim.start()
     assert victim.process is not None
-    victim.process.send_signal(signal.SIGTERM)
+    bounds = Path(f"/proc/{victim.process.pid}/limits").read_text()
+    (core,) = [line for line in bounds.splitlines() if line.startswith("Max core")]
+    assert core.split()[4:6] == ["0", "0"]
+    victim.process.send_signal(number)
     assert victim.process.wait(30) == 0
     log = (victim.root / "serve.log").read_text()
     assert log.count("ready on 127.0.0.1:") == 1

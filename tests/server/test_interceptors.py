@@ -389,19 +389,24 @@ def test_a_watch_outlives_a_loss(authority: Authority):
 
 
 def test_a_watch_that_says_nothing_ends(
-    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
 ):
-    """A call without a deadline has one until its message has come."""
+    """A call without a deadline has one until its message has come; others wait."""
     monkeypatch.setattr(limits, "FIRST_MESSAGE_SECONDS", 0.2)
-    silence = Silence()
-    call = channel.stream_unary(
-        "/grpc.health.v1.Health/Watch",
-        health_pb2.HealthCheckRequest.SerializeToString,
-        health_pb2.HealthCheckResponse.FromString,
-    ).future(silence)
-    error = call.exception(timeout=10)
-    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    silence.end.set()
+    world, silence = World(authority), Silence()
+    try:
+        channel = world.channel(authority.client())
+        say_later = channel.stream_unary("/test.Echo/Say").future(silence, timeout=10)
+        watch = channel.stream_unary("/grpc.health.v1.Health/Watch").future(silence)
+        error = watch.exception(timeout=10)
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        with pytest.raises(grpc.FutureTimeoutError):
+            say_later.exception(timeout=0.5)
+        silence.end.set()
+        assert say_later.exception().code() == grpc.StatusCode.INVALID_ARGUMENT
+    finally:
+        silence.end.set()
+        world.close()
 
 
 def test_a_method_has_a_bound_of_its_own(world: World, channel: grpc.Channel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from grpc_health.v1 import health_pb2
 
+from biometrics import limits
 from biometrics.callers import Role
 from biometrics.errors import DefectError
 from biometrics.server.methods import (
@@ -14,7 +15,13 @@ from biometrics.server.methods import (
     check_table,
     served_methods,
 )
-from biometrics.v1 import agreement_pb2, enrolment_pb2, match_pb2, space_pb2
+from biometrics.v1 import (
+    agreement_pb2,
+    enrolment_pb2,
+    match_pb2,
+    space_pb2,
+    template_pb2,
+)
 
 ENROLMENT = "/biometrics.v1.EnrolmentService/"
 
@@ -85,3 +92,57 @@ def test_only_watching_needs_no_deadline():
     """Every other method has to end."""
     endless = [name for name, row in METHODS.items() if not row.needs_deadline]
     assert endless == ["/grpc.health.v1.Health/Watch"]
+
+
+def test_the_largest_search_and_the_largest_record_fit_into_their_methods():
+    """Every field at its longest, in four bytes a character."""
+    wide = "\N{OLD PERSIAN SIGN A}"
+    template = template_pb2.Template(
+        space="s" * limits.MAX_NAME_CHARACTERS,
+        position=template_pb2.POSITION_LEFT_IRIS,
+        data_type=template_pb2.DATA_TYPE_FLOAT32,
+        data=bytes(4 * limits.MAX_DIMENSION),
+        quality=100,
+    )
+    everybody = ["UNHCR"] * limits.MAX_HOLDERS_PER_SEARCH
+    search = match_pb2.MatchRequest(
+        request_id="0" * 36,
+        requester="UNHCR",
+        purpose=match_pb2.PURPOSE_VISA,
+        probe=match_pb2.Probe(templates=[template]),
+        holders=everybody,
+    )
+    record = enrolment_pb2.Record(
+        reference=wide * limits.MAX_REFERENCE_CHARACTERS,
+        templates=[template] * limits.MAX_TEMPLATES_PER_RECORD,
+        excluded_requesters=everybody,
+        legal_basis=wide * limits.MAX_LEGAL_BASIS_CHARACTERS,
+        expire_time={"seconds": 2**40, "nanos": 999_999_999},
+    )
+    enrol = enrolment_pb2.EnrolRequest(
+        request_id="0" * 36, holder="UNHCR", record=record
+    )
+    assert search.ByteSize() <= METHODS["/biometrics.v1.MatchService/Match"].most_bytes
+    assert enrol.ByteSize() <= METHODS[ENROLMENT + "Enrol"].most_bytes
+
+
+def test_the_largest_page_fits_into_a_message():
+    """As many records, or clauses, as a page has, each at its largest."""
+    wide = "\N{OLD PERSIAN SIGN A}"
+    summary = enrolment_pb2.TemplateSummary(
+        space="s" * limits.MAX_NAME_CHARACTERS,
+        position=template_pb2.POSITION_LEFT_IRIS,
+        quality=100,
+    )
+    record = enrolment_pb2.RecordSummary(
+        reference=wide * limits.MAX_REFERENCE_CHARACTERS,
+        templates=[summary] * limits.MAX_TEMPLATES_PER_RECORD,
+        excluded_requesters=["UNHCR"] * limits.MAX_EXCLUDED_REQUESTERS,
+        legal_basis=wide * limits.MAX_LEGAL_BASIS_CHARACTERS,
+        enrol_time={"seconds": 2**40, "nanos": 999_999_999},
+        expire_time={"seconds": 2**40, "nanos": 999_999_999},
+    )
+    page = enrolment_pb2.ListRecordsResponse(
+        records=[record] * limits.MAX_PAGE_RECORDS, next_page_token="0" * 200
+    )
+    assert page.ByteSize() <= limits.MAX_MESSAGE_BYTES

@@ -157,3 +157,25 @@ def test_expired_references_are_purged(shelf: Shelf) -> None:
     shelf.enrol("B")
     shelf.enrol("C")
     assert shelf.count("reference") == shelf.count("reference_record") == 0
+
+
+def test_a_clock_that_is_set_back_stops_no_purge(shelf: Shelf) -> None:
+    """What was stored in the days to come goes, and so does what comes after it."""
+    days = dt.timedelta(days=10)
+    shelf.clock.advance(days)
+    for n in range(6):
+        given = [reference(f"r{n}", "A")]
+        shelf.store.answers.commit(
+            XBB, request(f"ahead {n}"), digest("m"), b"answer", given
+        ).result(30)
+    shelf.clock.advance(-days)
+    assert shelf.store.answers.find(XBB, request("ahead 0"), digest("m")) is None
+    for n in range(6):
+        shelf.store.answers.commit(
+            XBB, request(f"now {n}"), digest("m"), b"answer", []
+        ).result(30)
+    assert shelf.count("reply") == 6  # of now
+    shelf.clock.advance(WINDOW)
+    for n in range(6):
+        shelf.enrol(f"later {n}")
+    assert shelf.count("reply") == 6  # of later
