@@ -67,11 +67,11 @@ def load(profile: Path, records: int, size: int, seed: int, told: Any) -> None:
 
 
 def search(client: ExchangeClient, told: Any, seconds: float) -> list[float]:
-    """Return how long each search took, until the load or the time is over."""
+    """Return how long each search took, one or more until load or time is over."""
     probe = face(np.random.default_rng(0).standard_normal(DIMENSION, "f4"))
     latencies: list[float] = []
     end = time.perf_counter() + seconds
-    while told.empty() and time.perf_counter() < end:
+    while not latencies or (told.empty() and time.perf_counter() < end):
         begun = time.perf_counter()
         client.match(probe, purpose=PURPOSE)
         latencies.append(time.perf_counter() - begun)
