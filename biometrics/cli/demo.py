@@ -70,7 +70,7 @@ def demo(
     if keep is not None:
         pilot.make_folder(keep)
     folder = nullcontext(keep) if keep else TemporaryDirectory(prefix="biometrics-")
-    with _stopped_by_signals(), folder as directory, StepProgress() as progress:
+    with stopped_by_signals(), folder as directory, StepProgress() as progress:
         outcome = pilot.run(
             pilot.Plan(
                 directory=Path(directory),
@@ -92,7 +92,7 @@ def demo(
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
+def stopped_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP do what Ctrl-C does: stop the server, and clear up.
 
     What is ignored stays so, as SIGHUP is under `nohup`.

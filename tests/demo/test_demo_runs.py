@@ -19,6 +19,7 @@ import pytest
 
 from biometrics import limits
 from biometrics.cli import main
+from biometrics.cli.demo import stopped_by_signals
 from biometrics.demo import truth
 from biometrics.demo.captures import Captures
 from biometrics.errors import InvalidRequestError
@@ -233,8 +234,6 @@ def test_subjects_may_be_texts_and_records_are_a_bound(tmp_path: Path):
 @pytest.fixture
 def running(tmp_path: Path):
     """A demo that has begun to enrol or search, and its server."""
-    # Where tests run in the background, SIGINT is ignored, and so by their children.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     demo = subprocess.Popen(
         [sys.executable, "-m", "biometrics.cli", "demo", "--records", "5000"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
@@ -242,7 +241,6 @@ def running(tmp_path: Path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    signal.signal(signal.SIGINT, before)
     try:
         wait_until(lambda: any("ready on" in log.read_text() for log in logs(tmp_path)))
         (server,) = servers(tmp_path)
@@ -287,6 +285,15 @@ def test_a_demo_that_is_told_to_stop_leaves_nothing_behind(
     assert "Traceback" not in err
     assert not Path(f"/proc/{server}").exists()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_demo_outlives_its_terminal_under_nohup(request: pytest.FixtureRequest):
+    """What was ignored when it started stays ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
+    with stopped_by_signals():
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
 
 
 def test_a_demo_that_is_killed_takes_its_server_with_it(

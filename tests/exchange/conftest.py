@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from victim import Victim
 from world import AGREEMENTS, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +19,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root = tmp_path_factory.mktemp("world")
     with World(root, agreements=AGREEMENTS) as world:
         yield world
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Victim]:
+    """An exchange to be killed, which a test that fails does not leave behind."""
+    victim = Victim(tmp_path)
+    yield victim
+    if victim.process is not None:
+        victim.kill()

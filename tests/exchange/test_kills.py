@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from victim import Victim
 from world import face, record, unit
 
 from biometrics.client import Chunk, ExchangeClient
@@ -15,7 +14,8 @@ from biometrics.errors import ExchangeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from victim import Victim
 
 KILLS = 20
 MOST_SECONDS_TO_LIVE = 0.4
@@ -48,10 +48,10 @@ class Ledger:
 
 
 def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
-    tmp_path: Path,
+    victim: Victim,
 ) -> None:
     """After each of 20 kills everything is as it was acknowledged."""
-    victim, ledger = Victim(tmp_path), Ledger()
+    ledger = Ledger()
     random = np.random.default_rng(7)
     numbers = iter(range(10**9))
     lock = threading.Lock()
@@ -85,7 +85,6 @@ def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
             writer.join()
     victim.start()
     check(victim, ledger, random)
-    victim.kill()
     assert len(ledger.enrolled) > KILLS
     assert len(ledger.withdrawn) > KILLS
 

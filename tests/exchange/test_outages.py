@@ -16,7 +16,6 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from victim import Victim
 from world import AGREEMENTS, World, face, record, unit
 
 from biometrics import limits
@@ -33,6 +32,8 @@ from matcher.engine import ExhaustiveEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from victim import Victim
 
     from biometrics.client import MatchAnswer
     from matcher.galleries import Galleries
@@ -267,10 +268,9 @@ def test_a_failure_that_passes_is_not_stored_as_an_answer(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_server_says_once_that_it_is_ready_and_drains_on_a_signal(
-    tmp_path: Path, number: signal.Signals
+    victim: Victim, number: signal.Signals
 ) -> None:
     """One line names where it listens; it ends in order, and never dumps its memory."""
-    victim = Victim(tmp_path)
     victim.start()
     assert victim.process is not None
     bounds = Path(f"/proc/{victim.process.pid}/limits").read_text()
@@ -283,9 +283,23 @@ def test_a_server_says_once_that_it_is_ready_and_drains_on_a_signal(
     assert log.rstrip().endswith("stopped")
 
 
-def test_a_server_that_is_not_ready_yet_stops_on_sigterm(tmp_path: Path) -> None:
+def test_a_server_outlives_its_terminal_under_nohup(
+    victim: Victim, request: pytest.FixtureRequest
+) -> None:
+    """What was ignored when it started stays ignored; SIGTERM stops it all the same."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
+    victim.start()
+    assert victim.process is not None
+    victim.process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        victim.process.wait(1)
+    victim.process.terminate()
+    assert victim.process.wait(30) == 0
+
+
+def test_a_server_that_is_not_ready_yet_stops_on_sigterm(victim: Victim) -> None:
     """Nobody has to wait until a load is over to stop it."""
-    victim = Victim(tmp_path)
     slow = (
         "import sys, time, matcher.follower as f\n"
         "f.Follower.wait_until_loaded = lambda self: (\n"
