@@ -94,6 +94,11 @@ PURGED_ROWS_PER_OPERATION: Final = 2  # more than comes in, little in any one co
 STORE_CACHE_BYTES: Final = 64 * 1024 * 1024  # the writer's; indexes are hit at random
 STORE_LOG_BYTES: Final = 32 * 1024 * 1024  # written ahead, before it is copied back
 
+# -- sealed files of codes ----------------------------------------------------
+# AES-GCM holds the interpreter's lock for a piece: some 0.2 ms. Part of the format:
+# files in pieces of another size are refused, and made anew from the store.
+SEALED_PIECE_BYTES: Final = 1024 * 1024
+
 # -- errors on the wire -------------------------------------------------------
 # Trailers above 8 KiB are dropped by gRPC. The message is sent twice, once
 # percent-encoded (up to threefold), once in the details (base64, four thirds).

@@ -7,7 +7,8 @@ carry) share without knowing one another.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -58,6 +59,39 @@ class Sealed:
     key_id: int
     wrapped_key: bytes
     ciphertext: bytes
+
+
+FILE_NAME_BYTES: Final = 16
+
+
+class FileKind(Enum):
+    """What a sealed file holds. Values are stored, in effect: never change one."""
+
+    SEGMENT = "segment"
+    MANIFEST = "manifest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedFile:
+    """Which file of a gallery's codes it is; it opens as exactly this and no other.
+
+    Attributes:
+        kind: what it holds.
+        position: position of the templates.
+        name: 16 random bytes, drawn anew for every content that is sealed: no two
+            contents may ever have one name, since the file's key follows from it.
+    """
+
+    kind: FileKind
+    position: str
+    name: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse a name that could not be random enough."""
+        if len(self.name) != FILE_NAME_BYTES:
+            raise ValueError(
+                f"a name has {FILE_NAME_BYTES} bytes, not {len(self.name)}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Keys, and what is sealed under them. What opens what is drawn in `gallery`."""
 
+from biometrics.custody.codes import CodesKey
 from biometrics.custody.gallery import GalleryKey
 from biometrics.custody.index import IndexKey, open_index_key
 from biometrics.custody.keyring import KeyRows, open_keys
@@ -7,6 +8,7 @@ from biometrics.custody.providers import FileKeyProvider, KeyProvider, create_ke
 from biometrics.custody.vault import Vault
 
 __all__ = [
+    "CodesKey",
     "FileKeyProvider",
     "GalleryKey",
     "IndexKey",

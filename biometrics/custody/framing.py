@@ -37,6 +37,9 @@ class Purpose(Enum):
     INDEX_DIGEST = "index-key/digest"
     INDEX_REPLIES = "index-key/replies"
     INDEX_TAG = "index-key/tag"
+    CODES_KEY = "codes-key"
+    CODES_ROTATION = "codes-key/rotation"
+    CODES_FILE = "codes-key/file"
     REPLY = "reply"
     RECORD_TAG = "record-tag"
 

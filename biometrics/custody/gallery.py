@@ -3,20 +3,26 @@
 member's key-encryption key  (a `KeyProvider`)
   `-- gallery key            one per member, gallery and epoch
         |-- commitment       stored; no other key has it
-        `-- wrapping key     in memory while the member is unlocked
-              `-- value key  one per template or reference
-                    `-- the value, AES-256-GCM
+        |-- wrapping key     in memory while the member is unlocked
+        |     `-- value key  one per template or reference
+        |           `-- the value, AES-256-GCM
+        `-- codes key        in memory while the member is unlocked; see `codes`
+              |-- rotation   one per position
+              `-- file key   one per file of codes
+                    `-- the file, AES-256-GCM in pieces
 """
 
 from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from biometrics.custody.buffers import as_bytes, wipe
+from biometrics.custody.codes import CodesKey
 from biometrics.custody.framing import Purpose, derive, frame, frame_rest
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, TAG_BYTES, Xaes, unopened
 from biometrics.sealed import Sealed
@@ -24,14 +30,10 @@ from biometrics.sealed import Sealed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-    from typing_extensions import Buffer
-
+    from biometrics.custody.buffers import Values
     from biometrics.custody.providers import KeyProvider
     from biometrics.members import Member
     from biometrics.sealed import Binding, GalleryKeyRow
-
-    Values: TypeAlias = Buffer | NDArray[Any]
 
 # A value key seals one message, ever, so its nonce need not differ from others'
 # (NIST SP 800-38D, section 8: unique for each key).
@@ -73,9 +75,11 @@ class Epoch:
         #    to one key.
         if not hmac.compare_digest(self.commit(secret), row.commitment):
             raise unopened("its key is not the one that was committed to")
-        # 3. Derive what wraps value keys; the gallery key itself goes no further.
+        # 3. Derive what wraps value keys, and what codes are kept with; the gallery
+        #    key itself goes no further.
         wrapping = derive(secret, Purpose.GALLERY_KEY_WRAPPING, *self._fields())
-        return GalleryKey(self, row.key_id, wrapping)
+        codes = derive(secret, Purpose.CODES_KEY, *self._fields())
+        return GalleryKey(self, row.key_id, wrapping, CodesKey(self, row.key_id, codes))
 
     def _context(self) -> bytes:
         return frame(Purpose.GALLERY_KEY, *self._fields())
@@ -87,12 +91,15 @@ class Epoch:
 class GalleryKey:
     """Seals and opens the values of one gallery; for several threads at once."""
 
-    __slots__ = ("_for_key", "_for_value", "_xaes", "epoch", "key_id")
+    __slots__ = ("_for_key", "_for_value", "_xaes", "codes", "epoch", "key_id")
 
-    def __init__(self, epoch: Epoch, key_id: int, wrapping: bytes) -> None:
+    def __init__(
+        self, epoch: Epoch, key_id: int, wrapping: bytes, codes: CodesKey
+    ) -> None:
         """Wrap value keys by `wrapping`, 32 bytes, under the number `key_id`."""
         self.epoch = epoch
         self.key_id = key_id
+        self.codes = codes
         self._xaes = Xaes(wrapping)
         # The part of the associated data that is the same all over the gallery. The
         # number of the gallery key is only in the wrap's: a rotation wraps value keys
@@ -108,7 +115,7 @@ class GalleryKey:
         rest = frame_rest(binding)
         # 1. A fresh key seals the value, and nothing else.
         key = random_bytes(KEY_BYTES)
-        clear = _as_bytes(plaintext)
+        clear = as_bytes(plaintext)
         ciphertext = AESGCM(key).encrypt(_ONLY_NONCE, clear, self._for_value + rest)
         # 2. The gallery's wrapping key seals that key.
         nonce = random_bytes(NONCE_BYTES)
@@ -117,12 +124,12 @@ class GalleryKey:
 
     def open_into(self, binding: Binding, sealed: Sealed, buffer: Values) -> None:
         """Open a value into a buffer of exactly its size; see `Vault.open_into`."""
-        clear = _as_bytes(buffer)
+        clear = as_bytes(buffer)
         try:
             self._open_into(binding, sealed, clear)
         except BaseException:
             # AES-GCM decrypts before it knows whether the tag is right.
-            clear[:] = bytes(len(clear))
+            wipe(clear)
             raise
 
     def _open_into(self, binding: Binding, sealed: Sealed, clear: memoryview) -> None:
@@ -140,9 +147,3 @@ class GalleryKey:
             )
         except InvalidTag as error:
             raise unopened("its seal is broken") from error
-
-
-def _as_bytes(values: Values) -> memoryview:
-    """Return contiguous values as they lie in memory, without a copy."""
-    # Arrays are buffers; their type says so from Python 3.12 only.
-    return memoryview(cast("Buffer", values)).cast("B")

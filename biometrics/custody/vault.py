@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from biometrics.clock import Clock
-    from biometrics.custody.gallery import Values
+    from biometrics.custody.buffers import Values
+    from biometrics.custody.codes import CodesKey
     from biometrics.custody.index import IndexKey
     from biometrics.custody.keyring import KeyRows
     from biometrics.custody.providers import KeyProvider
@@ -117,6 +118,17 @@ class Vault:
         """
         key = self._ring(binding.member).numbered(sealed.key_id)
         key.open_into(binding, sealed, buffer)
+
+    def codes(self, member: Member, gallery: str) -> CodesKey:
+        """Return the key of the gallery's codes, in its newest epoch.
+
+        A gallery without a key gets one, durable before it is used.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            StorageError: the gallery's key could not be made durable.
+        """
+        return self._ring(member).newest(gallery).codes
 
     def index(self, member: Member) -> IndexKey:
         """Return the member's index key, made on first use. Works while locked.

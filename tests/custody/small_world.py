@@ -11,8 +11,15 @@ import numpy as np
 
 from biometrics.clock import UTC, ManualClock
 from biometrics.custody import FileKeyProvider, Vault, create_key_file
+from biometrics.custody.gallery import Epoch
 from biometrics.members import Member
-from biometrics.sealed import Binding, GalleryKeyRow, NewGalleryKey
+from biometrics.sealed import (
+    Binding,
+    FileKind,
+    GalleryKeyRow,
+    NewGalleryKey,
+    SealedFile,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,3 +148,24 @@ class World:
             generation=1,
         )
         return replace(template, **changes)
+
+    @staticmethod
+    def file(**changes: object) -> SealedFile:
+        """Return what a file of codes is."""
+        segment = SealedFile(
+            kind=FileKind.SEGMENT, position="face", name=bytes(range(16))
+        )
+        return replace(segment, **changes)
+
+    def rotate(self, secret: bytes = bytes(range(32))) -> None:
+        """Give the first gallery key a successor, without sealing anything anew."""
+        old = self.rows.keys[0]
+        epoch = Epoch(old.member, old.gallery, old.epoch + 1)
+        rotated = replace(
+            old,
+            key_id=len(self.rows.keys) + 1,
+            epoch=epoch.number,
+            wrapped=epoch.wrap(secret, self.provider(old.member.code)),
+            commitment=epoch.commit(secret),
+        )
+        self.rows.keys.append(rotated)

@@ -44,6 +44,9 @@ def test_purposes_are_fixed_and_differ():
     """Purposes are short, printable and all different."""
     values = [purpose.value for purpose in Purpose]
     assert sorted(values) == [
+        "codes-key",
+        "codes-key/file",
+        "codes-key/rotation",
         "gallery-key",
         "gallery-key/commitment",
         "gallery-key/wrapping",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from custody.small_world import World
 
-from biometrics.custody import FileKeyProvider
+from biometrics.custody import CodesKey, FileKeyProvider
 from biometrics.errors import ExchangeError
 from biometrics.members import Member
 
@@ -37,6 +37,11 @@ def keys_of(world: World) -> list[bytes]:
     return [given for given in world.random_bytes.given if len(given) == 32]
 
 
+def secrets_of(key: CodesKey) -> list[bytes]:
+    """Return what a key of codes has and gives."""
+    return [key._secret, key.seed("face")]
+
+
 def test_the_search_below_finds_what_it_looks_for():
     """The check itself can fail."""
     secret = bytes(range(200, 232))
@@ -54,8 +59,10 @@ def test_no_repr_shows_a_key(world: World):
     shown = [vault, provider, ring, key, key.epoch, key._xaes, ring._keys]
     shown += [vault.index(XAA), vault._indexes, vars(vault), vars(ring), vars(provider)]
     shown += [world.rows.keys, world.rows.indexes, sealed]
+    codes = vault.codes(XAA, "faces-v1")
+    shown += [codes, codes.seal(world.file(), VALUE), world.file()]
     text = "\n".join(f"{thing!r} {thing}" for thing in shown)
-    assert shows_none(text, [*keys_of(world), VALUE])
+    assert shows_none(text, [*keys_of(world), *secrets_of(codes), VALUE])
     assert repr(provider) == f"FileKeyProvider('{world.folder / 'XAA.key'}')"
 
 
@@ -66,6 +73,8 @@ def test_no_error_and_no_log_shows_a_key(
     caplog.set_level(logging.DEBUG)
     vault = world.unlocked()
     sealed = vault.seal(world.binding(), VALUE)
+    codes = vault.codes(XAA, "faces-v1")
+    file = b"".join(codes.seal(world.file(), VALUE))
     bad_file = world.folder / "bad.key"
     bad_file.write_text((world.folder / "XAA.key").read_text() + "x")
     bad_file.chmod(0o600)
@@ -78,6 +87,8 @@ def test_no_error_and_no_log_shows_a_key(
             world.binding(), replace(sealed, ciphertext=bytes(len(sealed.ciphertext)))
         ),
         lambda: vault.index(XAA).open_reply(bytes(16), sealed.wrapped_key),
+        lambda: codes.open(world.file(), file[:-1]),
+        lambda: codes.open(world.file(position="left-iris"), file),
         lambda: world.vault(XAA="XAB").unlock(XAA),
         lambda: vault.unlock(XAA),
         lambda: vault.seal(world.binding(), VALUE),
@@ -88,7 +99,7 @@ def test_no_error_and_no_log_shows_a_key(
             fail()
         chain = "".join(traceback.format_exception(failed.value))
         chain += repr(failed.value) + repr(failed.value.__cause__)
-        assert shows_none(chain, [*keys_of(world), VALUE])
+        assert shows_none(chain, [*keys_of(world), *secrets_of(codes), VALUE])
     assert not caplog.records
 
 
@@ -100,5 +111,7 @@ def test_no_stored_row_shows_a_key(world: World):
     row = world.rows.keys[0]
     stored = [row.wrapped, row.commitment, *world.rows.indexes.values()]
     stored += [sealed.wrapped_key, sealed.ciphertext, reply]
-    for secret in [*keys_of(world), VALUE]:
+    codes = vault.codes(XAA, "faces-v1")
+    stored += codes.seal(world.file(), VALUE)
+    for secret in [*keys_of(world), *secrets_of(codes), VALUE]:
         assert not any(secret[:8] in data for data in stored)

@@ -10,12 +10,14 @@ import hmac
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from custody.small_world import World
 
+from biometrics.custody import CodesKey
 from biometrics.custody.gallery import Epoch, GalleryKey
 from biometrics.custody.xaes import Xaes
 from biometrics.members import Member
 from biometrics.sealed import Sealed
 
 VALUE = b"0123456789abcdef" * 4
+PIECE = 1024 * 1024
 VERSION = b"\0\0\0\x08" + bytes(7) + b"\x01"
 
 
@@ -41,6 +43,13 @@ def key_in(world: World, name: str) -> Xaes:
     """Return the key in a key file."""
     digits = (world.folder / f"{name}.key").read_text().splitlines()[-1]
     return Xaes(bytes.fromhex(digits))
+
+
+def gallery_key(number: int, secret: bytes) -> GalleryKey:
+    """Return the gallery key of that epoch and number."""
+    epoch = Epoch(Member("XAA"), "faces-v1", number)
+    codes = CodesKey(epoch, key_id=number, secret=secret)
+    return GalleryKey(epoch, key_id=number, wrapping=secret, codes=codes)
 
 
 def test_a_template_opens_by_hand(world: World):
@@ -78,13 +87,31 @@ def test_the_index_key_works_by_hand(world: World):
     assert Xaes(replies).open(sealed, bound("reply", "XAA", bytes(16))) == b"answer"
 
 
+def test_a_file_of_codes_opens_by_hand(world: World):
+    """Key file, gallery key, codes key, file key, header and pieces; the rotation."""
+    values = bytes(PIECE) + VALUE
+    key = world.unlocked().codes(Member("XAA"), "faces-v1")
+    stored = b"".join(key.seal(world.file(), values))
+    row, epoch = world.rows.keys[0], ("XAA", "faces-v1", 1)
+    secret = key_in(world, "XAA").open(row.wrapped, bound("gallery-key", *epoch))
+    codes = derived(secret, bound("codes-key", *epoch))
+    named = (*epoch, "segment", "face", bytes(range(16)))
+    of_file = AESGCM(derived(codes, bound("codes-key/file", *named)))
+    header = b"BIOCODES" + b"\0\0\0\x01" + b"\0\x10\0\0"
+    assert stored[:16] == header
+    first, last = stored[16 : 16 + PIECE + 16], stored[16 + PIECE + 16 :]
+    opened = of_file.decrypt(bytes(12), first, header)
+    opened += of_file.decrypt(bytes(10) + b"\x01\x01", last, header)
+    assert opened == values
+    assert key.seed("face") == derived(
+        codes, bound("codes-key/rotation", *epoch, "face")
+    )
+
+
 def test_a_value_stays_as_it_is_when_its_key_is_wrapped_anew(world: World):
     """The gallery key's number and epoch bind the wrapped key, never the value."""
     binding = world.binding()
-    old, new = (
-        GalleryKey(Epoch(Member("XAA"), "faces-v1", epoch), key_id=epoch, wrapping=key)
-        for epoch, key in ((1, bytes([1]) * 32), (2, bytes([2]) * 32))
-    )
+    old, new = (gallery_key(number, bytes([number]) * 32) for number in (1, 2))
     sealed = old.seal(binding, VALUE, world.random_bytes)
     rest = (bytes(range(16)), "face", "faces-v1@0123", "face", 0, 1)
     key, nonce = Xaes(bytes([1]) * 32), bytes(range(24))

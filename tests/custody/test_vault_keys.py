@@ -3,14 +3,12 @@
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import NoReturn
 
 import pytest
 from custody.small_world import World
 
 from biometrics.custody import Vault, create_key_file
-from biometrics.custody.gallery import Epoch
 from biometrics.errors import GalleryLockedError, SealError, StorageError
 from biometrics.members import Member
 from biometrics.sealed import Binding, GalleryKeyRow, NewGalleryKey, Sealed
@@ -24,6 +22,8 @@ def is_locked(vault: Vault, binding: Binding, sealed: Sealed | None = None):
     assert not vault.is_unlocked(binding.member)
     with pytest.raises(GalleryLockedError) as refused:
         vault.seal(binding, VALUE)
+    with pytest.raises(GalleryLockedError):
+        vault.codes(binding.member, binding.gallery)
     if sealed is not None:
         with pytest.raises(GalleryLockedError):
             vault.open(binding, sealed)
@@ -151,6 +151,23 @@ def test_a_key_that_is_not_durable_is_not_used(world: World):
     assert world.unlocked().open(world.binding(), sealed) == VALUE
 
 
+def test_codes_have_a_key_before_anything_is_sealed(world: World):
+    """A gallery whose codes come first gets its key then, durable before it is used."""
+    vault, add = world.unlocked(), world.rows.add_gallery_key
+
+    def full(_row: NewGalleryKey) -> NoReturn:
+        raise StorageError("STORAGE_FULL", "the disk is full")
+
+    world.rows.add_gallery_key = full
+    with pytest.raises(StorageError):
+        vault.codes(XAA, "faces-v1")
+    world.rows.add_gallery_key = add
+    key = vault.codes(XAA, "faces-v1")
+    assert key.key_id == vault.seal(world.binding(), VALUE).key_id == 1
+    assert vault.codes(XAA, "faces-v1") is key
+    assert len(world.rows.keys) == 1
+
+
 def test_a_key_is_made_once_for_each_gallery(world: World):
     """Members and galleries have keys of their own, from epoch 1, told apart."""
     vault = world.unlocked()
@@ -173,18 +190,11 @@ def test_a_key_is_made_once_for_each_gallery(world: World):
 def test_the_newest_epoch_seals_and_the_older_still_open(world: World, order: int):
     """After a rotation new values go under the new key; old ones stay readable."""
     old = world.unlocked().seal(world.binding(), VALUE)
-    epoch, secret = Epoch(XAA, "faces-v1", 2), bytes(range(32))
-    rotated = replace(
-        world.rows.keys[0],
-        key_id=2,
-        epoch=2,
-        wrapped=epoch.wrap(secret, world.provider("XAA")),
-        commitment=epoch.commit(secret),
-    )
-    world.rows.keys.append(rotated)
+    world.rotate()
     world.rows.keys = world.rows.keys[::order]
     vault = world.unlocked()
     assert vault.seal(world.binding(), VALUE).key_id == 2
+    assert vault.codes(XAA, "faces-v1").key_id == 2
     assert vault.open(world.binding(), old) == VALUE
 
 
