@@ -11,6 +11,7 @@ MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 MAX_SEARCH_BYTES: Final = 32 * 1024  # one probe of 4096-d has 16 KiB
 MAX_RECORD_BYTES: Final = 640 * 1024  # 32 templates of 4096-d, and every text
 MAX_QUESTION_BYTES: Final = 4 * 1024  # a reference, a page, a name
+# May grow, never shrink: the journal's withdrawals are held to it for ever.
 MAX_TEMPLATES_PER_RECORD: Final = 32  # ten fingers, two irises, a face; samples
 MAX_RECORDS_PER_CHUNK: Final = 512  # one transaction, in which nothing else is written
 MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border

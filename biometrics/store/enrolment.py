@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from biometrics.store.entries import add_enrolments, reserve
 from biometrics.store.galleries import count_enrolled
-from biometrics.store.journal import add_changes, reserve
-from biometrics.store.rows import ChangeKind, EnrolResult
+from biometrics.store.rows import EnrolResult
 from biometrics.store.schema import RECORD, TEMPLATE, TOMBSTONE
 from biometrics.store.values import join_members, moment_or_null
 
@@ -67,6 +67,10 @@ def append(
 ) -> int:
     """Add records with their templates, journal entries and counts.
 
+    The templates of a record get consecutive numbers in the order of their samples,
+    and no two records share any: the numbers of all are reserved at once, under a
+    lock, and given out record after record.
+
     Args:
         connection: the writer's, in its transaction.
         member: the holder.
@@ -87,13 +91,7 @@ def append(
     connection.execute(_ADD_RECORDS, rows)
     if templates:
         connection.execute(_ADD_TEMPLATES, templates)
-    add_changes(
-        connection,
-        first,
-        kind=ChangeKind.ENROLLED,
-        member=member,
-        record_ids=[record.record_id for record in records],
-    )
+    add_enrolments(connection, first, member, [record.record_id for record in records])
     count_enrolled(connection, member, records)
     return first + len(records) - 1
 

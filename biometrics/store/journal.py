@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from biometrics import limits
 from biometrics.errors import DefectError
 from biometrics.sealed import Sealed
+from biometrics.store.entries import end_of, is_of_one_record
 from biometrics.store.failures import translated
 from biometrics.store.rows import Change, ChangeKind, StoredTemplate
 from biometrics.store.schema import CHANGE, COUNTER, RECORD, TEMPLATE
@@ -19,8 +20,6 @@ from biometrics.store.values import member_of, moment_or_none, split_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from biometrics.members import Member
 
 _TEMPLATES: Final = sa.select(
     RECORD.c.number,
@@ -48,69 +47,30 @@ _OF_IDS: Final = _TEMPLATES.where(
 _OF_CHANGES: Final = _TEMPLATES.where(
     RECORD.c.number.between(sa.bindparam("first"), sa.bindparam("last"))
 ).order_by(RECORD.c.number, TEMPLATE.c.template_id)
+# Whether a template is still there that a withdrawal says it took.
+_LEFT_BEHIND: Final = sa.exists().where(
+    TEMPLATE.c.template_id.between(
+        CHANGE.c.first_template, CHANGE.c.first_template + CHANGE.c.templates - 1
+    )
+)
 _CHANGES: Final = (
-    sa.select(CHANGE.c.position, CHANGE.c.kind, CHANGE.c.member, CHANGE.c.record_id)
+    sa.select(
+        CHANGE.c.position,
+        CHANGE.c.kind,
+        CHANGE.c.member,
+        CHANGE.c.record_id,
+        CHANGE.c.first_template,
+        CHANGE.c.templates,
+        _LEFT_BEHIND.label("left_behind"),
+    )
     .where(CHANGE.c.position > sa.bindparam("after"))
     .order_by(CHANGE.c.position)
     .limit(sa.bindparam("most"))
 )
-_ADD: Final = sa.insert(CHANGE)
-_END: Final = sa.select(COUNTER.c.journal_position)
-_RESERVE: Final = (
-    sa.update(COUNTER)
-    .values(
-        journal_position=COUNTER.c.journal_position + sa.bindparam("changes"),
-        template_id=COUNTER.c.template_id + sa.bindparam("templates"),
-    )
-    .returning(COUNTER.c.journal_position, COUNTER.c.template_id)
+_ENTRY: Final = sa.select(CHANGE.c.record_id).where(
+    CHANGE.c.position == sa.bindparam("at")
 )
-
-
-def reserve(
-    connection: sa.Connection, *, changes: int, templates: int
-) -> tuple[int, int]:
-    """Take the next numbers, under a lock that is held to the commit.
-
-    Args:
-        connection: the writer's, in its transaction.
-        changes: how many journal positions.
-        templates: how many template numbers.
-
-    Returns:
-        The first journal position and the first template number.
-    """
-    position, template_id = connection.execute(
-        _RESERVE, {"changes": changes, "templates": templates}
-    ).one()
-    return position - changes + 1, template_id - templates + 1
-
-
-def add_changes(
-    connection: sa.Connection,
-    first: int,
-    *,
-    kind: ChangeKind,
-    member: Member,
-    record_ids: Sequence[bytes],
-) -> None:
-    """Write journal entries at the positions from `first` on, which are reserved."""
-    connection.execute(
-        _ADD,
-        [
-            {
-                "position": position,
-                "kind": kind.value,
-                "member": member.code,
-                "record_id": record_id,
-            }
-            for position, record_id in enumerate(record_ids, first)
-        ],
-    )
-
-
-def end_of(connection: sa.Connection) -> int:
-    """Return the position of the last change that the connection can see."""
-    return int(connection.execute(_END).scalar_one())
+_NEXT: Final = sa.select(COUNTER.c.template_id + 1)
 
 
 class JournalHead:
@@ -161,7 +121,8 @@ class JournalReader:
             rows that are none without these.
 
         Raises:
-            DefectError: a change is missing (`JOURNAL_GAP`).
+            DefectError: a change is missing (`JOURNAL_GAP`), or a withdrawal names
+                templates that it cannot have taken (`JOURNAL_DAMAGED`).
             StorageError: the journal cannot be read now.
         """
         with translated(), self._engine.connect() as connection:
@@ -180,20 +141,39 @@ class JournalReader:
             stored = connection.execute(
                 _OF_CHANGES, {"first": rows[0].position, "last": rows[-1].position}
             ).all()
+            following = connection.execute(_NEXT).scalar_one()
         templates: dict[int, list[StoredTemplate]] = defaultdict(list)
         for row in stored:
             if (template := _template(row)) is not None:
                 templates[row[0]].append(template)
         return [
             Change(
-                position=position,
-                kind=ChangeKind(kind),
-                member=member_of(member),
-                record_id=record_id,
-                templates=tuple(templates.get(position, ())),
+                position=row.position,
+                kind=ChangeKind(row.kind),
+                member=member_of(row.member),
+                record_id=row.record_id,
+                templates=tuple(templates.get(row.position, ())),
+                withdrawn=_withdrawn(row, following),
             )
-            for position, kind, member, record_id in rows
+            for row in rows
         ]
+
+    def entry(self, position: int) -> bytes | None:
+        """Return the id of the record that was changed at a position.
+
+        Whoever kept what it had followed up to there can tell by it whether this is
+        still the journal that it followed.
+
+        Returns:
+            The id as it stands there, which somebody may have edited; None if there
+            is no such change, or its row is none any more.
+
+        Raises:
+            StorageError: the journal cannot be read now.
+        """
+        with translated(), self._engine.connect() as connection:
+            record_id = connection.execute(_ENTRY, {"at": position}).scalar()
+        return record_id if isinstance(record_id, bytes) else None
 
     def wait(self, after: int, timeout: float) -> int:
         """Wait until the journal is beyond `after`.
@@ -233,6 +213,32 @@ class JournalReader:
                 templates = [_template(row) for row in rows]
                 found |= {t.template_id: t for t in templates if t is not None}
         return found
+
+
+def _withdrawn(row: sa.Row[*tuple[Any, ...]], following: int) -> range:
+    """Return the numbers of the templates that went with a row of `_CHANGES`.
+
+    They are checked, for a false one would take other people out of every search.
+
+    Raises:
+        DefectError: somebody made them numbers of none, or of templates still there.
+    """
+    first, count = row.first_template, row.templates
+    if first is None and count is None:
+        return range(0)
+    if (
+        row.kind == ChangeKind.WITHDRAWN
+        and isinstance(first, int)
+        and isinstance(count, int)
+        and is_of_one_record(range(first, first + count), following)
+        and not row.left_behind
+    ):
+        return range(first, first + count)
+    raise DefectError(
+        "JOURNAL_DAMAGED",
+        f"the change at {row.position} names templates that were not withdrawn by it:"
+        " the database is damaged; restore it from a backup",
+    )
 
 
 # Of the columns of `_TEMPLATES`: SQLite keeps what it is given, whatever its type.

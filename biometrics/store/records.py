@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.store.enrolment import append, judge
-from biometrics.store.journal import end_of
+from biometrics.store.entries import end_of
 from biometrics.store.rows import Committed, EnrolResult, Reply
 from biometrics.store.withdrawal import remove
 

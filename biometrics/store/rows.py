@@ -27,7 +27,7 @@ class NewTemplate:
         space: name of the template space.
         position: where on the body the sample was taken.
         modality: modality of the space.
-        sample: ordinal of the template in its record.
+        sample: ordinal of the template in its record, from 0.
         quality: 0 to 100, or None.
         sealed: the template, bound to all of the above.
     """
@@ -54,7 +54,7 @@ class NewRecord:
         legal_basis: why it may be enrolled.
         expires_at: moment from which it is as if withdrawn, or None.
         record_tag: 32 bytes, keyed hash of `lookup`, `excluded` and `expires_at`.
-        templates: one or more.
+        templates: 1 to `limits.MAX_TEMPLATES_PER_RECORD`, in the order of samples.
     """
 
     record_id: bytes
@@ -187,6 +187,9 @@ class Change:
         member: the holder.
         record_id: 16 bytes.
         templates: of an enrolment whose record is still there; else empty.
+        withdrawn: numbers of the templates that a withdrawal took, of that record
+            alone; none of them is there any more, nor will be. Empty for an
+            enrolment, and for a withdrawal that schema 0001 wrote.
     """
 
     position: int
@@ -194,6 +197,7 @@ class Change:
     member: Member
     record_id: bytes
     templates: tuple[StoredTemplate, ...]
+    withdrawn: range
 
 
 class TemplateRow(NamedTuple):

@@ -76,6 +76,7 @@ RECORD: Final = sa.Table(
     sa.Index("record_of_member", "member", "number"),
 )
 
+# The templates of one record have consecutive numbers, in the order of `sample`.
 TEMPLATE: Final = sa.Table(
     "template",
     METADATA,
@@ -117,6 +118,8 @@ GALLERY: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# A withdrawal says which templates went: `templates` numbers from `first_template`
+# on. NULL at enrolments, and at withdrawals from before these columns were there.
 CHANGE: Final = sa.Table(
     "change",
     METADATA,
@@ -124,6 +127,8 @@ CHANGE: Final = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("member", sa.Text, nullable=False),
     sa.Column("record_id", sa.LargeBinary, nullable=False),
+    sa.Column("first_template", sa.BigInteger),
+    sa.Column("templates", sa.Integer),
 )
 
 REPLY: Final = sa.Table(

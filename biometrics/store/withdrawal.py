@@ -6,12 +6,23 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from biometrics.errors import NotFoundError
+from biometrics.errors import DefectError, NotFoundError
 from biometrics.sealed import Attested
+from biometrics.store.entries import (
+    add_withdrawal,
+    end_of,
+    is_of_one_record,
+    reserve,
+)
 from biometrics.store.galleries import count_withdrawn
-from biometrics.store.journal import add_changes, end_of, reserve
-from biometrics.store.rows import ChangeKind, LiveRecord
-from biometrics.store.schema import RECORD, REFERENCE, REFERENCE_RECORD, TOMBSTONE
+from biometrics.store.rows import LiveRecord
+from biometrics.store.schema import (
+    RECORD,
+    REFERENCE,
+    REFERENCE_RECORD,
+    TEMPLATE,
+    TOMBSTONE,
+)
 from biometrics.store.values import moment_or_none, split_members
 
 if TYPE_CHECKING:
@@ -34,6 +45,18 @@ _LIVE: Final = sa.select(
 _WITHDRAWN: Final = sa.select(TOMBSTONE.c.withdrawn_at).where(
     TOMBSTONE.c.member == sa.bindparam("of_member"),
     TOMBSTONE.c.lookup == sa.bindparam("of_lookup"),
+)
+_NUMBER_OF_FIRST: Final = TEMPLATE.c.template_id - TEMPLATE.c.sample
+_TEMPLATES: Final = sa.select(
+    sa.func.count().label("templates"),
+    sa.func.min(TEMPLATE.c.template_id).label("lowest"),
+    sa.func.max(TEMPLATE.c.template_id).label("highest"),
+    (sa.func.min(_NUMBER_OF_FIRST) == sa.func.max(_NUMBER_OF_FIRST)).label("is_one"),
+).where(TEMPLATE.c.record_number == sa.bindparam("of_number"))
+_COUNT_AMONG: Final = (
+    sa.select(sa.func.count())
+    .select_from(TEMPLATE)
+    .where(TEMPLATE.c.template_id.between(sa.bindparam("low"), sa.bindparam("high")))
 )
 _ADD_TOMBSTONE: Final = sa.insert(TOMBSTONE)
 _DELETE: Final = sa.delete(RECORD).where(RECORD.c.number == sa.bindparam("of_number"))
@@ -74,6 +97,7 @@ def remove(
 
     Raises:
         NotFoundError: no such record was ever enrolled.
+        DefectError: other templates than its own would go (`RECORD_DAMAGED`).
     """
     values = {"of_member": member.code, "of_lookup": lookup}
     row = connection.execute(_LIVE, values).first()
@@ -96,20 +120,49 @@ def remove(
             record_tag=row.record_tag,
         )
     )
-    position, _ = reserve(connection, changes=1, templates=0)
+    position, following = reserve(connection, changes=1, templates=0)
+    withdrawn = _numbers_of_templates(connection, row.number, following)
     count_withdrawn(connection, member, row.number)
     connection.execute(_DELETE, {"of_number": row.number})
     connection.execute(
         _ADD_TOMBSTONE, {"member": member.code, "lookup": lookup, "withdrawn_at": now}
     )
-    add_changes(
-        connection,
-        position,
-        kind=ChangeKind.WITHDRAWN,
-        member=member,
-        record_ids=[row.record_id],
-    )
+    add_withdrawal(connection, position, member, row.record_id, withdrawn=withdrawn)
     connection.execute(
         _DELETE_EXPIRED_REFERENCES, {"now": now, "of_record": row.record_id}
     )
     return now, position
+
+
+def _numbers_of_templates(
+    connection: sa.Connection, number: int, following: int
+) -> range:
+    """Return the numbers of a record's templates, which are about to be deleted.
+
+    A row may be missing among them: its number is the record's own all the same.
+
+    Args:
+        connection: the writer's, in its transaction.
+        number: of the record.
+        following: the number that the next template will get.
+
+    Raises:
+        DefectError: the rows were not enrolled together, as when somebody gave the
+            record another one's. Deleted with it, that person would be NO_MATCH.
+    """
+    row = connection.execute(_TEMPLATES, {"of_number": number}).one()
+    if not row.templates:
+        return range(0)
+    numbers = range(row.lowest, row.highest + 1)
+    among = connection.execute(_COUNT_AMONG, {"low": row.lowest, "high": row.highest})
+    if (
+        row.is_one
+        and is_of_one_record(numbers, following)
+        and among.scalar_one() == row.templates
+    ):
+        return numbers
+    raise DefectError(
+        "RECORD_DAMAGED",
+        "the record's templates are not those it was enrolled with: the database is"
+        " damaged; restore it from a backup",
+    )

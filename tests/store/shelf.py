@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import itertools
+import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -41,6 +42,25 @@ def request(word: str) -> bytes:
 def told(results: Sequence[EnrolResult]) -> bytes:
     """Return results as a reply."""
     return " ".join(result.value for result in results).encode()
+
+
+def definitions(path: Path) -> set[tuple[str, str, str]]:
+    """Return type, name and definition of everything in a database."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    connection.close()
+    return {
+        (kind, name, " ".join((sql or "").split()))
+        for kind, name, sql in rows
+        if name != "alembic_version" and "alembic_version" not in name
+    }
+
+
+def edit(path: Path, script: str) -> None:
+    """Change a database behind the store's back; references are not enforced."""
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
 
 
 class Shelf:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from store.shelf import START, Shelf
+from store.shelf import START, Shelf, definitions
 
 from biometrics import limits
 from biometrics.clock import ManualClock
@@ -36,18 +36,6 @@ try:
 except ConfigurationError as error:
     print(error.reason)
 """
-
-
-def definitions(path: Path) -> set[tuple[str, str, str]]:
-    """Return type, name and definition of everything in a database."""
-    connection = sqlite3.connect(path)
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-    connection.close()
-    return {
-        (kind, name, " ".join((sql or "").split()))
-        for kind, name, sql in rows
-        if name != "alembic_version" and "alembic_version" not in name
-    }
 
 
 def refused(path: Path) -> str:
@@ -235,14 +223,14 @@ def test_a_damaged_database_is_a_defect(shelf: Shelf) -> None:
 ANEW = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
 def upgrade():
     with op.batch_alter_table("record", recreate="always") as table:
         table.add_column(sa.Column("more", sa.Text))
 """
 ORPHANS = """
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
 def upgrade():
     op.execute("DELETE FROM record")
 """
@@ -253,7 +241,7 @@ def migrated_by(
 ) -> None:
     """Open a closed store by a program that has one migration more."""
     shutil.copytree(upgrade._MIGRATIONS, folder)
-    (folder / "versions" / "second.py").write_text(text)
+    (folder / "versions" / "third.py").write_text(text)
     monkeypatch.setattr(upgrade, "_MIGRATIONS", folder)
     shelf.store.close()
     with open_store(shelf.path, ManualClock(START)) as store:
