@@ -41,6 +41,8 @@ REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
 # Opened at one holder in one search, 10 us each: a gallery in which more records
 # reach one threshold is broken, or made to stop others.
 MAX_OPENINGS_PER_HOLDER: Final = 1024
+MAX_WAITING_PROBES: Final = 4096  # 16 batches, or every call that may run and more
+MAX_PROBES_PER_SCAN: Final = 64  # more at once gain nothing; one waits 30 ms for it
 MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 
 # -- time and load ------------------------------------------------------------
@@ -68,6 +70,8 @@ JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes 
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
 ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
 ERASE_RETRY_SECONDS: Final = 10  # while a reader still needs the log
+COMPACT_SECONDS: Final = 1.0  # between looks at what can be joined
+KEPT_EVERY_CHANGES: Final = 16_384  # to be opened again after a crash: half a second
 DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
 MAX_CONNECTION_AGE_SECONDS: Final = 3600  # a rotated certificate gets used
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out

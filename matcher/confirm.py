@@ -14,7 +14,7 @@ import numpy as np
 
 from biometrics.disclosure import Protection
 from biometrics.errors import GalleryLockedError, SealError
-from matcher.follower import binding_of
+from matcher.index import binding_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -65,7 +65,7 @@ class Confirmation:
         vault: Vault,
         spaces: TemplateSpaces,
         galleries: Galleries,
-        engine: Engine,
+        engine: Engine[Shelf],
         follower: Follower,
     ) -> None:
         """Read from `journal`, open with `vault`, tell `galleries` of damage.

@@ -7,7 +7,6 @@ is not searched at all: an outage must never look like a no-match.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,12 +35,11 @@ class Shelf(NamedTuple):
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """Where the templates of one record are, so that they can be removed."""
+class GalleryName(NamedTuple):
+    """One holder's templates of one template space, whatever their position."""
 
-    shelf: Shelf
-    template_id: int
+    holder: Member
+    space: str
 
 
 class Galleries:
@@ -53,9 +51,8 @@ class Galleries:
         self._loading = True
         self._lost = False
         self._locked: frozenset[Member] = frozenset()
-        self._damaged: frozenset[tuple[Member, str]] = frozenset()
-        self._known: frozenset[tuple[Member, str]] = frozenset()
-        self._records: dict[bytes, tuple[Whereabouts, ...]] = {}
+        self._damaged: frozenset[GalleryName] = frozenset()
+        self._known: frozenset[GalleryName] = frozenset()
 
     def state(self, holder: Member, space: str) -> GalleryState:
         """Return whether the holder's gallery in `space` can be searched."""
@@ -79,7 +76,11 @@ class Galleries:
         """Note that the holder has a gallery in `space`."""
         if (holder, space) not in self._known:
             with self._changing:
-                self._known |= {(holder, space)}
+                self._known |= {GalleryName(holder, space)}
+
+    def known(self) -> frozenset[GalleryName]:
+        """Return every gallery that there is or was."""
+        return self._known
 
     def loaded(self) -> None:
         """Note that everything that was durable at the start is searchable."""
@@ -98,13 +99,5 @@ class Galleries:
         """Note that a gallery is not whole; say whether that is new."""
         with self._changing:
             is_new = (holder, space) not in self._damaged
-            self._damaged |= {(holder, space)}
+            self._damaged |= {GalleryName(holder, space)}
             return is_new
-
-    def keep(self, record: bytes, where: tuple[Whereabouts, ...]) -> None:
-        """Remember where the templates of a record are."""
-        self._records[record] = where
-
-    def forget(self, record: bytes) -> tuple[Whereabouts, ...]:
-        """Return where the templates of a record were, and remember no longer."""
-        return self._records.pop(record, ())

@@ -154,7 +154,10 @@ class Matcher:
         if stored is None:
             # One version of the agreements and one moment for the whole request.
             rules = Rules(self.agreements(), self.clock.now())
-            results = [await self._result(search, rules, q) for q in search.questions]
+            # Probes that wait together share a pass over each gallery.
+            results = await asyncio.gather(
+                *(self._result(search, rules, q) for q in search.questions)
+            )
             body = encode([r.answer if isinstance(r, Found) else r for r in results])
             # 8. Log: what is answered is durable first. The log of the exchange
             #    joins this transaction.

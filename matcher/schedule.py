@@ -1,43 +1,177 @@
-"""Brings probes to the engine without blocking the event loop."""
+"""Joins concurrent probes into one scan, on every core.
+
+Work waits by segment: whatever probes wait for one are scanned in one call. A worker
+takes the segment that has waited longest; so a lone probe starts at once and on every
+core, and the more probes wait, the more share each pass over the codes.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import os
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from biometrics import limits
+from biometrics.errors import ExhaustedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Executor
+
+    from numpy.typing import NDArray
 
     from biometrics.templates import Template
-    from matcher.engine import Engine
+    from matcher.engine import Engine, Segment
     from matcher.galleries import Shelf
+
+Candidates = dict["Shelf", list[int]]
+
+
+@dataclass(slots=True, eq=False)
+class _Scan:
+    """One probe, and what is left to be scanned for it."""
+
+    vector: NDArray[np.float32]
+    threshold: float
+    left: int
+    found: Candidates
+    future: Future[Candidates] = field(default_factory=Future)
+
+    def take(self, shelf: Shelf, ids: NDArray[np.int64]) -> None:
+        """Take what one segment had; the scan is over with the last."""
+        self.found[shelf] += ids.tolist()
+        self.left -= 1
+        if not self.left:
+            _resolve(self.future, self.found)
 
 
 class Scanner:
-    """Scans galleries on worker threads."""
+    """Scans galleries on threads of its own, one for each core."""
 
-    def __init__(self, *, engine: Engine, workers: Executor) -> None:
-        """Scan with `engine` on the threads of `workers`."""
+    def __init__(self, *, engine: Engine[Shelf], threads: int | None = None) -> None:
+        """Scan with `engine` on so many threads, or as many as there are cores."""
         self._engine = engine
-        self._workers = workers
+        self._waiting: OrderedDict[Segment, list[tuple[_Scan, Shelf]]] = OrderedDict()
+        self._running: set[_Scan] = set()
+        self._changed = threading.Condition()
+        self._taking = threading.Lock()
+        self._stopping = False
+        count = threads or len(os.sched_getaffinity(0))
+        self._threads = [
+            threading.Thread(target=self._work, name=f"scan-{number}", daemon=True)
+            for number in range(count)
+        ]
+
+    def __enter__(self) -> Self:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop once what was begun is scanned; what only waits is given up."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     async def candidates(
         self, probe: Template, threshold: float, shelves: Sequence[Shelf]
-    ) -> dict[Shelf, list[int]]:
-        """Return, by shelf, the ids of all templates that may match the probe."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._workers, self._scan, probe, threshold, shelves
-        )
+    ) -> Candidates:
+        """Return, by shelf, the ids of all templates that may match the probe.
 
-    def _scan(
-        self, probe: Template, threshold: float, shelves: Sequence[Shelf]
-    ) -> dict[Shelf, list[int]]:
-        """Search one shelf after the other."""
-        vectors = probe.vector[None, :]
-        found: dict[Shelf, list[int]] = {}
-        for shelf in shelves:
-            (ids,) = self._engine.search(shelf, vectors, threshold)
-            found[shelf] = ids.tolist()
-        return found
+        Whoever no longer waits, because its deadline is over, is not scanned for.
+
+        Raises:
+            ExhaustedError: too many probes wait.
+        """
+        return await asyncio.wrap_future(self.submit(probe.vector, threshold, shelves))
+
+    def submit(
+        self,
+        vector: NDArray[np.float32],
+        threshold: float,
+        shelves: Sequence[Shelf],
+    ) -> Future[Candidates]:
+        """Begin the scan of one probe; see `candidates`."""
+        parts = [(part, s) for s in shelves for part in self._engine.parts(s)]
+        scan = _Scan(vector, threshold, len(parts), {shelf: [] for shelf in shelves})
+        if not parts:
+            scan.future.set_result(scan.found)
+            return scan.future
+        with self._changed:
+            if self._stopping or len(self._running) >= limits.MAX_WAITING_PROBES:
+                raise _full()
+            self._running.add(scan)
+            for part, shelf in parts:
+                self._waiting.setdefault(part, []).append((scan, shelf))
+            self._changed.notify(len(parts))
+        scan.future.add_done_callback(lambda _: self._forget(scan))
+        return scan.future
+
+    def _forget(self, scan: _Scan) -> None:
+        """Make room for another probe."""
+        with self._changed:
+            self._running.discard(scan)
+
+    def _work(self) -> None:
+        """Scan one segment after the other until told to stop."""
+        while (work := self._next()) is not None:
+            segment, waiting = work
+            live = [each for each in waiting if not each[0].future.done()]
+            if live:
+                self._scan(segment, live)
+
+    def _next(self) -> tuple[Segment, list[tuple[_Scan, Shelf]]] | None:
+        """Wait for work; return the segment that waits longest, and who for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._stopping)
+            if self._stopping:
+                return None
+            segment, waiting = self._waiting.popitem(last=False)
+            most = limits.MAX_PROBES_PER_SCAN
+            if len(waiting) > most:
+                self._waiting[segment] = waiting[most:]
+                self._changed.notify()
+            return segment, waiting[:most]
+
+    def _scan(self, segment: Segment, waiting: list[tuple[_Scan, Shelf]]) -> None:
+        """Scan one segment for whoever waits for it."""
+        probes = np.stack([scan.vector for scan, _ in waiting])
+        thresholds = np.array([scan.threshold for scan, _ in waiting])
+        try:
+            found = segment.search(probes, thresholds)
+        except Exception as error:  # noqa: BLE001 - goes to whoever waits
+            with self._taking:
+                for scan, _ in waiting:
+                    _resolve(scan.future, error)
+            return
+        with self._taking:
+            for (scan, shelf), ids in zip(waiting, found, strict=True):
+                scan.take(shelf, ids)
+
+
+def _resolve(future: Future[Candidates], result: Candidates | Exception) -> None:
+    """Resolve a future, unless it is over: given up, or failed in another segment."""
+    if future.done() or not future.set_running_or_notify_cancel():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def _full() -> ExhaustedError:
+    """Return the error of a probe for which there is no room."""
+    return ExhaustedError(
+        "EXCHANGE_BUSY",
+        "too many probes wait to be searched for; try again in"
+        f" {limits.BUSY_RETRY_SECONDS} seconds, with fewer at once",
+        retry_after=limits.BUSY_RETRY_SECONDS,
+    )

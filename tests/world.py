@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 import threading
 from typing import TYPE_CHECKING, Self
 
@@ -195,6 +196,10 @@ class World:
             stopping = self.exchange.stop()
             asyncio.run_coroutine_threadsafe(stopping, self._loop).result(60)
             self.exchange = None
+
+    def forget_codes(self) -> None:
+        """Delete what is kept of galleries, so that a start opens every template."""
+        shutil.rmtree(self.root / "data/segments")
 
     def restart(self) -> None:
         """Stop and serve again."""

@@ -1,7 +1,8 @@
 """`serve --check`: every file that a start would read, and nothing started.
 
 Of the database: its schema, whether keys fit, and one template of each gallery. A row
-that is damaged or missing among many is found by the start, which reads them all.
+that is missing among many is found by the start, which counts them, and one that is
+damaged by the first search that it might match.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from biometrics.server.methods import SERVICES, check_table
 from biometrics.server.policy import read_agreements, read_spaces, strangers
 from biometrics.server.tls import server_credentials
 from biometrics.store import inspect_store
-from matcher.follower import binding_of
+from matcher.index import binding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

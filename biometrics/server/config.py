@@ -66,6 +66,8 @@ class Config:
         tls_key: PEM file of the server's private key.
         tls_authority: PEM file of whoever signs client certificates.
         database: file of the store; made where it is missing.
+        segments: folder of sealed codes, made likewise; what is in it follows from the
+            database and the keys.
         exchange_key: file of the exchange's own key-encryption key.
         agreements: folder of the holders' agreements.
         spaces: file of the template spaces.
@@ -81,6 +83,7 @@ class Config:
     tls_key: Path
     tls_authority: Path
     database: Path
+    segments: Path
     exchange_key: Path
     agreements: Path
     spaces: Path
@@ -152,6 +155,7 @@ class _Store(Settings):
     """The table `[store]`."""
 
     database: _File
+    segments: _File = "data/segments"
 
 
 class _Keys(Settings):
@@ -213,6 +217,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         tls_key=folder / file.tls.key,
         tls_authority=folder / file.tls.authority,
         database=folder / file.store.database,
+        segments=folder / file.store.segments,
         exchange_key=folder / file.keys.exchange,
         agreements=folder / file.policy.agreements,
         spaces=folder / file.policy.spaces,

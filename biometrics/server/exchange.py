@@ -48,11 +48,14 @@ from enrolment.register import Register
 from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
 from matcher.confirm import Confirmation
-from matcher.engine import ExhaustiveEngine
+from matcher.engine import Engine
 from matcher.follower import Follower
-from matcher.galleries import Galleries
+from matcher.galleries import Galleries, GalleryName, Shelf
+from matcher.index import Index
+from matcher.keeper import Keeper
 from matcher.match import Matcher
 from matcher.schedule import Scanner
+from matcher.segments import SegmentFiles
 from matcher.service import MatchService
 
 if TYPE_CHECKING:
@@ -114,19 +117,26 @@ class Exchange:
             workers = parts.enter_context(
                 ThreadPoolExecutor(limits.WORKER_THREADS, "worker")
             )
-            engine = ExhaustiveEngine()
+            engine: Engine[Shelf] = Engine()
+            index = Index(
+                vault=vault, spaces=spaces, engine=engine, galleries=galleries
+            )
+            files = SegmentFiles(config.segments, vault, random_bytes)
             follower = Follower(
                 journal=store.journal,
-                vault=vault,
-                spaces=spaces,
-                engine=engine,
+                index=index,
+                files=files,
                 galleries=galleries,
                 on_failure=health.lose,
             )
+            keeper = Keeper(
+                index=index, engine=engine, galleries=galleries, files=files
+            )
+            scanner = parts.enter_context(Scanner(engine=engine))
             matcher = Matcher(
                 agreements=lambda: agreements,
                 galleries=galleries,
-                scanner=Scanner(engine=engine, workers=workers),
+                scanner=scanner,
                 confirmation=Confirmation(
                     journal=store.journal,
                     vault=vault,
@@ -186,12 +196,21 @@ class Exchange:
             health_pb2_grpc.add_HealthServicer_to_server(health, server)
             port = bind(server, config, clock)
             # Start: first the index, then the door.
+            if not store.register.is_whole():
+                log.warning("rows of the database are missing: codes are made anew")
+                files.discard_all()
             follower.start()
             parts.callback(follower.stop)
             await asyncio.to_thread(follower.wait_until_loaded)
-            for member in config.members:
-                for row in store.register.galleries(member):
-                    follower.verify(member, row.space, row.templates)
+            index.verify(
+                {
+                    GalleryName(member, row.space): row.templates
+                    for member in config.members
+                    for row in store.register.galleries(member)
+                }
+            )
+            keeper.start()
+            parts.callback(keeper.stop)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
             health.set_all(serving=True)

@@ -181,6 +181,7 @@ authority = "pki/authority.pem"     # who signs client certificates
 
 [store]
 database = "data/exchange.sqlite"   # made at the first start
+segments = "data/segments"          # sealed codes, for a quick start; can be deleted
 
 [keys]
 # Wraps the keys of the look-up of references, so that a member can withdraw records

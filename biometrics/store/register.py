@@ -22,6 +22,12 @@ _GALLERIES: Final = (
     .where(GALLERY.c.member == sa.bindparam("of_member"), GALLERY.c.templates > 0)
     .order_by(GALLERY.c.space)
 )
+_WHOLE: Final = sa.select(
+    sa.select(sa.func.count(TEMPLATE.c.template_id)).scalar_subquery()
+    == sa.select(
+        sa.func.coalesce(sa.func.sum(GALLERY.c.templates), 0)
+    ).scalar_subquery()
+)
 # A gallery's row stays when the last record is withdrawn.
 _SPACES: Final = sa.select(GALLERY.c.space).where(
     GALLERY.c.member == sa.bindparam("of_member")
@@ -72,6 +78,11 @@ class RecordReader:
             GalleryCount(space=space, records=records, templates=templates)
             for space, records, templates in rows
         ]
+
+    def is_whole(self) -> bool:
+        """Say whether there are as many templates as all galleries together count."""
+        with translated(), self._engine.connect() as connection:
+            return bool(connection.execute(_WHOLE).scalar_one())
 
     def spaces(self, member: Member) -> list[str]:
         """Return the spaces in which the member has ever enrolled."""

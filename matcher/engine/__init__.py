@@ -1,10 +1,10 @@
-"""Arrays in, arrays out: the search of one gallery, without knowing whose it is.
+"""Arrays in, arrays out: the search of galleries, without knowing whose they are.
 
 An engine knows no member, no key and no call. Galleries are told apart by a
 hashable name that the caller chooses.
 """
 
-from matcher.engine.exhaustive import ExhaustiveEngine
-from matcher.engine.port import Engine
+from matcher.engine.engine import MOST_REMOVED, Engine
+from matcher.engine.segment import Coding, Segment, layout
 
-__all__ = ["Engine", "ExhaustiveEngine"]
+__all__ = ["MOST_REMOVED", "Coding", "Engine", "Segment", "layout"]

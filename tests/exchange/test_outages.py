@@ -28,7 +28,7 @@ from biometrics.errors import (
     GalleryLockedError,
 )
 from matcher.confirm import Confirmation
-from matcher.engine import ExhaustiveEngine
+from matcher.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ def test_a_follower_that_cannot_go_on_makes_everything_unavailable(
 
     with World(tmp_path, agreements=AGREEMENTS) as world:
         world.enroller("XAA").enrol(record("before", unit(1)))
-        monkeypatch.setattr(ExhaustiveEngine, "add", fail)
+        monkeypatch.setattr(Engine, "add", fail)
         for reference in ("while", "after"):
             with pytest.raises(ExchangeError) as caught:
                 world.enroller("XAA").enrol(record(reference, unit(2)))
@@ -160,14 +160,14 @@ def held_removal(
 ) -> threading.Event:
     """Let the index forget nothing before `until`; return an event of the first try."""
     begun = threading.Event()
-    remove = ExhaustiveEngine.remove
+    remove = Engine.remove
 
     def held(*arguments: object) -> None:
         begun.set()
         until.wait(20)
         remove(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ExhaustiveEngine, "remove", held)
+    monkeypatch.setattr(Engine, "remove", held)
     return begun
 
 
@@ -235,8 +235,9 @@ def test_an_exchange_whose_records_cannot_be_loaded_does_not_start(
     with World(tmp_path, agreements=AGREEMENTS) as world:
         world.enroller("XAA").enrol(record("r", unit(1)))
         world.stop()
+        world.forget_codes()
         with monkeypatch.context() as broken:
-            broken.setattr(ExhaustiveEngine, "add", fail)
+            broken.setattr(Engine, "add", fail)
             with pytest.raises(DefectError) as caught:
                 world.start()
         assert caught.value.reason == "JOURNAL_NOT_FOLLOWED"

@@ -1,0 +1,146 @@
+"""The code of one dimension: its centroids, its measured error, and the cuts.
+
+A vector is coded twice. *Coarse*: the nearest of 16 centroids for each sub-vector, 4
+bits, which the scan reads. *Fine*: the sign of what that leaves, 1 bit a component,
+read for the few that pass the coarse cut. The fine score of a code is the coarse one
+plus `amplitude` times the inner product of the probe with those signs.
+
+A cut is the lowest score that a vector *exactly at* the threshold may have: below the
+mean by so many standard deviations of the measured error that it is missed once in
+`1 / MISS_RATE` times. It depends on the threshold and the dimension alone, since a
+random rotation makes every pair of vectors alike but for their cosine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from matcher.engine.shape import Shape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# At each of the two cuts. 4.75 deviations would be 1e-6 of a normal distribution; the
+# error's tail is a little heavier, so that 4.26 missed 1.4 to 2.0 times its 1e-5.
+DEVIATIONS: Final = 5.3
+_LARGEST_LOOK_UP: Final = 255  # FAISS sums whole numbers of 8 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """What a code keeps of a random unit vector, as `recipe.measure` found it.
+
+    Attributes:
+        kept: mean inner product of the code with the vector.
+        spread: its standard deviation.
+        stray: root mean square length of the code across the vector.
+    """
+
+    kept: float
+    spread: float
+    stray: float
+
+    def cut(
+        self, thresholds: NDArray[np.float64], dimension: int
+    ) -> NDArray[np.float64]:
+        """Return the lowest score of vectors whose cosine is the threshold.
+
+        With probe = t * vector + sqrt(1 - t^2) * other, the score is t times what is
+        kept along the vector, and sqrt(1 - t^2) times a component of what strays: of
+        `dimension - 1` directions, one.
+        """
+        along = thresholds * self.spread
+        across = (1 - thresholds**2).clip(0.0) * self.stray**2 / (dimension - 1)
+        return thresholds * self.kept - DEVIATIONS * np.sqrt(along**2 + across)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """How vectors of one dimension are coded.
+
+    Attributes:
+        shape: how they are laid out.
+        centroids: float32 (16, length), of vectors of unit length.
+        amplitude: weight of one sign.
+        coarse: error of the coarse code.
+        fine: error of both together.
+    """
+
+    shape: Shape
+    centroids: NDArray[np.float32]
+    amplitude: float
+    coarse: Error
+    fine: Error
+
+    @classmethod
+    @lru_cache(maxsize=64)
+    def of(cls, dimension: int) -> Self:
+        """Return the code for a dimension of 2 to 4096."""
+        shape = Shape.of(dimension)
+        book = _book()
+        coarse, fine = book["errors"][str(shape.padded)]
+        unit = np.sqrt(shape.padded)
+        centroids = np.array(book["centroids"][str(shape.length)]) / unit
+        return cls(
+            shape=shape,
+            centroids=centroids.astype(np.float32),
+            amplitude=book["amplitudes"][str(shape.length)] / unit,
+            coarse=Error(*coarse),
+            fine=Error(*fine),
+        )
+
+    def cuts(
+        self, thresholds: NDArray[np.float64], probes: NDArray[np.float32]
+    ) -> Cuts:
+        """Return the cuts for turned probes (q, padded) and their thresholds (q,)."""
+        # FAISS rounds each entry of its look-up tables to one of 256 steps between the
+        # lowest and the highest; a sum is off by at most half a step for each table.
+        pieces = probes.reshape(len(probes), -1, self.shape.length)
+        tables = pieces @ self.centroids.T
+        lowest = tables.min(axis=2)
+        step = (tables.max(axis=2) - lowest).max(axis=1) / _LARGEST_LOOK_UP
+        rounding = step * (self.shape.subvectors / 2)
+        dimension = self.shape.padded
+        return Cuts(
+            coarse=self.coarse.cut(thresholds, dimension) - rounding,
+            fine=self.fine.cut(thresholds, dimension) - rounding,
+            floor=lowest.sum(axis=1) + rounding,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """From which scores on a code is a candidate, each (q,) for q probes.
+
+    Attributes:
+        coarse: of coarse scores as FAISS rounds them.
+        fine: of fine scores made from such.
+        floor: no coarse score is lower; FAISS takes no cut below it.
+    """
+
+    coarse: NDArray[np.float64]
+    fine: NDArray[np.float64]
+    floor: NDArray[np.float64]
+
+
+def codebook_digest() -> str:
+    """Return what tells this codebook from any other."""
+    return hashlib.sha256(_text().encode()).hexdigest()
+
+
+@cache
+def _book() -> dict[str, Any]:
+    """Return the codebook that `recipe` made."""
+    book: dict[str, Any] = json.loads(_text())
+    return book
+
+
+def _text() -> str:
+    return resources.files("matcher.engine").joinpath("codebook.json").read_text()

@@ -1,0 +1,249 @@
+"""Keeps the engine equal to what the store's journal says.
+
+What was enrolled is opened and added, what was withdrawn is removed; at a start, codes
+that were kept on disk stand for the changes up to which they reach.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from biometrics.errors import GalleryLockedError, SealError
+from biometrics.sealed import Binding
+from biometrics.templates import Position
+from matcher.galleries import GalleryName, GalleryState, Shelf
+from matcher.segments import Snapshot, StaleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from biometrics.custody import Vault
+    from biometrics.members import Member
+    from biometrics.store import Change, JournalReader, StoredTemplate
+    from biometrics.templates import TemplateSpaces
+    from matcher.engine import Engine
+    from matcher.galleries import Galleries
+    from matcher.segments import SegmentFiles
+
+log = logging.getLogger(__name__)
+
+_POSITIONS: Final[frozenset[str]] = frozenset(Position)
+
+
+def binding_of(stored: StoredTemplate, spaces: TemplateSpaces) -> Binding:
+    """Return what a stored template must be bound to under today's spaces."""
+    return Binding(
+        member=stored.member,
+        gallery=stored.space,
+        record=stored.record_id,
+        modality=stored.modality,
+        space=spaces.named(stored.space).identity,
+        position=stored.position,
+        sample=stored.sample,
+        generation=stored.generation,
+    )
+
+
+class Index:
+    """The engine, filled; one thread changes it and any may take a snapshot."""
+
+    def __init__(
+        self,
+        *,
+        vault: Vault,
+        spaces: TemplateSpaces,
+        engine: Engine[Shelf],
+        galleries: Galleries,
+    ) -> None:
+        """Fill `engine` and `galleries`, opening with `vault`."""
+        self._vault = vault
+        self._spaces = spaces
+        self._engine = engine
+        self._galleries = galleries
+        self._applying = threading.Lock()
+        self._position = 0
+        self._change = b""
+        self._reached: dict[GalleryName, int] = {}
+
+    @property
+    def position(self) -> int:
+        """Position of the journal up to which every change is searchable."""
+        return self._position
+
+    def restore(self, files: SegmentFiles, journal: JournalReader) -> None:
+        """Load what is kept on disk; the position is that from which to go on.
+
+        Raises:
+            StorageError: the journal cannot be read now.
+        """
+        for gallery in files.galleries():
+            self._galleries.know(*gallery)
+        for gallery in sorted(self._galleries.known()):
+            reached = self._restored(gallery, files, journal)
+            if reached is not None:
+                self._reached[gallery] = reached
+        self._position = min(self._reached.values(), default=0)
+        self._change = journal.entry(self._position) or b""
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Bring changes into the engine, which follow on the position."""
+        with self._applying:
+            self._add(changes)
+            self._remove(changes)
+            self._position = changes[-1].position
+            self._change = changes[-1].record_id
+
+    def snapshot(self, gallery: GalleryName) -> Snapshot:
+        """Return a gallery's codes as they are at the position."""
+        with self._applying:
+            return Snapshot(
+                identity=self._spaces.named(gallery.space).identity,
+                position=self._position,
+                change=self._change,
+                parts={
+                    shelf.position: [
+                        (part, part.alive.copy()) for part in self._engine.parts(shelf)
+                    ]
+                    for shelf in self._shelves(gallery)
+                },
+            )
+
+    def verify(self, counts: Mapping[GalleryName, int]) -> None:
+        """Compare what was loaded with what was counted as it was written.
+
+        A row that is missing leaves no trace but this: without it the person would
+        be NO_MATCH. To be called after loading and before the first change.
+        """
+        for gallery in sorted({*self._galleries.known(), *counts}):
+            if self._galleries.state(*gallery) is GalleryState.LOCKED:
+                continue
+            held = sum(self._engine.count(shelf) for shelf in self._shelves(gallery))
+            counted = counts.get(gallery, 0)
+            if held != counted:
+                self._damage(gallery, f"{held} templates are there of {counted}")
+
+    def _restored(
+        self, gallery: GalleryName, files: SegmentFiles, journal: JournalReader
+    ) -> int | None:
+        """Load one gallery; return up to where, or None if it cannot be opened."""
+        if gallery.space not in self._spaces:
+            self._damage(gallery, "its space is not defined")
+            return None
+        if not self._vault.is_unlocked(gallery.holder):
+            self._lock(gallery.holder)
+            return None
+        space = self._spaces.named(gallery.space)
+        shelves = {p.value: Shelf(*gallery, p) for p in space.positions}
+        try:
+            for shelf in shelves.values():
+                self._engine.drop(shelf)
+                self._make(shelf)
+            codings = {p: self._engine.coding(shelf) for p, shelf in shelves.items()}
+            kept = files.load(gallery, space.identity, codings, journal.entry)
+        except StaleError as error:
+            log.warning(
+                "codes of %s in %s are made anew from the database: %s", *gallery, error
+            )
+            return 0
+        if kept is None:
+            return 0
+        for position, parts in kept.parts.items():
+            self._engine.load(shelves[position], [segment for segment, _ in parts])
+        return kept.position
+
+    def _add(self, changes: Sequence[Change]) -> None:
+        """Open what was enrolled and add it to the engine, a shelf at a time."""
+        shelves: dict[Shelf, list[StoredTemplate]] = defaultdict(list)
+        for change in changes:
+            for stored in change.templates:
+                gallery = GalleryName(stored.member, stored.space)
+                self._galleries.know(*gallery)
+                if change.position <= self._reached.get(gallery, 0):
+                    continue  # among what was kept on disk
+                if self._is_usable(gallery, stored):
+                    shelf = Shelf(*gallery, Position(stored.position))
+                    shelves[shelf].append(stored)
+        for shelf, held in shelves.items():
+            try:
+                self._add_to(shelf, held)
+            except GalleryLockedError:
+                self._lock(shelf.holder)
+
+    def _is_usable(self, gallery: GalleryName, stored: StoredTemplate) -> bool:
+        """Say whether a template can be opened; if not, note what that means."""
+        if gallery.space not in self._spaces:
+            self._damage(gallery, "its space is not defined")
+        elif not self._vault.is_unlocked(gallery.holder):
+            self._lock(gallery.holder)
+        elif stored.position not in _POSITIONS:
+            self._damage(gallery, "a position is unknown")
+        else:
+            return True
+        return False
+
+    def _add_to(self, shelf: Shelf, held: list[StoredTemplate]) -> None:
+        """Open the templates of one shelf and add those that do."""
+        self._make(shelf)
+        dimension = self._spaces.named(shelf.space).dimension
+        vectors = np.empty((len(held), dimension), np.float32)
+        ids: list[int] = []
+        for stored in held:
+            try:
+                binding = binding_of(stored, self._spaces)
+                self._vault.open_into(binding, stored.sealed, vectors[len(ids)])
+            except SealError:
+                self._damage(
+                    GalleryName(shelf.holder, shelf.space),
+                    f"template {stored.template_id} does not open: it is damaged, or"
+                    " the definition of the space was changed",
+                )
+                continue
+            ids.append(stored.template_id)
+        self._engine.add(shelf, np.array(ids, np.int64), vectors[: len(ids)])
+        vectors.fill(0.0)
+
+    def _remove(self, changes: Sequence[Change]) -> None:
+        """Remove what was withdrawn, wherever its holder has it."""
+        gone: dict[Member, list[int]] = defaultdict(list)
+        for change in changes:
+            gone[change.member].extend(change.withdrawn)
+        for holder, numbers in gone.items():
+            if numbers:
+                for shelf in self._shelves_of(holder):
+                    self._engine.remove(shelf, np.array(numbers, np.int64))
+
+    def _make(self, shelf: Shelf) -> None:
+        """Make a shelf, if there is none yet, with the rotation of its gallery.
+
+        Raises:
+            GalleryLockedError: the holder is locked.
+        """
+        if shelf not in self._engine:
+            space = self._spaces.named(shelf.space)
+            key = self._vault.codes(shelf.holder, shelf.space)
+            seed = key.seed(shelf.position)
+            self._engine.make(shelf, dimension=space.dimension, seed=seed)
+
+    def _shelves_of(self, holder: Member) -> list[Shelf]:
+        """Return the shelves of a holder that the engine has."""
+        return [s for s in self._engine.names() if s.holder == holder]
+
+    def _shelves(self, gallery: GalleryName) -> list[Shelf]:
+        """Return the shelves of a gallery that the engine has."""
+        return [s for s in self._shelves_of(gallery.holder) if s.space == gallery.space]
+
+    def _lock(self, holder: Member) -> None:
+        """Make a holder's galleries unavailable, and drop what its keys have opened."""
+        self._galleries.lock(holder)
+        for shelf in self._shelves_of(holder):
+            self._engine.drop(shelf)
+
+    def _damage(self, gallery: GalleryName, why: str) -> None:
+        """Make a gallery unavailable, and tell once."""
+        if self._galleries.damage(*gallery):
+            log.error("gallery of %s in %s is UNAVAILABLE: %s", *gallery, why)

@@ -1,0 +1,276 @@
+"""Galleries' codes on disk, sealed, so that a start need not open every template.
+
+FOLDER/XAA/face-512/manifest          what the gallery consists of, and up to when
+FOLDER/XAA/face-512/<name>.segment    ids and codes of some of its rows
+
+The store is the truth and these are a copy of what follows from it: whatever is wrong
+with a file, the gallery is made anew from the store. A segment never changes; the
+manifest names those that count and replaces the one before as a whole. It is bound to
+the change in the journal up to which it reaches, so that neither a database nor files
+put back from another time go with the other.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from biometrics.errors import InvalidRequestError, SealError
+from biometrics.members import Member
+from biometrics.sealed import FileKind, SealedFile
+from matcher.engine import Segment, layout
+from matcher.galleries import GalleryName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from biometrics.custody import CodesKey, Vault
+    from matcher.engine import Coding
+
+log = logging.getLogger(__name__)
+
+NAME_BYTES: Final = 16
+_MANIFEST: Final = "manifest"
+_SEGMENT: Final = ".segment"
+_UNFINISHED: Final = ".new"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A gallery's codes at one position of the journal.
+
+    Attributes:
+        identity: of the template space.
+        position: every change up to here is in it, and none after.
+        change: record id of that change; empty at position 0.
+        parts: by position on the body, segments with the rows that are alive.
+    """
+
+    identity: str
+    position: int
+    change: bytes
+    parts: Mapping[str, Sequence[tuple[Segment, NDArray[np.bool_]]]]
+
+
+class StaleError(Exception):
+    """Files that cannot be used; the message says why."""
+
+
+class SegmentFiles:
+    """Reads and writes the sealed files of galleries; one thread at a time."""
+
+    def __init__(
+        self, folder: Path, vault: Vault, random_bytes: Callable[[int], bytes]
+    ) -> None:
+        """Keep files in `folder`, sealed by `vault`."""
+        self._folder = folder
+        self._vault = vault
+        self._random_bytes = random_bytes
+        self._names: dict[GalleryName, dict[Segment, bytes]] = {}
+
+    def galleries(self) -> Iterator[GalleryName]:
+        """Yield each gallery that has files."""
+        for path in sorted(self._folder.glob(f"*/*/{_MANIFEST}")):
+            with suppress(InvalidRequestError):  # a folder of something else
+                holder = Member(path.parent.parent.name)
+                yield GalleryName(holder, path.parent.name)
+
+    def save(self, gallery: GalleryName, snapshot: Snapshot) -> None:
+        """Replace what is kept of a gallery, whole or not at all.
+
+        Raises:
+            GalleryLockedError: the holder is locked.
+            OSError: it could not be written; what was kept before still counts.
+        """
+        folder = self._of(gallery)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = self._vault.codes(gallery.holder, gallery.space)
+        known = self._names.get(gallery, {})
+        names: dict[Segment, bytes] = {}
+        entries = []
+        for position, parts in snapshot.parts.items():
+            for segment, alive in parts:
+                if (name := known.get(segment)) is None:
+                    name = self._random_bytes(NAME_BYTES)
+                    file = _segment_file(position, name)
+                    content = np.concatenate([a.reshape(-1) for a in segment.arrays()])
+                    _write(_path(folder, name), key.seal(file, content))
+                names[segment] = name
+                entries.append(_entry(position, name, segment, alive))
+        self._write_manifest(folder, key, snapshot, entries)
+        self._names[gallery] = names
+        self._sweep(folder, names.values())
+
+    def load(
+        self,
+        gallery: GalleryName,
+        identity: str,
+        codings: Mapping[str, Coding],
+        change_at: Callable[[int], bytes | None],
+    ) -> Snapshot | None:
+        """Return what is kept of a gallery, or None if that is nothing.
+
+        Args:
+            gallery: whose.
+            identity: of the template space today.
+            codings: how the gallery is coded, by position on the body.
+            change_at: record id of the change at a position of the journal.
+
+        Raises:
+            GalleryLockedError: the holder is locked.
+            StaleError: the files are damaged, incomplete, of another gallery, version
+                or epoch, or do not go with the journal.
+        """
+        folder = self._of(gallery)
+        try:
+            data = (folder / _MANIFEST).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StaleError(
+                f"the manifest cannot be read: {error.strerror}"
+            ) from error
+        key = self._vault.codes(gallery.holder, gallery.space)
+        manifest = _manifest(key, data)
+        if manifest["version"] != _version(identity):
+            raise StaleError("they are of another version of codes or template space")
+        position, change = manifest["position"], bytes.fromhex(manifest["change"])
+        if (change_at(position) if position else b"") != change:
+            raise StaleError("they do not go with the journal of the database")
+        parts: dict[str, list[tuple[Segment, NDArray[np.bool_]]]] = {}
+        names: dict[Segment, bytes] = {}
+        for entry in manifest["segments"]:
+            if (coding := codings.get(entry["position"])) is None:
+                raise StaleError("the space no longer has one of their positions")
+            segment = _read_segment(folder, key, coding, entry)
+            names[segment] = bytes.fromhex(entry["name"])
+            parts.setdefault(entry["position"], []).append((segment, segment.alive))
+        self._names[gallery] = names
+        return Snapshot(
+            identity=identity, position=position, change=change, parts=parts
+        )
+
+    def discard(self, gallery: GalleryName) -> None:
+        """Delete what is kept of a gallery."""
+        self._names.pop(gallery, None)
+        shutil.rmtree(self._of(gallery), ignore_errors=True)
+
+    def discard_all(self) -> None:
+        """Delete everything that is kept."""
+        for gallery in list(self.galleries()):
+            self.discard(gallery)
+
+    def _of(self, gallery: GalleryName) -> Path:
+        return self._folder / gallery.holder.code / gallery.space
+
+    def _write_manifest(
+        self, folder: Path, key: CodesKey, snapshot: Snapshot, entries: list[Any]
+    ) -> None:
+        name = self._random_bytes(NAME_BYTES)
+        file = SealedFile(kind=FileKind.MANIFEST, position="", name=name)
+        manifest = {
+            "version": _version(snapshot.identity),
+            "position": snapshot.position,
+            "change": snapshot.change.hex(),
+            "segments": entries,
+        }
+        text = json.dumps(manifest).encode()
+        _write(folder / _MANIFEST, [name, *key.seal(file, text)])
+
+    def _sweep(self, folder: Path, names: Iterable[bytes]) -> None:
+        """Delete what no longer counts."""
+        kept = {_MANIFEST, *(name.hex() + _SEGMENT for name in names)}
+        for path in folder.iterdir():
+            if path.name not in kept:
+                path.unlink()
+        _sync_folder(folder)
+
+
+def _segment_file(position: str, name: bytes) -> SealedFile:
+    return SealedFile(kind=FileKind.SEGMENT, position=position, name=name)
+
+
+def _path(folder: Path, name: bytes) -> Path:
+    return folder / (name.hex() + _SEGMENT)
+
+
+def _version(identity: str) -> list[str]:
+    """Return what codes depend on beside the vectors and the rotation."""
+    return [layout(), identity]
+
+
+def _entry(
+    position: str, name: bytes, segment: Segment, alive: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Return what a manifest says of a segment."""
+    return {
+        "position": position,
+        "name": name.hex(),
+        "rows": len(segment),
+        "removed": segment.ids[~alive].tolist(),
+    }
+
+
+def _manifest(key: CodesKey, data: bytes) -> dict[str, Any]:
+    """Open a manifest; what was sealed was well formed."""
+    name, sealed = data[:NAME_BYTES], data[NAME_BYTES:]
+    if len(name) != NAME_BYTES:
+        raise StaleError("the manifest is cut off")
+    file = SealedFile(kind=FileKind.MANIFEST, position="", name=name)
+    try:
+        manifest: dict[str, Any] = json.loads(key.open(file, sealed))
+    except SealError as error:
+        raise StaleError(
+            "the manifest is damaged, of another gallery, or of another key"
+        ) from error
+    return manifest
+
+
+def _read_segment(
+    folder: Path, key: CodesKey, coding: Coding, entry: dict[str, Any]
+) -> Segment:
+    """Open a segment that a manifest names."""
+    name = bytes.fromhex(entry["name"])
+    try:
+        sealed = _path(folder, name).read_bytes()
+        content = key.open(_segment_file(entry["position"], name), sealed)
+    except SealError as error:
+        raise StaleError("a segment is damaged, or of another gallery") from error
+    except OSError as error:
+        raise StaleError(f"a segment cannot be read: {error.strerror}") from error
+    segment = Segment.of_bytes(coding, entry["rows"], content)
+    removed = np.array(entry["removed"], np.int64)
+    segment.alive[segment.rows_of(removed)] = False
+    return segment
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file whole or not at all; it is durable on return."""
+    unfinished = path.with_name(path.name + _UNFINISHED)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as stream:
+        for piece in pieces:
+            stream.write(piece)
+        stream.flush()
+        os.fsync(stream.fileno())
+    unfinished.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make names in a folder durable."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
