@@ -1,0 +1,109 @@
+"""Figures drawn, in one style: readable in print, and without telling colours apart.
+
+Colours are those of Okabe and Ito, "Color Universal Design" (2008); beside them every
+series has its own marker and line, and every kind of bar its own hatch. Pictures are
+PNG, saved to `benchmarks/pictures/`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import matplotlib.pyplot as plt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "HATCHES", "PICTURES", "figure", "label_end", "save", "series"]
+
+PICTURES: Final = Path(__file__).parents[1] / "pictures"
+COLOURS: Final = (
+    "#0072B2",  # blue
+    "#D55E00",  # vermilion
+    "#009E73",  # bluish green
+    "#CC79A7",  # reddish purple
+    "#E69F00",  # orange
+    "#56B4E9",  # sky blue
+    "#000000",  # black
+    "#F0E442",  # yellow: last, as it is faint on paper
+)
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES: Final = ("-", "--", "-.", ":", "-", "--", "-.", ":")
+HATCHES: Final = ("", "///", "...", "xx", "\\\\\\", "++", "oo", "--")
+_STYLE: Final = {
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "hatch.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.hashsalt": "benchmarks",
+}
+
+
+def figure(
+    panels: int = 1, *, width: float = 8.0, height: float = 4.5, **settings: Any
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels side by side.
+
+    Args:
+        panels: how many.
+        width: of the figure, in inches.
+        height: in inches.
+        settings: for `matplotlib.pyplot.subplots`.
+    """
+    plt.rcParams.update(_STYLE)
+    drawn, axes = plt.subplots(
+        1,
+        panels,
+        figsize=(width, height),
+        squeeze=False,
+        layout="constrained",
+        **settings,
+    )
+    return drawn, list(axes[0])
+
+
+def series(number: int) -> dict[str, Any]:
+    """Return colour, marker and line of the series with that number, for `plot`."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": LINES[number % len(LINES)],
+    }
+
+
+def label_end(axes: Axes, x: float, y: float, text: str, number: int) -> None:
+    """Write a series' name beside its last point, instead of a legend."""
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        color=COLOURS[number % len(COLOURS)],
+    )
+
+
+def save(drawn: Figure, name: str, folder: Path = PICTURES) -> Path:
+    """Save a figure as PNG without date or version in it, and return where it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    drawn.savefig(path, metadata={"Software": None})
+    plt.close(drawn)
+    return path

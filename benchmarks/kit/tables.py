@@ -1,0 +1,61 @@
+"""Figures printed, in one way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Column", "show"]
+
+_WIDTH: Final = 240  # of a file; tables take what they need of it
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: the field of a row, what stands above it, and how it is written.
+
+    Attributes:
+        field: of a row; a row without it has an empty cell.
+        heading: with the unit; lines of it are not broken further.
+        shape: a format of numbers, such as `,.2f`; empty for text, which stands left.
+    """
+
+    field: str
+    heading: str
+    shape: str = ""
+
+
+def show(
+    title: str,
+    columns: Sequence[Column],
+    rows: Iterable[dict[str, Any]],
+    note: str = "",
+) -> None:
+    """Print a table with a note below it.
+
+    Where the output is no terminal, nothing is cut, so that a file can be read.
+    """
+    table = Table(title=title, caption=note or None, title_justify="left")
+    table.caption_justify = "left"
+    for column in columns:
+        justify = "right" if column.shape else "left"
+        table.add_column(column.heading, justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(row.get(each.field), each.shape) for each in columns))
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    console.print(table)
+
+
+def _cell(value: Any, shape: str) -> str:
+    """Return what stands in a cell."""
+    if value is None:
+        return ""
+    return format(value, shape) if shape and not isinstance(value, str) else str(value)
