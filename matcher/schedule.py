@@ -19,6 +19,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.errors import ExhaustedError
+from matcher.engine import Probes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +43,30 @@ class _Scan:
     found: Candidates
     future: Future[Candidates] = field(default_factory=Future)
 
-    def take(self, shelf: Shelf, ids: NDArray[np.int64]) -> None:
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """One probe at one shelf; it is made ready by the first who needs it."""
+
+    scan: _Scan
+    shelf: Shelf
+    ready: Probes | None = None
+
+    def probes(self, segment: Segment) -> Probes:
+        """Return the probe as the shelf's segments take it."""
+        if self.ready is None:
+            scan = self.scan
+            thresholds = np.array([scan.threshold])
+            self.ready = Probes.of(segment.coding, scan.vector[None, :], thresholds)
+        return self.ready
+
+    def take(self, ids: NDArray[np.int64]) -> None:
         """Take what one segment had; the scan is over with the last."""
-        self.found[shelf] += ids.tolist()
-        self.left -= 1
-        if not self.left:
-            _resolve(self.future, self.found)
+        scan = self.scan
+        scan.found[self.shelf] += ids.tolist()
+        scan.left -= 1
+        if not scan.left:
+            _resolve(scan.future, scan.found)
 
 
 class Scanner:
@@ -56,7 +75,7 @@ class Scanner:
     def __init__(self, *, engine: Engine[Shelf], threads: int | None = None) -> None:
         """Scan with `engine` on so many threads, or as many as there are cores."""
         self._engine = engine
-        self._waiting: OrderedDict[Segment, list[tuple[_Scan, Shelf]]] = OrderedDict()
+        self._waiting: OrderedDict[Segment, list[_Turn]] = OrderedDict()
         self._running: set[_Scan] = set()
         self._changed = threading.Condition()
         self._taking = threading.Lock()
@@ -100,18 +119,23 @@ class Scanner:
         shelves: Sequence[Shelf],
     ) -> Future[Candidates]:
         """Begin the scan of one probe; see `candidates`."""
-        parts = [(part, s) for s in shelves for part in self._engine.parts(s)]
-        scan = _Scan(vector, threshold, len(parts), {shelf: [] for shelf in shelves})
-        if not parts:
+        scan = _Scan(vector, threshold, 0, {shelf: [] for shelf in shelves})
+        work = [
+            (part, turn)
+            for turn in [_Turn(scan, shelf) for shelf in shelves]
+            for part in self._engine.parts(turn.shelf)
+        ]
+        scan.left = len(work)
+        if not work:
             scan.future.set_result(scan.found)
             return scan.future
         with self._changed:
             if self._stopping or len(self._running) >= limits.MAX_WAITING_PROBES:
                 raise _full()
             self._running.add(scan)
-            for part, shelf in parts:
-                self._waiting.setdefault(part, []).append((scan, shelf))
-            self._changed.notify(len(parts))
+            for part, turn in work:
+                self._waiting.setdefault(part, []).append(turn)
+            self._changed.notify(len(work))
         scan.future.add_done_callback(lambda _: self._forget(scan))
         return scan.future
 
@@ -124,11 +148,11 @@ class Scanner:
         """Scan one segment after the other until told to stop."""
         while (work := self._next()) is not None:
             segment, waiting = work
-            live = [each for each in waiting if not each[0].future.done()]
+            live = [turn for turn in waiting if not turn.scan.future.done()]
             if live:
                 self._scan(segment, live)
 
-    def _next(self) -> tuple[Segment, list[tuple[_Scan, Shelf]]] | None:
+    def _next(self) -> tuple[Segment, list[_Turn]] | None:
         """Wait for work; return the segment that waits longest, and who for it."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
@@ -141,20 +165,18 @@ class Scanner:
                 self._changed.notify()
             return segment, waiting[:most]
 
-    def _scan(self, segment: Segment, waiting: list[tuple[_Scan, Shelf]]) -> None:
+    def _scan(self, segment: Segment, waiting: list[_Turn]) -> None:
         """Scan one segment for whoever waits for it."""
-        probes = np.stack([scan.vector for scan, _ in waiting])
-        thresholds = np.array([scan.threshold for scan, _ in waiting])
         try:
-            found = segment.search(probes, thresholds)
+            probes = Probes.joined([turn.probes(segment) for turn in waiting])
+            found = segment.search(probes)
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
-            with self._taking:
-                for scan, _ in waiting:
-                    _resolve(scan.future, error)
+            for turn in waiting:
+                _resolve(turn.scan.future, error)
             return
         with self._taking:
-            for (scan, shelf), ids in zip(waiting, found, strict=True):
-                scan.take(shelf, ids)
+            for turn, ids in zip(waiting, found, strict=True):
+                turn.take(ids)
 
 
 def _resolve(future: Future[Candidates], result: Candidates | Exception) -> None:

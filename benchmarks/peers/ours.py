@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar, Final
 
-import faiss
 import numpy as np
 
 from benchmarks.kit.machine import resident_bytes
 from benchmarks.peers.base import Peer
 from matcher.engine import Engine
+from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +22,7 @@ _BLOCK: Final = 1 << 16
 
 
 class Ours(Peer):
-    """The engine: parts of a gallery searched by as many workers as the run's threads.
+    """The engine, with a scanner of as many threads as the run has.
 
     The cut of the coarse scan is for a mate exactly at the threshold, so nothing is
     proposed by rank. The decision is the one that all contenders have, on vectors in
@@ -51,23 +50,17 @@ class Ours(Peer):
             self._engine.add(_GALLERY, ids, block)
         self._engine.compact(_GALLERY)
         self._bytes = (resident_bytes() - before) / len(vectors)
-        self._workers = ThreadPoolExecutor(
-            self.threads, "scan", faiss.omp_set_num_threads, (1,)
-        )
+        self._scanner = Scanner(engine=self._engine, threads=self.threads)
+        self._scanner.__enter__()
 
     def propose(
         self, probes: NDArray[np.float32], threshold: float
     ) -> list[NDArray[np.int64]]:
         """Return the candidates of all parts."""
-        thresholds = np.full(len(probes), threshold, np.float32)
-        parts = self._engine.parts(_GALLERY)
-        if self.threads == 1:
-            found = [part.search(probes, thresholds) for part in parts]
-        else:
-            found = list(
-                self._workers.map(lambda part: part.search(probes, thresholds), parts)
-            )
-        return [np.concatenate(each) for each in zip(*found, strict=True)]
+        waiting = [
+            self._scanner.submit(probe, threshold, [_GALLERY]) for probe in probes
+        ]
+        return [np.array(each.result()[_GALLERY], np.int64) for each in waiting]
 
     def bytes_per_template(self) -> float:
         """Return what the process grew by while the gallery was enrolled."""
@@ -76,5 +69,5 @@ class Ours(Peer):
     def close(self) -> None:
         """Let the engine go."""
         super().close()
-        self._workers.shutdown()
+        self._scanner.__exit__()
         del self._engine

@@ -6,9 +6,9 @@ read for the few that pass the coarse cut. The fine score of a code is the coars
 plus `amplitude` times the inner product of the probe with those signs.
 
 A cut is the lowest score that a vector *exactly at* the threshold may have: below the
-mean by so many standard deviations of the measured error that it is missed once in
-`1 / MISS_RATE` times. It depends on the threshold and the dimension alone, since a
-random rotation makes every pair of vectors alike but for their cosine.
+mean by so many standard deviations of the measured error. It depends on the threshold
+and the dimension alone, since a random rotation makes every pair of vectors alike but
+for their cosine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 # At each of the two cuts. 4.75 deviations would be 1e-6 of a normal distribution; the
 # error's tail is a little heavier, so that 4.26 missed 1.4 to 2.0 times its 1e-5.
 DEVIATIONS: Final = 5.3
-_LARGEST_LOOK_UP: Final = 255  # FAISS sums whole numbers of 8 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,8 @@ class Code:
         amplitude: weight of one sign.
         coarse: error of the coarse code.
         fine: error of both together.
+        widest: greatest distance of two centroids.
+        longest: greatest length of one.
     """
 
     shape: Shape
@@ -78,6 +79,8 @@ class Code:
     amplitude: float
     coarse: Error
     fine: Error
+    widest: float
+    longest: float
 
     @classmethod
     @lru_cache(maxsize=64)
@@ -88,46 +91,16 @@ class Code:
         coarse, fine = book["errors"][str(shape.padded)]
         unit = np.sqrt(shape.padded)
         centroids = np.array(book["centroids"][str(shape.length)]) / unit
+        apart = centroids[:, None] - centroids
         return cls(
             shape=shape,
             centroids=centroids.astype(np.float32),
             amplitude=book["amplitudes"][str(shape.length)] / unit,
             coarse=Error(*coarse),
             fine=Error(*fine),
+            widest=float(np.linalg.norm(apart, axis=2).max()),
+            longest=float(np.linalg.norm(centroids, axis=1).max()),
         )
-
-    def cuts(
-        self, thresholds: NDArray[np.float64], probes: NDArray[np.float32]
-    ) -> Cuts:
-        """Return the cuts for turned probes (q, padded) and their thresholds (q,)."""
-        # FAISS rounds each entry of its look-up tables to one of 256 steps between the
-        # lowest and the highest; a sum is off by at most half a step for each table.
-        pieces = probes.reshape(len(probes), -1, self.shape.length)
-        tables = pieces @ self.centroids.T
-        lowest = tables.min(axis=2)
-        step = (tables.max(axis=2) - lowest).max(axis=1) / _LARGEST_LOOK_UP
-        rounding = step * (self.shape.subvectors / 2)
-        dimension = self.shape.padded
-        return Cuts(
-            coarse=self.coarse.cut(thresholds, dimension) - rounding,
-            fine=self.fine.cut(thresholds, dimension) - rounding,
-            floor=lowest.sum(axis=1) + rounding,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Cuts:
-    """From which scores on a code is a candidate, each (q,) for q probes.
-
-    Attributes:
-        coarse: of coarse scores as FAISS rounds them.
-        fine: of fine scores made from such.
-        floor: no coarse score is lower; FAISS takes no cut below it.
-    """
-
-    coarse: NDArray[np.float64]
-    fine: NDArray[np.float64]
-    floor: NDArray[np.float64]
 
 
 def codebook_digest() -> str:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import numpy as np
 
 from matcher.engine.code import Code
+from matcher.engine.probes import Coding, Probes
 from matcher.engine.rotation import Rotation
-from matcher.engine.segment import Coding, Segment, joined
+from matcher.engine.segment import Segment, joined
 from matcher.engine.shape import Shape
 
 if TYPE_CHECKING:
@@ -169,23 +170,24 @@ class Engine(Generic[Name]):
     def search(
         self,
         gallery: Name,
-        probes: NDArray[np.float32],
+        vectors: NDArray[np.float32],
         thresholds: NDArray[np.float64],
     ) -> list[NDArray[np.int64]]:
         """Return, for each probe, the ids of its candidates, on the calling thread.
 
         Args:
             gallery: which gallery; one that does not exist has no candidates.
-            probes: (q, dimension), of unit length.
+            vectors: (q, dimension), of unit length.
             thresholds: (q,), exact inner products from which a vector is returned.
         """
-        found: list[list[NDArray[np.int64]]] = [[] for _ in probes]
-        for part in self.parts(gallery):
-            for of_probe, ids in zip(
-                found, part.search(probes, thresholds), strict=True
-            ):
-                of_probe.append(ids)
-        return [np.concatenate([np.zeros(0, np.int64), *ids]) for ids in found]
+        if gallery not in self:
+            return [np.zeros(0, np.int64) for _ in vectors]
+        probes = Probes.of(self.coding(gallery), vectors, thresholds)
+        found = [part.search(probes) for part in self.parts(gallery)]
+        return [
+            np.concatenate([np.zeros(0, np.int64), *(ids[number] for ids in found)])
+            for number in range(len(vectors))
+        ]
 
     def compact(self, gallery: Name, *, most_removed: float = MOST_REMOVED) -> None:
         """Join small segments and leave out what was removed, while searches go on.

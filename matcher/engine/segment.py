@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from matcher.engine.code import Code, Cuts
-    from matcher.engine.rotation import Rotation
+    from matcher.engine.probes import Coding, Probes
 
 # Rows compared at once: the arrays for them stay within a core's cache.
 _ROWS_AT_ONCE: Final = 1024
@@ -30,14 +29,6 @@ _ROWS_AT_ONCE: Final = 1024
 def layout() -> str:
     """Return the version of what `Segment.arrays` holds beside the vectors."""
     return f"1 {LAYOUT} {codebook_digest()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How one gallery is coded: its code and its secret rotation."""
-
-    code: Code
-    rotation: Rotation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,55 +127,48 @@ class Segment:
         held: NDArray[np.bool_] = self.ids[places] == ids
         return places[held]
 
-    def search(
-        self, probes: NDArray[np.float32], thresholds: NDArray[np.float64]
-    ) -> list[NDArray[np.int64]]:
-        """Return, for each probe, the ids of its candidates, in no order.
-
-        Args:
-            probes: (q, dimension), of unit length.
-            thresholds: (q,), exact inner products from which a row must be returned.
-        """
+    def search(self, probes: Probes) -> list[NDArray[np.int64]]:
+        """Return, for each probe, the ids of its candidates, in no order."""
         use_one_thread()
-        turned = self.coding.rotation.turn(probes)
-        cuts = self.coding.code.cuts(thresholds, turned)
-        whose, scores, rows = self._scan(turned, cuts)
+        whose, scores, rows = self._scan(probes)
         # 1. Those that pass the probe's own coarse cut, and are still there.
-        passed = (scores >= cuts.coarse[whose]) & self.alive[rows]
+        passed = (scores >= probes.coarse[whose]) & self.alive[rows]
         whose, scores, rows = whose[passed], scores[passed], rows[passed]
         # 2. Those that pass the fine cut.
-        ids = self.ids[rows]
-        ends = np.searchsorted(whose, np.arange(len(probes) + 1))
-        found = []
-        for i, (start, end) in enumerate(pairwise(ends)):
-            fine = scores[start:end] + self._of_signs(turned[i], rows[start:end])
-            found.append(ids[start:end][fine >= cuts.fine[i]])
-        return found
+        scores = scores + self._of_signs(probes.turned, whose, rows)
+        passed = scores >= probes.fine[whose]
+        whose, ids = whose[passed], self.ids[rows[passed]]
+        bounds = np.searchsorted(whose, np.arange(len(probes.turned) + 1))
+        return [ids[start:end] for start, end in pairwise(bounds)]
 
     def _scan(
-        self, turned: NDArray[np.float32], cuts: Cuts
+        self, probes: Probes
     ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int64]]:
         """Return whose, score and row of all that may pass the coarse cuts."""
-        if cuts.coarse.min() > cuts.floor.max():
-            return self.coarse.search(turned, float(cuts.coarse.min()))
+        cut = probes.coarse.min()
+        if cut > probes.floor.max():
+            return self.coarse.search(probes.turned, float(cut))
         # A threshold so low that everything may pass: FAISS could not say so.
-        whose = np.repeat(np.arange(len(turned)), len(self))
-        rows = np.tile(np.arange(len(self)), len(turned))
-        scores = turned @ self.coarse.vectors().T
+        whose = np.repeat(np.arange(len(probes.turned)), len(self))
+        rows = np.tile(np.arange(len(self)), len(probes.turned))
+        scores = probes.turned @ self.coarse.vectors().T
         return whose, scores.reshape(-1), rows
 
     def _of_signs(
-        self, probe: NDArray[np.float32], rows: NDArray[np.int64]
+        self,
+        turned: NDArray[np.float32],
+        whose: NDArray[np.intp],
+        rows: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        """Return what the signs of some rows add to their scores."""
+        """Return what the signs of some rows add to the scores of some probes."""
         added = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
-            packed = self.signs[rows[start : start + _ROWS_AT_ONCE]]
-            bits = np.unpackbits(packed, axis=1, count=len(probe))
-            # Of +1 and -1: twice the sum where a bit is set, less the whole sum.
-            added[start : start + _ROWS_AT_ONCE] = bits.astype(np.float32) @ probe
-        added *= 2
-        added -= probe.sum()
+            some = slice(start, start + _ROWS_AT_ONCE)
+            bits = np.unpackbits(
+                self.signs[rows[some]], axis=1, count=self.coding.code.shape.padded
+            )
+            probes = turned[whose[some]]
+            added[some] = np.einsum("rd,rd->r", 2 * bits.astype(np.float32) - 1, probes)
         added *= self.coding.code.amplitude
         return added
 
