@@ -1,0 +1,157 @@
+"""A real exchange to be measured: files, server process, members, and their galleries.
+
+It is what `biometrics init` writes, served by `biometrics serve` in a process of its
+own over mutual TLS. The holders are XBA, XBB and so on; one more member, XZZ, may search
+all of them. Enrolment goes through the same gRPC calls as any member's.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+import secrets
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.kit.galleries import BLOCK, Gallery
+from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
+from biometrics.clock import SystemClock
+from biometrics.demo.process import ServerProcess, free_port
+from biometrics.server.blueprint import write_exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["PURPOSE", "BenchmarkExchange", "face"]
+
+SPACE: Final = "face-synthetic-512"
+PURPOSE: Final = "border-check"
+REQUESTER: Final = "XZZ"
+_CHUNK: Final = 512  # records in one message
+_LETTERS: Final = "BCDEFGHIJKLMNOPQRSTUVWXY"
+
+
+def face(vector: NDArray[Any]) -> Template:
+    """Return a face of the one space."""
+    return Template(space=SPACE, position="face", vector=vector)
+
+
+class BenchmarkExchange:
+    """The files of an exchange; `serving` runs it.
+
+    Attributes:
+        root: its folder.
+        holders: codes of the members whose galleries are searched.
+        gallery: whose vectors are enrolled, dealt to the holders block by block.
+    """
+
+    def __init__(
+        self, root: Path, *, holders: int, threshold: float, gallery: Gallery
+    ) -> None:
+        """Write the files, unless they are there already.
+
+        Args:
+            root: of the exchange; its parent must exist.
+            holders: 1 to 552.
+            threshold: of the space, a cosine.
+            gallery: 512-d vectors.
+        """
+        self.root = root
+        self.gallery = gallery
+        codes = (f"X{a}{b}" for a in _LETTERS for b in _LETTERS)
+        self.holders = [code for code, _ in zip(codes, range(holders), strict=False)]
+        if not (root / "exchange.toml").exists():
+            write_exchange(
+                root,
+                clock=SystemClock(),
+                random_bytes=secrets.token_bytes,
+                listen=f"127.0.0.1:{free_port()}",
+                members={code: code for code in (*self.holders, REQUESTER)},
+            )
+        for code in self.holders:
+            _write_agreement(root / "agreements" / f"{code}.toml", code)
+        spaces = root / "spaces.toml"
+        text = spaces.read_text("utf-8")
+        stated = re.sub(r"(?m)^threshold = .*$", f"threshold = {threshold!r}", text)
+        spaces.write_text(stated, "utf-8")
+
+    @property
+    def config(self) -> Path:
+        """Its settings."""
+        return self.root / "exchange.toml"
+
+    def profile(self, code: str, role: str) -> Path:
+        """Return the profile of one of a member's systems."""
+        return self.root / "clients" / f"{code}-{role}.toml"
+
+    @contextmanager
+    def serving(self) -> Iterator[ServerProcess]:
+        """Serve it, in a process of its own."""
+        with ServerProcess(self.config, self.root / "serve.log") as server:
+            server.wait_until_ready(Profile.load(self.profile(REQUESTER, "client")))
+            yield server
+
+    def enrol(self, records: int, *, processes: int = 2) -> float:
+        """Enrol the gallery's first records; return how many were added a second.
+
+        Blocks are dealt to the holders in turn. Those that are there stay as they are,
+        so that a run can go on.
+        """
+        blocks = range(-(-records // BLOCK))
+        tasks = [
+            (str(self.root), self.gallery, block, records, self.holders)
+            for block in blocks
+        ]
+        begun = time.perf_counter()
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(processes) as pool:
+            added = sum(pool.starmap(_enrol_block, tasks, chunksize=1))
+        return added / (time.perf_counter() - begun)
+
+    def remove(self) -> None:
+        """Delete all of it."""
+        shutil.rmtree(self.root)
+
+
+def _enrol_block(
+    root: str, gallery: Gallery, block: int, records: int, holders: Sequence[str]
+) -> int:
+    """Enrol one block of the gallery, spread over all holders; return how many."""
+    for rows, vectors in gallery.blocks(records):
+        if rows.start == block * BLOCK:
+            break
+    added = 0
+    for number, code in enumerate(holders):
+        mine = range(number, len(vectors), len(holders))
+        path = Path(root) / "clients" / f"{code}-enroller.toml"
+        chunks = [
+            Chunk(
+                records=tuple(
+                    Record(
+                        reference=f"{rows.start + row}", templates=(face(vectors[row]),)
+                    )
+                    for row in mine[start : start + _CHUNK]
+                )
+            )
+            for start in range(0, len(mine), _CHUNK)
+        ]
+        with ExchangeClient(Profile.load(path)) as client:
+            for outcome in client.enrol_many(chunks):
+                added += sum(each.status == "enrolled" for each in outcome.outcomes)
+    return added
+
+
+def _write_agreement(path: Path, holder: str) -> None:
+    """Let the requester search a holder."""
+    path.write_text(
+        f'version = 1\nholder = "{holder}"\n\n[[permit]]\nrequester = "{REQUESTER}"\n'
+        f'modalities = ["face"]\npurposes = ["{PURPOSE}"]\nlevel = "holder"\n'
+        "valid_from = 2020-01-01\nvalid_until = 2099-12-31\n"
+        'legal_basis = "benchmark"\n',
+        "utf-8",
+    )

@@ -1,0 +1,163 @@
+"""How long does a search take, and how many a second are answered, over the whole path?
+
+A real exchange in a process of its own: mutual TLS, agreements, sealed templates, codes
+in memory, answers durable before they are sent. Callers are tasks of one more process,
+each of which sends its next search when it has the answer to the last: so the load
+generator's own work is part of what the cores do.
+
+    python -m benchmarks.service [--records 1000000] [--holders 1 48] [--callers 1 8 32]
+
+Enrolling a million records takes minutes: `--root FOLDER` keeps the exchange for the
+next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.kit import results, tables
+from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
+from benchmarks.kit.galleries import Gallery
+from biometrics.client import AsyncExchangeClient, Profile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEED = 7
+EFFECTIVE_DIMENSION = 180.0
+THRESHOLD = 0.45  # FPIR 1e-3 at a million, `benchmarks.scan` estimates it
+MATED_SHARE = 0.1
+WARM_UP_SECONDS = 1.0
+
+
+def probes_of(gallery: Gallery, records: int, count: int) -> NDArray[np.float32]:
+    """Return probes, a tenth of them of people who are enrolled."""
+    probes = gallery.non_mated(count)
+    mated = np.arange(0, count, round(1 / MATED_SHARE))
+    _, block = next(gallery.blocks(records))
+    mates = block[mated % len(block)]
+    probes[mated] = gallery.mated(mates, np.full(len(mated), 0.6))
+    return probes
+
+
+async def call(
+    profile: Profile, probes: NDArray[np.float32], callers: int, seconds: float
+) -> tuple[list[float], float]:
+    """Return the latencies of all searches begun after the warm-up, and the time."""
+    latencies: list[float] = []
+    begun = time.perf_counter() + WARM_UP_SECONDS
+    end = begun + seconds
+
+    async def one(number: int) -> None:
+        async with AsyncExchangeClient(profile) as client:
+            turn = number
+            while (start := time.perf_counter()) < end:
+                answer = await client.match(
+                    face(probes[turn % len(probes)]), purpose=PURPOSE, deadline=60
+                )
+                assert all(h.outcome != "unavailable" for h in answer.holders)
+                if start >= begun:
+                    latencies.append(time.perf_counter() - start)
+                turn += callers
+
+    await asyncio.gather(*(one(number) for number in range(callers)))
+    return latencies, time.perf_counter() - begun
+
+
+def load(
+    profile: Path, probes: NDArray[np.float32], callers: int, seconds: float, told: Any
+) -> None:
+    """Run the callers, and tell what they found."""
+    told.put(asyncio.run(call(Profile.load(profile), probes, callers, seconds)))
+
+
+def measure(
+    exchange: BenchmarkExchange,
+    probes: NDArray[np.float32],
+    callers: int,
+    seconds: float,
+) -> dict[str, float]:
+    """Return what callers in a process of their own found."""
+    context = multiprocessing.get_context("spawn")
+    told = context.Queue()
+    arguments = (exchange.profile(REQUESTER, "client"), probes, callers, seconds, told)
+    process = context.Process(target=load, args=arguments, daemon=True)
+    process.start()
+    latencies, took = told.get(timeout=seconds + 120)
+    process.join()
+    milliseconds = 1e3 * np.array(latencies)
+    return {
+        "searches": len(latencies),
+        "searches_a_second": len(latencies) / took,
+        **{
+            f"p{share}_ms": float(np.percentile(milliseconds, share))
+            for share in (50, 95, 99)
+        },
+    }
+
+
+COLUMNS = (
+    tables.Column("holders", "holders"),
+    tables.Column("callers", "callers"),
+    tables.Column("searches_a_second", "searches a second", ",.0f"),
+    tables.Column("p50_ms", "p50 ms", ".1f"),
+    tables.Column("p95_ms", "p95 ms", ".1f"),
+    tables.Column("p99_ms", "p99 ms", ".1f"),
+)
+
+
+def main() -> None:
+    """Measure every number of holders and callers."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--holders", type=int, nargs="+", default=[1, 48])
+    parser.add_argument("--callers", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--root", type=Path, help="folder that keeps the exchanges")
+    parser.add_argument("--quick", action="store_true", help="see that it runs")
+    results.add_arguments(parser, "service")
+    options = parser.parse_args()
+    if options.quick:
+        options.records, options.holders, options.callers = 2000, [1, 3], [1, 8]
+        options.seconds, options.rounds = 1.0, 1
+    gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
+    found = results.Results(
+        "how long does a search take over the whole path?",
+        key=("records", "holders", "callers"),
+        settings={"threshold": THRESHOLD, "gallery": gallery.name},
+        path=options.json,
+        resume=options.resume,
+    )
+    probes = probes_of(gallery, options.records, 4096)
+    with tempfile.TemporaryDirectory() as folder:
+        for holders in options.holders:
+            exchange = BenchmarkExchange(
+                (options.root or Path(folder)) / f"{options.records}-{holders}",
+                holders=holders,
+                threshold=THRESHOLD,
+                gallery=gallery,
+            )
+            with exchange.serving():
+                exchange.enrol(options.records)
+                for callers in options.callers:
+                    rounds = [
+                        measure(exchange, probes, callers, options.seconds)
+                        for _ in range(options.rounds)
+                    ]
+                    key = {"records": options.records, "holders": holders}
+                    row = {n: float(np.median([r[n] for r in rounds])) for n in rounds[0]}
+                    found.add([key | {"callers": callers} | row])
+    tables.show("medians of the rounds", COLUMNS, found.rows)
+
+
+if __name__ == "__main__":
+    main()
