@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks.kit import results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
 from benchmarks.kit.galleries import Gallery
+from benchmarks.kit.machine import processor_seconds
 from biometrics.client import AsyncExchangeClient, Profile
 
 if TYPE_CHECKING:
@@ -76,11 +77,13 @@ def load(
     profile: Path, probes: NDArray[np.float32], callers: int, seconds: float, told: Any
 ) -> None:
     """Run the callers, and tell what they found."""
-    told.put(asyncio.run(call(Profile.load(profile), probes, callers, seconds)))
+    found = asyncio.run(call(Profile.load(profile), probes, callers, seconds))
+    told.put((*found, time.process_time()))
 
 
 def measure(
     exchange: BenchmarkExchange,
+    server: int,
     probes: NDArray[np.float32],
     callers: int,
     seconds: float,
@@ -90,13 +93,20 @@ def measure(
     told = context.Queue()
     arguments = (exchange.profile(REQUESTER, "client"), probes, callers, seconds, told)
     process = context.Process(target=load, args=arguments, daemon=True)
+    before = processor_seconds(server)
     process.start()
-    latencies, took = told.get(timeout=seconds + 120)
+    latencies, took, busy = told.get(timeout=seconds + 120)
     process.join()
+    share = took / (took + WARM_UP_SECONDS)
     milliseconds = 1e3 * np.array(latencies)
     return {
         "searches": len(latencies),
         "searches_a_second": len(latencies) / took,
+        "server_ms": 1e3
+        * share
+        * (processor_seconds(server) - before)
+        / len(latencies),
+        "callers_ms": 1e3 * share * busy / len(latencies),
         **{
             f"p{share}_ms": float(np.percentile(milliseconds, share))
             for share in (50, 95, 99)
@@ -111,6 +121,8 @@ COLUMNS = (
     tables.Column("p50_ms", "p50 ms", ".1f"),
     tables.Column("p95_ms", "p95 ms", ".1f"),
     tables.Column("p99_ms", "p99 ms", ".1f"),
+    tables.Column("server_ms", "server, core ms", ".2f"),
+    tables.Column("callers_ms", "callers, core ms", ".2f"),
 )
 
 
@@ -146,15 +158,19 @@ def main() -> None:
                 threshold=THRESHOLD,
                 gallery=gallery,
             )
-            with exchange.serving():
+            with exchange.serving() as server:
                 exchange.enrol(options.records)
                 for callers in options.callers:
                     rounds = [
-                        measure(exchange, probes, callers, options.seconds)
+                        measure(
+                            exchange, server.number, probes, callers, options.seconds
+                        )
                         for _ in range(options.rounds)
                     ]
                     key = {"records": options.records, "holders": holders}
-                    row = {n: float(np.median([r[n] for r in rounds])) for n in rounds[0]}
+                    row = {
+                        n: float(np.median([r[n] for r in rounds])) for n in rounds[0]
+                    }
                     found.add([key | {"callers": callers} | row])
     tables.show("medians of the rounds", COLUMNS, found.rows)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import re
 import secrets
-import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,10 +111,6 @@ class BenchmarkExchange:
         with context.Pool(processes) as pool:
             added = sum(pool.starmap(_enrol_block, tasks, chunksize=1))
         return added / (time.perf_counter() - begun)
-
-    def remove(self) -> None:
-        """Delete all of it."""
-        shutil.rmtree(self.root)
 
 
 def _enrol_block(

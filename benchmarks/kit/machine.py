@@ -83,6 +83,13 @@ def use_threads(threads: int) -> None:
         importlib.import_module("faiss").omp_set_num_threads(threads)
 
 
+def processor_seconds(process: int) -> float:
+    """Return how long a process has kept cores busy, all its threads together."""
+    stat = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2]
+    user, system = map(int, stat.split()[11:13])
+    return (user + system) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_bytes() -> int:
     """Return the memory that this process holds, what it freed given back first."""
     gc.collect()

@@ -51,6 +51,11 @@ class ServerProcess:
                 start_new_session=True,
             )
 
+    @property
+    def number(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def __enter__(self) -> Self:
         """Return the server."""
         return self
