@@ -71,7 +71,6 @@ class Code:
         coarse: error of the coarse code.
         fine: error of both together.
         widest: greatest distance of two centroids.
-        longest: greatest length of one.
     """
 
     shape: Shape
@@ -80,7 +79,6 @@ class Code:
     coarse: Error
     fine: Error
     widest: float
-    longest: float
 
     @classmethod
     @lru_cache(maxsize=64)
@@ -99,7 +97,6 @@ class Code:
             coarse=Error(*coarse),
             fine=Error(*fine),
             widest=float(np.linalg.norm(apart, axis=2).max()),
-            longest=float(np.linalg.norm(centroids, axis=1).max()),
         )
 
 

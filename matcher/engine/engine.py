@@ -202,31 +202,31 @@ class Engine(Generic[Name]):
                 run := _to_join(now.sealed, most_removed)
             ):
                 old = now.sealed[run]
-                self._replace(gallery, old, joined(old))
+                self._replace(gallery, old, joined(old, SEGMENT_ROWS))
 
     def _compact_tail(self, gallery: Name, most_removed: float) -> None:
         """Leave out of the tail what was removed; it is small."""
         with self._changing:
             now = self._galleries.get(gallery)
             if now is not None and _is_worn(now.tail, most_removed):
-                tail = joined([now.tail])
+                made = joined([now.tail], TAIL_ROWS)
+                tail = made[0] if made else Segment.empty(now.coding)
                 self._galleries[gallery] = replace(now, tail=tail)
 
-    def _replace(self, gallery: Name, old: Sequence[Segment], new: Segment) -> None:
-        """Put one segment where some were, less what was removed meanwhile."""
+    def _replace(
+        self, gallery: Name, old: Sequence[Segment], new: Sequence[Segment]
+    ) -> None:
+        """Put segments where others were, less what was removed meanwhile."""
         with self._changing:
             now = self._galleries.get(gallery)
             if now is None or old[0] not in now.sealed:  # dropped, or made anew
                 return
-            for segment in old:
-                gone = segment.ids[~segment.alive]
-                new.alive[new.rows_of(gone)] = False
+            gone = np.concatenate([segment.ids[~segment.alive] for segment in old])
+            for segment in new:
+                segment.alive[segment.rows_of(gone)] = False
             start = now.sealed.index(old[0])
-            sealed = (
-                *now.sealed[:start],
-                *((new,) if len(new) else ()),
-                *now.sealed[start + len(old) :],
-            )
+            end = start + len(old)
+            sealed = (*now.sealed[:start], *new, *now.sealed[end:])
             self._galleries[gallery] = replace(now, sealed=sealed)
 
 
@@ -247,18 +247,16 @@ def _is_worn(segment: Segment, most_removed: float) -> bool:
 
 
 def _to_join(sealed: Sequence[Segment], most_removed: float) -> slice | None:
-    """Return which neighbouring segments to make one of next, if any.
+    """Return which neighbouring segments to join next, if any.
 
-    One that has too many removed rows, or a run that at least doubles its first: so
-    each row is moved about log2(SEGMENT_ROWS / TAIL_ROWS) times.
+    One that has too many removed rows; or from one that is not full on all that follow,
+    if that fills it or doubles it: so each row is moved about
+    log2(SEGMENT_ROWS / TAIL_ROWS) times.
     """
     for start, segment in enumerate(sealed):
         if _is_worn(segment, most_removed):
             return slice(start, start + 1)
-        end, total = start + 1, len(segment)
-        while end < len(sealed) and total + len(sealed[end]) <= SEGMENT_ROWS:
-            total += len(sealed[end])
-            end += 1
-        if end > start + 1 and total >= 2 * len(segment):
-            return slice(start, end)
+        more = sum(map(len, sealed[start + 1 :]))
+        if more >= min(len(segment), SEGMENT_ROWS - len(segment)) > 0:
+            return slice(start, len(sealed))
     return None

@@ -37,13 +37,11 @@ class Probes:
         turned: float32 (q, padded).
         coarse: (q,), cuts of coarse scores as FAISS rounds them.
         fine: (q,), cuts of fine scores made from such.
-        floor: (q,), no coarse score is lower; FAISS takes no cut below it.
     """
 
     turned: NDArray[np.float32]
     coarse: NDArray[np.float64]
     fine: NDArray[np.float64]
-    floor: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -71,7 +69,6 @@ class Probes:
             turned=turned,
             coarse=code.coarse.cut(thresholds, shape.padded) - rounding,
             fine=code.fine.cut(thresholds, shape.padded) - rounding,
-            floor=rounding - lengths.sum(axis=1) * code.longest,
         )
 
     @classmethod
@@ -81,5 +78,4 @@ class Probes:
             turned=np.concatenate([part.turned for part in parts]),
             coarse=np.concatenate([part.coarse for part in parts]),
             fine=np.concatenate([part.fine for part in parts]),
-            floor=np.concatenate([part.floor for part in parts]),
         )

@@ -16,7 +16,7 @@ from matcher.engine.code import codebook_digest
 from matcher.engine.scan import BLOCK_ROWS, LAYOUT, CoarseCodes, use_one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -83,7 +83,7 @@ class Segment:
         return Segment(
             coding=self.coding,
             ids=np.concatenate([self.ids, ids]),
-            coarse=self.coarse.grown(turned),
+            coarse=self.coarse.grown([turned]),
             signs=np.concatenate([self.signs, signs]),
             alive=np.concatenate([self.alive, np.ones(len(ids), np.bool_)]),
         )
@@ -110,11 +110,10 @@ class Segment:
         signs = np.frombuffer(
             content, np.uint8, rows * width, len(content) - rows * width
         )
-        empty = CoarseCodes.empty(coding.code)
         return cls(
             coding=coding,
             ids=ids,
-            coarse=empty.of_blocks(blocks, rows),
+            coarse=CoarseCodes.of_blocks(coding.code, blocks, rows),
             signs=signs.reshape(rows, width),
             alive=np.ones(rows, np.bool_),
         )
@@ -146,13 +145,13 @@ class Segment:
     ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int64]]:
         """Return whose, score and row of all that may pass the coarse cuts."""
         cut = probes.coarse.min()
-        if cut > probes.floor.max():
+        if cut > 0:
             return self.coarse.search(probes.turned, float(cut))
-        # A threshold so low that everything may pass: FAISS could not say so.
-        whose = np.repeat(np.arange(len(probes.turned)), len(self))
+        # Of a threshold so low most pass, and FAISS takes no cut below all its sums.
+        scores = [probes.turned @ said.T for _, said in self.coarse.pieces()]
         rows = np.tile(np.arange(len(self)), len(probes.turned))
-        scores = probes.turned @ self.coarse.vectors().T
-        return whose, scores.reshape(-1), rows
+        whose = np.repeat(np.arange(len(probes.turned)), len(self))
+        return whose, np.concatenate(scores, axis=1).reshape(-1), rows
 
     def _of_signs(
         self,
@@ -173,28 +172,48 @@ class Segment:
         return added
 
 
-def joined(segments: Sequence[Segment]) -> Segment:
-    """Return the living rows of neighbouring segments, at least one, as one segment.
+def joined(segments: Sequence[Segment], most_rows: int) -> list[Segment]:
+    """Return the living rows of neighbouring segments, in as few as can be.
 
     Codes are moved as they are where no row is left out and every segment but the last
     is of whole blocks; otherwise they are made anew from what they say, which is
     slower and gives the same codes.
+
+    Args:
+        segments: one or more, oldest first.
+        most_rows: of each that is returned; whole blocks.
     """
     use_one_thread()
-    first = segments[0]
-    alive = np.concatenate([segment.alive for segment in segments])
-    is_whole = all(len(segment) % BLOCK_ROWS == 0 for segment in segments[:-1])
-    if alive.all() and is_whole:
+    coding = segments[0].coding
+    living = [segment.alive.copy() for segment in segments]
+    alive = np.concatenate(living)
+    ids = np.concatenate([segment.ids for segment in segments])[alive]
+    signs = np.concatenate([segment.signs for segment in segments])[alive]
+    if alive.all() and all(len(each) % BLOCK_ROWS == 0 for each in segments[:-1]):
         blocks = np.concatenate([segment.coarse.blocks() for segment in segments])
-        coarse = first.coarse.of_blocks(blocks, len(alive))
     else:
-        coarse = CoarseCodes.empty(first.coding.code)
-        for segment in segments:
-            coarse = coarse.grown(segment.coarse.vectors()[segment.alive])
-    return Segment(
-        coding=first.coding,
-        ids=np.concatenate([segment.ids for segment in segments])[alive],
-        coarse=coarse,
-        signs=np.concatenate([segment.signs for segment in segments])[alive],
-        alive=np.ones(np.count_nonzero(alive), np.bool_),
-    )
+        empty = CoarseCodes.empty(coding.code)
+        blocks = empty.grown(_living_pieces(segments, living)).blocks()
+    made = []
+    for start in range(0, len(ids), most_rows):
+        rows = slice(start, min(start + most_rows, len(ids)))
+        some = blocks[start // BLOCK_ROWS : -(-rows.stop // BLOCK_ROWS)]
+        made.append(
+            Segment(
+                coding=coding,
+                ids=ids[rows].copy(),
+                coarse=CoarseCodes.of_blocks(coding.code, some, rows.stop - start),
+                signs=signs[rows].copy(),
+                alive=np.ones(rows.stop - start, np.bool_),
+            )
+        )
+    return made
+
+
+def _living_pieces(
+    segments: Sequence[Segment], living: Sequence[NDArray[np.bool_]]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield what the codes of living rows say, some rows at a time."""
+    for segment, alive in zip(segments, living, strict=True):
+        for rows, said in segment.coarse.pieces():
+            yield said[alive[rows]]
