@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from biometrics import limits
 from biometrics.disclosure import Protection
 from biometrics.errors import GalleryLockedError, SealError
 from matcher.index import binding_of
@@ -48,7 +49,7 @@ class Confirmed:
     Attributes:
         hits: each record that matches, once.
         failed: holders of which a candidate did not open, or is gone without having
-            been withdrawn; they have no outcome.
+            been withdrawn, or of which there are too many; they have no outcome.
     """
 
     hits: tuple[Hit, ...]
@@ -81,25 +82,24 @@ class Confirmation:
         self._follower = follower
 
     def confirm(
-        self,
-        probe: Template,
-        threshold: float,
-        candidates: Mapping[Shelf, Sequence[int]],
+        self, probe: Template, found: Mapping[Shelf, Sequence[int]]
     ) -> Confirmed:
-        """Return which records among `candidates` match the probe.
+        """Return which records among the candidates match the probe.
 
         A candidate that was withdrawn since the scan is no longer there and does
-        not match.
+        not match. A holder with too many candidates has no outcome.
 
         Args:
             probe: what to compare with.
-            threshold: cosine from which a template matches.
-            candidates: template ids by shelf, each of the probe's space and position.
+            found: template ids by shelf, each of the probe's space and position.
         """
+        most = limits.MAX_OPENINGS_PER_HOLDER
+        flooded = {s.holder for s, ids in found.items() if len(ids) > most}
+        candidates = {s: ids for s, ids in found.items() if s.holder not in flooded}
         stored = self._journal.templates(
             [number for ids in candidates.values() for number in ids]
         )
-        failed = self._lost(candidates, stored)
+        failed = self._lost(candidates, stored) | flooded
         exact = np.empty(probe.space.dimension, np.float64)
         clear = np.empty(probe.space.dimension, np.float32)
         vector = probe.vector.astype(np.float64)
@@ -114,7 +114,7 @@ class Confirmation:
                     self._damage(shelf, error.message)
                 continue
             np.copyto(exact, clear)
-            if float(vector @ exact) >= threshold:
+            if float(vector @ exact) >= probe.space.threshold:
                 hits[template.record_id] = Hit(
                     holder=shelf.holder,
                     record_id=template.record_id,

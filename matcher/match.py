@@ -13,7 +13,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from biometrics import limits
 from biometrics.disclosure import (
@@ -24,7 +24,7 @@ from biometrics.disclosure import (
     may_learn,
     plan_search,
 )
-from biometrics.errors import InvalidRequestError, RefusedError
+from biometrics.errors import ExchangeError, InvalidRequestError, RefusedError
 from biometrics.members import Member
 from biometrics.store import NewReference
 from matcher.galleries import GalleryState, Shelf
@@ -37,14 +37,12 @@ if TYPE_CHECKING:
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
     from biometrics.store import AnswerWriter
     from biometrics.templates import Modality, Template
-    from matcher.confirm import Confirmation, Hit
+    from matcher.confirm import Hit
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
 
 T = TypeVar("T")
 
-
-MOST_OPENINGS: Final = limits.MAX_OPENINGS_PER_HOLDER
 
 # Why one question is not answered. Any other error ends the request, so that a
 # passing failure is never stored as an answer.
@@ -108,8 +106,7 @@ class Matcher:
     Attributes:
         agreements: returns those in force at the moment.
         galleries: who can be searched.
-        scanner: step 5.
-        confirmation: step 6.
+        scanner: steps 5 and 6.
         answers: step 8, and the answers to replays.
         vault: keys that tell replays apart and seal stored answers.
         workers: threads for blocking work.
@@ -120,7 +117,6 @@ class Matcher:
     agreements: Callable[[], Agreements]
     galleries: Galleries
     scanner: Scanner
-    confirmation: Confirmation
     answers: AnswerWriter
     vault: Vault
     workers: Executor
@@ -148,19 +144,14 @@ class Matcher:
             UnavailableError: the exchange cannot answer now; nothing was stored.
         """
         index = self.vault.index(search.requester)
-        digest = index.digest(search.content)
-        key = (search.requester, search.request_id, digest)
-        stored = await self._in_worker(self.answers.find, *key)
-        if stored is None:
-            # One version of the agreements and one moment for the whole request.
-            rules = Rules(self.agreements(), self.clock.now())
-            # Probes that wait together share a pass over each gallery.
-            results = await asyncio.gather(
-                *(self._result(search, rules, q) for q in search.questions)
-            )
+        key = (search.requester, search.request_id, index.digest(search.content))
+        # One version of the agreements and one moment for the whole request.
+        rules = Rules(self.agreements(), self.clock.now())
+        try:
+            results = await self._results(search, rules)
             body = encode([r.answer if isinstance(r, Found) else r for r in results])
             # 8. Log: what is answered is durable first. The log of the exchange
-            #    joins this transaction.
+            #    joins this transaction. It finds out a replay, and keeps what it has.
             stored = await asyncio.wrap_future(
                 self.answers.commit(
                     *key,
@@ -168,8 +159,23 @@ class Matcher:
                     [n for r in results if isinstance(r, Found) for n in r.references],
                 )
             )
+        except ExchangeError:
+            # A replay is answered as it was, whatever could not be done again.
+            kept = await self._in_worker(self.answers.find, *key)
+            if kept is None:
+                raise
+            stored = kept
         # 9. Answer.
         return index.open_reply(search.request_id, stored)
+
+    async def _results(self, search: Search, rules: Rules) -> list[Found | Refusal]:
+        """Return what is found for each question, or why it is refused.
+
+        Probes that wait together share a pass over each gallery.
+        """
+        return await asyncio.gather(
+            *(self._result(search, rules, each) for each in search.questions)
+        )
 
     async def _result(
         self, search: Search, rules: Rules, question: Question | Refusal
@@ -195,8 +201,7 @@ class Matcher:
         )
         # 3. Admit the probe.
         probe = question.template()
-        # 4. Plan: which galleries can be asked, and from which score on.
-        threshold = probe.space.threshold
+        # 4. Plan: which galleries can be asked.
         holders = [permission.holder for permission in plan.permissions]
         outcomes = self._standings(holders, probe)
         shelves = [
@@ -204,17 +209,11 @@ class Matcher:
             for holder, outcome in outcomes.items()
             if outcome is Outcome.NO_MATCH
         ]
-        # 5. Scan.
-        found = await self.scanner.candidates(probe, threshold, shelves)
-        flooded = {s.holder for s, ids in found.items() if len(ids) > MOST_OPENINGS}
-        candidates = {s: ids for s, ids in found.items() if s.holder not in flooded}
-        # 6. Confirm. Then ask again whether those that were searched still can be: a
-        #    gallery that was locked during the scan may not have been compared.
-        confirmed = await self._in_worker(
-            self.confirmation.confirm, probe, threshold, candidates
-        )
+        # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
+        #    be: a gallery that was locked during the scan may not have been compared.
+        confirmed = await self.scanner.search(probe, shelves)
         outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
-        outcomes |= dict.fromkeys(confirmed.failed | flooded, Outcome.UNAVAILABLE)
+        outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
         # 7. Decide: drop what this requester may not learn, and say the rest.
         learnt = learnable(confirmed.hits, search.requester, rules.now)
         answer = decide(plan, told(outcomes, learnt), self._references(plan))

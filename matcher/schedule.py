@@ -2,7 +2,9 @@
 
 Work waits by segment: whatever probes wait for one are scanned in one call. A worker
 takes the segment that has waited longest; so a lone probe starts at once and on every
-core, and the more probes wait, the more share each pass over the codes.
+core, and the more probes wait, the more share each pass over the codes. Whoever scans
+the last segment for a probe goes on to confirm its candidates, so that no other thread
+has to be woken for it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import asyncio
 import os
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biometrics.templates import Template
+    from matcher.confirm import Confirmation, Confirmed
     from matcher.engine import Engine, Segment
     from matcher.galleries import Shelf
 
@@ -37,11 +41,10 @@ Candidates = dict["Shelf", list[int]]
 class _Scan:
     """One probe, and what is left to be scanned for it."""
 
-    vector: NDArray[np.float32]
-    threshold: float
+    probe: Template
     left: int
     found: Candidates
-    future: Future[Candidates] = field(default_factory=Future)
+    future: Future[Confirmed] = field(default_factory=Future)
 
 
 @dataclass(slots=True, eq=False)
@@ -55,26 +58,34 @@ class _Turn:
     def probes(self, segment: Segment) -> Probes:
         """Return the probe as the shelf's segments take it."""
         if self.ready is None:
-            scan = self.scan
-            thresholds = np.array([scan.threshold])
-            self.ready = Probes.of(segment.coding, scan.vector[None, :], thresholds)
+            probe = self.scan.probe
+            thresholds = np.array([probe.space.threshold])
+            self.ready = Probes.of(segment.coding, probe.vector[None, :], thresholds)
         return self.ready
 
-    def take(self, ids: NDArray[np.int64]) -> None:
-        """Take what one segment had; the scan is over with the last."""
-        scan = self.scan
-        scan.found[self.shelf] += ids.tolist()
-        scan.left -= 1
-        if not scan.left:
-            _resolve(scan.future, scan.found)
+    def take(self, ids: NDArray[np.int64]) -> bool:
+        """Take what one segment had; say whether it was the last."""
+        self.scan.found[self.shelf] += ids.tolist()
+        self.scan.left -= 1
+        return not self.scan.left
 
 
 class Scanner:
     """Scans galleries on threads of its own, one for each core."""
 
-    def __init__(self, *, engine: Engine[Shelf], threads: int | None = None) -> None:
-        """Scan with `engine` on so many threads, or as many as there are cores."""
+    def __init__(
+        self,
+        *,
+        engine: Engine[Shelf],
+        confirmation: Confirmation,
+        threads: int | None = None,
+    ) -> None:
+        """Scan with `engine` on so many threads, or as many as there are cores.
+
+        What is found goes to `confirmation`, on one of them.
+        """
         self._engine = engine
+        self._confirmation = confirmation
         self._waiting: OrderedDict[Segment, list[_Turn]] = OrderedDict()
         self._running: set[_Scan] = set()
         self._changed = threading.Condition()
@@ -100,26 +111,19 @@ class Scanner:
         for thread in self._threads:
             thread.join()
 
-    async def candidates(
-        self, probe: Template, threshold: float, shelves: Sequence[Shelf]
-    ) -> Candidates:
-        """Return, by shelf, the ids of all templates that may match the probe.
+    async def search(self, probe: Template, shelves: Sequence[Shelf]) -> Confirmed:
+        """Return what became of all templates on some shelves that may match a probe.
 
         Whoever no longer waits, because its deadline is over, is not scanned for.
 
         Raises:
             ExhaustedError: too many probes wait.
         """
-        return await asyncio.wrap_future(self.submit(probe.vector, threshold, shelves))
+        return await asyncio.wrap_future(self.submit(probe, shelves))
 
-    def submit(
-        self,
-        vector: NDArray[np.float32],
-        threshold: float,
-        shelves: Sequence[Shelf],
-    ) -> Future[Candidates]:
-        """Begin the scan of one probe; see `candidates`."""
-        scan = _Scan(vector, threshold, 0, {shelf: [] for shelf in shelves})
+    def submit(self, probe: Template, shelves: Sequence[Shelf]) -> Future[Confirmed]:
+        """Begin the search of one probe; see `search`."""
+        scan = _Scan(probe, 0, {shelf: [] for shelf in shelves})
         work = [
             (part, turn)
             for turn in [_Turn(scan, shelf) for shelf in shelves]
@@ -127,7 +131,7 @@ class Scanner:
         ]
         scan.left = len(work)
         if not work:
-            scan.future.set_result(scan.found)
+            self._finish(scan)
             return scan.future
         with self._changed:
             if self._stopping or len(self._running) >= limits.MAX_WAITING_PROBES:
@@ -172,21 +176,30 @@ class Scanner:
             found = segment.search(probes)
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             for turn in waiting:
-                _resolve(turn.scan.future, error)
+                _fail(turn.scan.future, error)
             return
         with self._taking:
-            for turn, ids in zip(waiting, found, strict=True):
-                turn.take(ids)
+            taken = zip(waiting, found, strict=True)
+            last = [turn.scan for turn, ids in taken if turn.take(ids)]
+        for scan in last:
+            self._finish(scan)
+
+    def _finish(self, scan: _Scan) -> None:
+        """Confirm what was found for a probe, if somebody still waits for it."""
+        if not scan.future.set_running_or_notify_cancel():
+            return
+        try:
+            confirmed = self._confirmation.confirm(scan.probe, scan.found)
+        except Exception as error:  # noqa: BLE001 - goes to whoever waits
+            scan.future.set_exception(error)
+        else:
+            scan.future.set_result(confirmed)
 
 
-def _resolve(future: Future[Candidates], result: Candidates | Exception) -> None:
-    """Resolve a future, unless it is over: given up, or failed in another segment."""
-    if future.done() or not future.set_running_or_notify_cancel():
-        return
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+def _fail(future: Future[Confirmed], error: Exception) -> None:
+    """Tell of an error, unless another segment has, or nobody waits any more."""
+    with suppress(InvalidStateError):
+        future.set_exception(error)
 
 
 def _full() -> ExhaustedError:

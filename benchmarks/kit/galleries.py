@@ -59,10 +59,14 @@ class Gallery:
 
     def blocks(self, records: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Yield the rows of each block, and its vectors, float32 (n, dimension)."""
-        for start in range(0, records, BLOCK):
-            rows = slice(start, min(start + BLOCK, records))
-            count = rows.stop - rows.start
-            yield rows, self._draw(count, _ROWS, start // BLOCK)
+        for number in range(-(-records // BLOCK)):
+            yield self.block(records, number)
+
+    def block(self, records: int, number: int) -> tuple[slice, NDArray[np.float32]]:
+        """Return one block of `blocks`, by its number from 0."""
+        start = number * BLOCK
+        rows = slice(start, min(start + BLOCK, records))
+        return rows, self._draw(rows.stop - start, _ROWS, number)
 
     def vectors(self, records: int) -> NDArray[np.float32]:
         """Return a whole gallery, float32 (records, dimension)."""

@@ -132,19 +132,21 @@ class Exchange:
             keeper = Keeper(
                 index=index, engine=engine, galleries=galleries, files=files
             )
-            scanner = parts.enter_context(Scanner(engine=engine))
+            confirmation = Confirmation(
+                journal=store.journal,
+                vault=vault,
+                spaces=spaces,
+                galleries=galleries,
+                engine=engine,
+                follower=follower,
+            )
+            scanner = parts.enter_context(
+                Scanner(engine=engine, confirmation=confirmation)
+            )
             matcher = Matcher(
                 agreements=lambda: agreements,
                 galleries=galleries,
                 scanner=scanner,
-                confirmation=Confirmation(
-                    journal=store.journal,
-                    vault=vault,
-                    spaces=spaces,
-                    galleries=galleries,
-                    engine=engine,
-                    follower=follower,
-                ),
                 answers=store.answers,
                 vault=vault,
                 workers=workers,

@@ -203,7 +203,7 @@ def test_copies_at_one_holder_do_not_hide_a_person_at_another(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too many candidates at one holder are that holder's outage and no one else's."""
-    monkeypatch.setattr("matcher.match.MOST_OPENINGS", 40)
+    monkeypatch.setattr("biometrics.limits.MAX_OPENINGS_PER_HOLDER", 40)
     world.enroller("XAA").enrol(record("person", unit(800)))
     for number in range(2):
         copies = record(f"copies-{number}", *([unit(800)] * 32))
