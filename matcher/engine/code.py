@@ -80,12 +80,19 @@ class Code:
     fine: Error
     widest: float
 
+    @staticmethod
+    @cache
+    def book() -> dict[str, Any]:
+        """Return the codebook that `recipe` made."""
+        book: dict[str, Any] = json.loads(_text())
+        return book
+
     @classmethod
     @lru_cache(maxsize=64)
     def of(cls, dimension: int) -> Self:
         """Return the code for a dimension of 2 to 4096."""
         shape = Shape.of(dimension)
-        book = _book()
+        book = cls.book()
         coarse, fine = book["errors"][str(shape.padded)]
         unit = np.sqrt(shape.padded)
         centroids = np.array(book["centroids"][str(shape.length)]) / unit
@@ -103,13 +110,6 @@ class Code:
 def codebook_digest() -> str:
     """Return what tells this codebook from any other."""
     return hashlib.sha256(_text().encode()).hexdigest()
-
-
-@cache
-def _book() -> dict[str, Any]:
-    """Return the codebook that `recipe` made."""
-    book: dict[str, Any] = json.loads(_text())
-    return book
 
 
 def _text() -> str:

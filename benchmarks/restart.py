@@ -1,0 +1,133 @@
+"""How long does an exchange take to be ready again, and how much memory has it then?
+
+A real exchange with its galleries, stopped in order, killed, and started without the
+codes that it keeps on disk. Ready is when a search is answered. Resident memory is of
+the server process less that of an exchange without records.
+
+    python -m benchmarks.restart [--records 1000000] [--root FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.kit import results, tables
+from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
+from benchmarks.kit.galleries import Gallery
+from benchmarks.service import EFFECTIVE_DIMENSION, SEED, THRESHOLD
+from biometrics.client import ExchangeClient, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOW = ("stopped in order", "killed", "codes deleted")
+_SETTLE_SECONDS = 3.0  # segments are joined and saved in the background
+
+
+def resident_bytes(process: int) -> int:
+    """Return the memory that a process holds, less the files it has mapped."""
+    lines = Path(f"/proc/{process}/status").read_text("ascii").splitlines()
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("RssAnon"))
+    return 1024 * int(kilobytes)
+
+
+def start(exchange: BenchmarkExchange, mated: np.ndarray) -> tuple[float, int]:
+    """Serve until a search is answered; return seconds, and bytes once settled."""
+    begun = time.perf_counter()
+    with exchange.serving() as server:
+        profile = Profile.load(exchange.profile(REQUESTER, "client"))
+        with ExchangeClient(profile) as client:
+            answer = client.match(face(mated), purpose=PURPOSE, deadline=60)
+        took = time.perf_counter() - begun
+        assert len(mated) == 0 or answer.regional != "unavailable"
+        time.sleep(_SETTLE_SECONDS)
+        return took, resident_bytes(server.number)
+
+
+def kill(exchange: BenchmarkExchange) -> None:
+    """Serve, enrol nothing, and end without a farewell."""
+    with exchange.serving() as server:
+        os.kill(server.number, signal.SIGKILL)
+
+
+def delete_codes(exchange: BenchmarkExchange) -> None:
+    """Delete what is kept beside the database."""
+    shutil.rmtree(exchange.root / "data/segments")
+
+
+COLUMNS = (
+    tables.Column("how", "before"),
+    tables.Column("records", "records", ",.0f"),
+    tables.Column("ready_seconds", "ready, s", ".2f"),
+    tables.Column("bytes_a_template", "resident bytes a template", ",.0f"),
+)
+
+
+def main() -> None:
+    """Start an exchange again and again."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--root", type=Path, help="folder that keeps the exchanges")
+    parser.add_argument("--quick", action="store_true", help="see that it runs")
+    results.add_arguments(parser, "restart")
+    options = parser.parse_args()
+    if options.quick:
+        options.records, options.rounds = 2000, 1
+    gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
+    found = results.Results(
+        "how long does an exchange take to be ready again?",
+        key=("how", "records"),
+        settings={"gallery": gallery.name},
+        path=options.json,
+        resume=options.resume,
+    )
+    before: dict[str, Callable[[BenchmarkExchange], None]] = {
+        HOW[0]: lambda _: None,
+        HOW[1]: kill,
+        HOW[2]: delete_codes,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root = options.root or Path(folder)
+        exchange, empty = (
+            BenchmarkExchange(
+                root / f"{records}-1", holders=1, threshold=THRESHOLD, gallery=gallery
+            )
+            for records in (options.records, 0)
+        )
+        (mate,) = gallery.vectors(1)
+        with exchange.serving():
+            exchange.enrol(options.records)
+        _, base = start(empty, mate)
+        for how, act in before.items():
+            if found.has(how=how, records=options.records):
+                continue
+            rounds = []
+            for _ in range(options.rounds if how != HOW[2] else 1):
+                act(exchange)
+                rounds.append(start(exchange, mate))
+            seconds, held = np.median(np.array(rounds), axis=0)
+            found.add(
+                [
+                    {
+                        "how": how,
+                        "records": options.records,
+                        "ready_seconds": float(seconds),
+                        "bytes_a_template": float((held - base) / options.records),
+                    }
+                ]
+            )
+    tables.show("medians of the rounds", COLUMNS, found.rows)
+
+
+if __name__ == "__main__":
+    main()
