@@ -93,7 +93,7 @@ BULK_STREAM_SECONDS: Final = 60.0  # then a bulk load goes on in a new stream
 MAX_PROFILE_BYTES: Final = 1024 * 1024  # a profile, a certificate or a key
 
 # -- store --------------------------------------------------------------------
-WRITE_GROUP_RECORDS: Final = 1024  # in one transaction: searches wait for its flush
+WRITE_GROUP_RECORDS: Final = 512  # in one transaction: searches wait for its flush
 READ_CONNECTIONS: Final = 16  # a worker thread holds one; as many to spare
 PURGED_ROWS_PER_OPERATION: Final = 2  # more than comes in, little in any one commit
 STORE_CACHE_BYTES: Final = 64 * 1024 * 1024  # the writer's; indexes are hit at random

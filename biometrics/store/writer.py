@@ -58,12 +58,13 @@ class _GivenUpError(Exception):
 class Writer:
     """Group commit.
 
-    Operations that wait are run in one transaction, in the order in which they
-    came, each in its own savepoint: one that raises is undone alone. Futures
-    resolve after the commit and never before; if the transaction as a whole fails,
-    every future of the group has the error and nothing of the group was written.
-    Where one operation makes SQLite undo the transaction before the commit, all of
-    the group are run again, each in a transaction of its own.
+    Operations that wait are run in one transaction, each in its own savepoint: one
+    that raises is undone alone. They are run in the order in which they came, but that
+    those which write several records take turns with all others. Futures resolve after
+    the commit and never before; if the transaction as a whole fails, every future of
+    the group has the error and nothing of the group was written. Where one operation
+    makes SQLite undo the transaction before the commit, all of the group are run
+    again, each in a transaction of its own.
 
     An operation MUST NOT wait for another write: it would wait for itself. It MUST
     be such that it can be run again after all that it wrote was undone.
@@ -86,7 +87,10 @@ class Writer:
         self._on_failure = on_failure
         self._engine = engine
         self._housekeep = housekeep
-        self._queue: deque[_Waiting[Any]] = deque()
+        # What writes one record or none does not wait behind chunks of many.
+        self._light: deque[_Waiting[Any]] = deque()
+        self._heavy: deque[_Waiting[Any]] = deque()
+        self._was_heavy = False
         self._arrived = threading.Condition()
         self._closing = False
         self._sync_failed = False
@@ -123,14 +127,15 @@ class Writer:
                     "writing stopped after a failed flush to disk; check the disk and"
                     " start the exchange again",
                 )
-            if len(self._queue) >= limits.WRITE_QUEUE_OPERATIONS:
+            if len(self._light) + len(self._heavy) >= limits.WRITE_QUEUE_OPERATIONS:
                 raise ExhaustedError(
                     "WRITE_QUEUE_FULL",
                     f"{limits.WRITE_QUEUE_OPERATIONS} writes wait already; send the"
                     " request again later",
                     retry_after=1.0,
                 )
-            self._queue.append(_Waiting(operation, future, weight))
+            queue = self._light if weight <= 1 else self._heavy
+            queue.append(_Waiting(operation, future, weight))
             self._arrived.notify()
         return future
 
@@ -163,15 +168,19 @@ class Writer:
     def _take(self) -> list[_Waiting[Any]]:
         """Wait for operations; return a group, or nothing once closed and drained."""
         with self._arrived:
-            while not self._queue and not self._closing:
+            while not self._light and not self._heavy and not self._closing:
                 self._arrived.wait()
+            # In turns, so that neither waits for more than one group of the other.
+            is_heavy = bool(self._heavy) and not (self._light and self._was_heavy)
+            self._was_heavy = is_heavy
+            queue = self._heavy if is_heavy else self._light
             group: list[_Waiting[Any]] = []
             weight = 0
-            while self._queue and len(group) < limits.WRITE_GROUP_OPERATIONS:
-                weight += self._queue[0].weight
+            while queue and len(group) < limits.WRITE_GROUP_OPERATIONS:
+                weight += queue[0].weight
                 if group and weight > limits.WRITE_GROUP_RECORDS:
                     break
-                group.append(self._queue.popleft())
+                group.append(queue.popleft())
             return group
 
     def _write(self, group: list[_Waiting[Any]]) -> None:

@@ -241,7 +241,36 @@ def test_a_group_is_bounded_by_its_records(
             for n, size in enumerate(sizes)
         ]
     assert [future.result(30) for future in futures] == [f"w{n}" for n in range(5)]
-    assert len(commits) == 1 + 4  # 6 + 4, 6, 11, 1
+    assert len(commits) == 1 + 4  # 1, 6 + 4, 6, 11
+
+
+def test_what_is_small_takes_turns_with_what_is_large(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer waits for one chunk of a bulk load, and a chunk for one group."""
+    monkeypatch.setattr(limits, "WRITE_GROUP_RECORDS", 10)
+    monkeypatch.setattr(limits, "WRITE_GROUP_OPERATIONS", 2)
+    written: list[str] = []
+
+    def put_down(name: str) -> Callable[[object], None]:
+        return lambda _: written.append(name)
+
+    with shelf.held():
+        futures = [
+            shelf.store._writer.submit(put_down(f"{kind}{n}"), weight=weight)
+            for kind, weight in (("chunk", 10), ("answer", 1))
+            for n in range(4)
+        ]
+    for future in futures:
+        future.result(30)
+    names = [name.rstrip("0123") for name in written]
+    assert "chunk chunk" not in " ".join(names[:6])
+    assert sorted(written) == sorted(
+        f"{k}{n}" for k in ("chunk", "answer") for n in range(4)
+    )
+    assert [n for n in written if n.startswith("chunk")] == [
+        f"chunk{n}" for n in range(4)
+    ]
 
 
 def test_a_group_is_bounded_by_its_operations(
