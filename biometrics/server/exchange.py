@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from biometrics import limits
 from biometrics.clock import SystemClock
@@ -329,6 +330,8 @@ def run(path: Path) -> None:
     config = read_config(path)
     # A core dump would hold every key that is at hand.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # There is a scanning thread for each core: NumPy's own would only compete with it.
+    threadpool_limits(limits=1, user_api="blas")
     asyncio.run(_serve(config))
 
 
