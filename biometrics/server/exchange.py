@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from biometrics import limits
 from biometrics.clock import SystemClock
