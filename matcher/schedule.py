@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from biometrics import limits
-from biometrics.errors import ExhaustedError
+from biometrics.errors import ExhaustedError, UnavailableError
 from matcher.engine import Probes
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class Scanner:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        for scan in list(self._running):
+            _resolve(scan.future, _stopped())
 
     async def candidates(
         self, probe: Template, threshold: float, shelves: Sequence[Shelf]
@@ -109,6 +111,7 @@ class Scanner:
 
         Raises:
             ExhaustedError: too many probes wait.
+            UnavailableError: the scanner stops.
         """
         return await asyncio.wrap_future(self.submit(probe.vector, threshold, shelves))
 
@@ -130,7 +133,9 @@ class Scanner:
             scan.future.set_result(scan.found)
             return scan.future
         with self._changed:
-            if self._stopping or len(self._running) >= limits.MAX_WAITING_PROBES:
+            if self._stopping:
+                raise _stopped()
+            if len(self._running) >= limits.MAX_WAITING_PROBES:
                 raise _full()
             self._running.add(scan)
             for part, turn in work:
@@ -171,8 +176,9 @@ class Scanner:
             probes = Probes.joined([turn.probes(segment) for turn in waiting])
             found = segment.search(probes)
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
-            for turn in waiting:
-                _resolve(turn.scan.future, error)
+            with self._taking:  # another segment of the same probe may fail as well
+                for turn in waiting:
+                    _resolve(turn.scan.future, error)
             return
         with self._taking:
             for turn, ids in zip(waiting, found, strict=True):
@@ -196,4 +202,11 @@ def _full() -> ExhaustedError:
         "too many probes wait to be searched for; try again in"
         f" {limits.BUSY_RETRY_SECONDS} seconds, with fewer at once",
         retry_after=limits.BUSY_RETRY_SECONDS,
+    )
+
+
+def _stopped() -> UnavailableError:
+    """Return the error of a probe that was not scanned before the stop."""
+    return UnavailableError(
+        "EXCHANGE_STOPPING", "the exchange is stopping; send the request again"
     )
