@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import wait
+import time
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,6 @@ from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
@@ -302,12 +302,20 @@ def test_an_error_reaches_exactly_whom_it_concerns(
 
 
 def test_two_segments_that_fail_at_once_end_no_thread(
-    engine: Engine[Shelf], watch: Watch
+    engine: Engine[Shelf], watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many errors of one probe at the same moment are one, and all threads live."""
+    begin = Future.set_running_or_notify_cancel
+
+    def slowly(future: Future[Candidates]) -> bool:
+        is_on = begin(future)
+        time.sleep(0.005)  # the moment in which another error may come
+        return is_on
+
+    monkeypatch.setattr(Future, "set_running_or_notify_cancel", slowly)
     watch.failing = set(engine.parts(THREE))
     with Scanner(engine=engine, threads=8) as scanner:
-        for _ in range(300):
+        for _ in range(20):
             future = scanner.submit(unit(5), SURE, [THREE])
             assert isinstance(future.exception(SECONDS), MemoryError)
         assert all(thread.is_alive() for thread in scanner._threads)
