@@ -72,6 +72,7 @@ ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
 ERASE_RETRY_SECONDS: Final = 10  # while a reader still needs the log
 COMPACT_SECONDS: Final = 1.0  # between looks at what can be joined
 KEPT_EVERY_CHANGES: Final = 16_384  # to be opened again after a crash: half a second
+KEEP_RETRY_SECONDS: Final = 10  # a disk that is full is not filled every second
 DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
 MAX_CONNECTION_AGE_SECONDS: Final = 3600  # a rotated certificate gets used
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out

@@ -150,6 +150,9 @@ class Index:
                 "codes of %s in %s are made anew from the database: %s", *gallery, error
             )
             return 0
+        except GalleryLockedError:
+            self._lock(gallery.holder)
+            return None
         if kept is None:
             return 0
         for position, parts in kept.parts.items():

@@ -13,6 +13,8 @@ from matcher.engine import MOST_REMOVED
 from matcher.galleries import GalleryState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matcher.engine import Engine
     from matcher.galleries import Galleries, GalleryName, Shelf
     from matcher.index import Index
@@ -43,6 +45,8 @@ class Keeper:
         self._files = files
         self._kept = -1
         self._trouble = ""
+        # At once after a start, since nobody knows when it was done last.
+        self._erase_at = self._retry_at = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
@@ -58,16 +62,30 @@ class Keeper:
 
     def _keep(self) -> None:
         """Keep until stopped, and once more then."""
-        erased = time.monotonic()
         while not self._stopping.wait(limits.COMPACT_SECONDS):
-            most_removed = MOST_REMOVED
-            if time.monotonic() - erased >= limits.ERASE_SECONDS:
-                erased, most_removed = time.monotonic(), 0.0
-            for shelf in self._engine.names():
-                self._engine.compact(shelf, most_removed=most_removed)
-            if self._is_due() or not most_removed:
-                self._save()
-        self._save()
+            self._go_on_after(self._look)
+        self._go_on_after(self._save)
+
+    def _go_on_after(self, work: Callable[[], object]) -> None:
+        """Do some work; a defect in it must not end the thread without a word."""
+        try:
+            work()
+        except Exception as error:
+            if self._is_new_trouble(repr(error)):
+                log.exception("codes are not compacted or kept on disk now")
+
+    def _look(self) -> None:
+        """Join what can be joined; save when enough has changed, or to erase."""
+        now = time.monotonic()
+        is_erasing = now >= self._erase_at
+        most_removed = 0.0 if is_erasing else MOST_REMOVED
+        for shelf in self._engine.names():
+            self._engine.compact(shelf, most_removed=most_removed)
+        if is_erasing or (now >= self._retry_at and self._is_due()):
+            is_saved = self._save(is_erasing=is_erasing)
+            self._retry_at = now if is_saved else now + limits.KEEP_RETRY_SECONDS
+            if is_erasing:
+                self._erase_at = self._retry_at + limits.ERASE_SECONDS * is_saved
 
     def _is_due(self) -> bool:
         """Say whether enough has changed since everything was saved."""
@@ -75,26 +93,51 @@ class Keeper:
             return True
         return self._index.position - self._kept >= limits.KEPT_EVERY_CHANGES
 
-    def _save(self) -> None:
-        """Save every gallery that is whole; forget what was saved of others."""
-        position = self._index.position
-        if position == self._kept:
-            return
-        try:
-            for gallery in sorted(self._galleries.known()):
-                self._save_one(gallery)
-        except (OSError, ExchangeError) as error:
-            if self._trouble != str(error):
-                self._trouble = str(error)
-                log.warning("codes cannot be kept on disk now: %s", error)
-            return
-        self._kept, self._trouble = position, ""
+    def _save(self, *, is_erasing: bool = False) -> bool:
+        """Save every gallery that is whole; forget what was saved of damaged ones.
 
-    def _save_one(self, gallery: GalleryName) -> None:
-        """Save one gallery, or forget what was saved of it."""
+        Args:
+            is_erasing: save anew though nothing was changed: removed rows have gone.
+
+        Returns:
+            Whether all of them are as they should be.
+        """
+        position = self._index.position
+        is_changed = is_erasing or position != self._kept
+        told = (
+            self._keep_one(gallery, is_changed=is_changed)
+            for gallery in sorted(self._galleries.known())
+        )
+        troubles = [trouble for trouble in told if trouble]
+        if self._is_new_trouble("; ".join(troubles)):
+            log.warning("codes cannot be kept on disk now: %s", self._trouble)
+        if not troubles:
+            self._kept = position
+        return not troubles
+
+    def _is_new_trouble(self, trouble: str) -> bool:
+        """Note what is wrong, or that nothing is; say whether it is to be told."""
+        is_new = bool(trouble) and trouble != self._trouble
+        self._trouble = trouble
+        return is_new
+
+    def _keep_one(self, gallery: GalleryName, *, is_changed: bool) -> str:
+        """Save one gallery, or forget what was saved of it; return what was wrong.
+
+        One that cannot be saved keeps no other from it.
+        """
         state = self._galleries.state(*gallery)
-        if state is GalleryState.READY:
-            self._files.save(gallery, self._index.snapshot(gallery))
-        elif state is GalleryState.DAMAGED:
-            # Once it is mended, it must be made anew from the database.
-            self._files.discard(gallery)
+        try:
+            if state is GalleryState.DAMAGED:
+                # Once it is mended, it must be made anew from the database.
+                self._files.discard(gallery)
+            elif state is GalleryState.READY and is_changed:
+                snapshot = self._index.snapshot(gallery)
+                # Whatever was left out of it as damaged was told before.
+                if self._galleries.state(*gallery) is GalleryState.READY:
+                    self._files.save(gallery, snapshot)
+        except OSError as error:
+            return f"{gallery.holder} in {gallery.space}: {error.strerror}"
+        except ExchangeError as error:
+            return f"{gallery.holder} in {gallery.space}: {error.message}"
+        return ""

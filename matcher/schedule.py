@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from biometrics import limits
-from biometrics.errors import ExhaustedError
+from biometrics.errors import ExhaustedError, UnavailableError
 from matcher.engine import Probes
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class Scanner:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        for scan in list(self._running):
+            _fail(scan.future, _stopped())
 
     async def search(self, probe: Template, shelves: Sequence[Shelf]) -> Confirmed:
         """Return what became of all templates on some shelves that may match a probe.
@@ -118,6 +120,7 @@ class Scanner:
 
         Raises:
             ExhaustedError: too many probes wait.
+            UnavailableError: the scanner stops.
         """
         return await asyncio.wrap_future(self.submit(probe, shelves))
 
@@ -134,7 +137,9 @@ class Scanner:
             self._finish(scan)
             return scan.future
         with self._changed:
-            if self._stopping or len(self._running) >= limits.MAX_WAITING_PROBES:
+            if self._stopping:
+                raise _stopped()
+            if len(self._running) >= limits.MAX_WAITING_PROBES:
                 raise _full()
             self._running.add(scan)
             for part, turn in work:
@@ -209,4 +214,11 @@ def _full() -> ExhaustedError:
         "too many probes wait to be searched for; try again in"
         f" {limits.BUSY_RETRY_SECONDS} seconds, with fewer at once",
         retry_after=limits.BUSY_RETRY_SECONDS,
+    )
+
+
+def _stopped() -> UnavailableError:
+    """Return the error of a probe that was not scanned before the stop."""
+    return UnavailableError(
+        "EXCHANGE_STOPPING", "the exchange is stopping; send the request again"
     )

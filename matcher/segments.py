@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ NAME_BYTES: Final = 16
 _MANIFEST: Final = "manifest"
 _SEGMENT: Final = ".segment"
 _UNFINISHED: Final = ".new"
+# Names of files that were written here, but for the manifest in force.
+_OWN: Final = re.compile(r"[0-9a-f]{32}\.segment(\.new)?|manifest\.new")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class SegmentFiles:
         self._vault = vault
         self._random_bytes = random_bytes
         self._names: dict[GalleryName, dict[Segment, bytes]] = {}
+        self._is_distrusted = False
 
     def galleries(self) -> Iterator[GalleryName]:
         """Yield each gallery that has files."""
@@ -92,24 +96,30 @@ class SegmentFiles:
             GalleryLockedError: the holder is locked.
             OSError: it could not be written; what was kept before still counts.
         """
-        folder = self._of(gallery)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = self._vault.codes(gallery.holder, gallery.space)
+        folder = self._of(gallery)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for made in (folder.parent, folder):
+            made.mkdir(exist_ok=True, mode=0o700)
         known = self._names.get(gallery, {})
         names: dict[Segment, bytes] = {}
         entries = []
-        for position, parts in snapshot.parts.items():
-            for segment, alive in parts:
-                if (name := known.get(segment)) is None:
-                    name = self._random_bytes(NAME_BYTES)
-                    file = _segment_file(position, name)
-                    content = np.concatenate([a.reshape(-1) for a in segment.arrays()])
-                    _write(_path(folder, name), key.seal(file, content))
+        try:
+            for position, segment, alive in _rows(snapshot):
+                name = known.get(segment)
+                if name is None or not _path(folder, name).exists():
+                    name = self._write_segment(folder, key, position, segment)
                 names[segment] = name
                 entries.append(_entry(position, name, segment, alive))
+        except OSError:
+            # What no manifest names would fill the disk a little more with every try.
+            with suppress(OSError):
+                _sweep(folder, known.values())
+            raise
+        self._names[gallery] = known | names  # from here on either manifest may count
         self._write_manifest(folder, key, snapshot, entries)
         self._names[gallery] = names
-        self._sweep(folder, names.values())
+        _sweep(folder, names.values())
 
     def load(
         self,
@@ -132,14 +142,9 @@ class SegmentFiles:
                 or epoch, or do not go with the journal.
         """
         folder = self._of(gallery)
-        try:
-            data = (folder / _MANIFEST).read_bytes()
-        except FileNotFoundError:
+        data = None if self._is_distrusted else _read_manifest(folder)
+        if data is None:
             return None
-        except OSError as error:
-            raise StaleError(
-                f"the manifest cannot be read: {error.strerror}"
-            ) from error
         key = self._vault.codes(gallery.holder, gallery.space)
         manifest = _manifest(key, data)
         if manifest["version"] != _version(identity):
@@ -166,12 +171,23 @@ class SegmentFiles:
         shutil.rmtree(self._of(gallery), ignore_errors=True)
 
     def discard_all(self) -> None:
-        """Delete everything that is kept."""
+        """Delete everything that is kept; what cannot be is not read either."""
+        self._is_distrusted = True
         for gallery in list(self.galleries()):
             self.discard(gallery)
 
     def _of(self, gallery: GalleryName) -> Path:
         return self._folder / gallery.holder.code / gallery.space
+
+    def _write_segment(
+        self, folder: Path, key: CodesKey, position: str, segment: Segment
+    ) -> bytes:
+        """Write a segment under a new name; return that."""
+        name = self._random_bytes(NAME_BYTES)
+        file = _segment_file(position, name)
+        content = np.concatenate([a.reshape(-1) for a in segment.arrays()])
+        _write(_path(folder, name), key.seal(file, content))
+        return name
 
     def _write_manifest(
         self, folder: Path, key: CodesKey, snapshot: Snapshot, entries: list[Any]
@@ -187,13 +203,14 @@ class SegmentFiles:
         text = json.dumps(manifest).encode()
         _write(folder / _MANIFEST, [name, *key.seal(file, text)])
 
-    def _sweep(self, folder: Path, names: Iterable[bytes]) -> None:
-        """Delete what no longer counts."""
-        kept = {_MANIFEST, *(name.hex() + _SEGMENT for name in names)}
-        for path in folder.iterdir():
-            if path.name not in kept:
-                path.unlink()
-        _sync_folder(folder)
+
+def _rows(
+    snapshot: Snapshot,
+) -> Iterator[tuple[str, Segment, NDArray[np.bool_]]]:
+    """Yield each segment with its position and which of its rows are alive."""
+    for position, parts in snapshot.parts.items():
+        for segment, alive in parts:
+            yield position, segment, alive
 
 
 def _segment_file(position: str, name: bytes) -> SealedFile:
@@ -219,6 +236,18 @@ def _entry(
         "rows": len(segment),
         "removed": segment.ids[~alive].tolist(),
     }
+
+
+def _read_manifest(folder: Path) -> bytes | None:
+    """Return a manifest as it is stored, or None where nothing is kept."""
+    try:
+        return (folder / _MANIFEST).read_bytes()
+    except FileNotFoundError as error:
+        if any(folder.glob(f"*{_SEGMENT}")):
+            raise StaleError("there is no manifest") from error
+        return None
+    except OSError as error:
+        raise StaleError(f"the manifest cannot be read: {error.strerror}") from error
 
 
 def _manifest(key: CodesKey, data: bytes) -> dict[str, Any]:
@@ -257,7 +286,8 @@ def _read_segment(
 def _write(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a file whole or not at all; it is durable on return."""
     unfinished = path.with_name(path.name + _UNFINISHED)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    unfinished.unlink(missing_ok=True)  # of a stop, or a link to somewhere else
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as stream:
         for piece in pieces:
             stream.write(piece)
@@ -265,6 +295,15 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
         os.fsync(stream.fileno())
     unfinished.replace(path)
     _sync_folder(path.parent)
+
+
+def _sweep(folder: Path, names: Iterable[bytes]) -> None:
+    """Delete what no longer counts, and nothing that was not written here."""
+    kept = {name.hex() + _SEGMENT for name in names}
+    for path in folder.iterdir():
+        if _OWN.fullmatch(path.name) and path.name not in kept and not path.is_dir():
+            path.unlink()
+    _sync_folder(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,6 +17,7 @@ from biometrics.errors import UnavailableError
 from biometrics.server.blueprint import write_exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 START_SECONDS = 60
@@ -25,8 +26,11 @@ START_SECONDS = 60
 class Victim:
     """An exchange in a process of its own, to be killed."""
 
-    def __init__(self, root: Path) -> None:
-        """Write its files."""
+    def __init__(
+        self, root: Path, program: Sequence[str] = ("-m", "biometrics.cli")
+    ) -> None:
+        """Write its files; `program` is what Python runs it by."""
+        self.program = program
         self.root = root / "exchange"
         self.config = write_exchange(
             self.root,
@@ -47,7 +51,7 @@ class Victim:
         with (self.root / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "biometrics.cli", "serve"),
+                    *(sys.executable, *self.program, "serve"),
                     *("--config", str(self.config)),
                 ],
                 stderr=log,

@@ -7,17 +7,31 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
+from victim import Victim
 from world import face, record, unit
 
 from biometrics.client import Chunk, ExchangeClient
 from biometrics.errors import ExchangeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from victim import Victim
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KILLS = 20
+# Codes are joined and kept all the time, in many small segments.
+HASTY = """\
+import sys
+from biometrics import limits
+from matcher.engine import engine
+limits.KEPT_EVERY_CHANGES = 7
+limits.COMPACT_SECONDS = 0.02
+limits.ERASE_SECONDS = 0.1
+engine.TAIL_ROWS = 32
+from biometrics.cli import main
+main(sys.argv[1:])
+"""
+HASTY_KILLS = 5
 MOST_SECONDS_TO_LIVE = 0.4
 
 
@@ -51,6 +65,30 @@ def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
     victim: Victim,
 ) -> None:
     """After each of 20 kills everything is as it was acknowledged."""
+    kill_time_and_again(victim, KILLS)
+
+
+def test_nor_is_it_by_a_kill_while_codes_are_kept(hasty: Victim) -> None:
+    """After each of 5 kills codes on disk are whole, and go with the database."""
+    kill_time_and_again(hasty, HASTY_KILLS)
+    assert list((hasty.root / "data/segments/XAA").rglob("*.segment"))
+    log = (hasty.root / "serve.log").read_text()
+    assert log.count("ready on") == HASTY_KILLS + 1
+    assert "WARNING" not in log.replace("WARNING: All log messages before absl", "")
+    assert "made anew" not in log
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[Victim]:
+    """An exchange to be killed that keeps its codes all the time."""
+    victim = Victim(tmp_path, ("-c", HASTY))
+    yield victim
+    if victim.process is not None:
+        victim.kill()
+
+
+def kill_time_and_again(victim: Victim, kills: int) -> None:
+    """Write, kill, start and check, so many times."""
     ledger = Ledger()
     random = np.random.default_rng(7)
     numbers = iter(range(10**9))
@@ -66,7 +104,7 @@ def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
         except (ExchangeError, ValueError):
             return  # the kill, or the channel that was closed after it
 
-    for round_number in range(KILLS):
+    for round_number in range(kills):
         victim.start()
         check(victim, ledger, random)
         profile = victim.profile("XAA", "enroller")
@@ -85,8 +123,8 @@ def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
             writer.join()
     victim.start()
     check(victim, ledger, random)
-    assert len(ledger.enrolled) > KILLS
-    assert len(ledger.withdrawn) > KILLS
+    assert len(ledger.enrolled) > kills
+    assert len(ledger.withdrawn) > kills
 
 
 def check(victim: Victim, ledger: Ledger, random: np.random.Generator) -> None:

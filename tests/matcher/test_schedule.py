@@ -1,0 +1,414 @@
+"""The scanner joins probes that wait, and lets down none of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import faiss
+import numpy as np
+import pytest
+from archive import until
+from world import DIMENSION, SPACE, SPACES, at_cosine, unit
+
+from biometrics import limits
+from biometrics.errors import ExhaustedError, UnavailableError
+from biometrics.members import Member
+from biometrics.spaces import parse_spaces
+from biometrics.templates import Position, Template
+from matcher.engine import Engine, Segment
+from matcher.galleries import Shelf
+from matcher.schedule import Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from matcher.engine import Probes
+    from matcher.schedule import Candidates
+
+SHELVES = [Shelf(Member(f"XA{letter}"), SPACE, Position.FACE) for letter in "ABC"]
+ONE, TWO, THREE = SHELVES
+# People at each shelf; three holders, from one segment to several.
+PEOPLE = {ONE: range(10), TWO: range(200), THREE: range(100, 1300)}
+SURE = 0.9
+FACES = parse_spaces(SPACES, "spaces.toml").named(SPACE)
+SECONDS = 10
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine[Shelf]:
+    """Three galleries, of one, a few and many segments."""
+    monkeypatch.setattr("matcher.engine.engine.TAIL_ROWS", 128)
+    engine: Engine[Shelf] = Engine()
+    for number, (shelf, people) in enumerate(PEOPLE.items()):
+        engine.make(shelf, dimension=DIMENSION, seed=bytes([number] * 32))
+        vectors = np.array([unit(person) for person in people])
+        engine.add(shelf, np.array(people, np.int64), vectors)
+    return engine
+
+
+class Found:
+    """Stands for the confirmation: what the scan found is the answer."""
+
+    def confirm(self, _: Template, found: Candidates) -> Candidates:
+        """Return what was found."""
+        return found
+
+
+class Watch:
+    """Every call of `Segment.search`; they can be held, and made to fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Watch from now on, and let everything go on."""
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.begun = threading.Semaphore(0)
+        self.calls: list[tuple[Segment, int]] = []
+        self.failing: set[Segment] = set()
+        self.threads: list[int] = []
+        search = Segment.search
+
+        def watched(segment: Segment, probes: Probes) -> list[NDArray[np.int64]]:
+            self.calls.append((segment, len(probes.turned)))
+            self.begun.release()
+            assert self.go_on.wait(SECONDS)
+            if segment in self.failing:
+                raise MemoryError("test")
+            found = search(segment, probes)
+            self.threads.append(faiss.omp_get_max_threads())
+            return found
+
+        monkeypatch.setattr(Segment, "search", watched)
+
+    @contextmanager
+    def held(self, scanner: Scanner) -> Iterator[None]:
+        """Hold every worker in a scan of its own, so that whatever comes waits."""
+        self.go_on.clear()
+        held = []
+        try:
+            for number in range(len(scanner._threads)):
+                held.append(scanner.submit(at(unit(number), SURE), [ONE]))
+                assert self.begun.acquire(timeout=SECONDS)
+            self.calls.clear()
+            yield
+        finally:
+            self.go_on.set()
+        wait(held, SECONDS)
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """What is scanned."""
+    return Watch(monkeypatch)
+
+
+@pytest.fixture
+def scanner(engine: Engine[Shelf]) -> Iterator[Scanner]:
+    """A scanner on two threads."""
+    with Scanner(engine=engine, confirmation=Found(), threads=2) as scanner:
+        yield scanner
+
+
+@pytest.fixture
+def lone(engine: Engine[Shelf]) -> Iterator[Scanner]:
+    """A scanner on one thread, whose order can be told."""
+    with Scanner(engine=engine, confirmation=Found(), threads=1) as scanner:
+        yield scanner
+
+
+def at(vector: NDArray[np.float32], threshold: float) -> Template:
+    """Return a probe for a space with some threshold."""
+    space = replace(FACES, threshold=threshold)
+    return Template.parse(space, Position.FACE, vector.tobytes(), None)
+
+
+def plain(found: Candidates) -> dict[Shelf, list[int]]:
+    """Return candidates in ascending order."""
+    return {shelf: sorted(ids) for shelf, ids in found.items()}
+
+
+def is_idle(scanner: Scanner) -> bool:
+    """Say whether nobody waits, and no place is taken."""
+    return not scanner._waiting and not scanner._running
+
+
+def test_results_are_the_engines(engine: Engine[Shelf], scanner: Scanner) -> None:
+    """Whatever is joined with whatever: each probe gets what it would get alone."""
+    random = np.random.default_rng(5)
+    wanted: list[tuple[Future[Candidates], dict[Shelf, list[int]]]] = []
+    for number in range(300):
+        person = int(random.integers(1300))
+        vector = at_cosine(unit(person), float(random.uniform(0.3, 1.0)), seed=number)
+        threshold = float(random.choice([0.01, 0.1, 0.3, 0.5, SURE]))
+        shelves = [shelf for shelf in SHELVES if random.random() < SURE]
+        alone = {
+            shelf: engine.search(shelf, vector[None], np.array([threshold]))[0]
+            for shelf in shelves
+        }
+        wanted.append(
+            (
+                scanner.submit(at(vector, threshold), shelves),
+                {shelf: sorted(ids.tolist()) for shelf, ids in alone.items()},
+            )
+        )
+    for future, alone in wanted:
+        assert plain(future.result(SECONDS)) == alone
+    until(lambda: is_idle(scanner))
+
+
+def test_a_lone_probe_starts_at_once_and_on_every_core(
+    scanner: Scanner, watch: Watch
+) -> None:
+    """Two segments are being scanned before either is done."""
+    watch.go_on.clear()
+    future = scanner.submit(at(unit(150), SURE), [TWO])
+    for _ in scanner._threads:
+        assert watch.begun.acquire(timeout=SECONDS)
+    assert not future.done()
+    watch.go_on.set()
+    assert future.result(SECONDS) == {TWO: [150]}
+
+
+def test_probes_that_wait_share_one_call(
+    engine: Engine[Shelf], scanner: Scanner, watch: Watch
+) -> None:
+    """Forty probes of several thresholds are one call for each segment."""
+    with watch.held(scanner):
+        futures = [
+            scanner.submit(at(unit(person), 0.5 + person / 100), [TWO, THREE])
+            for person in range(40)
+        ]
+    for person, future in enumerate(futures):
+        assert future.result(SECONDS) == {TWO: [person], THREE: []}
+    segments = {*engine.parts(TWO), *engine.parts(THREE)}
+    assert len(watch.calls) == len(segments)
+    assert dict(watch.calls) == dict.fromkeys(segments, 40)
+
+
+def test_no_call_takes_more_probes_than_gain_by_it(
+    engine: Engine[Shelf], scanner: Scanner, watch: Watch
+) -> None:
+    """Beyond 64 the others have their turn later; all get their answers."""
+    most = limits.MAX_PROBES_PER_SCAN
+    with watch.held(scanner):
+        futures = [scanner.submit(at(unit(n % 10), SURE), [ONE]) for n in range(150)]
+    assert [f.result(SECONDS)[ONE] for f in futures] == [[n % 10] for n in range(150)]
+    (segment,) = engine.parts(ONE)
+    assert {called for called, _ in watch.calls} == {segment}
+    assert sorted(n for _, n in watch.calls) == [150 - 2 * most, most, most]
+
+
+def test_whoever_waits_longest_goes_first(
+    engine: Engine[Shelf], lone: Scanner, watch: Watch
+) -> None:
+    """Later probes join a segment's turn, and do not get another one before it."""
+    with watch.held(lone):
+        futures = [
+            lone.submit(at(unit(1), SURE), [shelf])
+            for shelf in (THREE, ONE, TWO, THREE)
+        ]
+    wait(futures, SECONDS)
+    order = [*engine.parts(THREE), *engine.parts(ONE), *engine.parts(TWO)]
+    assert [segment for segment, _ in watch.calls] == order
+    assert [count for _, count in watch.calls][: len(engine.parts(THREE))] == [2] * len(
+        engine.parts(THREE)
+    )
+
+
+def test_those_who_found_no_place_in_a_call_do_not_keep_others_waiting(
+    engine: Engine[Shelf], lone: Scanner, watch: Watch
+) -> None:
+    """A flood at one gallery has one call between any two of another's."""
+    with watch.held(lone):
+        flood = [lone.submit(at(unit(1), SURE), [ONE]) for _ in range(200)]
+        other = lone.submit(at(unit(1), SURE), [TWO])
+    wait([*flood, other], SECONDS)
+    (first, *second), (flooded,) = engine.parts(TWO), engine.parts(ONE)
+    told = [segment for segment, _ in watch.calls]
+    assert told == [flooded, first, *second, flooded, flooded, flooded]
+
+
+def test_a_probe_beyond_the_bound_is_refused(
+    scanner: Scanner, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue is bounded; whoever is refused is told when to try again."""
+    monkeypatch.setattr(limits, "MAX_WAITING_PROBES", 5)
+    with watch.held(scanner):
+        futures = [scanner.submit(at(unit(n), SURE), [ONE, TWO]) for n in range(3)]
+        with pytest.raises(ExhaustedError) as refused:
+            scanner.submit(at(unit(4), SURE), [ONE])
+        assert refused.value.reason == "EXCHANGE_BUSY"
+        assert refused.value.retry_after == limits.BUSY_RETRY_SECONDS
+        assert scanner.submit(at(unit(4), SURE), []).result(0) == {}
+    wait(futures, SECONDS)
+    until(lambda: is_idle(scanner))
+    assert scanner.submit(at(unit(4), SURE), [ONE]).result(SECONDS) == {ONE: [4]}
+
+
+def test_whoever_gave_up_is_not_scanned_for_and_frees_its_place(
+    scanner: Scanner, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deadline that is over cancels: no share of a call, and room for another."""
+    monkeypatch.setattr(limits, "MAX_WAITING_PROBES", 4)
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await asyncio.gather(
+                    *(scanner.search(at(unit(n), SURE), [ONE]) for n in range(2))
+                )
+
+    with watch.held(scanner):
+        asyncio.run(give_up())
+        assert len(scanner._running) == len(scanner._threads)
+        future = scanner.submit(at(unit(7), SURE), [ONE])
+        given_up = scanner.submit(at(unit(8), SURE), [TWO])
+        assert given_up.cancel()
+    assert future.result(SECONDS) == {ONE: [7]}
+    assert [count for _, count in watch.calls] == [1]
+    until(lambda: is_idle(scanner))
+
+
+def test_whoever_gives_up_in_the_middle_harms_nobody(
+    scanner: Scanner, watch: Watch
+) -> None:
+    """A probe that is cancelled while it is scanned leaves those beside it alone."""
+    watch.go_on.clear()
+    one, other = (scanner.submit(at(unit(n), SURE), [TWO, THREE]) for n in (3, 150))
+    assert watch.begun.acquire(timeout=SECONDS)
+    assert one.cancel()
+    watch.go_on.set()
+    assert other.result(SECONDS) == {TWO: [150], THREE: [150]}
+    until(lambda: is_idle(scanner))
+
+
+def test_an_error_reaches_exactly_whom_it_concerns(
+    engine: Engine[Shelf], scanner: Scanner, watch: Watch
+) -> None:
+    """Probes of the gallery that fails get the error, others an answer; as later on."""
+    watch.failing = set(engine.parts(TWO))
+    with watch.held(scanner):
+        futures = {
+            shelves: [scanner.submit(at(unit(5), SURE), shelves) for _ in range(5)]
+            for shelves in [(ONE,), (TWO,), (THREE,), (ONE, TWO), (ONE, THREE)]
+        }
+    for shelves, of_those in futures.items():
+        for future in of_those:
+            if TWO in shelves:
+                assert isinstance(future.exception(SECONDS), MemoryError)
+            else:
+                assert future.result(SECONDS)[shelves[0]] == [5] * (ONE in shelves)
+    watch.failing.clear()
+    assert all(thread.is_alive() for thread in scanner._threads)
+    for _ in scanner._threads:
+        assert scanner.submit(at(unit(5), SURE), [TWO]).result(SECONDS) == {TWO: [5]}
+    until(lambda: is_idle(scanner))
+
+
+def test_two_segments_that_fail_at_once_end_no_thread(
+    engine: Engine[Shelf], watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many errors of one probe at the same moment are one, and all threads live."""
+    begin = Future.set_running_or_notify_cancel
+
+    def slowly(future: Future[Candidates]) -> bool:
+        is_on = begin(future)
+        time.sleep(0.005)  # the moment in which another error may come
+        return is_on
+
+    monkeypatch.setattr(Future, "set_running_or_notify_cancel", slowly)
+    watch.failing = set(engine.parts(THREE))
+    with Scanner(engine=engine, confirmation=Found(), threads=8) as scanner:
+        for _ in range(20):
+            future = scanner.submit(at(unit(5), SURE), [THREE])
+            assert isinstance(future.exception(SECONDS), MemoryError)
+        assert all(thread.is_alive() for thread in scanner._threads)
+
+
+def test_a_scan_uses_one_thread_of_faiss(scanner: Scanner, watch: Watch) -> None:
+    """Its pool times ours would fight for the cores."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        futures = [scanner.submit(at(unit(n), SURE), SHELVES) for n in range(20)]
+        wait(futures, SECONDS)
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert set(watch.threads) == {1}
+
+
+def test_a_gallery_that_is_not_there_has_no_candidates(scanner: Scanner) -> None:
+    """Nothing to be scanned is an answer, at once."""
+    nowhere = Shelf(Member("XZZ"), SPACE, Position.FACE)
+    assert scanner.submit(at(unit(1), SURE), [nowhere]).result(0) == {nowhere: []}
+    future = scanner.submit(at(unit(1), SURE), [nowhere, ONE])
+    assert future.result(SECONDS) == {nowhere: [], ONE: [1]}
+
+
+def test_what_is_removed_while_it_waits_is_not_found(
+    engine: Engine[Shelf], scanner: Scanner, watch: Watch
+) -> None:
+    """A withdrawal counts for probes that are not scanned yet."""
+    with watch.held(scanner):
+        future = scanner.submit(at(unit(5), SURE), [ONE, TWO])
+        engine.remove(ONE, np.array([5]))
+    assert future.result(SECONDS) == {ONE: [], TWO: [5]}
+
+
+def stopping(scanner: Scanner) -> threading.Thread:
+    """Begin to stop a scanner."""
+    thread = threading.Thread(target=scanner.__exit__)
+    thread.start()
+    until(lambda: scanner._stopping)
+    return thread
+
+
+def test_a_stop_keeps_nobody_waiting(engine: Engine[Shelf], watch: Watch) -> None:
+    """What was begun is answered, what waited is told so, and no thread is left."""
+    scanner = Scanner(engine=engine, confirmation=Found(), threads=2).__enter__()
+    watch.go_on.clear()
+    begun = [scanner.submit(at(unit(n), SURE), [ONE]) for n in range(1)]
+    begun += [scanner.submit(at(unit(150), SURE), [Shelf(*TWO)]) for _ in range(1)]
+    for _ in scanner._threads:
+        assert watch.begun.acquire(timeout=SECONDS)
+    waiting = [scanner.submit(at(unit(n), SURE), [THREE]) for n in range(20)]
+    given_up = scanner.submit(at(unit(1), SURE), [THREE])
+    assert given_up.cancel()
+    thread = stopping(scanner)
+    with pytest.raises(UnavailableError) as refused:
+        scanner.submit(at(unit(1), SURE), [ONE])
+    assert refused.value.reason == "EXCHANGE_STOPPING"
+    watch.go_on.set()
+    thread.join(SECONDS)
+    assert not any(t.is_alive() for t in [thread, *scanner._threads])
+    assert begun[0].result(0) == {ONE: [0]}
+    for future in [begun[1], *waiting]:  # of TWO one segment was scanned, one was not
+        error = future.exception(0)
+        assert isinstance(error, UnavailableError)
+        assert error.reason == "EXCHANGE_STOPPING"
+    assert given_up.cancelled()
+    assert not scanner._running
+
+
+def test_a_stop_wakes_whoever_awaits(engine: Engine[Shelf], watch: Watch) -> None:
+    """A call that waits for its candidates gets an error from the stop."""
+    scanner = Scanner(engine=engine, confirmation=Found(), threads=1).__enter__()
+
+    async def ask() -> None:
+        asking = asyncio.create_task(scanner.search(at(unit(1), SURE), [TWO]))
+        assert await asyncio.to_thread(watch.begun.acquire, timeout=SECONDS)
+        thread = stopping(scanner)
+        watch.go_on.set()
+        with pytest.raises(UnavailableError):
+            await asyncio.wait_for(asking, SECONDS)
+        await asyncio.to_thread(thread.join)
+
+    watch.go_on.clear()
+    asyncio.run(ask())
