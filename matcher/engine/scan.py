@@ -5,7 +5,13 @@
 
 * an index must not be added to while it is searched, so every change makes a new one;
 * a range below the lowest score that its tables can have finds nothing at all;
-* `merge_from` corrupts memory, so that blocks of codes are copied instead.
+* `merge_from` corrupts memory, so that blocks of codes are copied instead;
+* `reconstruct_n` and `sa_decode` leave unwritten what they return, so that rows are
+  taken out of the blocks here.
+
+A block has 32 rows, and 32 bytes for each pair of sub-vectors: 16 for the first of the
+pair, then 16 for the second. The low half of a byte is of one of the first 16 rows, the
+high half of that which comes 16 later; those rows are in the order of `_ORDER`.
 """
 
 from __future__ import annotations
@@ -26,6 +32,9 @@ if TYPE_CHECKING:
 LAYOUT: Final = f"faiss-{faiss.__version__}"
 BLOCK_ROWS: Final = 32
 _BITS: Final = 4
+_HALF: Final = 16  # rows, and what 4 bits are shifted by
+_LOW: Final = 0x0F
+_ORDER: Final = np.arange(_HALF).reshape(2, -1).T.reshape(-1)  # 0, 8, 1, 9, 2, ...
 
 
 class CoarseCodes:
@@ -96,22 +105,48 @@ class CoarseCodes:
         return said
 
     def vectors(self) -> NDArray[np.float32]:
-        """Return what the codes say, (n, padded); its own codes are the same again."""
-        said: NDArray[np.float32] = self._index.reconstruct_n(0, len(self))
+        """Return what the codes say, (n, padded)."""
+        said: NDArray[np.float32] = self._index.pq.decode(self.rows())
         return said
+
+    def rows(self) -> NDArray[np.uint8]:
+        """Return the codes row by row, (n, subvectors / 2)."""
+        blocks = self.blocks()
+        # Of each block and pair: first or second of it, and then the byte.
+        pairs = blocks.shape[1] // BLOCK_ROWS
+        both = blocks.reshape(len(blocks), pairs, 2, _HALF)
+        first, second = both[:, :, 0], both[:, :, 1]
+        early = (first & _LOW) | (second & _LOW) << _BITS
+        late = first >> _BITS | (second & ~np.uint8(_LOW))
+        rows = np.empty((len(blocks), 2, _HALF, pairs), np.uint8)
+        rows[:, 0, _ORDER] = early.swapaxes(1, 2)
+        rows[:, 1, _ORDER] = late.swapaxes(1, 2)
+        return rows.reshape(-1, pairs)[: len(self)]
+
+    def of_rows(self, rows: NDArray[np.uint8]) -> Self:
+        """Return codes of the same kind from `rows()` of any."""
+        count, width = rows.shape
+        padded = np.zeros((-(-count // BLOCK_ROWS), 2, _HALF, width), np.uint8)
+        padded.reshape(-1, width)[:count] = rows
+        early = padded[:, 0, _ORDER].swapaxes(1, 2)
+        late = padded[:, 1, _ORDER].swapaxes(1, 2)
+        first = (early & _LOW) | (late & _LOW) << _BITS
+        second = early >> _BITS | (late & ~np.uint8(_LOW))
+        return self.of_blocks(np.stack([first, second], axis=2), count)
 
     def blocks(self) -> NDArray[np.uint8]:
         """Return a copy of the codes, (blocks, bytes), as FAISS lays them out."""
         lists = _lists(self._index)
         blocks = -(-len(self) // BLOCK_ROWS)
         flat = faiss.rev_swig_ptr(lists.get_codes(0), blocks * lists.block_size)
-        return np.array(flat).reshape(blocks, lists.block_size)
+        return np.array(flat, np.uint8).reshape(blocks, lists.block_size)
 
     def of_blocks(self, blocks: NDArray[np.uint8], rows: int) -> Self:
         """Return codes of the same kind from blocks of which `rows` rows count.
 
         Args:
-            blocks: of ceil(rows / 32) blocks, from `blocks()` of the same version.
+            blocks: ceil(rows / 32) of them, of any shape, as from `blocks()` of the
+                same version.
             rows: how many.
         """
         index = faiss.clone_index(self._index)
