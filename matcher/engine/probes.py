@@ -37,7 +37,8 @@ class Probes:
         turned: float32 (q, padded).
         coarse: (q,), cuts of coarse scores as FAISS rounds them.
         fine: (q,), cuts of fine scores made from such.
-        floor: (q,), no coarse score is lower; FAISS takes no cut below it.
+        floor: (q,), the lowest coarse score that any row can have; FAISS takes no cut
+            below it.
     """
 
     turned: NDArray[np.float32]
@@ -62,16 +63,17 @@ class Probes:
         code, shape = coding.code, coding.code.shape
         turned = coding.rotation.turn(vectors)
         pieces = turned.reshape(len(turned), shape.subvectors, shape.length)
-        lengths = np.sqrt(np.einsum("qmk,qmk->qm", pieces, pieces))
+        tables = np.matmul(code.centroids, pieces.transpose(0, 2, 1))  # (q, 16, m)
+        lowest = tables.min(axis=1)
         # FAISS rounds each entry of its look-up tables to one of 256 steps between the
         # lowest and the highest; a sum is off by at most half a step for each table.
-        step = lengths.max(axis=1) * (code.widest / _LARGEST_LOOK_UP)
-        rounding = step * (shape.subvectors / 2)
+        step = (tables.max(axis=1) - lowest).max(axis=1) / _LARGEST_LOOK_UP
+        rounding = step.astype(np.float64) * (shape.subvectors / 2)
         return cls(
             turned=turned,
             coarse=code.coarse.cut(thresholds, shape.padded) - rounding,
             fine=code.fine.cut(thresholds, shape.padded) - rounding,
-            floor=rounding - lengths.sum(axis=1) * code.longest,
+            floor=lowest.sum(axis=1, dtype=np.float64),
         )
 
     @classmethod
