@@ -93,7 +93,7 @@ def test_pairs_at_the_threshold_are_many():
     assert pairs >= PAIRS
 
 
-@pytest.mark.parametrize("dimension", [384, 512])
+@pytest.mark.parametrize("dimension", [640, 1024])
 def test_cuts_that_are_too_tight_are_seen_to_lose_mates(
     dimension: int, monkeypatch: pytest.MonkeyPatch
 ):

@@ -35,7 +35,10 @@ def test_rounded_scores_are_within_the_bound(dimension: int):
     """FAISS's scores differ from those of the codes by no more than the cuts allow."""
     code = coding(dimension)
     probes = probes_of(code)
-    rounding = code.code.coarse.cut(np.array([0.4]), dimension) - probes.coarse
+    at = np.array([0.4])
+    rounding = code.code.coarse.cut(at, dimension) - probes.coarse
+    of_fine = code.code.fine.cut(at, dimension) - probes.fine
+    np.testing.assert_allclose(of_fine, rounding)
     segment = Segment.empty(code).grown(np.arange(700), units(4, 700, dimension))
     exact = scores(probes.turned, segment.coarse.vectors())
     for number, allowed in enumerate(rounding):
