@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Copied with each addition, some 20 us; whole blocks, so that joining need not recode.
+# Copied with each addition, some 20 us; whole blocks, which are joined as they are.
 TAIL_ROWS: Final = 2048
 # A power of two, which is what FAISS rounds the memory of codes up to. A million rows
 # are four, so that one probe uses several cores.
@@ -128,6 +128,8 @@ class Engine(Generic[Name]):
         """
         with self._changing:
             now = self._galleries[gallery]
+            if now.segments:
+                raise ValueError("the gallery is not empty")
             for segment in segments:
                 if segment.ids[0] <= now.last_id:
                     raise ValueError("segments overlap")
@@ -180,10 +182,11 @@ class Engine(Generic[Name]):
             vectors: (q, dimension), of unit length.
             thresholds: (q,), exact inner products from which a vector is returned.
         """
-        if gallery not in self:
+        now = self._galleries.get(gallery)
+        if now is None:
             return [np.zeros(0, np.int64) for _ in vectors]
-        probes = Probes.of(self.coding(gallery), vectors, thresholds)
-        found = [part.search(probes) for part in self.parts(gallery)]
+        probes = Probes.of(now.coding, vectors, thresholds)
+        found = [part.search(probes) for part in now.segments]
         return [
             np.concatenate([np.zeros(0, np.int64), *(ids[number] for ids in found)])
             for number in range(len(vectors))

@@ -63,8 +63,9 @@ class Probes:
         lengths = np.sqrt(np.einsum("qmk,qmk->qm", pieces, pieces))
         # FAISS rounds each entry of its look-up tables to one of 256 steps between the
         # lowest and the highest; a sum is off by at most half a step for each table.
+        # No table spans more than the probe's part is long and centroids are apart.
         step = lengths.max(axis=1) * (code.widest / _LARGEST_LOOK_UP)
-        rounding = step * (shape.subvectors / 2)
+        rounding = step.astype(np.float64) * (shape.subvectors / 2)
         return cls(
             turned=turned,
             coarse=code.coarse.cut(thresholds, shape.padded) - rounding,

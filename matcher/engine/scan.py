@@ -5,34 +5,42 @@
 
 * an index must not be added to while it is searched, so every change makes a new one;
 * a range below the lowest score that its tables can have finds nothing at all;
-* `merge_from` corrupts memory, so that blocks of codes are copied instead;
-* `reconstruct_n` does so too unless it begins with the first row.
+* `merge_from` corrupts memory, `reconstruct_n` and `sa_decode` leave unwritten what
+  they return. So rows are put into blocks, and taken out of them, here.
+
+A block has 32 rows, and 32 bytes for each pair of sub-vectors: 16 for the first of the
+pair, then 16 for the second. The low half of a byte is of one of the first 16 rows, the
+high half of that which comes 16 later; those rows are in the order of `_ORDER`. Another
+version may do otherwise: it is looked at before the first block is made.
 """
 
 from __future__ import annotations
 
 import ctypes
 import mmap
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import faiss
 import numpy as np
 
+from matcher.engine.code import Code
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from typing import Self
 
     from numpy.typing import NDArray
 
-    from matcher.engine.code import Code
-
-# Blocks of codes are laid out as this version does it, and as no other promises to.
-LAYOUT: Final = f"faiss-{faiss.__version__}"
 BLOCK_ROWS: Final = 32
+_PIECE_ROWS: Final = 32 * BLOCK_ROWS  # put into blocks at once, in the cache
+_SAMPLE_DIMENSION: Final = 128
+_SAMPLE_CUT: Final = 0.1
 _BITS: Final = 4
+_HALF: Final = 16  # rows, and what 4 bits are shifted by
+_LOW: Final = 0x0F
+_ORDER: Final = np.arange(_HALF).reshape(2, -1).T.reshape(-1)  # 0, 8, 1, 9, 2, ...
 _LIBC: Final = ctypes.CDLL(None)
 _MADV_HUGEPAGE: Final = 14  # of Linux; `mmap` does not name it everywhere
-_PIECE_ROWS: Final = 4096  # decoded at once: 8 MiB at 512-d
 
 
 class CoarseCodes:
@@ -57,11 +65,16 @@ class CoarseCodes:
         """Return codes without rows."""
         return cls(code, _empty_index(code))
 
-    def grown(self, pieces: Iterable[NDArray[np.float32]]) -> Self:
+    @classmethod
+    def of_rows(cls, code: Code, rows: NDArray[np.uint8]) -> Self:
+        """Return codes from rows (n, subvectors / 2), as `rows` returns them."""
+        _check_layout()
+        return cls(code, _filled_index(code, rows) if len(rows) else _empty_index(code))
+
+    def grown(self, vectors: NDArray[np.float32]) -> Self:
         """Return these codes with rows for turned vectors (n, padded) after them."""
         index = faiss.clone_index(self._index)
-        for vectors in pieces:
-            index.add(vectors)
+        index.add(vectors)
         return type(self)(self._code, index)
 
     def search(
@@ -85,53 +98,53 @@ class CoarseCodes:
 
     def decoded(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the coarse codes of turned vectors say of them, (n, padded)."""
-        quantiser = self._index.pq
-        said: NDArray[np.float32] = quantiser.decode(quantiser.compute_codes(vectors))
-        return said
+        return self.said(self._index.pq.compute_codes(vectors))
 
-    def pieces(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield some rows at a time and what their codes say, (n, padded).
+    def said(self, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what rows of codes say, (n, padded)."""
+        vectors: NDArray[np.float32] = self._index.pq.decode(rows)
+        return vectors
 
-        The codes of what they say are the same codes again.
-        """
-        blocks, step = self.blocks(), _PIECE_ROWS // BLOCK_ROWS
-        for start in range(0, len(self), _PIECE_ROWS):
-            rows = slice(start, min(start + _PIECE_ROWS, len(self)))
-            count = rows.stop - start
-            first = start // BLOCK_ROWS
-            some = _filled_index(self._code, blocks[first : first + step], count)
-            yield rows, some.reconstruct_n(0, count)
+    def vectors(self) -> NDArray[np.float32]:
+        """Return what all rows say, (n, padded)."""
+        return self.said(self.rows())
 
-    def blocks(self) -> NDArray[np.uint8]:
+    def rows(self) -> NDArray[np.uint8]:
+        """Return the codes row by row, (n, subvectors / 2)."""
+        return _rows_of(self._blocks())[: len(self)]
+
+    def _blocks(self) -> NDArray[np.uint8]:
         """Return a copy of the codes, (blocks, bytes), as FAISS lays them out."""
         lists = _lists(self._index)
         blocks = -(-len(self) // BLOCK_ROWS)
         flat = faiss.rev_swig_ptr(lists.get_codes(0), blocks * lists.block_size)
-        return np.array(flat).reshape(blocks, lists.block_size)
-
-    @classmethod
-    def of_blocks(cls, code: Code, blocks: NDArray[np.uint8], rows: int) -> Self:
-        """Return codes from blocks of which `rows` rows count.
-
-        Args:
-            code: that they are in.
-            blocks: of ceil(rows / 32) blocks, from `blocks()` of the same version.
-            rows: how many.
-        """
-        return cls(code, _filled_index(code, blocks, rows))
+        return np.array(flat, np.uint8).reshape(blocks, lists.block_size)
 
 
-def _filled_index(code: Code, blocks: NDArray[np.uint8], rows: int) -> Any:  # noqa: ANN401
-    """Return an index with the codes of some blocks."""
-    index = _empty_index(code)
-    lists = _lists(index)
-    lists.resize(0, rows)
-    size = -(-rows // BLOCK_ROWS) * lists.block_size
-    _prefer_huge_pages(int(lists.get_codes(0)), size)
-    faiss.rev_swig_ptr(lists.get_codes(0), size)[:] = blocks.reshape(-1)
-    faiss.rev_swig_ptr(lists.get_ids(0), rows)[:] = np.arange(rows)
-    index.ntotal = rows
-    return index
+def _blocks_of(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return rows in blocks, as bytes of any shape."""
+    count, width = rows.shape
+    padded = np.zeros((-(-count // BLOCK_ROWS), 2, _HALF, width), np.uint8)
+    padded.reshape(-1, width)[:count] = rows
+    early = padded[:, 0, _ORDER].swapaxes(1, 2)
+    late = padded[:, 1, _ORDER].swapaxes(1, 2)
+    first = (early & _LOW) | (late & _LOW) << _BITS
+    second = early >> _BITS | (late & ~np.uint8(_LOW))
+    return np.stack([first, second], axis=2)
+
+
+def _rows_of(blocks: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the rows (32 n, subvectors / 2) of blocks (n, bytes)."""
+    # Of each block and pair: first or second of it, and then the byte.
+    pairs = blocks.shape[1] // BLOCK_ROWS
+    both = blocks.reshape(len(blocks), pairs, 2, _HALF)
+    first, second = both[:, :, 0], both[:, :, 1]
+    early = (first & _LOW) | (second & _LOW) << _BITS
+    late = first >> _BITS | (second & ~np.uint8(_LOW))
+    rows = np.empty((len(blocks), 2, _HALF, pairs), np.uint8)
+    rows[:, 0, _ORDER] = early.swapaxes(1, 2)
+    rows[:, 1, _ORDER] = late.swapaxes(1, 2)
+    return rows.reshape(-1, pairs)
 
 
 def _empty_index(code: Code) -> Any:  # noqa: ANN401
@@ -155,6 +168,53 @@ def _empty_index(code: Code) -> Any:  # noqa: ANN401
     return index
 
 
+def _filled_index(code: Code, rows: NDArray[np.uint8]) -> Any:  # noqa: ANN401
+    """Return an index with rows of codes."""
+    index, count = _empty_index(code), len(rows)
+    lists = _lists(index)
+    lists.resize(0, count)
+    size = -(-count // BLOCK_ROWS) * lists.block_size
+    _prefer_huge_pages(int(lists.get_codes(0)), size)
+    codes = faiss.rev_swig_ptr(lists.get_codes(0), size)
+    for start in range(0, count, _PIECE_ROWS):
+        some = _blocks_of(rows[start : start + _PIECE_ROWS]).reshape(-1)
+        place = start // BLOCK_ROWS * lists.block_size
+        codes[place : place + len(some)] = some
+    faiss.rev_swig_ptr(lists.get_ids(0), count)[:] = np.arange(count)
+    index.ntotal = count
+    return index
+
+
+def _lists(index: Any) -> Any:  # noqa: ANN401
+    """Return where an index has its codes."""
+    return faiss.downcast_InvertedLists(index.invlists)
+
+
+@cache
+def _check_layout() -> None:
+    """Compare what FAISS makes of some vectors with what is made of their codes here.
+
+    Raises:
+        RuntimeError: they differ; with this version a mate would not be found.
+    """
+    code, rows = Code.of(_SAMPLE_DIMENSION), BLOCK_ROWS + 1
+    vectors = np.random.default_rng(0).standard_normal((rows, _SAMPLE_DIMENSION))
+    units = (vectors / np.sqrt(_SAMPLE_DIMENSION)).astype(np.float32)
+    theirs = CoarseCodes.empty(code).grown(units)
+    ours = CoarseCodes(code, _filled_index(code, theirs.rows()))
+    same = np.array_equal(theirs.vectors(), theirs.decoded(units))
+    found = zip(
+        ours.search(units, _SAMPLE_CUT), theirs.search(units, _SAMPLE_CUT), strict=True
+    )
+    for here, there in found:
+        same = same and np.array_equal(np.asarray(here), np.asarray(there))
+    if not same:
+        raise RuntimeError(
+            f"FAISS {faiss.__version__} lays out codes in a way that is not known here;"
+            " install the version before"
+        )
+
+
 def use_one_thread() -> None:
     """Keep FAISS to the calling thread.
 
@@ -162,11 +222,6 @@ def use_one_thread() -> None:
     would fight for the cores.
     """
     faiss.omp_set_num_threads(1)
-
-
-def _lists(index: Any) -> Any:  # noqa: ANN401
-    """Return where an index has its codes."""
-    return faiss.downcast_InvertedLists(index.invlists)
 
 
 def _prefer_huge_pages(address: int, size: int) -> None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
 
 from matcher.engine.code import codebook_digest
-from matcher.engine.scan import BLOCK_ROWS, LAYOUT, CoarseCodes, use_one_thread
+from matcher.engine.scan import CoarseCodes, use_one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE: Final = 1024
 
 
+# Of each row found: which probe, its score, which row.
+_Found: TypeAlias = tuple[
+    "NDArray[np.intp]", "NDArray[np.float32]", "NDArray[np.int64]"
+]
+
+
 def layout() -> str:
     """Return the version of what `Segment.arrays` holds beside the vectors."""
-    return f"1 {LAYOUT} {codebook_digest()}"
+    return f"1 {codebook_digest()}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,15 +89,15 @@ class Segment:
         return Segment(
             coding=self.coding,
             ids=np.concatenate([self.ids, ids]),
-            coarse=self.coarse.grown([turned]),
+            coarse=self.coarse.grown(turned),
             signs=np.concatenate([self.signs, signs]),
             alive=np.concatenate([self.alive, np.ones(len(ids), np.bool_)]),
         )
 
     def arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return copies of ids, coarse codes and signs, as bytes in rows or blocks."""
-        ids = self.ids.astype("<i8").view(np.uint8)
-        return ids, self.coarse.blocks(), self.signs
+        """Return ids, coarse codes and signs as bytes, (n, width) each."""
+        ids = self.ids.astype("<i8").view(np.uint8).reshape(len(self), -1)
+        return ids, self.coarse.rows(), self.signs
 
     @classmethod
     def of_bytes(cls, coding: Coding, rows: int, content: bytearray) -> Self:
@@ -102,19 +108,14 @@ class Segment:
             rows: how many it has; all of them are alive.
             content: is not copied, and must not be changed any more.
         """
-        width = -(-coding.code.shape.padded // 8)
-        ids = np.frombuffer(content, "<i8", rows)
-        blocks = np.frombuffer(
-            content, np.uint8, len(content) - rows * (8 + width), ids.nbytes
-        )
-        signs = np.frombuffer(
-            content, np.uint8, rows * width, len(content) - rows * width
-        )
+        everything = np.frombuffer(content, np.uint8)
+        signs = rows * -(-coding.code.shape.padded // 8)
+        ids, codes, signs_of = np.split(everything, [8 * rows, len(content) - signs])
         return cls(
             coding=coding,
-            ids=ids,
-            coarse=CoarseCodes.of_blocks(coding.code, blocks, rows),
-            signs=signs.reshape(rows, width),
+            ids=ids.view("<i8"),
+            coarse=CoarseCodes.of_rows(coding.code, codes.reshape(rows, -1)),
+            signs=signs_of.reshape(rows, -1),
             alive=np.ones(rows, np.bool_),
         )
 
@@ -140,18 +141,34 @@ class Segment:
         bounds = np.searchsorted(whose, np.arange(len(probes.turned) + 1))
         return [ids[start:end] for start, end in pairwise(bounds)]
 
-    def _scan(
-        self, probes: Probes
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int64]]:
+    def _scan(self, probes: Probes) -> _Found:
         """Return whose, score and row of all that may pass the coarse cuts."""
-        cut = probes.coarse.min()
-        if cut > 0:
-            return self.coarse.search(probes.turned, float(cut))
+        is_low = probes.coarse <= 0
+        if not is_low.any():
+            return self.coarse.search(probes.turned, float(probes.coarse.min()))
         # Of a threshold so low most pass, and FAISS takes no cut below all its sums.
-        scores = [probes.turned @ said.T for _, said in self.coarse.pieces()]
-        rows = np.tile(np.arange(len(self)), len(probes.turned))
-        whose = np.repeat(np.arange(len(probes.turned)), len(self))
-        return whose, np.concatenate(scores, axis=1).reshape(-1), rows
+        high, low = np.flatnonzero(~is_low), np.flatnonzero(is_low)
+        found = [self._score(probes.turned[low])]
+        if len(high):
+            cut = float(probes.coarse[high].min())
+            found.append(self.coarse.search(probes.turned[high], cut))
+        parts = zip(found, (low, high), strict=False)
+        whose = np.concatenate([which[whose] for (whose, _, _), which in parts])
+        scores = np.concatenate([scores for _, scores, _ in found])
+        rows = np.concatenate([rows for _, _, rows in found])
+        order = np.argsort(whose, kind="stable")
+        return whose[order], scores[order], rows[order]
+
+    def _score(self, turned: NDArray[np.float32]) -> _Found:
+        """Return the scores of all rows."""
+        codes = self.coarse.rows()
+        scores = np.empty((len(turned), len(self)), np.float32)
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            scores[:, some] = turned @ self.coarse.said(codes[some]).T
+        rows = np.tile(np.arange(len(self)), len(turned))
+        whose = np.repeat(np.arange(len(turned)), len(self))
+        return whose, scores.reshape(-1), rows
 
     def _of_signs(
         self,
@@ -175,45 +192,29 @@ class Segment:
 def joined(segments: Sequence[Segment], most_rows: int) -> list[Segment]:
     """Return the living rows of neighbouring segments, in as few as can be.
 
-    Codes are moved as they are where no row is left out and every segment but the last
-    is of whole blocks; otherwise they are made anew from what they say, which is
-    slower and gives the same codes.
-
     Args:
         segments: one or more, oldest first.
-        most_rows: of each that is returned; whole blocks.
+        most_rows: of each that is returned.
     """
     use_one_thread()
     coding = segments[0].coding
+    # Read once: rows may be removed meanwhile, which the caller makes up for.
     living = [segment.alive.copy() for segment in segments]
-    alive = np.concatenate(living)
-    ids = np.concatenate([segment.ids for segment in segments])[alive]
-    signs = np.concatenate([segment.signs for segment in segments])[alive]
-    if alive.all() and all(len(each) % BLOCK_ROWS == 0 for each in segments[:-1]):
-        blocks = np.concatenate([segment.coarse.blocks() for segment in segments])
-    else:
-        empty = CoarseCodes.empty(coding.code)
-        blocks = empty.grown(_living_pieces(segments, living)).blocks()
-    made = []
-    for start in range(0, len(ids), most_rows):
-        rows = slice(start, min(start + most_rows, len(ids)))
-        some = blocks[start // BLOCK_ROWS : -(-rows.stop // BLOCK_ROWS)]
-        made.append(
-            Segment(
-                coding=coding,
-                ids=ids[rows].copy(),
-                coarse=CoarseCodes.of_blocks(coding.code, some, rows.stop - start),
-                signs=signs[rows].copy(),
-                alive=np.ones(rows.stop - start, np.bool_),
-            )
+
+    def of_living(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
+        pairs = zip(arrays, living, strict=True)
+        return np.concatenate([array[alive] for array, alive in pairs])
+
+    ids = of_living(segment.ids for segment in segments)
+    codes = of_living(segment.coarse.rows() for segment in segments)
+    signs = of_living(segment.signs for segment in segments)
+    return [
+        Segment(
+            coding=coding,
+            ids=ids[start : start + most_rows].copy(),
+            coarse=CoarseCodes.of_rows(coding.code, codes[start : start + most_rows]),
+            signs=signs[start : start + most_rows].copy(),
+            alive=np.ones(len(ids[start : start + most_rows]), np.bool_),
         )
-    return made
-
-
-def _living_pieces(
-    segments: Sequence[Segment], living: Sequence[NDArray[np.bool_]]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield what the codes of living rows say, some rows at a time."""
-    for segment, alive in zip(segments, living, strict=True):
-        for rows, said in segment.coarse.pieces():
-            yield said[alive[rows]]
+        for start in range(0, len(ids), most_rows)
+    ]

@@ -148,13 +148,14 @@ def test_results_are_the_engines(engine: Engine[Shelf], scanner: Scanner) -> Non
         vector = at_cosine(unit(person), float(random.uniform(0.3, 1.0)), seed=number)
         threshold = float(random.choice([0.01, 0.1, 0.3, 0.5, SURE]))
         shelves = [shelf for shelf in SHELVES if random.random() < SURE]
+        probe = at(vector, threshold)
         alone = {
-            shelf: engine.search(shelf, vector[None], np.array([threshold]))[0]
+            shelf: engine.search(shelf, probe.vector[None], np.array([threshold]))[0]
             for shelf in shelves
         }
         wanted.append(
             (
-                scanner.submit(at(vector, threshold), shelves),
+                scanner.submit(probe, shelves),
                 {shelf: sorted(ids.tolist()) for shelf, ids in alone.items()},
             )
         )

@@ -1,0 +1,87 @@
+"""Codes in FAISS's layout can be taken out, put back and grown, and never wrap."""
+
+import numpy as np
+import pytest
+from coded import DIMENSIONS, all_at, coding, units
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matcher.engine import Probes, Segment, scan
+from matcher.engine.scan import BLOCK_ROWS, CoarseCodes
+
+sizes = st.integers(0, 3 * BLOCK_ROWS + 1)
+dimensions = st.sampled_from([2, 64, 127, 200, 512, 1024])
+
+
+def coded(dimension: int, count: int, seed: int = 0) -> tuple[CoarseCodes, np.ndarray]:
+    """Return codes, and the turned vectors that they are of."""
+    code = coding(dimension)
+    turned = code.rotation.turn(units(seed, count, dimension))
+    return CoarseCodes.empty(code.code).grown(turned), turned
+
+
+def found(codes: CoarseCodes, probes: np.ndarray) -> list[tuple[int, int, float]]:
+    """Return what a search above the mean score finds, in order."""
+    parts = codes.search(probes, 0.01)
+    return sorted(zip(*(part.tolist() for part in parts), strict=True))
+
+
+@given(dimensions, sizes)
+@settings(deadline=None, max_examples=60)
+def test_rows_make_the_same_codes_again(dimension: int, count: int):
+    """What is taken out row by row is what was put in, and can be put back."""
+    codes, turned = coded(dimension, count)
+    np.testing.assert_array_equal(codes.vectors(), codes.decoded(turned))
+    again = CoarseCodes.of_rows(coding(dimension).code, codes.rows())
+    assert len(again) == count
+    np.testing.assert_array_equal(again.vectors(), codes.vectors())
+    assert found(again, turned[:5]) == found(codes, turned[:5])
+
+
+@given(dimensions, sizes, sizes)
+@settings(deadline=None, max_examples=60)
+def test_growing_leaves_the_old_codes_as_they_were(dimension: int, old: int, new: int):
+    """A search that has begun goes on in codes that nobody changes."""
+    codes, turned = coded(dimension, old)
+    more = coding(dimension).rotation.turn(units(1, new, dimension))
+    before, rows = found(codes, turned[:5]), codes.rows()
+    grown = codes.grown(more)
+    assert (len(codes), len(grown)) == (old, old + new)
+    assert found(codes, turned[:5]) == before
+    np.testing.assert_array_equal(codes.rows(), rows)
+    np.testing.assert_array_equal(grown.rows()[:old], codes.rows())
+    np.testing.assert_array_equal(grown.vectors()[old:], codes.decoded(more))
+
+
+@given(dimensions, sizes, sizes)
+@settings(deadline=None, max_examples=30)
+def test_codes_from_rows_can_grow(dimension: int, old: int, new: int):
+    """A last block that is not full takes further rows."""
+    codes, turned = coded(dimension, old)
+    more = coding(dimension).rotation.turn(units(1, new, dimension))
+    again = CoarseCodes.of_rows(coding(dimension).code, codes.rows()).grown(more)
+    assert found(again, turned[:5]) == found(codes.grown(more), turned[:5])
+
+
+@pytest.mark.parametrize("dimension", [2, 3, 16, 63, *DIMENSIONS, 2048])
+def test_identical_vectors_are_found_in_every_dimension(dimension: int):
+    """Sums of 16 bits do not wrap at the highest score there is, cosine 1."""
+    vectors = units(2, 400, dimension)
+    segment = Segment.empty(coding(dimension)).grown(np.arange(400), vectors)
+    probes = Probes.of(segment.coding, vectors, all_at(1.0, 400))
+    answers = segment.search(probes)
+    assert all(number in ids for number, ids in enumerate(answers))
+    best = np.einsum("rd,rd->r", probes.turned, segment.coarse.vectors())
+    whose, scores, rows = segment.coarse.search(probes.turned, float(best.min()) - 0.05)
+    own = scores[whose == rows]
+    np.testing.assert_allclose(own[np.argsort(whose[whose == rows])], best, atol=0.03)
+
+
+def test_another_layout_of_codes_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """With a version of FAISS that lays out codes otherwise, nothing is searched."""
+    scan._check_layout.cache_clear()
+    monkeypatch.setattr(scan, "_ORDER", np.arange(16))
+    with pytest.raises(RuntimeError, match="lays out codes"):
+        CoarseCodes.of_rows(coding(64).code, np.zeros((1, 32), np.uint8))
+    monkeypatch.undo()
+    CoarseCodes.of_rows(coding(64).code, np.zeros((1, 32), np.uint8))
