@@ -96,7 +96,7 @@ class Segment:
 
     def arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         """Return ids, coarse codes and signs as bytes, (n, width) each."""
-        ids = self.ids.astype("<i8").view(np.uint8).reshape(len(self), -1)
+        ids = self.ids.astype("<i8").view(np.uint8).reshape(len(self), 8)
         return ids, self.coarse.rows(), self.signs
 
     @classmethod
@@ -108,14 +108,17 @@ class Segment:
             rows: how many it has; all of them are alive.
             content: is not copied, and must not be changed any more.
         """
+        shape = coding.code.shape
         everything = np.frombuffer(content, np.uint8)
-        signs = rows * -(-coding.code.shape.padded // 8)
-        ids, codes, signs_of = np.split(everything, [8 * rows, len(content) - signs])
+        ends = np.cumsum([8 * rows, shape.subvectors // 2 * rows])
+        ids, codes, signs = np.split(everything, ends)
         return cls(
             coding=coding,
             ids=ids.view("<i8"),
-            coarse=CoarseCodes.of_rows(coding.code, codes.reshape(rows, -1)),
-            signs=signs_of.reshape(rows, -1),
+            coarse=CoarseCodes.of_rows(
+                coding.code, codes.reshape(rows, shape.subvectors // 2)
+            ),
+            signs=signs.reshape(rows, -(-shape.padded // 8)),
             alive=np.ones(rows, np.bool_),
         )
 
