@@ -100,10 +100,11 @@ class Segment:
         Args:
             coding: of the gallery that it was of.
             rows: how many it has; all of them are alive.
-            content: is not copied, and must not be changed any more.
+            content: is copied and not kept: a view of its ids and signs would keep the
+                codes in memory twice.
         """
         width = -(-coding.code.shape.padded // 8)
-        ids = np.frombuffer(content, "<i8", rows)
+        ids = np.frombuffer(content, "<i8", rows).astype(np.int64)
         blocks = np.frombuffer(
             content, np.uint8, len(content) - rows * (8 + width), ids.nbytes
         )
@@ -115,7 +116,7 @@ class Segment:
             coding=coding,
             ids=ids,
             coarse=empty.of_blocks(blocks, rows),
-            signs=signs.reshape(rows, width),
+            signs=signs.reshape(rows, width).copy(),
             alive=np.ones(rows, np.bool_),
         )
 
