@@ -1,8 +1,8 @@
 """A real exchange to be measured: files, server process, members, and their galleries.
 
 It is what `biometrics init` writes, served by `biometrics serve` in a process of its
-own over mutual TLS. The holders are XBA, XBB and so on; one more member, XZZ, may search
-all of them. Enrolment goes through the same gRPC calls as any member's.
+own over mutual TLS. The holders are XBA, XBB and so on; one more member, XZZ, may
+search all of them. Enrolment goes through the same gRPC calls as any member's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,9 +118,7 @@ def _enrol_block(
     root: str, gallery: Gallery, block: int, records: int, holders: Sequence[str]
 ) -> int:
     """Enrol one block of the gallery, spread over all holders; return how many."""
-    for rows, vectors in gallery.blocks(records):
-        if rows.start == block * BLOCK:
-            break
+    rows, vectors = next(islice(gallery.blocks(records), block, None))
     added = 0
     for number, code in enumerate(holders):
         mine = range(number, len(vectors), len(holders))
