@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks import peers, scan_report
-from benchmarks.kit import machine, results, timing
+from benchmarks.kit import machine, results, tables, timing
 from benchmarks.kit.galleries import BLOCK, Gallery
 from benchmarks.kit.thresholds import search_maxima, threshold_for
 
@@ -107,7 +107,7 @@ class Arena:
         """Build a contender, and say whether it is there."""
         if self._missing[contender.name] is not None:
             return False
-        scan_report.progress(f"{self._gallery.name}: building {contender.name}")
+        tables.progress(f"{self._gallery.name}: building {contender.name}")
         begun = time.perf_counter()
         try:
             contender.build(self._ids, self._vectors)
@@ -142,7 +142,7 @@ class Arena:
 
     def _rows(self, trial: Trial, contenders: list[Peer]) -> Iterator[dict[str, Any]]:
         """Yield the rows of a threshold, those of missing contenders too."""
-        scan_report.progress(f"{self._gallery.name}, {trial.at}: searching")
+        tables.progress(f"{self._gallery.name}, {trial.at}: searching")
         losses = lost(trial, contenders)
         for batch in BATCHES:
             speeds = self._speeds(trial, contenders, batch)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-
 from benchmarks.kit.tables import Column
 from benchmarks.kit.tables import show as show_table
 
@@ -34,11 +32,6 @@ NOTE: Final = (
 )
 KINDS: Final = ("ours", "exhaustive float32", "codes", "graph", "database")
 DRAWN: Final = ("effective 180", "FPIR 0.001")
-
-
-def progress(text: str) -> None:
-    """Tell what is being done, apart from the figures."""
-    Console(stderr=True).print(text, style="dim")
 
 
 def show(rows: list[dict[str, Any]]) -> None:

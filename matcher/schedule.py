@@ -154,12 +154,14 @@ class Scanner:
             self._running.discard(scan)
 
     def _work(self) -> None:
-        """Scan one segment after the other until told to stop."""
+        """Scan one segment after the other until told to stop.
+
+        Nothing of one is held while waiting for the next: a gallery that is dropped
+        meanwhile must be gone.
+        """
         while (work := self._next()) is not None:
-            segment, waiting = work
-            live = [turn for turn in waiting if not turn.scan.future.done()]
-            if live:
-                self._scan(segment, live)
+            self._scan(*work)
+            del work
 
     def _next(self) -> tuple[Segment, list[_Turn]] | None:
         """Wait for work; return the segment that waits longest, and who for it."""
@@ -175,7 +177,10 @@ class Scanner:
             return segment, waiting[:most]
 
     def _scan(self, segment: Segment, waiting: list[_Turn]) -> None:
-        """Scan one segment for whoever waits for it."""
+        """Scan one segment for whoever still waits for it."""
+        waiting = [turn for turn in waiting if not turn.scan.future.done()]
+        if not waiting:
+            return
         try:
             probes = Probes.joined([turn.probes(segment) for turn in waiting])
             found = segment.search(probes)

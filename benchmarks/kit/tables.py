@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Column", "show"]
+__all__ = ["Column", "progress", "show"]
 
 _WIDTH: Final = 240  # of a file; tables take what they need of it
 
@@ -29,6 +29,11 @@ class Column:
     field: str
     heading: str
     shape: str = ""
+
+
+def progress(text: str) -> None:
+    """Tell what is being done, apart from the figures."""
+    Console(stderr=True).print(text, style="dim")
 
 
 def show(

@@ -106,7 +106,8 @@ class Segment:
         Args:
             coding: of the gallery that it was of.
             rows: how many it has; all of them are alive.
-            content: is not copied, and must not be changed any more.
+            content: is copied and not kept: a view of its ids and signs would keep the
+                codes in memory twice.
         """
         shape = coding.code.shape
         everything = np.frombuffer(content, np.uint8)
@@ -114,11 +115,11 @@ class Segment:
         ids, codes, signs = np.split(everything, ends)
         return cls(
             coding=coding,
-            ids=ids.view("<i8"),
+            ids=ids.view("<i8").astype(np.int64),
             coarse=CoarseCodes.of_rows(
                 coding.code, codes.reshape(rows, shape.subvectors // 2)
             ),
-            signs=signs.reshape(rows, -(-shape.padded // 8)),
+            signs=signs.reshape(rows, -(-shape.padded // 8)).copy(),
             alive=np.ones(rows, np.bool_),
         )
 
