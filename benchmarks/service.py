@@ -57,19 +57,18 @@ async def call(
     begun = time.perf_counter() + WARM_UP_SECONDS
     end = begun + seconds
 
-    async def one(number: int) -> None:
-        async with AsyncExchangeClient(profile) as client:
-            turn = number
-            while (start := time.perf_counter()) < end:
-                answer = await client.match(
-                    face(probes[turn % len(probes)]), purpose=PURPOSE, deadline=60
-                )
-                assert all(h.outcome != "unavailable" for h in answer.holders)
-                if start >= begun:
-                    latencies.append(time.perf_counter() - start)
-                turn += callers
+    async def one(client: AsyncExchangeClient, turn: int) -> None:
+        while (start := time.perf_counter()) < end:
+            answer = await client.match(
+                face(probes[turn % len(probes)]), purpose=PURPOSE, deadline=60
+            )
+            assert all(h.outcome != "unavailable" for h in answer.holders)
+            if start >= begun:
+                latencies.append(time.perf_counter() - start)
+            turn += callers
 
-    await asyncio.gather(*(one(number) for number in range(callers)))
+    async with AsyncExchangeClient(profile) as client:
+        await asyncio.gather(*(one(client, number) for number in range(callers)))
     return latencies, time.perf_counter() - begun
 
 

@@ -42,7 +42,7 @@ REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
 # reach one threshold is broken, or made to stop others.
 MAX_OPENINGS_PER_HOLDER: Final = 1024
 MAX_WAITING_PROBES: Final = 4096  # 16 batches, or every call that may run and more
-MAX_PROBES_PER_SCAN: Final = 64  # more at once gain nothing; one waits 30 ms for it
+MAX_PROBES_PER_SCAN: Final = 32  # more gain little, and are confirmed all at once
 MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 
 # -- time and load ------------------------------------------------------------

@@ -53,6 +53,20 @@ def test_growing_leaves_the_old_codes_as_they_were(dimension: int, old: int, new
     np.testing.assert_array_equal(grown.vectors()[old:], codes.decoded(more))
 
 
+@pytest.mark.parametrize("count", [31, 32, 33, 64, 65, 200])
+def test_rows_in_several_lists_are_found_as_in_one(
+    monkeypatch: pytest.MonkeyPatch, count: int
+):
+    """How codes are cut into lists changes nothing of what they say."""
+    codes, turned = coded(200, count)
+    monkeypatch.setattr(scan, "LIST_ROWS", 64)
+    again = CoarseCodes.of_rows(coding(200).code, codes.rows())
+    np.testing.assert_array_equal(again.rows(), codes.rows())
+    assert found(again, turned) == found(codes, turned)
+    more = coding(200).rotation.turn(units(1, 40, 200))
+    assert found(again.grown(more), turned) == found(codes.grown(more), turned)
+
+
 @given(dimensions, sizes, sizes)
 @settings(deadline=None, max_examples=30)
 def test_codes_from_rows_can_grow(dimension: int, old: int, new: int):
