@@ -6,7 +6,6 @@ comparison is float64, so that the decision does not depend on the engine's roun
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from matcher.engine import Engine
     from matcher.follower import Follower
     from matcher.galleries import Galleries, Shelf
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +108,7 @@ class Confirmation:
                 failed.add(shelf.holder)
                 # From now on for every probe: the outage must not tell whom it met.
                 if isinstance(error, SealError):
-                    self._damage(shelf, error.message)
+                    self._galleries.damage(shelf.holder, shelf.space, error.message)
                 continue
             np.copyto(exact, clear)
             if float(vector @ exact) >= probe.space.threshold:
@@ -155,14 +152,12 @@ class Confirmation:
             shelf for shelf, ids in gone.items() if self._engine.holds(shelf, ids).any()
         }
         for shelf in lost:
-            self._damage(shelf, "a template's row is missing, or is none any more")
+            self._galleries.damage(
+                shelf.holder,
+                shelf.space,
+                "a template's row is missing, or is none any more",
+            )
         return {shelf.holder for shelf in lost}
-
-    def _damage(self, shelf: Shelf, why: str) -> None:
-        """Make a gallery unavailable, and tell once."""
-        holder, space, _ = shelf
-        if self._galleries.damage(holder, space):
-            log.error("gallery of %s in %s is UNAVAILABLE: %s", holder, space, why)
 
 
 def _pairs(

@@ -6,6 +6,7 @@ is not searched at all: an outage must never look like a no-match.
 
 from __future__ import annotations
 
+import logging
 import threading
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.templates import Position
+
+
+log = logging.getLogger(__name__)
 
 
 class GalleryState(Enum):
@@ -95,9 +99,11 @@ class Galleries:
         """Note that nothing can be said of any gallery any more."""
         self._lost = True
 
-    def damage(self, holder: Member, space: str) -> bool:
-        """Note that a gallery is not whole; say whether that is new."""
+    def damage(self, holder: Member, space: str, why: str) -> None:
+        """Note that a gallery is not whole, and tell once."""
+        gallery = GalleryName(holder, space)
         with self._changing:
-            is_new = (holder, space) not in self._damaged
-            self._damaged |= {GalleryName(holder, space)}
-            return is_new
+            is_new = gallery not in self._damaged
+            self._damaged |= {gallery}
+        if is_new:
+            log.error("gallery of %s in %s is UNAVAILABLE: %s", holder, space, why)

@@ -125,14 +125,16 @@ class Index:
             held = sum(self._engine.count(shelf) for shelf in self._shelves(gallery))
             counted = counts.get(gallery, 0)
             if held != counted:
-                self._damage(gallery, f"{held} templates are there of {counted}")
+                self._galleries.damage(
+                    *gallery, f"{held} templates are there of {counted}"
+                )
 
     def _restored(
         self, gallery: GalleryName, files: SegmentFiles, journal: JournalReader
     ) -> int | None:
         """Load one gallery; return up to where, or None if it cannot be opened."""
         if gallery.space not in self._spaces:
-            self._damage(gallery, "its space is not defined")
+            self._galleries.damage(*gallery, "its space is not defined")
             return None
         if not self._vault.is_unlocked(gallery.holder):
             self._lock(gallery.holder)
@@ -180,11 +182,11 @@ class Index:
     def _is_usable(self, gallery: GalleryName, stored: StoredTemplate) -> bool:
         """Say whether a template can be opened; if not, note what that means."""
         if gallery.space not in self._spaces:
-            self._damage(gallery, "its space is not defined")
+            self._galleries.damage(*gallery, "its space is not defined")
         elif not self._vault.is_unlocked(gallery.holder):
             self._lock(gallery.holder)
         elif stored.position not in _POSITIONS:
-            self._damage(gallery, "a position is unknown")
+            self._galleries.damage(*gallery, "a position is unknown")
         else:
             return True
         return False
@@ -200,8 +202,9 @@ class Index:
                 binding = binding_of(stored, self._spaces)
                 self._vault.open_into(binding, stored.sealed, vectors[len(ids)])
             except SealError:
-                self._damage(
-                    GalleryName(shelf.holder, shelf.space),
+                self._galleries.damage(
+                    shelf.holder,
+                    shelf.space,
                     f"template {stored.template_id} does not open: it is damaged, or"
                     " the definition of the space was changed",
                 )
@@ -245,8 +248,3 @@ class Index:
         self._galleries.lock(holder)
         for shelf in self._shelves_of(holder):
             self._engine.drop(shelf)
-
-    def _damage(self, gallery: GalleryName, why: str) -> None:
-        """Make a gallery unavailable, and tell once."""
-        if self._galleries.damage(*gallery):
-            log.error("gallery of %s in %s is UNAVAILABLE: %s", *gallery, why)

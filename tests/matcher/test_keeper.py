@@ -121,7 +121,7 @@ def test_a_damaged_gallery_is_not_kept(archive: Archive) -> None:
     with keeping(archive) as keeper:
         until(lambda: keeper._kept >= 0)
         assert archive.segments(FACES)
-        archive.galleries.damage(*XAA_FACES)
+        archive.galleries.damage(*XAA_FACES, "test")
     assert not archive.gallery(FACES).exists()
     assert archive.segments(OTHER_FACES)
 
@@ -133,7 +133,7 @@ def test_damage_while_codes_are_taken_is_not_kept(
     snapshot = Index.snapshot
 
     def damaged(index: Index, gallery: GalleryName) -> object:
-        archive.galleries.damage(*gallery)
+        archive.galleries.damage(*gallery, "test")
         return snapshot(index, gallery)
 
     monkeypatch.setattr(Index, "snapshot", damaged)

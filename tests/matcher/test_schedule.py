@@ -46,6 +46,7 @@ SECONDS = 10
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine[Shelf]:
     """Three galleries, of one, a few and many segments."""
     monkeypatch.setattr("matcher.engine.engine.TAIL_ROWS", 128)
+    monkeypatch.setattr(limits, "MAX_PROBES_PER_SCAN", 64)
     engine: Engine[Shelf] = Engine()
     for number, (shelf, people) in enumerate(PEOPLE.items()):
         engine.make(shelf, dimension=DIMENSION, seed=bytes([number] * 32))
