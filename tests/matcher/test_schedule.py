@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -414,3 +415,18 @@ def test_a_stop_wakes_whoever_awaits(engine: Engine[Shelf], watch: Watch) -> Non
 
     watch.go_on.clear()
     asyncio.run(ask())
+
+
+def test_a_dropped_gallery_is_gone_from_memory(
+    engine: Engine[Shelf], scanner: Scanner
+) -> None:
+    """A worker that waits keeps nothing of what it scanned last."""
+    for _ in range(4):
+        scanner.submit(at(unit(1), SURE), SHELVES).result(SECONDS)
+    parts = [part for shelf in SHELVES for part in engine.parts(shelf)]
+    ids = [part.ids for part in parts]  # of arrays, weak references can be had
+    watched = [weakref.ref(each) for each in ids]
+    for shelf in SHELVES:
+        engine.drop(shelf)
+    del parts, ids
+    until(lambda: not [each for each in watched if each() is not None])

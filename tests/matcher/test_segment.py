@@ -206,3 +206,12 @@ def test_rows_are_found_by_id():
     asked = np.array([-1, 3, 4, 10, 276, 277, 1 << 40])
     assert segment.rows_of(asked).tolist() == [0, 1, 39]
     assert segment_of(units(16, 0, 64)).rows_of(asked).tolist() == []
+
+
+def test_what_was_opened_from_disk_is_not_kept_beside_the_segment():
+    """The opened file would be in memory as long as any view of it, and twice."""
+    segment = segment_of(units(17, 50, 64))
+    content = bytearray().join(part.tobytes() for part in segment.arrays())
+    again = Segment.of_bytes(segment.coding, 50, content)
+    content.clear()  # raises while anything looks into it
+    assert again.count == 50
