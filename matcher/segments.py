@@ -19,6 +19,7 @@ import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -160,6 +161,8 @@ class SegmentFiles:
             segment = _read_segment(folder, key, coding, entry)
             names[segment] = bytes.fromhex(entry["name"])
             parts.setdefault(entry["position"], []).append((segment, segment.alive))
+        for of_position in parts.values():
+            _check_order([segment for segment, _ in of_position])
         self._names[gallery] = names
         return Snapshot(
             identity=identity, position=position, change=change, parts=parts
@@ -281,6 +284,12 @@ def _read_segment(
     removed = np.array(entry["removed"], np.int64)
     segment.alive[segment.rows_of(removed)] = False
     return segment
+
+
+def _check_order(segments: Sequence[Segment]) -> None:
+    """Refuse segments that have rows in common, or are not in their order."""
+    if any(after.ids[0] <= before.ids[-1] for before, after in pairwise(segments)):
+        raise StaleError("their segments do not go together")
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -378,6 +379,15 @@ def test_no_changed_byte_of_a_manifest_is_believed(kept: Archive) -> None:
         assert "manifest is damaged" in stale(kept)
     path.write_bytes(sealed)
     assert load(kept, XAA_FACES) is not None
+
+
+def test_segments_that_have_rows_in_common_are_refused(kept: Archive) -> None:
+    """Nobody is searched for twice, nor in rows of which some may be missing."""
+    snapshot = kept.index.snapshot(XAA_FACES)
+    (position, parts), *_ = snapshot.parts.items()
+    twice = replace(snapshot, parts={position: [*parts, *parts]})
+    kept.files.save(XAA_FACES, twice)
+    assert "do not go together" in stale(kept)
 
 
 def test_each_reason_has_words(kept: Archive) -> None:
