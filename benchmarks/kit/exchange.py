@@ -32,6 +32,7 @@ SPACE: Final = "face-synthetic-512"
 PURPOSE: Final = "border-check"
 REQUESTER: Final = "XZZ"
 _CHUNK: Final = 512  # records in one message
+_START_SECONDS: Final = 600.0  # without codes on disk every template is opened
 _LETTERS: Final = "BCDEFGHIJKLMNOPQRSTUVWXY"
 
 
@@ -92,7 +93,8 @@ class BenchmarkExchange:
     def serving(self) -> Iterator[ServerProcess]:
         """Serve it, in a process of its own."""
         with ServerProcess(self.config, self.root / "serve.log") as server:
-            server.wait_until_ready(Profile.load(self.profile(REQUESTER, "client")))
+            profile = Profile.load(self.profile(REQUESTER, "client"))
+            server.wait_until_ready(profile, _START_SECONDS)
             yield server
 
     def enrolled(self) -> int:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 from biometrics.client import ExchangeClient
-from biometrics.errors import UnavailableError
+from biometrics.errors import DeadlineError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,19 +71,21 @@ class ServerProcess:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
-    def wait_until_ready(self, profile: Profile) -> None:
-        """Return once the server answers `profile`.
+    def wait_until_ready(
+        self, profile: Profile, seconds: float = START_SECONDS
+    ) -> None:
+        """Return once the server answers `profile`, within some seconds.
 
         Raises:
             UnavailableError: it ended, or does not answer.
         """
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + seconds
         while True:
             try:
                 with ExchangeClient(profile) as client:
                     client.spaces()
                     return
-            except UnavailableError as error:
+            except (UnavailableError, DeadlineError) as error:
                 if self._process.poll() is not None or time.monotonic() > end:
                     said = self._log.read_text("utf-8", "replace").splitlines()
                     raise UnavailableError(
