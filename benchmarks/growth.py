@@ -22,14 +22,16 @@ import numpy as np
 from benchmarks import growth_report
 from benchmarks.kit import machine, results, tables, timing
 from benchmarks.kit.galleries import Gallery
+from benchmarks.kit.scanning import Probe, Space, scanner_of
 from benchmarks.peers.exhaustive import NumpyProduct
 from matcher.engine import Engine
-from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from matcher.schedule import Scanner
 
 
 EFFECTIVE_DIMENSION: Final = 180.0  # the gallery on which the exchange's bars are set
@@ -114,7 +116,9 @@ def search(
     scanner: Scanner, name: str, probes: NDArray[np.float32]
 ) -> list[dict[str, list[int]]]:
     """Return the candidates of probes that are asked for at once."""
-    waiting = [scanner.submit(probe, THRESHOLD, [name]) for probe in probes]
+    waiting = [
+        scanner.submit(Probe(probe, Space(THRESHOLD)), [name]) for probe in probes
+    ]
     return [each.result() for each in waiting]
 
 
@@ -230,7 +234,7 @@ def run(kept: results.Results, options: argparse.Namespace) -> None:
     """Grow the gallery from size to size, and measure what is not kept yet."""
     gallery = Gallery(options.seed, effective_dimension=EFFECTIVE_DIMENSION)
     growing = Growing(gallery, options.largest, options.floats)
-    with Scanner(engine=growing.engine, threads=options.threads) as scanner:
+    with scanner_of(growing.engine, options.threads) as scanner:
         for records in sizes(options.smallest, options.largest):
             tables.progress(f"growing to {records:,}")
             growing.grow(records)

@@ -27,7 +27,9 @@ from benchmarks.kit.machine import resident_bytes
 from matcher.engine import Engine, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from matcher.engine import Coding
 
 T = TypeVar("T")
 
@@ -69,7 +71,7 @@ def enrolled(dimension: int, records: int, folder: Path) -> dict[str, Any]:
     row = told(engine, resident_bytes() - before, "enrolled")
     for number, part in enumerate(engine.parts(dimension)):
         content = b"".join(array.tobytes() for array in part.arrays())
-        (folder / f"{number}-{len(part)}").write_bytes(content)
+        (folder / f"{number:04}-{len(part)}").write_bytes(content)
     return row
 
 
@@ -88,12 +90,15 @@ def loaded(dimension: int, _records: int, folder: Path) -> dict[str, Any]:
     engine = made(dimension)
     before = resident_bytes()
     coding = engine.coding(dimension)
+    engine.load(dimension, kept(folder, coding))
+    return told(engine, resident_bytes() - before, "loaded")
+
+
+def kept(folder: Path, coding: Coding) -> Iterator[Segment]:
+    """Yield the segments of a folder, in their order."""
     for path in sorted(folder.iterdir()):
         rows = int(path.name.partition("-")[2])
-        content = bytearray(path.read_bytes())
-        engine.load(dimension, [Segment.of_bytes(coding, rows, content)])
-        del content
-    return told(engine, resident_bytes() - before, "loaded")
+        yield Segment.of_bytes(coding, rows, bytearray(path.read_bytes()))
 
 
 def made(dimension: int) -> Engine[int]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
 from benchmarks.kit.machine import resident_bytes
+from benchmarks.kit.scanning import Probe, Space, scanner_of
 from benchmarks.peers.base import Peer
 from matcher.engine import Engine
-from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,27 +19,6 @@ __all__ = ["Ours"]
 _GALLERY: Final = "benchmark"
 _SEED: Final = bytes(32)  # of the rotation: fixed, so that runs can be compared
 _BLOCK: Final = 1 << 16
-
-
-class _Nothing:
-    """Confirms nothing: what was found is the answer."""
-
-    def confirm(self, _: object, found: dict[str, list[int]]) -> dict[str, list[int]]:
-        """Return what was found."""
-        return found
-
-
-class _Space(NamedTuple):
-    """What the scanner asks of a template space."""
-
-    threshold: float
-
-
-class _Probe(NamedTuple):
-    """What the scanner asks of a template."""
-
-    vector: NDArray[np.float32]
-    space: _Space
 
 
 class Ours(Peer):
@@ -71,9 +50,7 @@ class Ours(Peer):
             self._engine.add(_GALLERY, ids, block)
         self._engine.compact(_GALLERY)
         self._bytes = (resident_bytes() - before) / len(vectors)
-        self._scanner = Scanner(
-            engine=self._engine, confirmation=_Nothing(), threads=self.threads
-        )
+        self._scanner = scanner_of(self._engine, self.threads)
         self._scanner.__enter__()
 
     def propose(
@@ -81,7 +58,7 @@ class Ours(Peer):
     ) -> list[NDArray[np.int64]]:
         """Return the candidates of all parts."""
         waiting = [
-            self._scanner.submit(_Probe(probe, _Space(threshold)), [_GALLERY])
+            self._scanner.submit(Probe(probe, Space(threshold)), [_GALLERY])
             for probe in probes
         ]
         return [np.array(each.result()[_GALLERY], np.int64) for each in waiting]

@@ -1,0 +1,40 @@
+"""The exchange's own scanner, asked for candidates alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from matcher.schedule import Scanner
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from matcher.engine import Engine
+
+__all__ = ["Probe", "Space", "scanner_of"]
+
+
+class Space(NamedTuple):
+    """What the scanner asks of a template space."""
+
+    threshold: float
+
+
+class Probe(NamedTuple):
+    """What the scanner asks of a template."""
+
+    vector: NDArray[Any]
+    space: Space
+
+
+class _Nothing:
+    """Confirms nothing: what was found is the answer."""
+
+    def confirm(self, _: object, found: dict[Any, list[int]]) -> dict[Any, list[int]]:
+        """Return what was found."""
+        return found
+
+
+def scanner_of(engine: Engine[str], threads: int) -> Scanner:
+    """Return a scanner whose answers are its candidates."""
+    return Scanner(engine=engine, confirmation=_Nothing(), threads=threads)
