@@ -10,6 +10,7 @@ searched with several efforts: `built` is the contender that has it.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -56,9 +57,9 @@ class _Graph(Peer):
         self._graph = self.grow(vectors)
         self._bytes = (resident_bytes() - before) / len(vectors)
 
+    @abstractmethod
     def grow(self, vectors: NDArray[np.float32]) -> Any:
         """Return the graph of a gallery."""
-        raise NotImplementedError
 
     def bytes_per_template(self) -> float:
         """Return what the process grew by while the graph was built."""

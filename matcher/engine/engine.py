@@ -5,7 +5,7 @@ gallery = segments that are sealed, oldest first + a small tail that takes addit
 Each change makes a new tuple of segments, which later searches read; those that have
 begun go on with theirs. An addition copies the tail, which is small. Segments are
 joined in the background, as in a log-structured merge tree, so that there are few
-large ones: every call into FAISS costs some 15 us whatever it scans.
+large ones: every call into FAISS costs its time whatever it scans.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Copied with each addition, some 20 us; whole blocks, which are joined as they are.
+# Copied with each addition, which takes longer the more there are.
 TAIL_ROWS: Final = 2048
-# A power of two, which is what FAISS rounds the memory of codes up to. A million rows
+# Whole lists of `scan`, whose memory FAISS rounds up to a power of two. A million rows
 # are four, so that one probe uses several cores.
 SEGMENT_ROWS: Final = 1 << 18
 # Removed rows cost time and memory from this share of a segment on.

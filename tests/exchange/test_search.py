@@ -306,6 +306,23 @@ def test_a_replay_returns_the_stored_answer(world: World) -> None:
     assert border(world, "XCC", 50, "XAA") == {"XAA": "no-match"}
 
 
+def test_a_replay_is_answered_though_a_new_search_would_be_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agreement that ended meanwhile does not change what was answered."""
+    world.enroller("XAA").enrol(record("answered", unit(55)))
+    again = {"purpose": "border-check", "request_id": uuid.uuid4()}
+    first = world.client("XCC").match(face(unit(55)), **again)
+
+    def ended(*_: object, **__: object) -> None:
+        raise RefusedError("NOT_PERMITTED", "the agreement has ended")
+
+    monkeypatch.setattr("matcher.match.plan_search", ended)
+    assert world.client("XCC").match(face(unit(55)), **again) == first
+    with pytest.raises(RefusedError):
+        world.client("XCC").match(face(unit(55)), purpose="border-check")
+
+
 def test_a_replay_with_another_body_is_refused(world: World) -> None:
     """One request id cannot stand for two searches."""
     again = {"purpose": "border-check", "request_id": uuid.uuid4()}
