@@ -104,6 +104,7 @@ def measure(root: Path, records: int, rounds: int) -> dict[int, list[dict[str, f
                 loader = context.Process(target=load, args=arguments, daemon=True)
                 loader.start()
                 told.get(timeout=60)
+                search(client, told, 0.3)
                 latencies = search(client, told, 600.0)
                 rate = told.get(timeout=60)
                 loader.join()

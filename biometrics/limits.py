@@ -13,7 +13,7 @@ MAX_RECORD_BYTES: Final = 640 * 1024  # 32 templates of 4096-d, and every text
 MAX_QUESTION_BYTES: Final = 4 * 1024  # a reference, a page, a name
 # May grow, never shrink: the journal's withdrawals are held to it for ever.
 MAX_TEMPLATES_PER_RECORD: Final = 32  # ten fingers, two irises, a face; samples
-MAX_RECORDS_PER_CHUNK: Final = 512  # one transaction, in which nothing else is written
+MAX_RECORDS_PER_CHUNK: Final = 512  # one message, of a few hundred dimensions
 MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border
 MAX_HOLDERS_PER_SEARCH: Final = 64  # 48 members, and room
 MAX_FAULTS_TOLD: Final = 8  # of one record: a chunk of 512 fits in a message
@@ -59,6 +59,11 @@ MAX_STREAMS_PER_CONNECTION: Final = 1024
 MAX_OPEN_CALLS: Final = 8192
 WORKER_THREADS: Final = 8  # for blocking work; more only trade places for the lock
 STREAM_CHUNKS_AHEAD: Final = 2  # chunks of one bulk stream being worked on at once
+RECORDS_BETWEEN_SEARCHES: Final = 4  # of a bulk load: some 2 ms of work
+GIVE_WAY_SECONDS: Final = 0.02  # to searches that run; then a load has a turn
+SEARCHES_LAST_SECONDS: Final = (
+    0.1  # then nobody searches any more, and loads run freely
+)
 WRITE_QUEUE_OPERATIONS: Final = 4096  # waiting for one commit
 WRITE_GROUP_OPERATIONS: Final = 256  # made durable by one flush
 STORE_IDS_PER_QUERY: Final = 500  # a page of candidates; SQLite takes 32,766
@@ -94,7 +99,7 @@ BULK_STREAM_SECONDS: Final = 60.0  # then a bulk load goes on in a new stream
 MAX_PROFILE_BYTES: Final = 1024 * 1024  # a profile, a certificate or a key
 
 # -- store --------------------------------------------------------------------
-WRITE_GROUP_RECORDS: Final = 512  # in one transaction: searches wait for its flush
+WRITE_GROUP_RECORDS: Final = 128  # in one transaction: searches wait for its flush
 READ_CONNECTIONS: Final = 16  # a worker thread holds one; as many to spare
 PURGED_ROWS_PER_OPERATION: Final = 2  # more than comes in, little in any one commit
 STORE_CACHE_BYTES: Final = 64 * 1024 * 1024  # the writer's; indexes are hit at random

@@ -1,4 +1,4 @@
-"""An array file's rows, cut into chunks that one transaction and one message take.
+"""An array file's rows, cut into chunks that one message takes.
 
 Pure: it reads from the file and knows neither client nor wire.
 """

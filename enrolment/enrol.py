@@ -1,17 +1,19 @@
 """The main path of an enrolment: admitted records in, durable and searchable.
 
-1. Admit: `wire` has read the records by the rules of `admission`.
-2. Seal: each template under its own key, before anything reaches the store.
-3. Store: records, journal and the answer to a replay, in one transaction.
-4. Wait until the journal's position is searchable.
-5. Answer.
+1. Give way to searches that are running, before each piece of a chunk.
+2. Admit: `wire` reads the records by the rules of `admission`.
+3. Seal: each template under its own key, before anything reaches the store.
+4. Store: records and journal, with the last piece the answer to a replay.
+5. Wait until the journal's position is searchable.
+6. Answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+from asyncio import wrap_future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from biometrics.errors import ConflictError, Fault, InvalidRequestError
 from biometrics.sealed import REFERENCES, Attested, Binding
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 
     from biometrics.custody import Vault
     from biometrics.members import Member
+    from biometrics.precedence import Precedence
     from biometrics.store import RecordWriter
     from enrolment.admission import Record
     from enrolment.wire import Asked, Enrolling
 
+T = TypeVar("T")
 Outcome = EnrolResult | InvalidRequestError
 RECORD_ID_BYTES = 16
 FIRST_GENERATION = 1
@@ -47,15 +51,34 @@ class StoredReplies(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A part of a request, ready to be stored.
+
+    Attributes:
+        refused: of each record why it is refused, or None if it is admitted.
+        records: those that are admitted, in their order.
+    """
+
+    refused: list[InvalidRequestError | None]
+    records: list[NewRecord]
+
+    def outcomes(self, results: Sequence[EnrolResult]) -> list[Outcome]:
+        """Return the outcome of each record, given those of the admitted ones."""
+        decided = iter(results)
+        return [refusal or next(decided) for refusal in self.refused]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
     """Enrols records.
 
     Attributes:
-        records: step 3.
+        records: step 4.
         replies: the answers to replays.
         journal_end: the position of the last change there is.
-        vault: step 2.
-        index: step 4.
+        precedence: step 1.
+        vault: step 3.
+        index: step 5.
         workers: threads for blocking work.
         random_bytes: where the ids of records come from.
     """
@@ -63,6 +86,7 @@ class Enrolment:
     records: RecordWriter
     replies: StoredReplies
     journal_end: Callable[[], int]
+    precedence: Precedence
     vault: Vault
     index: Searchable
     workers: Executor
@@ -80,25 +104,35 @@ class Enrolment:
 
         Returns:
             The encoded response. The records that it calls enrolled are durable
-            and searchable; a replay returns the same bytes.
+            and searchable; a replay returns the same bytes. Where it is not returned,
+            some pieces may have been enrolled, which the request sent again finds.
         """
-        loop = asyncio.get_running_loop()
-        sealed, digest = await loop.run_in_executor(self.workers, self._seal, request)
         key = self.vault.index(request.holder)
+        digest = await self._in_worker(key.digest, request.content)
+        outcomes: list[Outcome] = []
 
         def reply(results: Sequence[EnrolResult]) -> bytes:
-            body = encode(_merge(request.records, results))
+            body = encode(outcomes + sealed.outcomes(results))
             return key.seal_reply(request.request_id, body)
 
-        committed = await asyncio.wrap_future(
-            self.records.enrol(
-                request.holder,
-                sealed,
-                request_id=request.request_id,
-                digest=digest,
-                make_reply=reply,
-            )
-        )
+        while True:
+            async with self.precedence.turn(request.count - len(outcomes)) as size:
+                part = slice(len(outcomes), len(outcomes) + size)
+                sealed = await self._in_worker(self._seal, request, part)
+                if part.stop < request.count:
+                    added = self.records.add(request.holder, sealed.records)
+                    outcomes += sealed.outcomes((await wrap_future(added)).results)
+                    continue
+                committed = await wrap_future(
+                    self.records.enrol(
+                        request.holder,
+                        sealed.records,
+                        request_id=request.request_id,
+                        digest=digest,
+                        make_reply=reply,
+                    )
+                )
+                break
         await self.index.searchable(committed.position)
         return key.open_reply(request.request_id, committed.reply)
 
@@ -111,12 +145,11 @@ class Enrolment:
         Raises:
             ConflictError: the request id stands for another request.
         """
-        loop = asyncio.get_running_loop()
-        stored = await loop.run_in_executor(self.workers, self._find, asked)
+        stored = await self._in_worker(self._find, asked)
         if stored is None:
             return None
         # The first answer may have failed while it waited for just this.
-        end = await loop.run_in_executor(self.workers, self.journal_end)
+        end = await self._in_worker(self.journal_end)
         await self.index.searchable(end)
         return self.vault.index(asked.holder).open_reply(asked.request_id, stored)
 
@@ -125,14 +158,24 @@ class Enrolment:
         digest = self.vault.index(asked.holder).digest(asked.content)
         return self.replies.find(asked.holder, asked.request_id, digest)
 
-    def _seal(self, request: Enrolling) -> tuple[list[NewRecord], bytes]:
-        """Seal every admitted record of a request; return the request's digest too."""
-        sealed = [
-            self._seal_record(request.holder, record)
-            for record in request.records
-            if not isinstance(record, InvalidRequestError)
-        ]
-        return sealed, self.vault.index(request.holder).digest(request.content)
+    async def _in_worker(self, work: Callable[..., T], *args: object) -> T:
+        """Run blocking work on a worker thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.workers, work, *args)
+
+    def _seal(self, request: Enrolling, part: slice) -> Sealed:
+        """Read a part of a request, and seal every record that is admitted."""
+        records = request.read(part)
+        return Sealed(
+            refused=[
+                r if isinstance(r, InvalidRequestError) else None for r in records
+            ],
+            records=[
+                self._seal_record(request.holder, record)
+                for record in records
+                if not isinstance(record, InvalidRequestError)
+            ],
+        )
 
     def _seal_record(self, holder: Member, record: Record) -> NewRecord:
         """Seal one record's templates and its reference."""
@@ -198,17 +241,6 @@ def reference_binding(holder: Member, record_id: bytes, generation: int) -> Bind
         sample=0,
         generation=generation,
     )
-
-
-def _merge(
-    records: Sequence[Record | InvalidRequestError], results: Sequence[EnrolResult]
-) -> list[Outcome]:
-    """Return outcomes in the order of the request, refused records included."""
-    decided = iter(results)
-    return [
-        record if isinstance(record, InvalidRequestError) else next(decided)
-        for record in records
-    ]
 
 
 _CONFLICTS = {

@@ -26,6 +26,7 @@ from enrolment.admission import Record, count_faults, life_faults, reference_fau
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     from biometrics.members import Member
     from biometrics.templates import Template, TemplateSpaces
@@ -58,13 +59,15 @@ class Enrolling:
         holder: who enrols; from the certificate.
         request_id: 16 bytes of its UUID.
         content: the request as it came, to tell a replay from another request.
-        records: each record, or why it is refused.
+        count: how many records, one or more.
+        read: reads some of them, or why they are refused.
     """
 
     holder: Member
     request_id: bytes
     content: bytes
-    records: tuple[Record | InvalidRequestError, ...]
+    count: int
+    read: Callable[[slice], list[Record | InvalidRequestError]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +98,18 @@ def read_enrol(
         holder=holder,
         request_id=request_id,
         content=content_of(message),
-        records=(record,),
+        count=1,
+        read=lambda _: [record],
     )
 
 
 def read_chunk(
     message: v1.BulkEnrolRequest, spaces: TemplateSpaces, now: dt.datetime
 ) -> Enrolling:
-    """Return what one chunk asks; a refused record does not stop the others."""
+    """Return what one chunk asks; a refused record does not stop the others.
+
+    Its records are read when they are asked for.
+    """
     holder = acting_as(message.holder)
     faults: list[Fault] = []
     request_id = b""
@@ -118,7 +125,10 @@ def read_chunk(
         holder=holder,
         request_id=request_id,
         content=content_of(message),
-        records=tuple(read_record(record, spaces, now) for record in message.records),
+        count=len(message.records),
+        read=lambda part: [
+            read_record(record, spaces, now) for record in message.records[part]
+        ],
     )
 
 

@@ -6,6 +6,7 @@ comparison is float64, so that the decision does not depend on the engine's roun
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from biometrics.errors import GalleryLockedError, SealError
 from matcher.index import binding_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from matcher.engine import Engine
     from matcher.follower import Follower
     from matcher.galleries import Galleries, Shelf
+
+
+Candidates = Mapping["Shelf", Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +82,15 @@ class Confirmation:
         self._engine = engine
         self._follower = follower
 
+    def rows(self, found: Iterable[Candidates]) -> Mapping[int, StoredTemplate]:
+        """Read the rows of all candidates of some probes at once, for `confirm`."""
+        bounded = [_bounded(candidates)[0] for candidates in found]
+        return self._journal.templates(
+            sorted({n for some in bounded for ids in some.values() for n in ids})
+        )
+
     def confirm(
-        self, probe: Template, found: Mapping[Shelf, Sequence[int]]
+        self, probe: Template, found: Candidates, rows: Mapping[int, StoredTemplate]
     ) -> Confirmed:
         """Return which records among the candidates match the probe.
 
@@ -89,19 +100,15 @@ class Confirmation:
         Args:
             probe: what to compare with.
             found: template ids by shelf, each of the probe's space and position.
+            rows: theirs, and maybe others, as `rows` read them after the scan.
         """
-        most = limits.MAX_OPENINGS_PER_HOLDER
-        flooded = {s.holder for s, ids in found.items() if len(ids) > most}
-        candidates = {s: ids for s, ids in found.items() if s.holder not in flooded}
-        stored = self._journal.templates(
-            [number for ids in candidates.values() for number in ids]
-        )
-        failed = self._lost(candidates, stored) | flooded
+        candidates, flooded = _bounded(found)
+        failed = self._lost(candidates, rows) | flooded
         exact = np.empty(probe.space.dimension, np.float64)
         clear = np.empty(probe.space.dimension, np.float32)
         vector = probe.vector.astype(np.float64)
         hits: dict[bytes, Hit] = {}
-        for shelf, template in _pairs(candidates, stored):
+        for shelf, template in _pairs(candidates, rows):
             try:
                 self._open(shelf, template, clear)
             except (SealError, GalleryLockedError) as error:
@@ -137,9 +144,7 @@ class Confirmation:
         index = self._vault.index(template.member)
         index.check_record(template.attested, template.record_tag)
 
-    def _lost(
-        self, candidates: Mapping[Shelf, Sequence[int]], stored: Collection[int]
-    ) -> set[Member]:
+    def _lost(self, candidates: Candidates, stored: Collection[int]) -> set[Member]:
         """Return the holders of candidates that are gone without a withdrawal."""
         gone = {
             shelf: np.array([n for n in ids if n not in stored], np.int64)
@@ -160,8 +165,15 @@ class Confirmation:
         return {shelf.holder for shelf in lost}
 
 
+def _bounded(found: Candidates) -> tuple[Candidates, frozenset[Member]]:
+    """Return candidates without those of holders with too many, and these holders."""
+    most = limits.MAX_OPENINGS_PER_HOLDER
+    flooded = frozenset(s.holder for s, ids in found.items() if len(ids) > most)
+    return {s: ids for s, ids in found.items() if s.holder not in flooded}, flooded
+
+
 def _pairs(
-    candidates: Mapping[Shelf, Sequence[int]], stored: Mapping[int, StoredTemplate]
+    candidates: Candidates, stored: Mapping[int, StoredTemplate]
 ) -> Iterator[tuple[Shelf, StoredTemplate]]:
     """Yield the candidates that are there, each with where it was scanned."""
     for shelf, ids in candidates.items():

@@ -152,20 +152,17 @@ class Matcher:
             body = encode([r.answer if isinstance(r, Found) else r for r in results])
             # 8. Log: what is answered is durable first. The log of the exchange
             #    joins this transaction. It finds out a replay, and keeps what it has.
-            stored = await asyncio.wrap_future(
-                self.answers.commit(
-                    *key,
-                    index.seal_reply(search.request_id, body),
-                    [n for r in results if isinstance(r, Found) for n in r.references],
-                )
-            )
+            sealed = index.seal_reply(search.request_id, body)
+            named = [n for r in results if isinstance(r, Found) for n in r.references]
+            stored = await asyncio.wrap_future(self.answers.commit(*key, sealed, named))
+            if stored == sealed:
+                return body  # 9. Answer; below, if it was answered before.
         except ExchangeError:
             # A replay is answered as it was, whatever could not be done again.
             kept = await self._in_worker(self.answers.find, *key)
             if kept is None:
                 raise
             stored = kept
-        # 9. Answer.
         return index.open_reply(search.request_id, stored)
 
     async def _results(self, search: Search, rules: Rules) -> list[Found | Refusal]:

@@ -3,8 +3,8 @@
 Work waits by segment: whatever probes wait for one are scanned in one call. A worker
 takes the segment that has waited longest; so a lone probe starts at once and on every
 core, and the more probes wait, the more share each pass over the codes. Whoever scans
-the last segment for a probe goes on to confirm its candidates, so that no other thread
-has to be woken for it.
+the last segment for some probes goes on to confirm their candidates, so that no other
+thread has to be woken for it, and the rows of all are read at once.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from matcher.engine import Engine, Segment
     from matcher.galleries import Shelf
 
-Candidates = dict["Shelf", list[int]]
-
 
 @dataclass(slots=True, eq=False)
 class _Scan:
@@ -43,7 +41,7 @@ class _Scan:
 
     probe: Template
     left: int
-    found: Candidates
+    found: dict[Shelf, list[int]]
     future: Future[Confirmed] = field(default_factory=Future)
 
 
@@ -134,7 +132,7 @@ class Scanner:
         ]
         scan.left = len(work)
         if not work:
-            self._finish(scan)
+            self._finish([scan])
             return scan.future
         with self._changed:
             if self._stopping:
@@ -191,19 +189,24 @@ class Scanner:
         with self._taking:
             taken = zip(waiting, found, strict=True)
             last = [turn.scan for turn, ids in taken if turn.take(ids)]
-        for scan in last:
-            self._finish(scan)
+        self._finish(last)
 
-    def _finish(self, scan: _Scan) -> None:
-        """Confirm what was found for a probe, if somebody still waits for it."""
-        if not scan.future.set_running_or_notify_cancel():
-            return
+    def _finish(self, scans: list[_Scan]) -> None:
+        """Confirm what was found for probes for which somebody still waits."""
+        waiting = [s for s in scans if s.future.set_running_or_notify_cancel()]
         try:
-            confirmed = self._confirmation.confirm(scan.probe, scan.found)
+            rows = self._confirmation.rows(scan.found for scan in waiting)
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
-            scan.future.set_exception(error)
-        else:
-            scan.future.set_result(confirmed)
+            for scan in waiting:
+                scan.future.set_exception(error)
+            return
+        for scan in waiting:
+            try:
+                confirmed = self._confirmation.confirm(scan.probe, scan.found, rows)
+            except Exception as error:  # noqa: BLE001 - goes to whoever waits
+                scan.future.set_exception(error)
+            else:
+                scan.future.set_result(confirmed)
 
 
 def _fail(future: Future[Confirmed], error: Exception) -> None:

@@ -51,7 +51,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Records that are enrolled in one transaction.
+    """Records that are sent in one message and answered by one response.
 
     Attributes:
         records: 1 to `limits.MAX_RECORDS_PER_CHUNK`.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import grpc
+import uvloop
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -29,6 +30,7 @@ from biometrics.errors import (
     GalleryLockedError,
     SealError,
 )
+from biometrics.precedence import Precedence
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.directory import AgreementService, SpaceService
@@ -114,6 +116,7 @@ class Exchange:
                 open_store(config.database, clock, on_failure=health.lose)
             )
             vault, galleries = unlock(config, store, clock, random_bytes)
+            precedence = Precedence()
             # The matcher.
             workers = parts.enter_context(
                 ThreadPoolExecutor(limits.WORKER_THREADS, "worker")
@@ -160,6 +163,7 @@ class Exchange:
                     records=store.records,
                     replies=store.answers,
                     journal_end=store.journal.end,
+                    precedence=precedence,
                     vault=vault,
                     index=follower,
                     workers=workers,
@@ -187,7 +191,8 @@ class Exchange:
                 maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
             )
             match_pb2_grpc.add_MatchServiceServicer_to_server(
-                MatchService(matcher=matcher, spaces=spaces), server
+                MatchService(matcher=matcher, spaces=spaces, precedence=precedence),
+                server,
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
@@ -332,7 +337,7 @@ def run(path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # There is a scanning thread for each core: NumPy's own would only compete with it.
     threadpool_limits(limits=1, user_api="blas")
-    asyncio.run(_serve(config))
+    uvloop.run(_serve(config))
 
 
 async def _serve(config: Config) -> None:

@@ -70,11 +70,14 @@ class AnswerWriter:
         """
 
         def operation(connection: sa.Connection) -> bytes:
-            found = self._replies.find_or_clear(connection, member, request_id, digest)
-            if found is not None:
-                return found
             reply = Reply(request_id=request_id, digest=digest, body=body)
-            self._replies.add(connection, member, reply)
+            if not self._replies.add_new(connection, member, reply):
+                found = self._replies.find_or_clear(
+                    connection, member, request_id, digest
+                )
+                if found is not None:
+                    return found
+                self._replies.add(connection, member, reply)
             if references:
                 self._references.add(connection, references)
             return body

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from biometrics.store.database import insert_rows
 from biometrics.store.entries import add_enrolments, reserve
 from biometrics.store.galleries import count_enrolled
 from biometrics.store.rows import EnrolResult
@@ -30,8 +31,6 @@ _KNOWN: Final = sa.union_all(
         TOMBSTONE.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
     ),
 )
-_ADD_RECORDS: Final = sa.insert(RECORD)
-_ADD_TEMPLATES: Final = sa.insert(TEMPLATE)
 
 
 def judge(
@@ -88,9 +87,8 @@ def append(
         for template in record.templates:
             templates.append(_template_row(template_id, number, template))
             template_id += 1
-    connection.execute(_ADD_RECORDS, rows)
-    if templates:
-        connection.execute(_ADD_TEMPLATES, templates)
+    insert_rows(connection, RECORD, rows)
+    insert_rows(connection, TEMPLATE, templates)
     add_enrolments(connection, first, member, [record.record_id for record in records])
     count_enrolled(connection, member, records)
     return first + len(records) - 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from biometrics import limits
+from biometrics.store.database import insert_rows
 from biometrics.store.rows import ChangeKind
 from biometrics.store.schema import CHANGE, COUNTER
 
@@ -50,8 +51,9 @@ def add_enrolments(
     connection: sa.Connection, first: int, member: Member, record_ids: Sequence[bytes]
 ) -> None:
     """Write enrolments at the positions from `first` on, which are reserved."""
-    connection.execute(
-        _ADD,
+    insert_rows(
+        connection,
+        CHANGE,
         [
             {
                 "position": position,

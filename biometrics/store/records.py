@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.store.enrolment import append, judge
 from biometrics.store.entries import end_of
-from biometrics.store.rows import Committed, EnrolResult, Reply
+from biometrics.store.rows import Added, Committed, EnrolResult, Reply
 from biometrics.store.withdrawal import remove
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from biometrics.store.rows import LiveRecord, NewRecord
     from biometrics.store.writer import Writer
 
+T = TypeVar("T", Added, Committed)
+
 
 class RecordWriter:
     """Changes the records of members."""
@@ -37,6 +39,23 @@ class RecordWriter:
         self._head = head
         self._clock = clock
 
+    def add(self, member: Member, records: Sequence[NewRecord]) -> Future[Added]:
+        """Enrol some records of a request whose answer `enrol` stores with the last.
+
+        Args:
+            member: the holder.
+            records: as those of `enrol`.
+
+        Returns:
+            Resolves when they are durable; raises StorageError if they could not be
+            written, and then none was.
+        """
+
+        def operation(connection: sa.Connection) -> Added:
+            return self._add(connection, member, records)
+
+        return self._submit(operation, weight=len(records))
+
     def enrol(
         self,
         member: Member,
@@ -46,7 +65,7 @@ class RecordWriter:
         digest: bytes,
         make_reply: Callable[[Sequence[EnrolResult]], bytes],
     ) -> Future[Committed]:
-        """Enrol a chunk of records: all that can be, in one transaction.
+        """Enrol records: all that can be, and the answer, in one transaction.
 
         Args:
             member: the holder.
@@ -68,22 +87,11 @@ class RecordWriter:
             found = self._replies.find_or_clear(connection, member, request_id, digest)
             if found is not None:
                 return _replay(connection, found)
-            results = judge(connection, member, records)
-            fresh = [
-                record
-                for record, result in zip(records, results, strict=True)
-                if result is EnrolResult.ENROLLED
-            ]
-            now = to_microseconds(self._clock.now())
-            if fresh:
-                position = append(connection, member, fresh, now)
-            else:
-                position = end_of(connection)
-            reply = Reply(
-                request_id=request_id, digest=digest, body=make_reply(results)
-            )
+            added = self._add(connection, member, records)
+            body = make_reply(added.results)
+            reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)
-            return Committed(reply=reply.body, position=position, replayed=False)
+            return Committed(reply=body, position=added.position, replayed=False)
 
         return self._submit(operation, weight=len(records))
 
@@ -127,15 +135,33 @@ class RecordWriter:
 
         return self._submit(operation, weight=1)
 
+    def _add(
+        self,
+        connection: sa.Connection,
+        member: Member,
+        records: Sequence[NewRecord],
+    ) -> Added:
+        """Enrol what can be, within the writer's transaction."""
+        results = judge(connection, member, records)
+        fresh = [
+            record
+            for record, result in zip(records, results, strict=True)
+            if result is EnrolResult.ENROLLED
+        ]
+        if not fresh:
+            return Added(results, end_of(connection))
+        now = to_microseconds(self._clock.now())
+        return Added(results, append(connection, member, fresh, now))
+
     def _submit(
-        self, operation: Callable[[sa.Connection], Committed], *, weight: int
-    ) -> Future[Committed]:
+        self, operation: Callable[[sa.Connection], T], *, weight: int
+    ) -> Future[T]:
         """Submit an operation; wake the journal's followers when it is durable."""
         future = self._writer.submit(operation, weight=weight)
         future.add_done_callback(self._tell)
         return future
 
-    def _tell(self, future: Future[Committed]) -> None:
+    def _tell(self, future: Future[T]) -> None:
         """Advance the head to a change that is durable."""
         if not future.cancelled() and future.exception() is None:
             self._head.advance(future.result().position)

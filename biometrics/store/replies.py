@@ -30,6 +30,16 @@ _FIND: Final = sa.select(
     REPLY.c.request_id == sa.bindparam("of_request"),
 )
 _ADD: Final = sa.insert(REPLY)
+_COLUMNS: Final = [column for column in REPLY.c if column is not REPLY.c.reply_id]
+_ADD_NEW: Final = sa.insert(REPLY).from_select(
+    _COLUMNS,
+    sa.select(*(sa.bindparam(c.name, type_=c.type) for c in _COLUMNS)).where(
+        ~sa.exists().where(
+            REPLY.c.member == sa.bindparam("member"),
+            REPLY.c.request_id == sa.bindparam("request_id"),
+        )
+    ),
+)
 _FORGET: Final = sa.delete(REPLY).where(REPLY.c.reply_id == sa.bindparam("number"))
 _OLDEST: Final = (
     sa.select(REPLY.c.reply_id, REPLY.c.stored_at)
@@ -92,18 +102,27 @@ class Replies:
             return None
         return self.find(connection, member, request_id, digest)
 
+    def add_new(self, connection: sa.Connection, member: Member, reply: Reply) -> bool:
+        """Store a reply if none is stored for the request, however old; say whether.
+
+        One statement, where `find_or_clear` and `add` take two.
+        """
+        added = connection.execute(_ADD_NEW, self._row(member, reply))
+        return bool(added.rowcount)
+
     def add(self, connection: sa.Connection, member: Member, reply: Reply) -> None:
         """Store a reply, in the transaction in which `find_or_clear` found none."""
-        connection.execute(
-            _ADD,
-            {
-                "member": member.code,
-                "request_id": reply.request_id,
-                "digest": reply.digest,
-                "body": reply.body,
-                "stored_at": self._now(),
-            },
-        )
+        connection.execute(_ADD, self._row(member, reply))
+
+    def _row(self, member: Member, reply: Reply) -> dict[str, Any]:
+        """Return the row of a reply that is stored now."""
+        return {
+            "member": member.code,
+            "request_id": reply.request_id,
+            "digest": reply.digest,
+            "body": reply.body,
+            "stored_at": self._now(),
+        }
 
     def purge(self, connection: sa.Connection, most: int) -> None:
         """Delete at most `most` replies that are beyond their window."""

@@ -93,6 +93,20 @@ class Reply:
     body: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Records that are durable.
+
+    Attributes:
+        results: one a record, in their order.
+        position: journal position of the last one; the journal's end where none was
+            enrolled.
+    """
+
+    results: list[EnrolResult]
+    position: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
     """A write that is durable.

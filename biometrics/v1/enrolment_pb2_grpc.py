@@ -77,9 +77,9 @@ class EnrolmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BulkEnrol(self, request_iterator, context):
-        """Enrols many records in chunks. Each chunk is one transaction and one
-        response: its records are durable and searchable when the response arrives.
-        A refused record does not stop the others.
+        """Enrols many records in chunks. Each chunk has one response: its records are
+        durable and searchable when the response arrives, and some of them may be
+        before, also if it never does. A refused record does not stop the others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

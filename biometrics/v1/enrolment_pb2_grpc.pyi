@@ -40,9 +40,9 @@ class EnrolmentServiceStub:
     soon as its gallery is READY.
     """
     BulkEnrol: _grpc.StreamStreamMultiCallable[_enrolment_pb2.BulkEnrolRequest, _enrolment_pb2.BulkEnrolResponse]
-    """Enrols many records in chunks. Each chunk is one transaction and one
-    response: its records are durable and searchable when the response arrives.
-    A refused record does not stop the others.
+    """Enrols many records in chunks. Each chunk has one response: its records are
+    durable and searchable when the response arrives, and some of them may be
+    before, also if it never does. A refused record does not stop the others.
     """
     Withdraw: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.WithdrawRequest, _enrolment_pb2.WithdrawResponse]
     """Withdraws one record. When it returns, the record can no longer be found by
@@ -66,9 +66,9 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     soon as its gallery is READY.
     """
     BulkEnrol: _aio.StreamStreamMultiCallable[_enrolment_pb2.BulkEnrolRequest, _enrolment_pb2.BulkEnrolResponse]  # type: ignore[assignment]
-    """Enrols many records in chunks. Each chunk is one transaction and one
-    response: its records are durable and searchable when the response arrives.
-    A refused record does not stop the others.
+    """Enrols many records in chunks. Each chunk has one response: its records are
+    durable and searchable when the response arrives, and some of them may be
+    before, also if it never does. A refused record does not stop the others.
     """
     Withdraw: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.WithdrawRequest, _enrolment_pb2.WithdrawResponse]  # type: ignore[assignment]
     """Withdraws one record. When it returns, the record can no longer be found by
@@ -101,9 +101,9 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_enrolment_pb2.BulkEnrolRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_enrolment_pb2.BulkEnrolResponse], _abc.AsyncIterator[_enrolment_pb2.BulkEnrolResponse]]:
-        """Enrols many records in chunks. Each chunk is one transaction and one
-        response: its records are durable and searchable when the response arrives.
-        A refused record does not stop the others.
+        """Enrols many records in chunks. Each chunk has one response: its records are
+        durable and searchable when the response arrives, and some of them may be
+        before, also if it never does. A refused record does not stop the others.
         """
 
     @_abc_1.abstractmethod

@@ -160,6 +160,34 @@ def test_a_refused_record_does_not_stop_a_chunk(world: World) -> None:
     )
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_chunk_that_gives_way_to_searches_is_enrolled_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Its answer is that of the whole, in its order, now and when it is replayed."""
+    monkeypatch.setattr(limits, "SEARCHES_LAST_SECONDS", 60.0)
+    monkeypatch.setattr(limits, "RECORDS_BETWEEN_SEARCHES", size)
+    one, two, three = range(300 + 10 * size, 303 + 10 * size)
+    chunk = Chunk(
+        records=(
+            record(f"part-{size}-1", unit(one)),
+            record(f"part-{size}-2", np.zeros(DIMENSION)),
+            record(f"part-{size}-1", unit(two)),
+            record(f"part-{size}-3", unit(three)),
+        ),
+        request_id=uuid.uuid4(),
+    )
+    for _ in range(2):
+        (told,) = world.enroller("XAA").enrol_many([chunk])
+        assert [o.status for o in told.outcomes] == [
+            "enrolled",
+            "refused",
+            "refused",
+            "enrolled",
+        ]
+    assert [is_found(world, it) for it in (one, two, three)] == [True, False, True]
+
+
 def test_many_chunks_are_searchable_when_their_response_arrives(world: World) -> None:
     """At each acknowledgement of a stream its records can be found."""
     chunks = [

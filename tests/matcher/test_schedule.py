@@ -27,12 +27,13 @@ from matcher.galleries import Shelf
 from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from biometrics.store import StoredTemplate
+    from matcher.confirm import Candidates
     from matcher.engine import Probes
-    from matcher.schedule import Candidates
 
 SHELVES = [Shelf(Member(f"XA{letter}"), SPACE, Position.FACE) for letter in "ABC"]
 ONE, TWO, THREE = SHELVES
@@ -59,7 +60,13 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine[Shelf]:
 class Found:
     """Stands for the confirmation: what the scan found is the answer."""
 
-    def confirm(self, _: Template, found: Candidates) -> Candidates:
+    def rows(self, _: Iterable[Candidates]) -> dict[int, StoredTemplate]:
+        """Return none."""
+        return {}
+
+    def confirm(
+        self, _: Template, found: Candidates, _rows: dict[int, StoredTemplate]
+    ) -> Candidates:
         """Return what was found."""
         return found
 

@@ -9,7 +9,13 @@ import pytest
 from store.shelf import START, XAA, XBB, XCC, digest, request
 
 from biometrics.errors import DefectError, NotFoundError
-from biometrics.store.rows import ChangeKind, GalleryCount, NewReference, TemplateRow
+from biometrics.store.rows import (
+    ChangeKind,
+    EnrolResult,
+    GalleryCount,
+    NewReference,
+    TemplateRow,
+)
 
 if TYPE_CHECKING:
     from store.shelf import Shelf
@@ -62,6 +68,22 @@ def test_two_records_of_one_chunk_with_one_reference(shelf: Shelf) -> None:
     ).result(30)
     assert done.reply == b"enrolled already-enrolled reference-taken enrolled"
     assert done.position == 2
+
+
+def test_a_request_may_be_enrolled_in_parts(shelf: Shelf) -> None:
+    """Each part is judged and durable by itself; the answer comes with the last."""
+    first = shelf.store.records.add(XAA, [shelf.record("A"), shelf.record("B")])
+    assert first.result(30).results == [EnrolResult.ENROLLED] * 2
+    assert first.result(30).position == shelf.store.journal.end() == 2
+    again = [shelf.record("B"), shelf.record("A", content="other"), shelf.record("C")]
+    results = shelf.store.records.add(XAA, again[:2]).result(30)
+    assert results.results == [
+        EnrolResult.ALREADY_ENROLLED,
+        EnrolResult.REFERENCE_TAKEN,
+    ]
+    assert results.position == 2
+    last = shelf.begin_enrol(again[2], request_id=shelf.fresh()).result(30)
+    assert (last.reply, last.position) == (b"enrolled", 3)
 
 
 def test_one_reference_of_two_members_is_two_records(shelf: Shelf) -> None:
