@@ -30,7 +30,12 @@ class Probe(NamedTuple):
 class _Nothing:
     """Confirms nothing: what was found is the answer."""
 
-    def confirm(self, _: object, found: dict[Any, list[int]]) -> dict[Any, list[int]]:
+    def rows(self, _: object) -> None:
+        """Read nothing."""
+
+    def confirm(
+        self, _: object, found: dict[Any, list[int]], _rows: None
+    ) -> dict[Any, list[int]]:
         """Return what was found."""
         return found
 
