@@ -108,24 +108,26 @@ class Confirmation:
         clear = np.empty(probe.space.dimension, np.float32)
         vector = probe.vector.astype(np.float64)
         hits: dict[bytes, Hit] = {}
-        for shelf, template in _pairs(candidates, rows):
-            try:
-                self._open(shelf, template, clear)
-            except (SealError, GalleryLockedError) as error:
-                failed.add(shelf.holder)
-                # From now on for every probe: the outage must not tell whom it met.
-                if isinstance(error, SealError):
-                    self._galleries.damage(shelf.holder, shelf.space, error.message)
-                continue
-            np.copyto(exact, clear)
-            if float(vector @ exact) >= probe.space.threshold:
-                hits[template.record_id] = Hit(
-                    holder=shelf.holder,
-                    record_id=template.record_id,
-                    protection=protection_of(template),
-                )
-        clear.fill(0.0)
-        exact.fill(0.0)
+        try:
+            for shelf, template in _pairs(candidates, rows):
+                try:
+                    self._open(shelf, template, clear)
+                except (SealError, GalleryLockedError) as error:
+                    failed.add(shelf.holder)
+                    # From now on for every probe: the outage must not tell whom it met.
+                    if isinstance(error, SealError):
+                        self._galleries.damage(shelf.holder, shelf.space, error.message)
+                    continue
+                np.copyto(exact, clear)
+                if float(vector @ exact) >= probe.space.threshold:
+                    hits[template.record_id] = Hit(
+                        holder=shelf.holder,
+                        record_id=template.record_id,
+                        protection=protection_of(template),
+                    )
+        finally:
+            for each in (clear, exact, vector):
+                each.fill(0.0)
         return Confirmed(hits=tuple(hits.values()), failed=frozenset(failed))
 
     def _open(
