@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import growth_report
 from benchmarks.kit import machine, results, tables, timing
-from benchmarks.kit.galleries import Gallery
+from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.kit.scanning import Probe, Space, scanner_of
 from benchmarks.peers.exhaustive import NumpyProduct
 from matcher.engine import Engine
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from matcher.schedule import Scanner
 
 
-EFFECTIVE_DIMENSION: Final = 180.0  # the gallery on which the exchange's bars are set
-THRESHOLD: Final = 0.45  # FPIR 1e-3 at a million, `benchmarks.scan` estimates it
 ROTATION: Final = bytes(32)  # fixed, so that runs can be compared
 BATCHES: Final = (1, 32)
 PROBES: Final = 256

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from benchmarks.peers import Peer
 
-EFFECTIVE_DIMENSION: Final = 180.0  # the gallery on which the exchange's bars are set
 THRESHOLDS: Final = (0.3, 0.4, 0.5)
 FPIR: Final = 1e-3
 MARGIN: Final = 1e-3  # of a mate that is planted at the threshold

@@ -6,6 +6,7 @@ import logging
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,9 @@ from matcher.index import Index
 from matcher.segments import SegmentFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from biometrics.store import Change
     from matcher.keeper import Keeper
 
 LOOK_SECONDS = 0.01
@@ -54,6 +56,39 @@ def keeping(archive: Archive) -> Iterator[Keeper]:
     finally:
         keeper.stop()
         assert not keeper._thread.is_alive()
+
+
+def test_a_snapshot_is_of_one_moment(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never of the middle of a change: who was withdrawn could come back from disk."""
+    archive.enrol(FACES, 1, 2)
+    archive.start()
+    begun, go_on = threading.Event(), threading.Event()
+    remove = Index._remove
+
+    def slowly(index: Index, changes: Sequence[Change]) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        remove(index, changes)
+
+    monkeypatch.setattr(Index, "_remove", slowly)
+    archive.enrol(FACES, 3)
+    archive.withdraw(FACES, 1)
+    with ThreadPoolExecutor(2) as pool:
+        following = pool.submit(archive.follow)
+        assert begun.wait(10)
+        taking = pool.submit(archive.index.snapshot, XAA_FACES)
+        try:
+            with pytest.raises(TimeoutError):
+                taking.result(0.2)
+        finally:
+            go_on.set()
+        following.result(10)
+        snapshot = taking.result(10)
+    assert snapshot.position == archive.store.journal.end()
+    (parts,) = snapshot.parts.values()
+    assert sum(int(alive.sum()) for _, alive in parts) == 2
 
 
 def some_looks() -> None:
