@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import peers, scan_report
 from benchmarks.kit import machine, results, tables, timing
-from benchmarks.kit.galleries import BLOCK, Gallery
+from benchmarks.kit.galleries import BLOCK, EFFECTIVE_DIMENSION, Gallery
 from benchmarks.kit.thresholds import search_maxima, threshold_for
 
 if TYPE_CHECKING:

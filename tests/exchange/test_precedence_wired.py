@@ -7,7 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from world import World, face, record, unit
 
@@ -19,6 +18,8 @@ from matcher.engine import Segment
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+
+    import numpy as np
 
     from biometrics.store import Added, NewRecord
 
