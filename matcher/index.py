@@ -81,10 +81,18 @@ class Index:
         Raises:
             StorageError: the journal cannot be read now.
         """
-        for gallery in files.galleries():
-            self._galleries.know(*gallery)
-        for gallery in sorted(self._galleries.known()):
+        known = self._galleries.known()
+        for gallery in sorted({*known, *files.galleries()}):
+            if gallery not in known and gallery.space not in self._spaces:
+                continue  # a folder of something else
             reached = self._restored(gallery, files, journal)
+            if gallery not in known and not reached:
+                # Files make no gallery, but for those that were kept of one: then its
+                # rows are missing from the database.
+                for shelf in self._shelves(gallery):
+                    self._engine.drop(shelf)
+                continue
+            self._galleries.know(*gallery)
             if reached is not None:
                 self._reached[gallery] = reached
         self._position = min(self._reached.values(), default=0)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
@@ -57,6 +58,10 @@ class _Scan:
     left: int
     found: dict[Shelf, list[int]]
     future: Future[Confirmed] = field(default_factory=Future)
+
+    def candidates(self) -> int:
+        """Return how many were found so far."""
+        return sum(map(len, self.found.values()))
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +105,7 @@ class Scanner:
         self._engine = engine
         self._confirmation = confirmation
         self._waiting: OrderedDict[Segment, list[_Turn]] = OrderedDict()
+        self._unconfirmed: deque[list[_Scan]] = deque()
         self._running: set[_Scan] = set()
         self._changed = threading.Condition()
         self._taking = threading.Lock()
@@ -125,8 +131,11 @@ class Scanner:
             thread.join()
         for scan in self._running:
             _fail(scan.future, _stopped())
+        for scan in chain.from_iterable(self._unconfirmed):
+            _fail(scan.future, _stopped())
         self._running.clear()
         self._waiting.clear()
+        self._unconfirmed.clear()
 
     async def search(self, probe: Template, shelves: Sequence[Shelf]) -> Confirmed:
         """Return what became of all templates on some shelves that may match a probe.
@@ -164,20 +173,31 @@ class Scanner:
         return scan.future
 
     def _work(self) -> None:
-        """Scan one segment after the other until told to stop.
+        """Scan a segment, confirm a group that waits, and so on until told to stop.
 
         Nothing of one is held while waiting for the next: a gallery that is dropped
         meanwhile must be gone.
         """
-        while (work := self._next()) is not None:
-            self._scan(*work)
-            del work
+        while self._wait():
+            if work := self._next_segment():
+                self._scan(*work)
+                del work
+            if group := self._next_group():
+                self._finish(group)
+                del group
 
-    def _next(self) -> tuple[Segment, list[_Turn]] | None:
-        """Wait for work; return the segment that waits longest, and who for it."""
+    def _wait(self) -> bool:
+        """Wait for work; say whether to go on."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._stopping)
-            if self._stopping:
+            self._changed.wait_for(
+                lambda: self._waiting or self._unconfirmed or self._stopping
+            )
+            return not self._stopping
+
+    def _next_segment(self) -> tuple[Segment, list[_Turn]] | None:
+        """Return the segment that waits longest, and who for it."""
+        with self._changed:
+            if not self._waiting or self._stopping:
                 return None
             segment, waiting = self._waiting.popitem(last=False)
             most = limits.MAX_PROBES_PER_SCAN
@@ -186,15 +206,24 @@ class Scanner:
                 self._changed.notify()
             return segment, waiting[:most]
 
+    def _next_group(self) -> list[_Scan] | None:
+        """Return the scans that have waited longest to be confirmed together."""
+        with self._changed:
+            return self._unconfirmed.popleft() if self._unconfirmed else None
+
     def _scan(self, segment: Segment, turns: list[_Turn]) -> None:
         """Scan one segment for whoever still waits for it."""
         found = self._search(segment, [t for t in turns if not t.scan.future.done()])
         with self._taking:
             last = [turn.scan for turn in turns if turn.take(found.get(turn))]
-        with self._changed:
-            self._running.difference_update(last)
-        for some in _together(last):
-            self._finish(some)
+        # Those with few candidates first; many wait behind other segments, so that
+        # nobody's flood of look-alikes keeps everybody else waiting.
+        groups = list(_together(last))
+        if groups:
+            with self._changed:
+                self._unconfirmed += groups[1:]
+                self._changed.notify(len(groups) - 1)
+            self._finish(groups[0])
 
     def _search(
         self, segment: Segment, turns: list[_Turn]
@@ -211,7 +240,7 @@ class Scanner:
             return {}
 
     def _finish(self, scans: list[_Scan]) -> None:
-        """Confirm what was found for probes for which somebody still waits."""
+        """Confirm what was found for probes, and make room for others."""
         waiting = [
             scan
             for scan in scans
@@ -219,28 +248,37 @@ class Scanner:
         ]
         try:
             rows = self._confirmation.rows(scan.found for scan in waiting)
-        except Exception as error:  # noqa: BLE001 - goes to whoever waits
+        except Exception:  # noqa: BLE001 - it may be for one of them alone
             for scan in waiting:
-                scan.future.set_exception(error)
-            return
-        for scan in waiting:
-            try:
-                confirmed = self._confirmation.confirm(scan.probe, scan.found, rows)
-            except Exception as error:  # noqa: BLE001 - goes to whoever waits
-                scan.future.set_exception(error)
-            else:
-                scan.future.set_result(confirmed)
+                self._confirm(scan, None)
+        else:
+            for scan in waiting:
+                self._confirm(scan, rows)
+        with self._changed:
+            self._running.difference_update(scans)
+
+    def _confirm(self, scan: _Scan, rows: Mapping[int, StoredTemplate] | None) -> None:
+        """Confirm what was found for one probe; its rows are read here if need be."""
+        try:
+            if rows is None:
+                rows = self._confirmation.rows([scan.found])
+            confirmed = self._confirmation.confirm(scan.probe, scan.found, rows)
+        except Exception as error:  # noqa: BLE001 - goes to whoever waits
+            scan.future.set_exception(error)
+        else:
+            scan.future.set_result(confirmed)
 
 
 def _together(scans: list[_Scan]) -> Iterator[list[_Scan]]:
     """Yield scans in groups whose candidates' rows may be in memory at once.
 
-    One scan is a group whatever it has found: `confirm` bounds that by holder.
+    Those with the fewest come first. One scan is a group whatever it has found:
+    `confirm` bounds that by holder.
     """
     group: list[_Scan] = []
     count = 0
-    for scan in scans:
-        more = sum(map(len, scan.found.values()))
+    for scan in sorted(scans, key=_Scan.candidates):
+        more = scan.candidates()
         if group and count + more > limits.ROWS_CONFIRMED_AT_ONCE:
             yield group
             group, count = [], 0

@@ -17,6 +17,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -45,6 +46,8 @@ NAME_BYTES: Final = 16
 _MANIFEST: Final = "manifest"
 _SEGMENT: Final = ".segment"
 _UNFINISHED: Final = ".new"
+_MAX_MANIFEST_BYTES: Final = 1 << 28  # a quarter removed of a hundred million rows
+_MAX_SEAL_BYTES: Final = 1024  # of a file, beside its content
 # Names of files that were written here, but for the manifest in force.
 _OWN: Final = re.compile(r"[0-9a-f]{32}\.segment(\.new)?|manifest\.new")
 
@@ -244,13 +247,33 @@ def _entry(
 def _read_manifest(folder: Path) -> bytes | None:
     """Return a manifest as it is stored, or None where nothing is kept."""
     try:
-        return (folder / _MANIFEST).read_bytes()
+        return _read(folder / _MANIFEST, _MAX_MANIFEST_BYTES)
     except FileNotFoundError as error:
         if any(folder.glob(f"*{_SEGMENT}")):
             raise StaleError("there is no manifest") from error
         return None
     except OSError as error:
         raise StaleError(f"the manifest cannot be read: {error.strerror}") from error
+
+
+def _read(path: Path, most: int) -> bytes:
+    """Return what a file holds, which whoever can write there may have put there.
+
+    Raises:
+        StaleError: it is no file, or larger than what could have been written.
+        OSError: it cannot be read.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            raise StaleError("one of them is no file")
+        if status.st_size > most:
+            raise StaleError("one of them is larger than it can be")
+        with os.fdopen(number, "rb", closefd=False) as stream:
+            return stream.read(most)
+    finally:
+        os.close(number)
 
 
 def _manifest(key: CodesKey, data: bytes) -> dict[str, Any]:
@@ -274,7 +297,8 @@ def _read_segment(
     """Open a segment that a manifest names."""
     name = bytes.fromhex(entry["name"])
     try:
-        sealed = _path(folder, name).read_bytes()
+        most = Segment.size(coding, entry["rows"]) + _MAX_SEAL_BYTES
+        sealed = _read(_path(folder, name), most)
         content = key.open(_segment_file(entry["position"], name), sealed)
     except SealError as error:
         raise StaleError("a segment is damaged, or of another gallery") from error

@@ -127,6 +127,12 @@ class Segment:
             alive=np.ones(rows, np.bool_),
         )
 
+    @staticmethod
+    def size(coding: Coding, rows: int) -> int:
+        """Return how many bytes the `arrays` of so many rows are."""
+        shape = coding.code.shape
+        return rows * (8 + shape.subvectors // 2 + -(-shape.padded // 8))
+
     def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """Return the rows that hold any of some ids, removed ones included."""
         if not len(self.ids):

@@ -60,6 +60,10 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine[Shelf]:
 class Found:
     """Stands for the confirmation: what the scan found is the answer."""
 
+    def __init__(self) -> None:
+        """Note what is confirmed, in its order."""
+        self.confirmed: list[list[int]] = []
+
     def rows(self, _: Iterable[Candidates]) -> dict[int, StoredTemplate]:
         """Return none."""
         return {}
@@ -68,6 +72,7 @@ class Found:
         self, _: Template, found: Candidates, _rows: dict[int, StoredTemplate]
     ) -> Candidates:
         """Return what was found."""
+        self.confirmed.append([number for ids in found.values() for number in ids])
         return found
 
 
@@ -288,6 +293,39 @@ def test_whoever_gave_up_is_not_scanned_for_and_has_its_place_till_its_turn(
     assert future.result(SECONDS) == {ONE: [7]}
     assert [count for _, count in watch.calls] == [1]
     until(lambda: is_idle(scanner))
+
+
+def test_many_candidates_wait_behind_what_is_to_be_scanned(
+    engine: Engine[Shelf], watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever floods the confirmation keeps nobody else waiting for all of it."""
+    monkeypatch.setattr(limits, "ROWS_CONFIRMED_AT_ONCE", 1)
+    found = Found()
+    with Scanner(engine=engine, confirmation=found, threads=1) as scanner:
+        with watch.held(scanner):
+            flood = [scanner.submit(at(unit(n), SURE), [ONE]) for n in range(1, 6)]
+            other = scanner.submit(at(unit(150), SURE), [TWO])
+        assert not wait([*flood, other], SECONDS).not_done
+    order = [min(ids) for ids in found.confirmed]
+    assert sorted(order) == [0, 1, 2, 3, 4, 5, 150]
+    assert order.index(150) < 5
+
+
+def test_rows_that_cannot_be_read_are_one_probes_alone(
+    scanner: Scanner, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever shares its pass is answered."""
+
+    def rows(_: Found, found: Iterable[Candidates]) -> dict[int, StoredTemplate]:
+        if any(3 in ids for candidates in found for ids in candidates.values()):
+            raise KeyError
+        return {}
+
+    monkeypatch.setattr(Found, "rows", rows)
+    with watch.held(scanner):
+        one, other = (scanner.submit(at(unit(n), SURE), [ONE]) for n in (3, 4))
+    assert isinstance(one.exception(SECONDS), KeyError)
+    assert other.result(SECONDS) == {ONE: [4]}
 
 
 def test_whoever_gives_up_in_the_middle_harms_nobody(

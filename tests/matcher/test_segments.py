@@ -240,6 +240,18 @@ def replace_by_folder(path: Path) -> None:
     path.mkdir()
 
 
+def replace_by_pipe(path: Path) -> None:
+    """Put a pipe in a file's place, from which nothing ever comes."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def replace_by_terabyte(path: Path) -> None:
+    """Put a file there that no memory holds."""
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
+
+
 def replace_by_ring(path: Path) -> None:
     """Put a link to itself in the place of a file: it cannot be read."""
     path.unlink()
@@ -401,9 +413,13 @@ def test_each_reason_has_words(kept: Archive) -> None:
         (manifest, flip),
         (manifest, Path.unlink),
         (manifest, replace_by_folder),
+        (manifest, replace_by_pipe),
+        (manifest, replace_by_terabyte),
         (segment, flip),
         (segment, Path.unlink),
         (segment, replace_by_ring),
+        (segment, replace_by_pipe),
+        (segment, replace_by_terabyte),
     ]:
         damage(path)
         told.append(stale(kept))
@@ -413,11 +429,30 @@ def test_each_reason_has_words(kept: Archive) -> None:
         "the manifest is cut off",
         "the manifest is damaged, of another gallery, or of another key",
         "there is no manifest",
-        "the manifest cannot be read: Is a directory",
+        "one of them is no file",
+        "one of them is no file",
+        "one of them is larger than it can be",
         "a segment is damaged, or of another gallery",
         "a segment cannot be read: No such file or directory",
         "a segment cannot be read: Too many levels of symbolic links",
+        "one of them is no file",
+        "one of them is larger than it can be",
     ]
+
+
+@pytest.mark.parametrize("content", [b"", b"anything", bytes(5000)])
+def test_files_of_a_gallery_that_never_was_make_none(
+    kept: Archive, content: bytes
+) -> None:
+    """Whoever never enrolled stays NOT_COMPARABLE, whatever lies in the folder."""
+    for name in (FINGER, "no space of ours", "two\nlines"):
+        folder = kept.folder / XRA.code / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest").write_bytes(content)
+    kept.reopen()
+    kept.start()
+    assert not kept.galleries.has(XRA, FINGER)
+    assert is_whole(kept)
 
 
 def test_codes_of_another_version_are_made_anew(
