@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from biometrics import limits
 from biometrics.callers import CALLER
 from biometrics.errors import InvalidRequestError
+from biometrics.exclusive import Exclusive
 from biometrics.store import EnrolResult
 from biometrics.v1 import enrolment_pb2 as v1
 from biometrics.v1 import enrolment_pb2_grpc
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import grpc
 
     from biometrics.clock import Clock
+    from biometrics.members import Member
     from biometrics.store import RecordRow
     from biometrics.templates import TemplateSpaces
     from enrolment.enrol import Enrolment, Outcome
@@ -62,6 +64,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         self._register = register
         self._spaces = spaces
         self._clock = clock
+        self._under_way: Exclusive[tuple[Member, bytes]] = Exclusive()
 
     async def Enrol(
         self, request: v1.EnrolRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -121,11 +124,24 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         It is read on a thread: a chunk would keep searches waiting for milliseconds.
         """
         asked = await asyncio.to_thread(read_asked, request)
-        if asked and (body := await self._enrolment.replay(asked)):
-            return body
-        now = self._clock.now()
-        enrolling = await asyncio.to_thread(read, request, self._spaces, now)
-        return await self._enrolment.enrol(enrolling, write)
+        if asked is None:
+            enrolling = await self._read(request, read)
+            return await self._enrolment.enrol(enrolling, write)
+        # Parts of a chunk are stored before its id is: another under the same id must
+        # find out that it is refused before any of its own is.
+        async with self._under_way.of((asked.holder, asked.request_id)):
+            if body := await self._enrolment.replay(asked):
+                return body
+            enrolling = await self._read(request, read)
+            return await self._enrolment.enrol(enrolling, write)
+
+    async def _read(
+        self,
+        request: RequestT,
+        read: Callable[[RequestT, TemplateSpaces, dt.datetime], Enrolling],
+    ) -> Enrolling:
+        """Return what a request asks, or raise what is wrong with it."""
+        return await asyncio.to_thread(read, request, self._spaces, self._clock.now())
 
     async def Withdraw(
         self, request: v1.WithdrawRequest, context: grpc.aio.ServicerContext[Any, Any]

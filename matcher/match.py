@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.custody import Vault
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
+    from biometrics.precedence import Precedence
     from biometrics.store import AnswerWriter
     from biometrics.templates import Modality, Template
     from matcher.confirm import Hit
@@ -106,6 +107,7 @@ class Matcher:
     Attributes:
         agreements: returns those in force at the moment.
         galleries: who can be searched.
+        precedence: holds up bulk loads during steps 5 and 6.
         scanner: steps 5 and 6.
         answers: step 8, and the answers to replays.
         vault: keys that tell replays apart and seal stored answers.
@@ -116,6 +118,7 @@ class Matcher:
 
     agreements: Callable[[], Agreements]
     galleries: Galleries
+    precedence: Precedence
     scanner: Scanner
     answers: AnswerWriter
     vault: Vault
@@ -168,11 +171,18 @@ class Matcher:
     async def _results(self, search: Search, rules: Rules) -> list[Found | Refusal]:
         """Return what is found for each question, or why it is refused.
 
-        Probes that wait together share a pass over each gallery.
+        Probes that wait together share a pass over each gallery. Once one of them
+        fails, nobody waits for the others.
         """
-        return await asyncio.gather(
-            *(self._result(search, rules, each) for each in search.questions)
-        )
+        tasks = [
+            asyncio.ensure_future(self._result(search, rules, each))
+            for each in search.questions
+        ]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _result(
         self, search: Search, rules: Rules, question: Question | Refusal
@@ -208,7 +218,8 @@ class Matcher:
         ]
         # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
         #    be: a gallery that was locked during the scan may not have been compared.
-        confirmed = await self.scanner.search(probe, shelves)
+        with self.precedence.searching():
+            confirmed = await self.scanner.search(probe, shelves)
         outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
         # 7. Decide: drop what this requester may not learn, and say the rest.

@@ -17,7 +17,6 @@ from matcher.wire import (
 if TYPE_CHECKING:
     import grpc
 
-    from biometrics.precedence import Precedence
     from biometrics.templates import TemplateSpaces
     from matcher.match import Matcher
 
@@ -25,13 +24,10 @@ if TYPE_CHECKING:
 class MatchService(match_pb2_grpc.MatchServiceServicer):
     """Answers probes; see `match.proto` for the contract."""
 
-    def __init__(
-        self, *, matcher: Matcher, spaces: TemplateSpaces, precedence: Precedence
-    ) -> None:
-        """Answer with `matcher`, read probes by `spaces`, before bulk loads."""
+    def __init__(self, *, matcher: Matcher, spaces: TemplateSpaces) -> None:
+        """Answer with `matcher`, read probes by `spaces`."""
         self._matcher = matcher
         self._spaces = spaces
-        self._precedence = precedence
 
     async def Match(
         self,
@@ -39,9 +35,8 @@ class MatchService(match_pb2_grpc.MatchServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> match_pb2.MatchResponse:
         """Search for one person."""
-        with self._precedence.searching():
-            search = read_match(request, self._spaces)
-            body = await self._matcher.match(search, write_match)
+        search = read_match(request, self._spaces)
+        body = await self._matcher.match(search, write_match)
         return read_stored_match(body)
 
     async def BatchMatch(
@@ -50,7 +45,6 @@ class MatchService(match_pb2_grpc.MatchServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> match_pb2.BatchMatchResponse:
         """Search for several persons."""
-        with self._precedence.searching():
-            search = read_batch(request, self._spaces)
-            body = await self._matcher.match(search, write_batch)
+        search = read_batch(request, self._spaces)
+        body = await self._matcher.match(search, write_batch)
         return read_stored_batch(body)

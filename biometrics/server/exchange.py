@@ -150,6 +150,7 @@ class Exchange:
             matcher = Matcher(
                 agreements=lambda: agreements,
                 galleries=galleries,
+                precedence=precedence,
                 scanner=scanner,
                 answers=store.answers,
                 vault=vault,
@@ -191,8 +192,7 @@ class Exchange:
                 maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
             )
             match_pb2_grpc.add_MatchServiceServicer_to_server(
-                MatchService(matcher=matcher, spaces=spaces, precedence=precedence),
-                server,
+                MatchService(matcher=matcher, spaces=spaces), server
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ import pytest
 from world import World, face, record, unit
 
 from biometrics import limits
-from biometrics.client import Chunk
+from biometrics.client import Chunk, ExchangeClient
+from biometrics.errors import ConflictError, RefusedError
 from biometrics.store import RecordWriter
 from matcher.engine import Segment
 
@@ -109,3 +111,51 @@ def test_a_load_is_answered_where_searches_never_end(
         searching.result(SECONDS)
     assert {each.status for each in told.outcomes} == {"enrolled"}
     assert set(written.sizes) == {limits.RECORDS_BETWEEN_SEARCHES}
+
+
+def test_searches_that_are_refused_hold_up_no_load(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may ask nobody anything has no way to slow others down by asking."""
+    monkeypatch.setattr(limits, "SEARCHES_LAST_SECONDS", 60.0)
+    written = Written(monkeypatch)
+    # What was searched for before this test counts for another minute.
+    assert world.exchange is not None
+    world.restart()
+    with pytest.raises(RefusedError):
+        world.client("XGG").match(face(unit(1)), purpose="border-check")
+    records = tuple(record(f"free-{n}", unit(900 + n)) for n in range(9))
+    (told,) = world.enroller("XAA").enrol_many([Chunk(records=records)])
+    assert {each.status for each in told.outcomes} == {"enrolled"}
+    assert written.sizes == []
+
+
+def test_of_two_chunks_under_one_id_one_is_enrolled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing of the other, though parts are stored before the id is."""
+    monkeypatch.setattr(limits, "SEARCHES_LAST_SECONDS", 60.0)
+    SEARCHES["Match"](world)
+    one_id = uuid.uuid4()
+    chunks = [
+        Chunk(
+            records=tuple(record(f"{name}-{n}", unit(1000 + n)) for n in range(20)),
+            request_id=one_id,
+        )
+        for name in ("one", "other")
+    ]
+
+    profile = world.profile("XAA", "enroller")
+
+    def load(chunk: Chunk) -> str:
+        with ExchangeClient(profile) as client:
+            try:
+                list(client.enrol_many([chunk]))
+            except ConflictError as error:
+                return error.reason
+            return "enrolled"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(load, chunks)) == ["REQUEST_ID_REUSED", "enrolled"]
+    held = {each.reference for each in world.enroller("XAA").records()}
+    assert len([name for name in held if name.startswith(("one-", "other-"))]) == 20
