@@ -220,6 +220,10 @@ class Index:
                     continue
                 ids.append(stored.template_id)
             self._engine.add(shelf, np.array(ids, np.int64), vectors[: len(ids)])
+        except ValueError as error:  # numbers are given in order, and once
+            self._galleries.damage(
+                shelf.holder, shelf.space, f"templates have others' numbers: {error}"
+            )
         finally:
             vectors.fill(0.0)
 
