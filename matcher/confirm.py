@@ -15,6 +15,7 @@ import numpy as np
 from biometrics import limits
 from biometrics.disclosure import Protection
 from biometrics.errors import GalleryLockedError, SealError
+from biometrics.store import SeenRecord
 from matcher.index import binding_of
 
 if TYPE_CHECKING:
@@ -36,11 +37,19 @@ Candidates = Mapping["Shelf", Sequence[int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A record with a template at or above the threshold. It carries no score."""
+    """A record with a template at or above the threshold. It carries no score.
+
+    Attributes:
+        holder: whose it is.
+        record_id: 16 bytes.
+        protection: what protects it.
+        seen: by which the store can tell whether that still stands.
+    """
 
     holder: Member
     record_id: bytes
     protection: Protection
+    seen: SeenRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +132,10 @@ class Confirmation:
                     holder=shelf.holder,
                     record_id=template.record_id,
                     protection=protection_of(template),
+                    seen=SeenRecord(
+                        template_id=template.template_id,
+                        record_tag=template.record_tag,
+                    ),
                 )
         clear.fill(0.0)
         exact.fill(0.0)
