@@ -1,7 +1,7 @@
 """What protects a record has a row of its own, which can be set anew.
 
-`record` is made anew without it, in the order of the rows: a row that were changed in
-place could leave a second copy of its wrapped keys behind.
+On SQLite `record` is made anew without it, in the order of the rows: rows that were
+changed in place could leave a second copy of their wrapped keys behind.
 """
 
 import sqlalchemy as sa
@@ -39,6 +39,14 @@ def upgrade() -> None:
         "INSERT INTO protection (record_number, excluded, record_tag)"
         " SELECT number, excluded, record_tag FROM record ORDER BY number"
     )
+    if op.get_bind().dialect.name == "sqlite":
+        _move_records()
+    else:
+        op.drop_column("record", "excluded")
+        op.drop_column("record", "record_tag")
+
+
+def _move_records() -> None:
     op.drop_index("record_of_member", "record")
     # What refers to `record` is to refer to the new one, which has its name.
     op.execute("PRAGMA legacy_alter_table = ON")
