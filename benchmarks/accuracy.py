@@ -286,6 +286,8 @@ def main() -> None:
     accuracy_report.show(rows)
     if options.plot:
         accuracy_report.draw(rows)
+    if differing := sum(row.get("differing", 0) for row in rows):
+        raise SystemExit(f"{differing:,} decisions differ from exhaustive ones")
 
 
 if __name__ == "__main__":

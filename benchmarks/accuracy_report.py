@@ -16,7 +16,7 @@ COLUMNS: Final = (
     Column("fpir_interval", "95 %", "s"),
     Column("fpir_by_look_alikes", "by look-\nalikes", "s"),
     Column("fnir", "FNIR, %", ".2f"),
-    Column("fnir_interval", "95 %", "s"),
+    Column("fnir_interval", "95 %, at this\nthreshold", "s"),
     Column("fte", "FTE, %", ".2f"),
     Column("fta", "FTA, %", ".2f"),
     Column("mated", "mated\nsearches", ",d"),
@@ -52,12 +52,15 @@ def show(rows: list[dict[str, Any]]) -> None:
     print(
         f"{non_mated:,} non-mated searches support an FPIR down to "
         f"{RULE_OF_THREE / non_mated:.1e}, by the rule of three.\n"
-        f"{searches:,} decisions at {len(measured)} thresholds: {differing:,} differ. "
-        f"The lowest threshold has {pairs:,} pairs to be\nfound: with none lost, fewer "
-        f"than {RULE_OF_THREE / pairs:.1e} of pairs like them are, at 95 %. That of "
-        "pairs exactly at a\nthreshold fewer are lost than the engine promises takes "
-        "more of such pairs than a population has."
+        f"{searches:,} decisions at {len(measured)} thresholds: {differing:,} differ."
     )
+    if not differing:
+        print(
+            f"The lowest threshold has {pairs:,} pairs to be found: with none lost, "
+            f"fewer than {RULE_OF_THREE / pairs:.1e} of pairs\nlike them are, at 95 %. "
+            "That of pairs exactly at a threshold fewer are lost than the engine\n"
+            "promises takes more of such pairs than a population has."
+        )
 
 
 def draw(rows: list[dict[str, Any]]) -> None:

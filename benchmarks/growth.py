@@ -6,7 +6,7 @@ figures of different minutes. As long as its vectors fit in memory as floats, Nu
 product has its turns too. Ours is timed to the candidates, of which there are few; what
 opening them costs is another question.
 
-    python -m benchmarks.growth [--smallest 100000] [--largest 10000000] [--threads 2]
+    python -m benchmarks.growth [--smallest 75000] [--largest 10000000] [--threads 2]
         [--json [FILE]] [--resume] [--plot] [--quick]
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import growth_report
 from benchmarks.kit import machine, results, tables, timing
-from benchmarks.kit.galleries import Gallery
+from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.kit.scanning import Probe, Space, scanner_of
 from benchmarks.peers.exhaustive import NumpyProduct
 from matcher.engine import Engine
@@ -34,14 +34,12 @@ if TYPE_CHECKING:
     from matcher.schedule import Scanner
 
 
-EFFECTIVE_DIMENSION: Final = 180.0  # the gallery on which the exchange's bars are set
-THRESHOLD: Final = 0.45  # FPIR 1e-3 at a million, `benchmarks.scan` estimates it
 ROTATION: Final = bytes(32)  # fixed, so that runs can be compared
 BATCHES: Final = (1, 32)
 PROBES: Final = 256
 NOW, BEFORE, NUMPY = "now", "before", "NumPy product"
 KEY: Final = ("records", "probes")
-QUICK: Final = {"smallest": 4_000, "largest": 12_000, "floats": 8_000, "rounds": 2}
+QUICK: Final = {"smallest": 4_000, "largest": 16_000, "floats": 8_000, "rounds": 2}
 
 
 class Growing:
@@ -203,15 +201,15 @@ def _beside_numpy(timings: timing.Timings, batch: int) -> dict[str, float]:
 
 
 def sizes(smallest: int, largest: int) -> list[int]:
-    """Return the smallest size, its doubles below the largest, and the largest."""
-    doublings = math.ceil(math.log2(largest / smallest))
-    return [*(smallest << number for number in range(doublings)), largest]
+    """Return the largest size and its halves down to the smallest, ascending."""
+    halvings = int(math.log2(largest / smallest))
+    return [largest >> number for number in range(halvings, -1, -1)]
 
 
 def parse() -> argparse.Namespace:
     """Return the options, `--quick` ones instead of defaults if asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--smallest", type=int, default=100_000)
+    parser.add_argument("--smallest", type=int, default=75_000)
     parser.add_argument("--largest", type=int, default=10_000_000)
     parser.add_argument(
         "--floats", type=int, default=2_000_000, help="NumPy's product up to this size"
@@ -225,8 +223,8 @@ def parse() -> argparse.Namespace:
     if parser.parse_known_args()[0].quick:
         parser.set_defaults(**QUICK)
     options = parser.parse_args()
-    if not 0 < options.smallest < options.largest:
-        parser.error("--smallest must be positive and less than --largest")
+    if not 0 < 2 * options.smallest <= options.largest:
+        parser.error("--smallest must be positive, and --largest twice that or more")
     return options
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import peers, scan_report
 from benchmarks.kit import machine, results, tables, timing
-from benchmarks.kit.galleries import BLOCK, Gallery
+from benchmarks.kit.galleries import BLOCK, EFFECTIVE_DIMENSION, Gallery
 from benchmarks.kit.thresholds import search_maxima, threshold_for
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from benchmarks.peers import Peer
 
-EFFECTIVE_DIMENSION: Final = 180.0  # the gallery on which the exchange's bars are set
 THRESHOLDS: Final = (0.3, 0.4, 0.5)
 FPIR: Final = 1e-3
 MARGIN: Final = 1e-3  # of a mate that is planted at the threshold

@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.kit import results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
-from benchmarks.kit.galleries import Gallery
+from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.kit.machine import processor_seconds
 from biometrics.client import AsyncExchangeClient, Profile
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEED = 7
-EFFECTIVE_DIMENSION = 180.0
-THRESHOLD = 0.45  # FPIR 1e-3 at a million, `benchmarks.scan` estimates it
 MATED_SHARE = 0.1
 WARM_UP_SECONDS = 1.0
 

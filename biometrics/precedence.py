@@ -1,4 +1,4 @@
-"""Searches before bulk loads: whoever loads takes small turns while anybody searches.
+"""Searches before bulk loads: chunks go in small parts while anybody searches.
 
 Behind a search is a queue at a border, behind a bulk load a file.
 """
@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from biometrics import limits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
 
 class Precedence:
-    """Which searches are running, and turns to load between them; of one event loop."""
+    """Which searches are running, and loads between them; of one event loop."""
 
     def __init__(self) -> None:
         """Begin with no search."""
@@ -40,22 +40,32 @@ class Precedence:
             if not self._running:
                 self._idle.set()
 
-    @asynccontextmanager
-    async def turn(self, records: int) -> AsyncIterator[int]:
-        """Wait to load; yield how many of `records` may be read and stored now.
+    async def parts(self, records: int) -> AsyncGenerator[slice, None]:
+        """Yield the records of a chunk part by part, each when it is its turn.
 
-        All where nobody has searched lately, and a single one, behind which is somebody
-        too. Else a few, one loader at a time, and not while a search runs: but for
-        `limits.GIVE_WAY_SECONDS` at most, so that loads go on, slowly, where searches
-        never end.
+        Until the next is asked for, a part may be read and stored. All is one part
+        where nobody has searched lately, and so is a single record, behind which is
+        somebody too. Else parts are few records each, of one chunk after the other, and
+        none begins while a search runs: but for `limits.GIVE_WAY_SECONDS` at most, so
+        that loads go on, slowly, where searches never end.
+
+        Args:
+            records: how many, one or more.
         """
-        if records == 1 or not self._is_searched():
-            yield records
-            return
-        async with self._loading:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), limits.GIVE_WAY_SECONDS)
-            yield min(records, limits.RECORDS_BETWEEN_SEARCHES)
+        start = 0
+        async with AsyncExitStack() as held:
+            while start < records:
+                end = records
+                if records > 1 and self._is_searched():
+                    if start == 0:
+                        await held.enter_async_context(self._loading)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(
+                            self._idle.wait(), limits.GIVE_WAY_SECONDS
+                        )
+                    end = min(records, start + limits.RECORDS_BETWEEN_SEARCHES)
+                yield slice(start, end)
+                start = end
 
     def _is_searched(self) -> bool:
         """Say whether anybody searches, or did a moment ago."""

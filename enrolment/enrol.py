@@ -1,9 +1,9 @@
 """The main path of an enrolment: admitted records in, durable and searchable.
 
-1. Give way to searches that are running, before each piece of a chunk.
+1. Give way to searches that are running, before each part of a chunk.
 2. Admit: `wire` reads the records by the rules of `admission`.
 3. Seal: each template under its own key, before anything reaches the store.
-4. Store: records and journal, with the last piece the answer to a replay.
+4. Store: records and journal, with the last part the answer to a replay.
 5. Wait until the journal's position is searchable.
 6. Answer.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import wrap_future
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -105,34 +106,33 @@ class Enrolment:
         Returns:
             The encoded response. The records that it calls enrolled are durable
             and searchable; a replay returns the same bytes. Where it is not returned,
-            some pieces may have been enrolled, which the request sent again finds.
+            some parts may have been enrolled, which the request sent again finds.
         """
         key = self.vault.index(request.holder)
         digest = await self._in_worker(key.digest, request.content)
         outcomes: list[Outcome] = []
+        sealed = Sealed(refused=[], records=[])
 
         def reply(results: Sequence[EnrolResult]) -> bytes:
             body = encode(outcomes + sealed.outcomes(results))
             return key.seal_reply(request.request_id, body)
 
-        while True:
-            async with self.precedence.turn(request.count - len(outcomes)) as size:
-                part = slice(len(outcomes), len(outcomes) + size)
+        async with aclosing(self.precedence.parts(request.count)) as parts:
+            async for part in parts:
                 sealed = await self._in_worker(self._seal, request, part)
-                if part.stop < request.count:
-                    added = self.records.add(request.holder, sealed.records)
-                    outcomes += sealed.outcomes((await wrap_future(added)).results)
-                    continue
-                committed = await wrap_future(
-                    self.records.enrol(
-                        request.holder,
-                        sealed.records,
-                        request_id=request.request_id,
-                        digest=digest,
-                        make_reply=reply,
-                    )
+                if part.stop == request.count:
+                    break
+                added = self.records.add(request.holder, sealed.records)
+                outcomes += sealed.outcomes((await wrap_future(added)).results)
+            committed = await wrap_future(
+                self.records.enrol(
+                    request.holder,
+                    sealed.records,
+                    request_id=request.request_id,
+                    digest=digest,
+                    make_reply=reply,
                 )
-                break
+            )
         await self.index.searchable(committed.position)
         return key.open_reply(request.request_id, committed.reply)
 

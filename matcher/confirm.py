@@ -117,28 +117,22 @@ class Confirmation:
         clear = np.empty(probe.space.dimension, np.float32)
         vector = probe.vector.astype(np.float64)
         hits: dict[bytes, Hit] = {}
-        for shelf, template in _pairs(candidates, rows):
-            try:
-                self._open(shelf, template, clear)
-            except (SealError, GalleryLockedError) as error:
-                failed.add(shelf.holder)
-                # From now on for every probe: the outage must not tell whom it met.
-                if isinstance(error, SealError):
-                    self._galleries.damage(shelf.holder, shelf.space, error.message)
-                continue
-            np.copyto(exact, clear)
-            if float(vector @ exact) >= probe.space.threshold:
-                hits[template.record_id] = Hit(
-                    holder=shelf.holder,
-                    record_id=template.record_id,
-                    protection=protection_of(template),
-                    seen=SeenRecord(
-                        template_id=template.template_id,
-                        record_tag=template.record_tag,
-                    ),
-                )
-        clear.fill(0.0)
-        exact.fill(0.0)
+        try:
+            for shelf, template in _pairs(candidates, rows):
+                try:
+                    self._open(shelf, template, clear)
+                except (SealError, GalleryLockedError) as error:
+                    failed.add(shelf.holder)
+                    # From now on for every probe: the outage must not tell whom it met.
+                    if isinstance(error, SealError):
+                        self._galleries.damage(shelf.holder, shelf.space, error.message)
+                    continue
+                np.copyto(exact, clear)
+                if float(vector @ exact) >= probe.space.threshold:
+                    hits[template.record_id] = _hit(template)
+        finally:
+            for each in (clear, exact, vector):
+                each.fill(0.0)
         return Confirmed(hits=tuple(hits.values()), failed=frozenset(failed))
 
     def _open(
@@ -193,6 +187,18 @@ def _pairs(
         for number in ids:
             if number in stored:
                 yield shelf, stored[number]
+
+
+def _hit(template: StoredTemplate) -> Hit:
+    """Return the record of a template that matches."""
+    return Hit(
+        holder=template.member,
+        record_id=template.record_id,
+        protection=protection_of(template),
+        seen=SeenRecord(
+            template_id=template.template_id, record_tag=template.record_tag
+        ),
+    )
 
 
 def protection_of(template: StoredTemplate) -> Protection:

@@ -197,21 +197,23 @@ class Index:
         dimension = self._spaces.named(shelf.space).dimension
         vectors = np.empty((len(held), dimension), np.float32)
         ids: list[int] = []
-        for stored in held:
-            try:
-                binding = binding_of(stored, self._spaces)
-                self._vault.open_into(binding, stored.sealed, vectors[len(ids)])
-            except SealError:
-                self._galleries.damage(
-                    shelf.holder,
-                    shelf.space,
-                    f"template {stored.template_id} does not open: it is damaged, or"
-                    " the definition of the space was changed",
-                )
-                continue
-            ids.append(stored.template_id)
-        self._engine.add(shelf, np.array(ids, np.int64), vectors[: len(ids)])
-        vectors.fill(0.0)
+        try:
+            for stored in held:
+                try:
+                    binding = binding_of(stored, self._spaces)
+                    self._vault.open_into(binding, stored.sealed, vectors[len(ids)])
+                except SealError:
+                    self._galleries.damage(
+                        shelf.holder,
+                        shelf.space,
+                        f"template {stored.template_id} does not open: it is damaged,"
+                        " or the definition of the space was changed",
+                    )
+                    continue
+                ids.append(stored.template_id)
+            self._engine.add(shelf, np.array(ids, np.int64), vectors[: len(ids)])
+        finally:
+            vectors.fill(0.0)
 
     def _remove(self, changes: Sequence[Change]) -> None:
         """Remove what was withdrawn, wherever its holder has it."""

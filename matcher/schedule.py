@@ -1,8 +1,9 @@
 """Joins concurrent probes into one scan, on every core.
 
 Work waits by segment: whatever probes wait for one are scanned in one call. A worker
-takes the segment that has waited longest; so a lone probe starts at once and on every
-core, and the more probes wait, the more share each pass over the codes. Whoever scans
+takes the segment that has waited longest, whose probes beyond those of one call wait
+anew; so a lone probe starts at once and on every core, and the more probes wait, the
+more share each pass over the codes. Whoever scans
 the last segment for some probes goes on to confirm their candidates, so that no other
 thread has to be woken for it, and the rows of all are read at once.
 """
@@ -16,7 +17,7 @@ from collections import OrderedDict
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -25,19 +26,32 @@ from biometrics.errors import ExhaustedError, UnavailableError
 from matcher.engine import Probes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from biometrics.store import StoredTemplate
     from biometrics.templates import Template
-    from matcher.confirm import Confirmation, Confirmed
+    from matcher.confirm import Candidates, Confirmed
     from matcher.engine import Engine, Segment
     from matcher.galleries import Shelf
 
 
+class Confirmation(Protocol):
+    """What becomes of candidates; see `matcher.confirm`."""
+
+    def rows(self, found: Iterable[Candidates]) -> Mapping[int, StoredTemplate]:
+        """Read the rows of all candidates of some probes at once, for `confirm`."""
+
+    def confirm(
+        self, probe: Template, found: Candidates, rows: Mapping[int, StoredTemplate]
+    ) -> Confirmed:
+        """Return which records among the candidates match the probe."""
+
+
 @dataclass(slots=True, eq=False)
 class _Scan:
-    """One probe, and what is left to be scanned for it."""
+    """One probe, and how many segments are left to be scanned, or passed over."""
 
     probe: Template
     left: int
@@ -61,9 +75,10 @@ class _Turn:
             self.ready = Probes.of(segment.coding, probe.vector[None, :], thresholds)
         return self.ready
 
-    def take(self, ids: NDArray[np.int64]) -> bool:
-        """Take what one segment had; say whether it was the last."""
-        self.scan.found[self.shelf] += ids.tolist()
+    def take(self, ids: NDArray[np.int64] | None) -> bool:
+        """Take what one segment had, if it was scanned; say whether it was the last."""
+        if ids is not None:
+            self.scan.found[self.shelf] += ids.tolist()
         self.scan.left -= 1
         return not self.scan.left
 
@@ -108,13 +123,16 @@ class Scanner:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        for scan in list(self._running):
+        for scan in self._running:
             _fail(scan.future, _stopped())
+        self._running.clear()
+        self._waiting.clear()
 
     async def search(self, probe: Template, shelves: Sequence[Shelf]) -> Confirmed:
         """Return what became of all templates on some shelves that may match a probe.
 
-        Whoever no longer waits, because its deadline is over, is not scanned for.
+        Whoever no longer waits, because its deadline is over, is not scanned for, and
+        has its place in the queue until its turns come.
 
         Raises:
             ExhaustedError: too many probes wait.
@@ -143,13 +161,7 @@ class Scanner:
             for part, turn in work:
                 self._waiting.setdefault(part, []).append(turn)
             self._changed.notify(len(work))
-        scan.future.add_done_callback(lambda _: self._forget(scan))
         return scan.future
-
-    def _forget(self, scan: _Scan) -> None:
-        """Make room for another probe."""
-        with self._changed:
-            self._running.discard(scan)
 
     def _work(self) -> None:
         """Scan one segment after the other until told to stop.
@@ -174,26 +186,37 @@ class Scanner:
                 self._changed.notify()
             return segment, waiting[:most]
 
-    def _scan(self, segment: Segment, waiting: list[_Turn]) -> None:
+    def _scan(self, segment: Segment, turns: list[_Turn]) -> None:
         """Scan one segment for whoever still waits for it."""
-        waiting = [turn for turn in waiting if not turn.scan.future.done()]
-        if not waiting:
-            return
-        try:
-            probes = Probes.joined([turn.probes(segment) for turn in waiting])
-            found = segment.search(probes)
-        except Exception as error:  # noqa: BLE001 - goes to whoever waits
-            for turn in waiting:
-                _fail(turn.scan.future, error)
-            return
+        found = self._search(segment, [t for t in turns if not t.scan.future.done()])
         with self._taking:
-            taken = zip(waiting, found, strict=True)
-            last = [turn.scan for turn, ids in taken if turn.take(ids)]
-        self._finish(last)
+            last = [turn.scan for turn in turns if turn.take(found.get(turn))]
+        with self._changed:
+            self._running.difference_update(last)
+        for some in _together(last):
+            self._finish(some)
+
+    def _search(
+        self, segment: Segment, turns: list[_Turn]
+    ) -> dict[_Turn, NDArray[np.int64]]:
+        """Return what a segment has for some turns, or tell those that it failed."""
+        if not turns:
+            return {}
+        try:
+            probes = Probes.joined([turn.probes(segment) for turn in turns])
+            return dict(zip(turns, segment.search(probes), strict=True))
+        except Exception as error:  # noqa: BLE001 - goes to whoever waits
+            for turn in turns:
+                _fail(turn.scan.future, error)
+            return {}
 
     def _finish(self, scans: list[_Scan]) -> None:
         """Confirm what was found for probes for which somebody still waits."""
-        waiting = [s for s in scans if s.future.set_running_or_notify_cancel()]
+        waiting = [
+            scan
+            for scan in scans
+            if not scan.future.done() and scan.future.set_running_or_notify_cancel()
+        ]
         try:
             rows = self._confirmation.rows(scan.found for scan in waiting)
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
@@ -207,6 +230,24 @@ class Scanner:
                 scan.future.set_exception(error)
             else:
                 scan.future.set_result(confirmed)
+
+
+def _together(scans: list[_Scan]) -> Iterator[list[_Scan]]:
+    """Yield scans in groups whose candidates' rows may be in memory at once.
+
+    One scan is a group whatever it has found: `confirm` bounds that by holder.
+    """
+    group: list[_Scan] = []
+    count = 0
+    for scan in scans:
+        more = sum(map(len, scan.found.values()))
+        if group and count + more > limits.ROWS_CONFIRMED_AT_ONCE:
+            yield group
+            group, count = [], 0
+        group.append(scan)
+        count += more
+    if group:
+        yield group
 
 
 def _fail(future: Future[Confirmed], error: Exception) -> None:

@@ -225,7 +225,7 @@ def _path(folder: Path, name: bytes) -> Path:
 
 
 def _version(identity: str) -> list[str]:
-    """Return what codes depend on beside the vectors and the rotation."""
+    """Return what codes depend on beside the vectors and the secret seed."""
     return [layout(), identity]
 
 

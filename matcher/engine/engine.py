@@ -252,14 +252,18 @@ def _is_worn(segment: Segment, most_removed: float) -> bool:
 def _to_join(sealed: Sequence[Segment], most_removed: float) -> slice | None:
     """Return which neighbouring segments to join next, if any.
 
-    One that has too many removed rows; or from one that is not full on all that follow,
-    if that fills it or doubles it: so each row is moved about
-    log2(SEGMENT_ROWS / TAIL_ROWS) times.
+    One that has too many removed rows; or one with as many of those that follow as fit
+    into one with it, if they double it: so each row is moved about
+    log2(SEGMENT_ROWS / TAIL_ROWS) times, and a hole that removals left is not closed by
+    moving all that follow it.
     """
     for start, segment in enumerate(sealed):
         if _is_worn(segment, most_removed):
             return slice(start, start + 1)
-        more = sum(map(len, sealed[start + 1 :]))
-        if more >= min(len(segment), SEGMENT_ROWS - len(segment)) > 0:
-            return slice(start, len(sealed))
+        rows, end = len(segment), start + 1
+        while end < len(sealed) and rows + len(sealed[end]) <= SEGMENT_ROWS:
+            rows += len(sealed[end])
+            end += 1
+        if rows >= 2 * len(segment):
+            return slice(start, end)
     return None

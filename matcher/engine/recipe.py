@@ -93,7 +93,7 @@ def measure(
     weight: float,
     random: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what both codes keep of random unit vectors; see `codebook.Error`."""
+    """Return what both codes keep of random unit vectors; see `code.Error`."""
     coarse: list[NDArray[np.float64]] = []
     fine: list[NDArray[np.float64]] = []
     for _ in range(_MEASURED_VECTORS // _BLOCK_VECTORS):

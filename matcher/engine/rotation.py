@@ -2,9 +2,12 @@
 
 Three rounds of random signs, each followed by a fixed orthogonal mixing: O(d sqrt d)
 and nothing to store but the seed, where a random orthogonal matrix takes O(d^2) of
-both. After two rounds every component of every unit vector is close to normal with
-variance 1/d, which the codebook relies on; the third is for good measure (Ailon and
-Chazelle 2009; Yu et al. 2016, "Orthogonal random features", use three as well).
+both. Every component of every unit vector is then close to normal with variance 1/d,
+which the codebook relies on; after two rounds it is not yet, for pairs of structured
+vectors (Ailon and Chazelle 2009; Yu et al. 2016, "Orthogonal random features", use
+three as well).
+
+Codes on disk depend on every step here: see `segment.layout`.
 
 It makes codes of one gallery useless with those of another, and renewable. It is no
 encryption: whoever has the seed, or some hundreds of vectors before and after, undoes

@@ -33,7 +33,11 @@ _Found: TypeAlias = tuple[
 
 
 def layout() -> str:
-    """Return the version of what `Segment.arrays` holds beside the vectors."""
+    """Return what codes depend on beside the vectors and the seed of the rotation.
+
+    The number is one more with each change of what `Segment.arrays` holds, or of how a
+    seed turns vectors: old codes must not be searched with probes turned otherwise.
+    """
     return f"1 {codebook_digest()}"
 
 

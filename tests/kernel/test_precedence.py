@@ -1,8 +1,9 @@
-"""Searches before bulk loads: small turns while anybody searches, never none."""
+"""Searches before bulk loads: small parts while anybody searches, never none."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,9 +19,9 @@ FEW = limits.RECORDS_BETWEEN_SEARCHES
 
 
 async def load(precedence: Precedence, records: int = MANY) -> int:
-    """Return how many records a loader may take when its turn comes."""
-    async with precedence.turn(records) as size:
-        return size
+    """Return how many records a loader may take first when its turn comes."""
+    async with aclosing(precedence.parts(records)) as parts:
+        return (await anext(parts)).stop
 
 
 async def is_waiting(loading: Coroutine[None, None, int]) -> bool:
@@ -42,15 +43,17 @@ def test_where_nobody_searches_loads_run_freely() -> None:
 
     async def run() -> None:
         precedence = Precedence()
-        async with precedence.turn(MANY) as one, precedence.turn(MANY) as other:
-            assert (one, other) == (MANY, MANY)
+        async with aclosing(precedence.parts(MANY)) as parts:
+            assert await anext(parts) == slice(0, MANY)
+            assert await load(precedence) == MANY
+            assert [part async for part in parts] == []
 
     asyncio.run(run())
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_load_waits_for_the_last_of_the_searches() -> None:
-    """Then it has a small turn, and not more records than there are."""
+    """Then it has a small part, and not more records than there are."""
 
     async def run() -> None:
         precedence = Precedence()
@@ -78,26 +81,51 @@ def test_a_search_that_fails_has_ended_too() -> None:
 
 
 def test_where_searches_never_end_loads_go_on() -> None:
-    """A turn comes after `limits.GIVE_WAY_SECONDS`, search or no search."""
+    """A part comes after `limits.GIVE_WAY_SECONDS`, search or no search, to the end."""
 
     async def run() -> None:
         precedence = Precedence()
         with precedence.searching():
-            assert await load(precedence) == FEW
+            parts = [part async for part in precedence.parts(2 * FEW + 1)]
+        assert parts == [
+            slice(0, FEW),
+            slice(FEW, 2 * FEW),
+            slice(2 * FEW, 2 * FEW + 1),
+        ]
+
+    asyncio.run(run())
+
+
+def test_a_chunk_that_has_begun_goes_on_freely_once_nobody_searches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is left of it is one part."""
+
+    async def run() -> None:
+        precedence = Precedence()
+        async with aclosing(precedence.parts(MANY)) as parts:
+            with precedence.searching():
+                assert await anext(parts) == slice(0, FEW)
+            monkeypatch.setattr(limits, "SEARCHES_LAST_SECONDS", 0.0)
+            assert [part async for part in parts] == [slice(FEW, MANY)]
 
     asyncio.run(run())
 
 
 @pytest.mark.usefixtures("patient")
-def test_between_searches_one_loader_has_its_turn_at_a_time() -> None:
-    """A search that comes finds one small piece of work under way, not many."""
+def test_between_searches_one_chunk_is_loaded_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To its end, so that streams get answers however many load at once."""
+    monkeypatch.setattr(limits, "SEARCHES_LAST_SECONDS", 60.0)
 
     async def run() -> None:
         precedence = Precedence()
         with precedence.searching():
             pass
-        async with precedence.turn(MANY):
-            assert await is_waiting(load(precedence))
+        async with aclosing(precedence.parts(2 * FEW)) as parts:
+            async for _ in parts:
+                assert await is_waiting(load(precedence))
         assert await load(precedence) == FEW
 
     asyncio.run(run())

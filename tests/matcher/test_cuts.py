@@ -5,7 +5,7 @@ import pytest
 from coded import all_at, at_cosine, coding, units
 
 from matcher.engine import Probes, Segment
-from matcher.engine.code import DEVIATIONS, Code
+from matcher.engine.code import _TAILS, DEVIATIONS, Code
 
 ROWS = 400
 THRESHOLDS = (0.3, 0.4, 0.5, 0.7)
@@ -104,6 +104,27 @@ def test_cuts_that_are_too_tight_are_seen_to_lose_mates(
     )
     both, coarse = lost.tolist()
     assert 0 < coarse < both < 0.01 * 40 * ROWS
+
+
+def test_the_cuts_are_those_whose_misses_were_counted():
+    """`benchmarks.exactness` counted them for these; others need another count."""
+    assert DEVIATIONS == 5.3
+    assert _TAILS == {1: (2.3, 3.2), 2: (1.1, 1.25), 3: (1.0, 1.2), 4: (1.0, 1.15)}
+
+
+@pytest.mark.parametrize("dimension", [320, 512, 1024, 4096])
+def test_no_mate_comes_near_the_cuts(dimension: int):
+    """None of 19,200 comes within 0.4 deviations, as it would to a cut at 4.4."""
+    for seed in range(6):
+        mates = Mates(dimension, None, seed)
+        code = mates.segment.coding.code
+        for threshold in (0.3, 0.7):
+            for shift in range(4):
+                found = mates.deviations(mates.probes(threshold, shift), threshold)
+                for deviations, error in zip(
+                    found, (code.coarse, code.fine), strict=True
+                ):
+                    assert deviations.min() > 0.4 - DEVIATIONS * error.tail
 
 
 @pytest.mark.parametrize("dimension", [64, 65, 128, 200, 512, 1024, 4096])

@@ -161,6 +161,20 @@ def test_segments_are_joined_to_be_few():
     assert len(part) <= SEGMENT_ROWS
 
 
+def test_one_removal_moves_one_segment(monkeypatch: pytest.MonkeyPatch):
+    """However many full segments follow that which had the row."""
+    monkeypatch.setattr("matcher.engine.engine.SEGMENT_ROWS", 2 * TAIL_ROWS)
+    engine = engine_with(12 * TAIL_ROWS)
+    engine.compact("faces", most_removed=0)
+    before = engine.parts("faces")
+    assert [len(part) for part in before] == [2 * TAIL_ROWS] * 6
+    engine.remove("faces", np.array([7]))
+    engine.compact("faces", most_removed=0)
+    first, *others = engine.parts("faces")
+    assert len(first) == 2 * TAIL_ROWS - 1
+    assert all(new is old for new, old in zip(others, before[1:], strict=True))
+
+
 def test_loaded_segments_are_searched_and_followed_by_additions():
     """A gallery that was read from disk goes on where it was."""
     old = engine_with(TAIL_ROWS + 40)

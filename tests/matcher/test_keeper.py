@@ -6,6 +6,7 @@ import logging
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,12 @@ from matcher.index import Index
 from matcher.segments import SegmentFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
+    from biometrics.store import Change
+    from matcher.engine import Segment
     from matcher.keeper import Keeper
 
 LOOK_SECONDS = 0.01
@@ -54,6 +59,43 @@ def keeping(archive: Archive) -> Iterator[Keeper]:
     finally:
         keeper.stop()
         assert not keeper._thread.is_alive()
+
+
+def test_a_snapshot_is_of_one_moment(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never of the middle of a change: who was withdrawn could come back from disk."""
+    held = archive.index.snapshot(XAA_FACES).parts[FACES.position]
+    begun, go_on = threading.Event(), threading.Event()
+    remove = Index._remove
+
+    def slowly(index: Index, changes: Sequence[Change]) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        remove(index, changes)
+
+    monkeypatch.setattr(Index, "_remove", slowly)
+    archive.enrol(FACES, 90, 91)
+    archive.withdraw(FACES, 1)
+    with ThreadPoolExecutor(2) as pool:
+        following = pool.submit(archive.follow)
+        assert begun.wait(10)
+        taking = pool.submit(archive.index.snapshot, XAA_FACES)
+        try:
+            with pytest.raises(TimeoutError):
+                taking.result(0.2)
+        finally:
+            go_on.set()
+        following.result(10)
+        snapshot = taking.result(10)
+    assert snapshot.position == archive.store.journal.end()
+    parts = snapshot.parts[FACES.position]
+    assert count(parts) == count(held) + 1
+
+
+def count(parts: Sequence[tuple[Segment, NDArray[np.bool_]]]) -> int:
+    """Return how many rows of some parts are alive."""
+    return sum(int(alive.sum()) for _, alive in parts)
 
 
 def some_looks() -> None:

@@ -262,11 +262,14 @@ def test_a_probe_beyond_the_bound_is_refused(
     assert scanner.submit(at(unit(4), SURE), [ONE]).result(SECONDS) == {ONE: [4]}
 
 
-def test_whoever_gave_up_is_not_scanned_for_and_frees_its_place(
+def test_whoever_gave_up_is_not_scanned_for_and_has_its_place_till_its_turn(
     scanner: Scanner, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deadline that is over cancels: no share of a call, and room for another."""
-    monkeypatch.setattr(limits, "MAX_WAITING_PROBES", 4)
+    """A deadline that is over cancels: no share of a call, and no longer queue.
+
+    Whoever gives up and asks again at once would else make it grow for ever.
+    """
+    monkeypatch.setattr(limits, "MAX_WAITING_PROBES", len(scanner._threads) + 4)
 
     async def give_up() -> None:
         with pytest.raises(TimeoutError):
@@ -277,10 +280,11 @@ def test_whoever_gave_up_is_not_scanned_for_and_frees_its_place(
 
     with watch.held(scanner):
         asyncio.run(give_up())
-        assert len(scanner._running) == len(scanner._threads)
         future = scanner.submit(at(unit(7), SURE), [ONE])
         given_up = scanner.submit(at(unit(8), SURE), [TWO])
         assert given_up.cancel()
+        with pytest.raises(ExhaustedError):
+            scanner.submit(at(unit(9), SURE), [TWO])
     assert future.result(SECONDS) == {ONE: [7]}
     assert [count for _, count in watch.calls] == [1]
     until(lambda: is_idle(scanner))
