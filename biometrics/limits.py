@@ -18,6 +18,7 @@ MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border
 MAX_HOLDERS_PER_SEARCH: Final = 64  # 48 members, and room
 MAX_FAULTS_TOLD: Final = 8  # of one record: a chunk of 512 fits in a message
 MAX_EXCLUDED_REQUESTERS: Final = 64  # likewise
+MAX_EXCLUDED_HOLDERS: Final = 64  # of one probe, likewise
 MAX_REFERENCE_CHARACTERS: Final = 128  # an opaque identifier, not a text
 MAX_LEGAL_BASIS_CHARACTERS: Final = 256
 MAX_NAME_CHARACTERS: Final = 64  # template spaces, extractors, roles, services
@@ -44,6 +45,9 @@ REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
 MAX_OPENINGS_PER_HOLDER: Final = 1024
 MAX_WAITING_PROBES: Final = 4096  # 16 batches, or every call that may run and more
 MAX_PROBES_PER_SCAN: Final = 32  # more gain little, and are confirmed all at once
+# A record that is protected or withdrawn while it is searched for makes the search be
+# decided anew; one that this happens to so often in milliseconds is not steady.
+MAX_DECISIONS_PER_SEARCH: Final = 8
 MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 
 # -- time and load ------------------------------------------------------------

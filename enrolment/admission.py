@@ -63,6 +63,26 @@ def count_faults(templates: int) -> list[Fault]:
     return [Fault(field="templates", reason="WRONG_COUNT", message=message)]
 
 
+def deliberate_faults(*, excluded: int, nobody: bool) -> list[Fault]:
+    """Return what is wrong with how a request says whom to exclude.
+
+    Args:
+        excluded: how many members it names.
+        nobody: whether it says that there is none.
+    """
+    if bool(excluded) is not nobody:
+        return []
+    message = (
+        "names members where `exclude_nobody` says that there is none; leave one out"
+        if nobody
+        else "names no member; name all that are to be excluded, or set"
+        " `exclude_nobody` to take every exclusion away"
+    )
+    return [
+        Fault(field="excluded_requesters", reason="NOT_DELIBERATE", message=message)
+    ]
+
+
 def life_faults(
     *, legal_basis: str, expires_at: dt.datetime | None, now: dt.datetime
 ) -> list[Fault]:

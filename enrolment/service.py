@@ -18,6 +18,7 @@ from enrolment.wire import (
     read_asked,
     read_chunk,
     read_enrol,
+    read_protect,
     read_withdraw,
     write_faults,
     write_moment,
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.store import RecordRow
+    from biometrics.store import Protected, RecordRow
     from biometrics.templates import TemplateSpaces
     from enrolment.enrol import Enrolment, Outcome
+    from enrolment.protect import LateProtection
     from enrolment.register import Register
     from enrolment.wire import Enrolling
     from enrolment.withdraw import Withdrawal
@@ -54,6 +56,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         *,
         enrolment: Enrolment,
         withdrawal: Withdrawal,
+        protection: LateProtection,
         register: Register,
         spaces: TemplateSpaces,
         clock: Clock,
@@ -61,6 +64,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         """Take the main paths."""
         self._enrolment = enrolment
         self._withdrawal = withdrawal
+        self._protection = protection
         self._register = register
         self._spaces = spaces
         self._clock = clock
@@ -150,6 +154,13 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         body = await self._withdrawal.withdraw(read_withdraw(request), _write_withdraw)
         return v1.WithdrawResponse.FromString(body)
 
+    async def Protect(
+        self, request: v1.ProtectRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> v1.ProtectResponse:
+        """Set whom one record excludes."""
+        body = await self._protection.protect(read_protect(request), _write_protect)
+        return v1.ProtectResponse.FromString(body)
+
     async def ListGalleries(
         self,
         request: v1.ListGalleriesRequest,
@@ -211,6 +222,15 @@ def _write_withdraw(at: dt.datetime) -> bytes:
     return v1.WithdrawResponse(withdraw_time=write_moment(at)).SerializeToString()
 
 
+def _write_protect(done: Protected) -> bytes:
+    """Return the response to a protection."""
+    return v1.ProtectResponse(
+        protect_time=write_moment(done.at),
+        added_requesters=sorted(member.code for member in done.added),
+        removed_requesters=sorted(member.code for member in done.removed),
+    ).SerializeToString()
+
+
 def _summary(reference: str, row: RecordRow) -> v1.RecordSummary:
     """Return what a holder sees of one record."""
     summary = v1.RecordSummary(
@@ -227,4 +247,6 @@ def _summary(reference: str, row: RecordRow) -> v1.RecordSummary:
     )
     if row.expires_at is not None:
         summary.expire_time.CopyFrom(write_moment(row.expires_at))
+    if row.protected_at is not None:
+        summary.protect_time.CopyFrom(write_moment(row.protected_at))
     return summary

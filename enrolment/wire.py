@@ -22,7 +22,13 @@ from biometrics.wire import (
     read_template,
     write_word,
 )
-from enrolment.admission import Record, count_faults, life_faults, reference_faults
+from enrolment.admission import (
+    Record,
+    count_faults,
+    deliberate_faults,
+    life_faults,
+    reference_faults,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -78,6 +84,25 @@ class Withdrawing:
     request_id: bytes
     content: bytes
     reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protecting:
+    """A request to protect, parsed.
+
+    Attributes:
+        holder: whose record it is; from the certificate.
+        request_id: 16 bytes of its UUID.
+        content: the request as it came, to tell a replay from another request.
+        reference: that the record was enrolled under.
+        excluded: members that must never learn of the record; all of them.
+    """
+
+    holder: Member
+    request_id: bytes
+    content: bytes
+    reference: str
+    excluded: frozenset[Member]
 
 
 def read_enrol(
@@ -181,6 +206,33 @@ def read_withdraw(message: v1.WithdrawRequest) -> Withdrawing:
         request_id=request_id,
         content=content_of(message),
         reference=message.reference,
+    )
+
+
+def read_protect(message: v1.ProtectRequest) -> Protecting:
+    """Return what a ProtectRequest asks."""
+    holder = acting_as(message.holder)
+    faults = reference_faults(message.reference)
+    request_id = b""
+    with caught(faults, ""):
+        request_id = read_request_id(message.request_id)
+    excluded = read_members(
+        message.excluded_requesters,
+        limits.MAX_EXCLUDED_REQUESTERS,
+        "excluded_requesters",
+        faults,
+    )
+    faults += deliberate_faults(
+        excluded=len(message.excluded_requesters), nobody=message.exclude_nobody
+    )
+    if faults:
+        raise InvalidRequestError.of(faults)
+    return Protecting(
+        holder=holder,
+        request_id=request_id,
+        content=content_of(message),
+        reference=message.reference,
+        excluded=excluded,
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from biometrics import limits
 from biometrics.disclosure import Protection
 from biometrics.errors import GalleryLockedError, SealError
+from biometrics.store import SeenRecord
 from matcher.index import binding_of
 
 if TYPE_CHECKING:
@@ -36,11 +37,19 @@ Candidates = Mapping["Shelf", Sequence[int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A record with a template at or above the threshold. It carries no score."""
+    """A record with a template at or above the threshold. It carries no score.
+
+    Attributes:
+        holder: whose it is.
+        record_id: 16 bytes.
+        protection: what protects it.
+        seen: by which the store can tell whether that still stands.
+    """
 
     holder: Member
     record_id: bytes
     protection: Protection
+    seen: SeenRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +129,7 @@ class Confirmation:
                     continue
                 np.copyto(exact, clear)
                 if float(vector @ exact) >= probe.space.threshold:
-                    hits[template.record_id] = Hit(
-                        holder=shelf.holder,
-                        record_id=template.record_id,
-                        protection=protection_of(template),
-                    )
+                    hits[template.record_id] = _hit(template)
         finally:
             for each in (clear, exact, vector):
                 each.fill(0.0)
@@ -182,6 +187,18 @@ def _pairs(
         for number in ids:
             if number in stored:
                 yield shelf, stored[number]
+
+
+def _hit(template: StoredTemplate) -> Hit:
+    """Return the record of a template that matches."""
+    return Hit(
+        holder=template.member,
+        record_id=template.record_id,
+        protection=protection_of(template),
+        seen=SeenRecord(
+            template_id=template.template_id, record_tag=template.record_tag
+        ),
+    )
 
 
 def protection_of(template: StoredTemplate) -> Protection:

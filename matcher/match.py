@@ -24,9 +24,14 @@ from biometrics.disclosure import (
     may_learn,
     plan_search,
 )
-from biometrics.errors import ExchangeError, InvalidRequestError, RefusedError
+from biometrics.errors import (
+    ExchangeError,
+    InvalidRequestError,
+    RefusedError,
+    UnavailableError,
+)
 from biometrics.members import Member
-from biometrics.store import NewReference
+from biometrics.store import Disclosed, NewReference
 from matcher.galleries import GalleryState, Shelf
 
 if TYPE_CHECKING:
@@ -55,11 +60,13 @@ class Question:
     """One person to search for.
 
     Attributes:
-        modality: of the space that the probe names; all the plan needs to know.
+        modality: of the space that the probe names.
+        excluded: holders with whose records it is never compared.
         template: reads the probe; raises InvalidRequestError.
     """
 
     modality: Modality
+    excluded: frozenset[Member]
     template: Callable[[], Template]
 
 
@@ -94,10 +101,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An answer, and the references that it gives away."""
+    """An answer, and all that it tells of."""
 
     answer: Answer
-    references: tuple[NewReference, ...]
+    disclosed: Disclosed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +158,23 @@ class Matcher:
         # One version of the agreements and one moment for the whole request.
         rules = Rules(self.agreements(), self.clock.now())
         try:
-            results = await self._results(search, rules)
-            body = encode([r.answer if isinstance(r, Found) else r for r in results])
-            # 8. Log: what is answered is durable first. The log of the exchange
-            #    joins this transaction. It finds out a replay, and keeps what it has.
-            sealed = index.seal_reply(search.request_id, body)
-            named = [n for r in results if isinstance(r, Found) for n in r.references]
-            stored = await asyncio.wrap_future(self.answers.commit(*key, sealed, named))
+            for _ in range(limits.MAX_DECISIONS_PER_SEARCH):
+                results = await self._results(search, rules)
+                body = encode(
+                    [r.answer if isinstance(r, Found) else r for r in results]
+                )
+                # 8. Log: what is answered is durable first. The log of the exchange
+                #    joins this transaction. It finds out a replay, and keeps what it
+                #    has; or that a record was protected or withdrawn since it was
+                #    read, and keeps nothing: then all is decided anew.
+                sealed = index.seal_reply(search.request_id, body)
+                stored = await asyncio.wrap_future(
+                    self.answers.commit(*key, sealed, _all_disclosed(results))
+                )
+                if stored is not None:
+                    break
+            else:
+                raise _changing()
             if stored == sealed:
                 return body  # 9. Answer; below, if it was answered before.
         except ExchangeError:
@@ -205,6 +222,7 @@ class Matcher:
             modality=question.modality,
             today=rules.now.date(),
             holders=search.holders,
+            excluded=question.excluded,
         )
         # 3. Admit the probe.
         probe = question.template()
@@ -225,7 +243,7 @@ class Matcher:
         # 7. Decide: drop what this requester may not learn, and say the rest.
         learnt = learnable(confirmed.hits, search.requester, rules.now)
         answer = decide(plan, told(outcomes, learnt), self._references(plan))
-        return Found(answer, given(answer, learnt, search.requester, rules.now))
+        return Found(answer, disclosed(answer, learnt, search.requester, rules.now))
 
     def _standings(
         self, holders: Sequence[Member], probe: Template
@@ -256,15 +274,15 @@ class Matcher:
         return await loop.run_in_executor(self.workers, work, *args)
 
 
-Learnt = Mapping[Member, Sequence[bytes]]
+Learnt = Mapping[Member, Sequence["Hit"]]
 
 
 def learnable(hits: Sequence[Hit], requester: Member, now: dt.datetime) -> Learnt:
-    """Return the records, by holder, that the requester may learn of."""
-    learnt: dict[Member, list[bytes]] = {}
+    """Return the hits, by holder, that the requester may learn of."""
+    learnt: dict[Member, list[Hit]] = {}
     for hit in hits:
         if may_learn(hit.protection, requester=requester, now=now):
-            learnt.setdefault(hit.holder, []).append(hit.record_id)
+            learnt.setdefault(hit.holder, []).append(hit)
     return learnt
 
 
@@ -278,19 +296,41 @@ def told(outcomes: Mapping[Member, Outcome], learnt: Learnt) -> dict[Member, Out
     }
 
 
-def given(
+def disclosed(
     answer: Answer, learnt: Learnt, requester: Member, now: dt.datetime
-) -> tuple[NewReference, ...]:
-    """Return the references that an answer gives away, as they are stored."""
+) -> Disclosed:
+    """Return what an answer tells of: it may be stored while just this stands."""
     expires_at = now + dt.timedelta(days=limits.REFERENCE_LIFE_DAYS)
-    return tuple(
-        NewReference(
-            reference_digest=hashlib.sha256(named.reference).digest(),
-            holder=named.holder,
-            requester=requester,
-            record_ids=tuple(learnt[named.holder]),
-            expires_at=expires_at,
-        )
-        for named in answer.holders
-        if named.reference
+    return Disclosed(
+        records=tuple(hit.seen for hits in learnt.values() for hit in hits),
+        references=tuple(
+            NewReference(
+                reference_digest=hashlib.sha256(named.reference).digest(),
+                holder=named.holder,
+                requester=requester,
+                record_ids=tuple(hit.record_id for hit in learnt[named.holder]),
+                expires_at=expires_at,
+            )
+            for named in answer.holders
+            if named.reference
+        ),
+    )
+
+
+def _all_disclosed(results: Sequence[Found | Refusal]) -> Disclosed:
+    """Return what all answers of a request tell of."""
+    found = [result.disclosed for result in results if isinstance(result, Found)]
+    return Disclosed(
+        records=tuple(record for each in found for record in each.records),
+        references=tuple(given for each in found for given in each.references),
+    )
+
+
+def _changing() -> UnavailableError:
+    """Return the error of a search whose records do not stay as they are."""
+    return UnavailableError(
+        "RECORDS_CHANGING",
+        "records are being changed faster than they can be searched; send the request"
+        " again",
+        retry_after=limits.BUSY_RETRY_SECONDS,
     )

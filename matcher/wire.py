@@ -88,12 +88,19 @@ def _question(
         return InvalidRequestError.of([fault])
     (template,) = probe.templates
     faults: list[Fault] = []
+    most = limits.MAX_EXCLUDED_HOLDERS
+    field = "probe.excluded_holders"
+    excluded = read_members(probe.excluded_holders, most, field, faults)
+    modality = None
     with caught(faults, "probe.templates[0]"):
-        return Question(
-            modality=spaces.named(template.space).modality,
-            template=partial(_template, probe, spaces),
-        )
-    return InvalidRequestError.of(faults)
+        modality = spaces.named(template.space).modality
+    if faults or modality is None:
+        return InvalidRequestError.of(faults)
+    return Question(
+        modality=modality,
+        excluded=excluded,
+        template=partial(_template, probe, spaces),
+    )
 
 
 def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:

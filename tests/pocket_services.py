@@ -232,6 +232,16 @@ class PocketExchange(
         response.withdraw_time.FromDatetime(WITHDRAWN_AT)
         return response
 
+    async def Protect(self, request, context):
+        await self._begin(request, context)
+        response = enrolment_pb2.ProtectResponse(
+            added_requesters=request.excluded_requesters, removed_requesters=["XAF"]
+        )
+        if request.reference == "ref-same":
+            response = enrolment_pb2.ProtectResponse()
+        response.protect_time.FromDatetime(WITHDRAWN_AT)
+        return response
+
     async def ListGalleries(self, request, context):
         await self._begin(request, context)
         count = len(self.script.records)
@@ -265,6 +275,7 @@ class PocketExchange(
             record.enrol_time.FromDatetime(WITHDRAWN_AT)
             if start == 0:
                 record.expire_time.FromDatetime(FAR_AHEAD)
+                record.protect_time.FromDatetime(WITHDRAWN_AT)
         return response
 
     async def ListAgreements(self, request, context):

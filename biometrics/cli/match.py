@@ -9,7 +9,7 @@ import typer
 from biometrics.cli.output import print_json, print_line, print_table
 from biometrics.cli.probes import read_probe
 from biometrics.cli.session import JsonOption, ProfileOption, connect
-from biometrics.client import MatchAnswer, Template
+from biometrics.client import MatchAnswer, Probe, Template
 
 
 def match(  # noqa: PLR0913 - the options of the command
@@ -40,6 +40,14 @@ def match(  # noqa: PLR0913 - the options of the command
             metavar="CODE",
         ),
     ] = None,
+    exclude_holder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Holder that must not learn of this person; repeat for more. It is"
+            " not searched, also where `--holder` names it.",
+            metavar="CODE",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
@@ -50,7 +58,10 @@ def match(  # noqa: PLR0913 - the options of the command
     does `not-comparable`: that holder has never had a template in this space.
     """
     vector = read_probe(file, row)
-    probe = Template(space=space, position=position, vector=vector)
+    probe = Probe(
+        template=Template(space=space, position=position, vector=vector),
+        excluded_holders=tuple(exclude_holder or ()),
+    )
     with connect(context, profile) as exchange:
         answer = exchange.match(probe, purpose=purpose, holders=holder or ())
     if as_json:

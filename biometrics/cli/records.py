@@ -1,16 +1,23 @@
-"""`biometrics records`: what a holder has enrolled, record by record."""
+"""`biometrics records`: what a holder has enrolled, and whom it must never reach."""
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
+from typing import Annotated
 
 import typer
 
 from biometrics import limits
-from biometrics.cli.output import plain, print_line, print_table
-from biometrics.cli.session import JsonOption, ProfileOption, connect
-from biometrics.client import RecordInfo
+from biometrics.cli.output import plain, print_json, print_line, print_table
+from biometrics.cli.session import (
+    JsonOption,
+    ProfileOption,
+    ReferenceArgument,
+    connect,
+    read_reference,
+)
+from biometrics.client import ProtectOutcome, RecordInfo
 
 app = typer.Typer(help="Your own records.", no_args_is_help=True)
 
@@ -43,6 +50,56 @@ def list_records(
             count += len(page)
         if not count:
             print_line("no record is enrolled")
+
+
+@app.command()
+def protect(
+    context: typer.Context,
+    reference: ReferenceArgument,
+    *,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Member that must never learn of the record; repeat for more. Name"
+            " all of them: whoever is left out may learn of it again.",
+            metavar="CODE",
+        ),
+    ] = None,
+    exclude_nobody: Annotated[
+        bool,
+        typer.Option("--exclude-nobody", help="Take every exclusion away."),
+    ] = False,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Set which members must never learn of one of your own records.
+
+    When this returns, no search tells them of it any more. It does not undo what
+    they were told before. What was changed is printed: read it, since a member that
+    is not named is excluded no longer.
+    """
+    excluded = exclude or []
+    with connect(context, profile) as exchange:
+        done = exchange.protect(
+            read_reference(reference), excluded=excluded, exclude_nobody=exclude_nobody
+        )
+    if as_json:
+        print_json(asdict(done))
+    else:
+        _show(done, excluded)
+
+
+def _show(done: ProtectOutcome, excluded: list[str]) -> None:
+    """Print what a protection has changed, for people."""
+    whom = ", ".join(sorted(set(excluded))) or "nobody"
+    print_line(f"excluded since {done.protected_at:%Y-%m-%d %H:%M:%S} UTC: {whom}")
+    if done.added:
+        print_line(f"added: {', '.join(done.added)}")
+    if done.removed:
+        told = "searches may tell them of the record again"
+        print_line(f"excluded no longer: {', '.join(done.removed)}; {told}")
+    if not done.added and not done.removed:
+        print_line("nothing changed")
 
 
 def _pages(records: Iterator[RecordInfo]) -> Iterator[list[RecordInfo]]:

@@ -22,6 +22,21 @@ ProfileOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout, for programs.")
 ]
+ReferenceArgument = Annotated[
+    str,
+    typer.Argument(
+        help="What the record was enrolled under; `-` reads one line of stdin,"
+        " which keeps it out of the shell's history.",
+        metavar="REFERENCE",
+    ),
+]
+
+
+def read_reference(given: str) -> str:
+    """Return the reference of an argument, or the line of stdin that it stands for."""
+    if given != "-":
+        return given
+    return typer.get_text_stream("stdin").readline().rstrip("\r\n")
 
 
 def load_profile(context: typer.Context, given: Path | None) -> Profile:

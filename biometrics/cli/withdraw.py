@@ -1,23 +1,20 @@
 """`biometrics withdraw`: take a record out for good."""
 
-from typing import Annotated
-
 import typer
 
 from biometrics.cli.output import print_json, print_line
-from biometrics.cli.session import JsonOption, ProfileOption, connect
+from biometrics.cli.session import (
+    JsonOption,
+    ProfileOption,
+    ReferenceArgument,
+    connect,
+    read_reference,
+)
 
 
 def withdraw(
     context: typer.Context,
-    reference: Annotated[
-        str,
-        typer.Argument(
-            help="What the record was enrolled under; `-` reads one line of stdin,"
-            " which keeps it out of the shell's history.",
-            metavar="REFERENCE",
-        ),
-    ],
+    reference: ReferenceArgument,
     *,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
@@ -27,10 +24,8 @@ def withdraw(
     A reference that was withdrawn is never used again: to enrol it once more is
     refused. Withdrawing twice is no error and tells the first moment.
     """
-    if reference == "-":
-        reference = typer.get_text_stream("stdin").readline().rstrip("\r\n")
     with connect(context, profile) as exchange:
-        moment = exchange.withdraw(reference)
+        moment = exchange.withdraw(read_reference(reference))
     if as_json:
         print_json({"withdrawn_at": moment})
     else:

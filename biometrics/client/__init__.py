@@ -6,7 +6,7 @@ of it: no server, no store, no matcher.
 
 from biometrics.client.aio import AsyncExchangeClient
 from biometrics.client.client import ExchangeClient
-from biometrics.client.inputs import Chunk, Record, Template
+from biometrics.client.inputs import Chunk, Probe, Record, Template
 from biometrics.client.profile import Profile
 from biometrics.client.results import (
     AgreementInfo,
@@ -19,6 +19,7 @@ from biometrics.client.results import (
     MatchAnswer,
     Outcome,
     ProbeRefusal,
+    ProtectOutcome,
     RecordInfo,
     SpaceInfo,
     TemplateInfo,
@@ -37,8 +38,10 @@ __all__ = [
     "HolderAnswer",
     "MatchAnswer",
     "Outcome",
+    "Probe",
     "ProbeRefusal",
     "Profile",
+    "ProtectOutcome",
     "Record",
     "RecordInfo",
     "SpaceInfo",

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from biometrics.client.inputs import Chunk, Record, Template
+    from biometrics.client.inputs import Chunk, Probe, Record, Template
     from biometrics.client.messages import RequestId
     from biometrics.client.profile import Profile
     from biometrics.client.results import (
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         GalleryInfo,
         MatchAnswer,
         ProbeRefusal,
+        ProtectOutcome,
         RecordInfo,
         SpaceInfo,
     )
@@ -118,7 +119,7 @@ class AsyncExchangeClient:
 
     async def match(
         self,
-        probe: Template,
+        probe: Template | Probe,
         *,
         purpose: str,
         holders: Sequence[str] = (),
@@ -128,7 +129,7 @@ class AsyncExchangeClient:
         """Search for one person.
 
         Args:
-            probe: the person's template.
+            probe: the person's template; a `Probe` says also who must not learn of it.
             purpose: word such as `border-check`.
             holders: member codes to search; by default all that the agreements
                 permit.
@@ -142,7 +143,7 @@ class AsyncExchangeClient:
 
     async def match_many(
         self,
-        probes: Sequence[Template],
+        probes: Sequence[Template | Probe],
         *,
         purpose: str,
         holders: Sequence[str] = (),
@@ -225,6 +226,40 @@ class AsyncExchangeClient:
         request = self._requests.withdraw(reference, request_id)
         response = await self._call(self._enrolment.Withdraw, request, deadline)
         return responses.read_moment(response.withdraw_time)
+
+    async def protect(
+        self,
+        reference: str,
+        *,
+        excluded: Sequence[str] = (),
+        exclude_nobody: bool = False,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> ProtectOutcome:
+        """Set which members must never learn of a record that is enrolled.
+
+        When this returns, no search that begins later tells them of it, nor one
+        whose answer was not durable before. An answer that was durable can be
+        repeated under its request id, and is told as it was.
+
+        Args:
+            reference: that the record was enrolled under.
+            excluded: member codes; the complete new set, not only the new ones.
+            exclude_nobody: True takes every exclusion away; to be given where
+                `excluded` is empty, and only there.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Raises:
+            NotFoundError: no record was ever enrolled under the reference, or it
+                was withdrawn.
+        """
+        request = self._requests.protect(
+            reference, excluded, request_id, exclude_nobody=exclude_nobody
+        )
+        return responses.read_protected(
+            await self._call(self._enrolment.Protect, request, deadline)
+        )
 
     async def galleries(
         self, *, deadline: float | None = None

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    from biometrics.client.inputs import Chunk, Record, Template
+    from biometrics.client.inputs import Chunk, Probe, Record, Template
     from biometrics.client.messages import RequestId
     from biometrics.client.profile import Profile
     from biometrics.client.results import (
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         GalleryInfo,
         MatchAnswer,
         ProbeRefusal,
+        ProtectOutcome,
         RecordInfo,
         SpaceInfo,
     )
@@ -107,7 +108,7 @@ class ExchangeClient:
 
     def match(
         self,
-        probe: Template,
+        probe: Template | Probe,
         *,
         purpose: str,
         holders: Sequence[str] = (),
@@ -117,7 +118,7 @@ class ExchangeClient:
         """Search for one person.
 
         Args:
-            probe: the person's template.
+            probe: the person's template; a `Probe` says also who must not learn of it.
             purpose: word such as `border-check`.
             holders: member codes to search; by default all that the agreements
                 permit.
@@ -131,7 +132,7 @@ class ExchangeClient:
 
     def match_many(
         self,
-        probes: Sequence[Template],
+        probes: Sequence[Template | Probe],
         *,
         purpose: str,
         holders: Sequence[str] = (),
@@ -207,6 +208,40 @@ class ExchangeClient:
         request = self._requests.withdraw(reference, request_id)
         response = self._call(self._enrolment.Withdraw, request, deadline)
         return responses.read_moment(response.withdraw_time)
+
+    def protect(
+        self,
+        reference: str,
+        *,
+        excluded: Sequence[str] = (),
+        exclude_nobody: bool = False,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> ProtectOutcome:
+        """Set which members must never learn of a record that is enrolled.
+
+        When this returns, no search that begins later tells them of it, nor one
+        whose answer was not durable before. An answer that was durable can be
+        repeated under its request id, and is told as it was.
+
+        Args:
+            reference: that the record was enrolled under.
+            excluded: member codes; the complete new set, not only the new ones.
+            exclude_nobody: True takes every exclusion away; to be given where
+                `excluded` is empty, and only there.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Raises:
+            NotFoundError: no record was ever enrolled under the reference, or it
+                was withdrawn.
+        """
+        request = self._requests.protect(
+            reference, excluded, request_id, exclude_nobody=exclude_nobody
+        )
+        return responses.read_protected(
+            self._call(self._enrolment.Protect, request, deadline)
+        )
 
     def galleries(self, *, deadline: float | None = None) -> tuple[GalleryInfo, ...]:
         """List one's own galleries."""

@@ -31,6 +31,20 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One person to search for, and who must not learn of it.
+
+    Attributes:
+        template: the person's.
+        excluded_holders: member codes, such as that of the state the person fled: it
+            is compared with no record of theirs, also where the search names them.
+    """
+
+    template: Template
+    excluded_holders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One subject's record.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from biometrics import limits
+from biometrics.client.inputs import Probe
 from biometrics.client.words import number_of
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.v1 import (
@@ -43,7 +44,11 @@ class RequestMaker:
         self._random_bytes = random_bytes
 
     def match(
-        self, probe: Template, purpose: str, holders: Sequence[str], given: RequestId
+        self,
+        probe: Template | Probe,
+        purpose: str,
+        holders: Sequence[str],
+        given: RequestId,
     ) -> match_pb2.MatchRequest:
         """Return a search for one person.
 
@@ -61,7 +66,7 @@ class RequestMaker:
 
     def batch(
         self,
-        probes: Sequence[Template],
+        probes: Sequence[Template | Probe],
         purpose: str,
         holders: Sequence[str],
         given: RequestId,
@@ -123,6 +128,28 @@ class RequestMaker:
         faults: list[Fault] = []
         message = enrolment_pb2.WithdrawRequest(
             request_id=self._request_id(given, faults), reference=reference
+        )
+        return _sound(message, faults)
+
+    def protect(
+        self,
+        reference: str,
+        excluded: Sequence[str],
+        given: RequestId,
+        *,
+        exclude_nobody: bool,
+    ) -> enrolment_pb2.ProtectRequest:
+        """Return the protection of one record.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = enrolment_pb2.ProtectRequest(
+            request_id=self._request_id(given, faults),
+            reference=reference,
+            excluded_requesters=excluded,
+            exclude_nobody=exclude_nobody,
         )
         return _sound(message, faults)
 
@@ -204,10 +231,12 @@ def _purpose(purpose: str, faults: list[Fault]) -> match_pb2.Purpose.ValueType:
         return match_pb2.PURPOSE_UNSPECIFIED
 
 
-def _probe(template: Template, where: str, faults: list[Fault]) -> match_pb2.Probe:
+def _probe(given: Template | Probe, where: str, faults: list[Fault]) -> match_pb2.Probe:
     """Return a probe; append what is wrong with it."""
+    probe = given if isinstance(given, Probe) else Probe(template=given)
     return match_pb2.Probe(
-        templates=[_template(template, f"{where}.templates[0]", faults)]
+        templates=[_template(probe.template, f"{where}.templates[0]", faults)],
+        excluded_holders=probe.excluded_holders,
     )
 
 

@@ -15,6 +15,7 @@ from biometrics.client.results import (
     MatchAnswer,
     Outcome,
     ProbeRefusal,
+    ProtectOutcome,
     RecordInfo,
     SpaceInfo,
     TemplateInfo,
@@ -82,6 +83,15 @@ def read_chunk_outcomes(
     )
 
 
+def read_protected(message: enrolment_pb2.ProtectResponse) -> ProtectOutcome:
+    """Return what a protection has changed."""
+    return ProtectOutcome(
+        protected_at=read_moment(message.protect_time),
+        added=tuple(message.added_requesters),
+        removed=tuple(message.removed_requesters),
+    )
+
+
 def read_galleries(
     message: enrolment_pb2.ListGalleriesResponse,
 ) -> tuple[GalleryInfo, ...]:
@@ -118,6 +128,11 @@ def read_records(
             expires_at=(
                 read_moment(record.expire_time)
                 if record.HasField("expire_time")
+                else None
+            ),
+            protected_at=(
+                read_moment(record.protect_time)
+                if record.HasField("protect_time")
                 else None
             ),
         )

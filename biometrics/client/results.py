@@ -101,6 +101,21 @@ class ChunkOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectOutcome:
+    """What a protection has changed.
+
+    Attributes:
+        protected_at: since when the record excludes just whom it excludes.
+        added: members that it did not exclude before, by code.
+        removed: members that it excludes no longer, by code.
+    """
+
+    protected_at: dt.datetime
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GalleryInfo:
     """One's own templates in one space; `state` is `ready` if it is searched."""
 
@@ -121,7 +136,10 @@ class TemplateInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordInfo:
-    """One record of one's own, without any template."""
+    """One record of one's own, without any template.
+
+    `protected_at` is when `excluded` was last changed, None if never.
+    """
 
     reference: str = field(repr=False)
     templates: tuple[TemplateInfo, ...]
@@ -129,6 +147,7 @@ class RecordInfo:
     legal_basis: str
     enrolled_at: dt.datetime
     expires_at: dt.datetime | None
+    protected_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

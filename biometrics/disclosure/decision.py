@@ -182,11 +182,12 @@ def refusal() -> RefusedError:
         "NOT_PERMITTED",
         "no agreement permits this search as it is asked; list yours with"
         " AgreementService.ListAgreements or `biometrics agreements list`, and name"
-        " only holders whose level is `holder` or `reference`, or none",
+        " only holders whose level is `holder` or `reference`, or none; a probe that is"
+        " marked for holders needs others to be compared with",
     )
 
 
-def plan_search(
+def plan_search(  # noqa: PLR0913 - the whole question
     agreements: Agreements,
     *,
     requester: Member,
@@ -194,8 +195,13 @@ def plan_search(
     modality: Modality,
     today: dt.date,
     holders: frozenset[Member],
+    excluded: frozenset[Member],
 ) -> SearchPlan:
     """Return the holders to search for one probe.
+
+    The group of unnamed holders is searched as a whole or not at all. Without those
+    that the probe is marked for it would be another group, and whoever subtracts the
+    outcomes of two groups learns that of a single holder.
 
     Args:
         agreements: the clauses of every holder.
@@ -204,10 +210,13 @@ def plan_search(
         modality: modality of the probe.
         today: the day, in UTC.
         holders: the holders that the requester names; empty for all permitted.
+        excluded: the holders that the probe is marked for, named or not; never
+            searched.
 
     Raises:
         RefusedError: a named holder is not permitted, or only at `presence`, or
-            nothing is permitted at all; one text for all.
+            nothing is permitted at all, or only what the probe is marked for; one
+            text for all.
     """
     asked: Collection[Member] = holders or agreements.holders_for(requester)
     found = [
@@ -225,9 +234,12 @@ def plan_search(
     named = [each for each in permissions if each.level is not Level.PRESENCE]
     if holders and len(named) != len(holders):
         raise refusal()
-    # A small group would name its holders by their common outcome.
-    unnamed = len(permissions) - len(named)
-    searched = permissions if unnamed >= limits.MIN_PRESENCE_HOLDERS else named
+    # A small group would name its holders by their common outcome, and one that lacks
+    # a holder would name that one by the difference.
+    unnamed = {each.holder for each in permissions} - {each.holder for each in named}
+    is_large = len(unnamed) >= limits.MIN_PRESENCE_HOLDERS
+    group = permissions if is_large and unnamed.isdisjoint(excluded) else named
+    searched = [each for each in group if each.holder not in excluded]
     if not searched:
         raise refusal()
     return SearchPlan(permissions=tuple(searched))

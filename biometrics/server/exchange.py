@@ -47,6 +47,7 @@ from biometrics.v1 import (
     space_pb2_grpc,
 )
 from enrolment.enrol import Enrolment
+from enrolment.protect import LateProtection
 from enrolment.register import Register
 from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
@@ -173,6 +174,7 @@ class Exchange:
                 withdrawal=Withdrawal(
                     records=store.records, vault=vault, index=follower
                 ),
+                protection=LateProtection(records=store.records, vault=vault),
                 register=Register(
                     rows=store.register, vault=vault, states=galleries, workers=workers
                 ),

@@ -78,6 +78,7 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
             most_bytes=limits.MAX_MESSAGE_BYTES,
         ),
         "/biometrics.v1.EnrolmentService/Withdraw": Method(roles=_ENROLLER),
+        "/biometrics.v1.EnrolmentService/Protect": Method(roles=_ENROLLER),
         "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
         "/biometrics.v1.EnrolmentService/ListRecords": Method(roles=_ENROLLER),
         "/biometrics.v1.AgreementService/ListAgreements": _RULES,

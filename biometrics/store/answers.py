@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics.store.failures import translated
+from biometrics.store.protection import are_unchanged
 from biometrics.store.rows import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from concurrent.futures import Future
 
     import sqlalchemy as sa
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.references import References
     from biometrics.store.replies import Replies
-    from biometrics.store.rows import NewReference
+    from biometrics.store.rows import Disclosed
     from biometrics.store.writer import Writer
 
 
@@ -52,24 +52,33 @@ class AnswerWriter:
         request_id: bytes,
         digest: bytes,
         body: bytes,
-        references: Sequence[NewReference],
-    ) -> Future[bytes]:
+        disclosed: Disclosed,
+    ) -> Future[bytes | None]:
         """Store an answer and its references in one transaction.
+
+        Only while every record that it tells of is there and protected as it was
+        when that was decided: so no answer tells of a record whose withdrawal, or
+        whose protection from the requester, was durable before the answer was.
 
         Args:
             member: the requester.
             request_id: 16 bytes.
             digest: 32 bytes, of the request.
             body: the answer, sealed.
-            references: those that the answer gives.
+            disclosed: what the answer tells of.
 
         Returns:
             The body that is durable: another one than `body` if the same request
-            was answered meanwhile, and then nothing of this answer was stored.
+            was answered meanwhile, and then nothing of this answer was stored. None
+            if a record was changed meanwhile, and then it is to be decided anew.
             Raises ConflictError or StorageError as `RecordWriter.enrol`.
         """
 
-        def operation(connection: sa.Connection) -> bytes:
+        def operation(connection: sa.Connection) -> bytes | None:
+            if not are_unchanged(connection, disclosed.records):
+                return self._replies.find_or_clear(
+                    connection, member, request_id, digest
+                )
             reply = Reply(request_id=request_id, digest=digest, body=body)
             if not self._replies.add_new(connection, member, reply):
                 found = self._replies.find_or_clear(
@@ -78,8 +87,8 @@ class AnswerWriter:
                 if found is not None:
                     return found
                 self._replies.add(connection, member, reply)
-            if references:
-                self._references.add(connection, references)
+            if disclosed.references:
+                self._references.add(connection, disclosed.references)
             return body
 
         return self._writer.submit(operation)

@@ -10,7 +10,7 @@ from biometrics.store.database import insert_rows
 from biometrics.store.entries import add_enrolments, reserve
 from biometrics.store.galleries import count_enrolled
 from biometrics.store.rows import EnrolResult
-from biometrics.store.schema import RECORD, TEMPLATE, TOMBSTONE
+from biometrics.store.schema import PROTECTION, RECORD, TEMPLATE, TOMBSTONE
 from biometrics.store.values import join_members, moment_or_null
 
 if TYPE_CHECKING:
@@ -81,13 +81,15 @@ def append(
     """
     size = sum(len(record.templates) for record in records)
     first, template_id = reserve(connection, changes=len(records), templates=size)
-    rows, templates = [], []
+    rows, protections, templates = [], [], []
     for number, record in enumerate(records, first):
         rows.append(_record_row(number, member, record, now))
+        protections.append(_protection_row(number, record))
         for template in record.templates:
             templates.append(_template_row(template_id, number, template))
             template_id += 1
     insert_rows(connection, RECORD, rows)
+    insert_rows(connection, PROTECTION, protections)
     insert_rows(connection, TEMPLATE, templates)
     add_enrolments(connection, first, member, [record.record_id for record in records])
     count_enrolled(connection, member, records)
@@ -109,11 +111,19 @@ def _record_row(
         "reference_wrapped_key": reference.wrapped_key,
         "reference_ciphertext": reference.ciphertext,
         "generation": record.generation,
-        "excluded": join_members(record.excluded),
         "legal_basis": record.legal_basis,
         "enrolled_at": now,
         "expires_at": moment_or_null(record.expires_at),
+    }
+
+
+def _protection_row(number: int, record: NewRecord) -> dict[str, Any]:
+    """Return the row that protects one record."""
+    return {
+        "record_number": number,
+        "excluded": join_members(record.excluded),
         "record_tag": record.record_tag,
+        "set_at": None,
     }
 
 

@@ -15,31 +15,35 @@ from biometrics.sealed import Sealed
 from biometrics.store.entries import end_of, is_of_one_record
 from biometrics.store.failures import translated
 from biometrics.store.rows import Change, ChangeKind, StoredTemplate
-from biometrics.store.schema import CHANGE, COUNTER, RECORD, TEMPLATE
+from biometrics.store.schema import CHANGE, COUNTER, PROTECTION, RECORD, TEMPLATE
 from biometrics.store.values import member_of, moment_or_none, split_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TEMPLATES: Final = sa.select(
-    RECORD.c.number,
-    TEMPLATE.c.template_id,
-    RECORD.c.record_id,
-    RECORD.c.member,
-    TEMPLATE.c.space,
-    TEMPLATE.c.position,
-    TEMPLATE.c.modality,
-    TEMPLATE.c.sample,
-    RECORD.c.generation,
-    TEMPLATE.c.quality,
-    TEMPLATE.c.key_id,
-    TEMPLATE.c.wrapped_key,
-    TEMPLATE.c.ciphertext,
-    RECORD.c.excluded,
-    RECORD.c.expires_at,
-    RECORD.c.record_tag,
-    RECORD.c.lookup,
-).join_from(TEMPLATE, RECORD)
+_TEMPLATES: Final = (
+    sa.select(
+        RECORD.c.number,
+        TEMPLATE.c.template_id,
+        RECORD.c.record_id,
+        RECORD.c.member,
+        TEMPLATE.c.space,
+        TEMPLATE.c.position,
+        TEMPLATE.c.modality,
+        TEMPLATE.c.sample,
+        RECORD.c.generation,
+        TEMPLATE.c.quality,
+        TEMPLATE.c.key_id,
+        TEMPLATE.c.wrapped_key,
+        TEMPLATE.c.ciphertext,
+        PROTECTION.c.excluded,
+        RECORD.c.expires_at,
+        PROTECTION.c.record_tag,
+        RECORD.c.lookup,
+    )
+    .join_from(TEMPLATE, RECORD)
+    .join(PROTECTION)  # without protection a record is not read at all
+)
 
 _OF_IDS: Final = _TEMPLATES.where(
     TEMPLATE.c.template_id.in_(sa.bindparam("ids", expanding=True))

@@ -1,4 +1,4 @@
-"""Enrols and withdraws records; each call is one operation of the writer."""
+"""Enrols, protects and withdraws records; each call is one operation of the writer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.store.enrolment import append, judge
 from biometrics.store.entries import end_of
+from biometrics.store.protection import protect
 from biometrics.store.rows import Added, Committed, EnrolResult, Reply
 from biometrics.store.withdrawal import remove
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.journal import JournalHead
     from biometrics.store.replies import Replies
-    from biometrics.store.rows import LiveRecord, NewRecord
+    from biometrics.store.rows import LiveRecord, NewProtection, NewRecord, Protected
     from biometrics.store.writer import Writer
 
 T = TypeVar("T", Added, Committed)
@@ -132,6 +133,50 @@ class RecordWriter:
             reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)
             return Committed(reply=body, position=position, replayed=False)
+
+        return self._submit(operation, weight=1)
+
+    def protect(
+        self,
+        member: Member,
+        lookup: bytes,
+        *,
+        request_id: bytes,
+        digest: bytes,
+        attest: Callable[[LiveRecord], NewProtection],
+        make_reply: Callable[[Protected], bytes],
+    ) -> Future[Committed]:
+        """Exclude other members from a record than before.
+
+        Once it is durable, no answer is stored any more that tells them of it.
+
+        Args:
+            member: the holder.
+            lookup: keyed hash of the holder's reference.
+            request_id: 16 bytes.
+            digest: 32 bytes, of the request.
+            attest: returns whom to exclude, with the tag that attests them; raises
+                if the rows found are not the record's own, and then nothing is
+                written.
+            make_reply: makes the sealed body from what was changed. Runs in the
+                writer's thread and MUST NOT write.
+
+        Returns:
+            As `enrol`; raises NotFoundError if no such record was ever enrolled, or
+            if it was withdrawn. The journal has no entry of it: who follows the
+            journal has no part in what protects a record.
+        """
+
+        def operation(connection: sa.Connection) -> Committed:
+            found = self._replies.find_or_clear(connection, member, request_id, digest)
+            if found is not None:
+                return _replay(connection, found)
+            now = to_microseconds(self._clock.now())
+            done = protect(connection, member, lookup, now=now, attest=attest)
+            body = make_reply(done)
+            reply = Reply(request_id=request_id, digest=digest, body=body)
+            self._replies.add(connection, member, reply)
+            return Committed(reply=body, position=end_of(connection), replayed=False)
 
         return self._submit(operation, weight=1)
 

@@ -11,7 +11,7 @@ from biometrics.clock import from_microseconds
 from biometrics.sealed import Sealed
 from biometrics.store.failures import translated
 from biometrics.store.rows import GalleryCount, RecordRow, TemplateRow
-from biometrics.store.schema import GALLERY, RECORD, TEMPLATE
+from biometrics.store.schema import GALLERY, PROTECTION, RECORD, TEMPLATE
 from biometrics.store.values import moment_or_none, split_members
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ _FIRST: Final = (
     .limit(1)
 )
 _RECORDS: Final = (
-    sa.select(RECORD)
+    sa.select(RECORD, PROTECTION.c.excluded, PROTECTION.c.set_at)
+    .join_from(RECORD, PROTECTION, isouter=True)  # a lost row is told, not passed over
     .where(
         RECORD.c.member == sa.bindparam("of_member"),
         RECORD.c.number > sa.bindparam("after"),
@@ -129,6 +130,7 @@ class RecordReader:
                 legal_basis=row.legal_basis,
                 enrolled_at=from_microseconds(row.enrolled_at),
                 expires_at=moment_or_none(row.expires_at),
+                protected_at=moment_or_none(row.set_at),
                 templates=tuple(templates[row.number]),
             )
             for row in rows

@@ -173,7 +173,7 @@ class StoredTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRecord:
-    """What a row says of a record that is to be withdrawn.
+    """What its rows say of a record that is to be changed.
 
     Attributes:
         attested: what its tag attests.
@@ -182,6 +182,34 @@ class LiveRecord:
 
     attested: Attested
     record_tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewProtection:
+    """Whom a record is to exclude from now on.
+
+    Attributes:
+        excluded: members that never learn of it; all of them.
+        record_tag: 32 bytes, which attest them.
+    """
+
+    excluded: frozenset[Member]
+    record_tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protected:
+    """What a record excludes now, and what was changed.
+
+    Attributes:
+        at: since when it excludes just these.
+        added: members that it did not exclude before.
+        removed: members that it excludes no longer.
+    """
+
+    at: dt.datetime
+    added: frozenset[Member]
+    removed: frozenset[Member]
 
 
 class ChangeKind(StrEnum):
@@ -235,6 +263,7 @@ class RecordRow:
         legal_basis: why it was enrolled.
         enrolled_at: when.
         expires_at: moment from which it is as if withdrawn, or None.
+        protected_at: when `excluded` was last changed; None if never.
         templates: in the order in which they were enrolled.
     """
 
@@ -246,6 +275,7 @@ class RecordRow:
     legal_basis: str
     enrolled_at: dt.datetime
     expires_at: dt.datetime | None
+    protected_at: dt.datetime | None
     templates: tuple[TemplateRow, ...]
 
 
@@ -262,6 +292,32 @@ class GalleryCount:
     space: str
     records: int
     templates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRecord:
+    """A record as it was when it was decided that a requester may learn of it.
+
+    Attributes:
+        template_id: of one of its templates.
+        record_tag: 32 bytes, which attest what protected it.
+    """
+
+    template_id: int
+    record_tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosed:
+    """What an answer tells of, named or unnamed.
+
+    Attributes:
+        records: every record that makes it a match.
+        references: those that it gives to the requester.
+    """
+
+    records: tuple[SeenRecord, ...] = ()
+    references: tuple[NewReference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

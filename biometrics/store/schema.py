@@ -65,15 +65,31 @@ RECORD: Final = sa.Table(
     sa.Column("reference_wrapped_key", sa.LargeBinary, nullable=False),
     sa.Column("reference_ciphertext", sa.LargeBinary, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
-    sa.Column("excluded", sa.Text, nullable=False),
     sa.Column("legal_basis", sa.Text, nullable=False),
     sa.Column("enrolled_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger),
-    sa.Column("record_tag", sa.LargeBinary, nullable=False),
     sa.CheckConstraint("length(record_id) = 16", name="record_id_is_16_bytes"),
     sa.CheckConstraint("length(lookup) = 32", name="record_lookup_is_32_bytes"),
     sa.UniqueConstraint("member", "lookup", name="record_lookup"),
     sa.Index("record_of_member", "member", "number"),
+)
+
+# One row for every record, so that there is no weaker one to fall back on where a row
+# is lost: without it the record cannot be read. It has no key, so it may be updated.
+# `set_at` is NULL while it stands as it was enrolled.
+PROTECTION: Final = sa.Table(
+    "protection",
+    METADATA,
+    sa.Column(
+        "record_number",
+        NUMBER,
+        sa.ForeignKey("record.number", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("excluded", sa.Text, nullable=False),
+    sa.Column("record_tag", sa.LargeBinary, nullable=False),
+    sa.Column("set_at", sa.BigInteger),
 )
 
 # The templates of one record have consecutive numbers, in the order of `sample`.

@@ -46,7 +46,7 @@ class Store:
 
     Attributes:
         keys: wrapped keys.
-        records: enrols and withdraws.
+        records: enrols, protects and withdraws.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
         register: what a holder is shown of its own.

@@ -36,8 +36,18 @@ def join_members(members: Iterable[Member]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def split_members(text: str) -> frozenset[Member]:
-    """Return what `join_members` wrote; rows say the same few things again."""
+def split_members(text: str | None) -> frozenset[Member]:
+    """Return what `join_members` wrote; rows say the same few things again.
+
+    Raises:
+        DefectError: there is no text, because the row that has it is lost, or it
+            names none that can be a member.
+    """
+    if text is None:
+        raise DefectError(
+            "STORAGE_DAMAGED",
+            "what protects a record is missing; restore the database",
+        )
     return frozenset(map(member_of, text.split()))
 
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from biometrics.errors import DefectError, NotFoundError
-from biometrics.sealed import Attested
+from biometrics.errors import DefectError
 from biometrics.store.entries import (
     add_withdrawal,
     end_of,
@@ -15,7 +14,7 @@ from biometrics.store.entries import (
     reserve,
 )
 from biometrics.store.galleries import count_withdrawn
-from biometrics.store.rows import LiveRecord
+from biometrics.store.live import find_live, find_withdrawn
 from biometrics.store.schema import (
     RECORD,
     REFERENCE,
@@ -23,29 +22,13 @@ from biometrics.store.schema import (
     TEMPLATE,
     TOMBSTONE,
 )
-from biometrics.store.values import moment_or_none, split_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from biometrics.members import Member
+    from biometrics.store.rows import LiveRecord
 
-_LIVE: Final = sa.select(
-    RECORD.c.number,
-    RECORD.c.record_id,
-    RECORD.c.generation,
-    RECORD.c.lookup,
-    RECORD.c.excluded,
-    RECORD.c.expires_at,
-    RECORD.c.record_tag,
-).where(
-    RECORD.c.member == sa.bindparam("of_member"),
-    RECORD.c.lookup == sa.bindparam("of_lookup"),
-)
-_WITHDRAWN: Final = sa.select(TOMBSTONE.c.withdrawn_at).where(
-    TOMBSTONE.c.member == sa.bindparam("of_member"),
-    TOMBSTONE.c.lookup == sa.bindparam("of_lookup"),
-)
 _NUMBER_OF_FIRST: Final = TEMPLATE.c.template_id - TEMPLATE.c.sample
 _TEMPLATES: Final = sa.select(
     sa.func.count().label("templates"),
@@ -80,7 +63,8 @@ def remove(
 ) -> tuple[int, int]:
     """Delete a record and leave a tombstone, which says no more than the reference.
 
-    The sealed reference, the templates and all their wrapped keys go with the row.
+    The sealed reference, what protects the record, the templates and all their wrapped
+    keys go with the row.
     References given to requesters stay until they expire, so that a follow-up can
     be told of the withdrawal; those of this record that have expired go now.
 
@@ -97,40 +81,23 @@ def remove(
 
     Raises:
         NotFoundError: no such record was ever enrolled.
-        DefectError: other templates than its own would go (`RECORD_DAMAGED`).
+        DefectError: other templates than its own would go (`RECORD_DAMAGED`), or
+            what protects it is missing.
     """
-    values = {"of_member": member.code, "of_lookup": lookup}
-    row = connection.execute(_LIVE, values).first()
-    if row is None:
-        withdrawn_at = connection.execute(_WITHDRAWN, values).scalar()
-        if withdrawn_at is None:
-            raise NotFoundError(
-                "NOT_ENROLLED", "no record is enrolled under this reference"
-            )
-        return withdrawn_at, end_of(connection)
-    check(
-        LiveRecord(
-            attested=Attested(
-                record=row.record_id,
-                generation=row.generation,
-                lookup=row.lookup,
-                excluded=split_members(row.excluded),
-                expires_at=moment_or_none(row.expires_at),
-            ),
-            record_tag=row.record_tag,
-        )
-    )
+    found = find_live(connection, member, lookup)
+    if found is None:
+        return find_withdrawn(connection, member, lookup), end_of(connection)
+    check(found.row)
+    record_id = found.row.attested.record
     position, following = reserve(connection, changes=1, templates=0)
-    withdrawn = _numbers_of_templates(connection, row.number, following)
-    count_withdrawn(connection, member, row.number)
-    connection.execute(_DELETE, {"of_number": row.number})
+    withdrawn = _numbers_of_templates(connection, found.number, following)
+    count_withdrawn(connection, member, found.number)
+    connection.execute(_DELETE, {"of_number": found.number})
     connection.execute(
         _ADD_TOMBSTONE, {"member": member.code, "lookup": lookup, "withdrawn_at": now}
     )
-    add_withdrawal(connection, position, member, row.record_id, withdrawn=withdrawn)
-    connection.execute(
-        _DELETE_EXPIRED_REFERENCES, {"now": now, "of_record": row.record_id}
-    )
+    add_withdrawal(connection, position, member, record_id, withdrawn=withdrawn)
+    connection.execute(_DELETE_EXPIRED_REFERENCES, {"now": now, "of_record": record_id})
     return now, position
 
 

@@ -372,6 +372,88 @@ class WithdrawResponse(_message.Message):
 Global___WithdrawResponse: _TypeAlias = WithdrawResponse  # noqa: Y015
 
 @_typing.final
+class ProtectRequest(_message.Message):
+    """Sets which members must never learn of a record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    EXCLUDED_REQUESTERS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_NOBODY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. UUID of this request, as in EnrolRequest."""
+    holder: _builtins.str
+    """Optional. The caller's own member code, as in EnrolRequest."""
+    reference: _builtins.str
+    """Required. The reference that the record was enrolled under."""
+    exclude_nobody: _builtins.bool
+    """Required where `excluded_requesters` is empty, and refused where it is not: takes
+    every exclusion away, which a field that was forgotten must not.
+    """
+    @_builtins.property
+    def excluded_requesters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Required, but where `exclude_nobody` is set. The complete new set of member codes;
+        at most 64. Whoever was excluded and is not named may learn of the record again.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        excluded_requesters: _abc.Iterable[_builtins.str] | None = ...,
+        exclude_nobody: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exclude_nobody", b"exclude_nobody", "excluded_requesters", b"excluded_requesters", "holder", b"holder", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProtectRequest: _TypeAlias = ProtectRequest  # noqa: Y015
+
+@_typing.final
+class ProtectResponse(_message.Message):
+    """Answer to ProtectRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTECT_TIME_FIELD_NUMBER: _builtins.int
+    ADDED_REQUESTERS_FIELD_NUMBER: _builtins.int
+    REMOVED_REQUESTERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def protect_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. Since when the record excludes just these members: now, or when that
+        was first done.
+        """
+
+    @_builtins.property
+    def added_requesters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Members that were not excluded before, in the order of their codes."""
+
+    @_builtins.property
+    def removed_requesters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Members that are excluded no longer, in the order of their codes."""
+
+    def __init__(
+        self,
+        *,
+        protect_time: _timestamp_pb2.Timestamp | None = ...,
+        added_requesters: _abc.Iterable[_builtins.str] | None = ...,
+        removed_requesters: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["protect_time", b"protect_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_requesters", b"added_requesters", "protect_time", b"protect_time", "removed_requesters", b"removed_requesters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProtectResponse: _TypeAlias = ProtectResponse  # noqa: Y015
+
+@_typing.final
 class ListGalleriesRequest(_message.Message):
     """Asks for the caller's own galleries."""
 
@@ -516,6 +598,7 @@ class RecordSummary(_message.Message):
     LEGAL_BASIS_FIELD_NUMBER: _builtins.int
     ENROL_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    PROTECT_TIME_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     """Output only. The holder's own reference."""
     legal_basis: _builtins.str
@@ -536,6 +619,12 @@ class RecordSummary(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the record expires; absent if it does not."""
 
+    @_builtins.property
+    def protect_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When `excluded_requesters` was last changed; absent if it is as it
+        was enrolled.
+        """
+
     def __init__(
         self,
         *,
@@ -545,10 +634,11 @@ class RecordSummary(_message.Message):
         legal_basis: _builtins.str = ...,
         enrol_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        protect_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["enrol_time", b"enrol_time", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enrol_time", b"enrol_time", "expire_time", b"expire_time", "protect_time", b"protect_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrol_time", b"enrol_time", "excluded_requesters", b"excluded_requesters", "expire_time", b"expire_time", "legal_basis", b"legal_basis", "reference", b"reference", "templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrol_time", b"enrol_time", "excluded_requesters", b"excluded_requesters", "expire_time", b"expire_time", "legal_basis", b"legal_basis", "protect_time", b"protect_time", "reference", b"reference", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

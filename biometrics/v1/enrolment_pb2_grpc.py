@@ -51,6 +51,11 @@ class EnrolmentServiceStub:
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawResponse.FromString,
                 _registered_method=True)
+        self.Protect = channel.unary_unary(
+                '/biometrics.v1.EnrolmentService/Protect',
+                request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectResponse.FromString,
+                _registered_method=True)
         self.ListGalleries = channel.unary_unary(
                 '/biometrics.v1.EnrolmentService/ListGalleries',
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesRequest.SerializeToString,
@@ -94,6 +99,16 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Protect(self, request, context):
+        """Sets which members must never learn of a record: the complete new set. When it
+        returns, no search that begins later, and none whose answer was not durable
+        before, tells them of the record; an answer that was can still be repeated under
+        its request_id. Works on a locked gallery.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListGalleries(self, request, context):
         """Lists the caller's own galleries with their counts.
         """
@@ -125,6 +140,11 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     servicer.Withdraw,
                     request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawResponse.SerializeToString,
+            ),
+            'Protect': grpc.unary_unary_rpc_method_handler(
+                    servicer.Protect,
+                    request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectResponse.SerializeToString,
             ),
             'ListGalleries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListGalleries,
@@ -220,6 +240,33 @@ class EnrolmentService:
             '/biometrics.v1.EnrolmentService/Withdraw',
             biometrics_dot_v1_dot_enrolment__pb2.WithdrawRequest.SerializeToString,
             biometrics_dot_v1_dot_enrolment__pb2.WithdrawResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Protect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.EnrolmentService/Protect',
+            biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.SerializeToString,
+            biometrics_dot_v1_dot_enrolment__pb2.ProtectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,12 @@ class EnrolmentServiceStub:
     any search, and its keys are gone from the database's live rows. Its
     reference is never used again.
     """
+    Protect: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ProtectRequest, _enrolment_pb2.ProtectResponse]
+    """Sets which members must never learn of a record: the complete new set. When it
+    returns, no search that begins later, and none whose answer was not durable
+    before, tells them of the record; an answer that was can still be repeated under
+    its request_id. Works on a locked gallery.
+    """
     ListGalleries: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ListGalleriesRequest, _enrolment_pb2.ListGalleriesResponse]
     """Lists the caller's own galleries with their counts."""
     ListRecords: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ListRecordsRequest, _enrolment_pb2.ListRecordsResponse]
@@ -74,6 +80,12 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     """Withdraws one record. When it returns, the record can no longer be found by
     any search, and its keys are gone from the database's live rows. Its
     reference is never used again.
+    """
+    Protect: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ProtectRequest, _enrolment_pb2.ProtectResponse]  # type: ignore[assignment]
+    """Sets which members must never learn of a record: the complete new set. When it
+    returns, no search that begins later, and none whose answer was not durable
+    before, tells them of the record; an answer that was can still be repeated under
+    its request_id. Works on a locked gallery.
     """
     ListGalleries: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ListGalleriesRequest, _enrolment_pb2.ListGalleriesResponse]  # type: ignore[assignment]
     """Lists the caller's own galleries with their counts."""
@@ -115,6 +127,18 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Withdraws one record. When it returns, the record can no longer be found by
         any search, and its keys are gone from the database's live rows. Its
         reference is never used again.
+        """
+
+    @_abc_1.abstractmethod
+    def Protect(
+        self,
+        request: _enrolment_pb2.ProtectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.ProtectResponse, _abc.Awaitable[_enrolment_pb2.ProtectResponse]]:
+        """Sets which members must never learn of a record: the complete new set. When it
+        returns, no search that begins later, and none whose answer was not durable
+        before, tells them of the record; an answer that was can still be repeated under
+        its request_id. Works on a locked gallery.
         """
 
     @_abc_1.abstractmethod

@@ -129,20 +129,32 @@ class Probe(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEMPLATES_FIELD_NUMBER: _builtins.int
+    EXCLUDED_HOLDERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[_template_pb2.Template]:
         """Required. Exactly 1 template. Several templates of one person are not fused
         yet, and are refused rather than decided by a rule that nobody agreed to.
         """
 
+    @_builtins.property
+    def excluded_holders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Member codes of holders that must not learn of this person, such as the
+        state that the person fled; at most 64. This probe is compared with no record of
+        theirs and they are not in the answer, also where `holders` names them. Where one
+        of them would count only toward the regional outcome, none of the holders that
+        count so is searched: without it they would be another group, and the difference
+        of the two would name it.
+        """
+
     def __init__(
         self,
         *,
         templates: _abc.Iterable[_template_pb2.Template] | None = ...,
+        excluded_holders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_holders", b"excluded_holders", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

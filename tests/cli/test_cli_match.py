@@ -138,12 +138,14 @@ def test_holders_and_position_are_sent(
     vectors: NDArray[np.float32],
     tmp_path: Path,
 ):
-    """`--holder` may be repeated."""
+    """`--holder` and `--exclude-holder` may be repeated."""
     path = _write(tmp_path / "p.npy", vectors[0])
     options = ("--holder", "XAB", "--holder", "XAC", "--position", "left-thumb")
+    options += ("--exclude-holder", "XAD", "--exclude-holder", "XAE")
     ask("match", path, *QUESTION, *options)
     (request,) = script.requests
     assert list(request.holders) == ["XAB", "XAC"]
+    assert list(request.probe.excluded_holders) == ["XAD", "XAE"]
     assert request.probe.templates[0].position == 7
 
 

@@ -320,6 +320,40 @@ def test_a_reference_can_be_read_from_stdin(
     assert script.requests[-1].reference == "ref-1"
 
 
+def test_a_protection_says_what_it_changed(ask: Callable[..., Told], script: Script):
+    """Whom it excludes now, who was added, and who may learn of the record again."""
+    told = ask("records", "protect", "ref-1", "--exclude", "XAD", "--exclude", "XAC")
+    assert told.out.splitlines() == [
+        "excluded since 2026-05-04 03:02:01 UTC: XAC, XAD",
+        "added: XAD, XAC",
+        "excluded no longer: XAF; searches may tell them of the record again",
+    ]
+    (request,) = script.requests
+    assert (request.reference, request.exclude_nobody) == ("ref-1", False)
+    assert list(request.excluded_requesters) == ["XAD", "XAC"]
+    told = ask("records", "protect", "ref-1", "--exclude", "XAD", "--json")
+    assert told.document == {
+        "protected_at": "2026-05-04T03:02:01+00:00",
+        "added": ["XAD"],
+        "removed": ["XAF"],
+    }
+
+
+def test_excluding_nobody_is_said(
+    ask: Callable[..., Told], script: Script, monkeypatch: pytest.MonkeyPatch
+):
+    """By an option of its own; the reference may come from stdin."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ref-same\n")))
+    told = ask("records", "protect", "-", "--exclude-nobody")
+    assert told.out.splitlines() == [
+        "excluded since 2026-05-04 03:02:01 UTC: nobody",
+        "nothing changed",
+    ]
+    (request,) = script.requests
+    assert (request.reference, request.exclude_nobody) == ("ref-same", True)
+    assert list(request.excluded_requesters) == []
+
+
 def test_withdrawing_what_was_never_enrolled_is_not_done(ask: Callable[..., Told]):
     """Exit code 1, one line, no traceback."""
     told = ask("withdraw", "nobody")

@@ -159,6 +159,16 @@ def test_the_sample_gallery_is_enrolled_at_once(session: Session):
     assert re.search(r"face-synthetic-512 +1,000 +1,000 +ready", said)
 
 
+def test_the_probe_is_no_match_while_its_record_is_protected(session: Session):
+    """What is set and what is taken away again is told."""
+    said = session.output_of("--exclude XAA")
+    first, rest = said.split("added: XAA\n")
+    assert re.fullmatch(r"excluded since [-0-9]{10} [:0-9]{8} UTC: XAA\n", first)
+    assert "regional outcome: no-match\n" in rest
+    assert re.search(r"XRA +no-match +-", rest)
+    assert "UTC: nobody\nexcluded no longer: XAA; searches may" in rest
+
+
 def test_the_probe_matches_until_its_record_is_withdrawn(session: Session):
     """A match with a reference, then a no-match without."""
     before = session.output_of("biometrics spaces list")

@@ -76,6 +76,7 @@ def test_every_call_answers_as_the_synchronous_one(
             await client.agreements(),
             await client.explain(**asked),
             await client.spaces(),
+            await client.protect("ref-1", excluded=["XAD"]),
             await client.withdraw("ref-1"),
         ]
 
@@ -89,6 +90,7 @@ def test_every_call_answers_as_the_synchronous_one(
             client.agreements(),
             client.explain(**asked),
             client.spaces(),
+            client.protect("ref-1", excluded=["XAD"]),
             WITHDRAWN_AT,
         ]
     assert answers[0].status == "enrolled"

@@ -18,8 +18,10 @@ from biometrics.client import (
     HolderAnswer,
     MatchAnswer,
     Outcome,
+    Probe,
     ProbeRefusal,
     Profile,
+    ProtectOutcome,
     Record,
     SpaceInfo,
     Template,
@@ -171,6 +173,35 @@ def test_a_withdrawal_says_when(
     assert exchange.withdraw("ref-1") == WITHDRAWN_AT
 
 
+def test_a_protection_says_what_it_changed(exchange: ExchangeClient, script: Script):
+    """The whole set is sent, and what is deliberate is sent as such."""
+    given = uuid.uuid4()
+    done = exchange.protect("ref-1", excluded=["XAD", "XAE"], request_id=given)
+    assert done == ProtectOutcome(
+        protected_at=WITHDRAWN_AT, added=("XAD", "XAE"), removed=("XAF",)
+    )
+    exchange.protect("ref-1", exclude_nobody=True)
+    first, second = script.requests
+    assert (first.request_id, first.reference) == (str(given), "ref-1")
+    assert list(first.excluded_requesters) == ["XAD", "XAE"]
+    assert (first.exclude_nobody, second.exclude_nobody) == (False, True)
+    assert list(second.excluded_requesters) == []
+
+
+def test_a_probe_carries_its_marks(
+    exchange: ExchangeClient, face: Callable[..., Template], script: Script
+):
+    """Alone and in a batch, each its own; a plain template carries none."""
+    marked = Probe(template=face(1), excluded_holders=("XAC", "XAD"))
+    exchange.match(marked, purpose="visa")
+    exchange.match_many([face(1), marked], purpose="visa")
+    single, batch = script.requests
+    assert list(single.probe.excluded_holders) == ["XAC", "XAD"]
+    sent = [list(probe.excluded_holders) for probe in batch.probes]
+    assert sent == [[], ["XAC", "XAD"]]
+    assert single.probe.templates == batch.probes[0].templates
+
+
 def test_galleries_are_counted_with_their_state(
     exchange: ExchangeClient, person: Callable[[int], Record], script: Script
 ):
@@ -194,6 +225,8 @@ def test_records_are_read_page_by_page(
     assert records[0].expires_at == FAR_AHEAD
     assert records[-1].expires_at is None
     assert records[0].enrolled_at == WITHDRAWN_AT
+    assert records[0].protected_at == WITHDRAWN_AT
+    assert records[-1].protected_at is None
     assert [t.quality for t in records[0].templates] == [0, None]
     assert records[0].excluded == ("XAD",)
 

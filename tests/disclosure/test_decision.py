@@ -1,6 +1,7 @@
 """The decision, case by case: plans, refusals, explanations and answers."""
 
 import datetime as dt
+from collections.abc import Collection
 
 import pytest
 
@@ -76,6 +77,7 @@ def plan(
     *holders: Member,
     today: dt.date = TODAY,
     requester: Member = ASKER,
+    excluded: Collection[Member] = (),
 ):
     """Return the plan of a face search for a visa."""
     return plan_search(
@@ -85,6 +87,7 @@ def plan(
         modality=Modality.FACE,
         today=today,
         holders=frozenset(holders),
+        excluded=frozenset(excluded),
     )
 
 
@@ -145,6 +148,10 @@ def test_every_refusal_reads_the_same():
         with pytest.raises(RefusedError) as refused:
             plan(clauses, *holders)
         texts.add((refused.value.reason, refused.value.message, refused.value.faults))
+    for marked in ([NAMED, UNNAMED[0]], [NAMED, *UNNAMED]):
+        with pytest.raises(RefusedError) as refused:
+            plan(mixed, excluded=marked)
+        texts.add((refused.value.reason, refused.value.message, refused.value.faults))
     with pytest.raises(RefusedError) as late:
         plan(mixed, NAMED, today=dt.date(2027, 1, 1))
     texts.add((late.value.reason, late.value.message, late.value.faults))
@@ -186,6 +193,30 @@ def test_presence_holders_cannot_be_asked_by_name(more: list[Member]):
     with pytest.raises(RefusedError) as caught:
         plan(clauses, *UNNAMED, *more)
     assert caught.value.reason == "NOT_PERMITTED"
+
+
+@pytest.mark.parametrize("names", [(), (NAMED, CITED)])
+def test_a_marked_probe_is_not_compared_at_its_holders(names: tuple[Member, ...]):
+    """Also where they are named, and whoever else is marked for."""
+    clauses = [permission(CITED, Level.REFERENCE), permission(NAMED, Level.HOLDER)]
+    for marked in ([CITED], [CITED, ASKER, Member("XYY")]):
+        assert searched(plan(clauses, *names, excluded=marked)) == [NAMED]
+
+
+def test_a_mark_makes_no_holder_permitted():
+    """A named holder that permits nothing refuses the search, marked or not."""
+    for marked in ([], [CITED]):
+        with pytest.raises(RefusedError):
+            plan([permission(NAMED, Level.HOLDER)], NAMED, CITED, excluded=marked)
+
+
+@pytest.mark.parametrize("count", [5, 6])
+def test_a_probe_marked_for_one_of_the_unnamed_is_compared_with_none(count: int):
+    """A group without it could be subtracted from the whole, which would name it."""
+    clauses = [permission(NAMED, Level.HOLDER), *presence(count)]
+    assert searched(plan(clauses, excluded=[UNNAMED[0]])) == [NAMED]
+    others = [CITED, NAMED, ASKER]
+    assert searched(plan(clauses, excluded=others)) == UNNAMED[:count]
 
 
 def test_presence_group_alone_can_be_searched():

@@ -222,12 +222,46 @@ def test_plan_holds_exactly_what_is_permitted_or_refuses(
             modality=modality,
             today=today,
             holders=holders,
+            excluded=frozenset(),
         )
         if refused:
             with pytest.raises(RefusedError):
                 search()
         else:
             assert list(search().permissions) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds, *[st.frozensets(st.sampled_from(MEMBERS))] * 2, st.sampled_from(MEMBERS))
+def test_one_mark_more_never_searches_more(
+    clauses: list[Clause],
+    holders: frozenset[Member],
+    marked: frozenset[Member],
+    more: Member,
+):
+    """A probe is compared at its holders but those it is marked for, level and all."""
+    agreements = Agreements(clauses)
+
+    def search(requester: Member, excluded: frozenset[Member]) -> set[Permission]:
+        try:
+            made = plan_search(
+                agreements,
+                requester=requester,
+                purpose=PURPOSES[0],
+                modality=MODALITIES[0],
+                today=DAYS[1],
+                holders=holders,
+                excluded=excluded,
+            )
+        except RefusedError:
+            return set()
+        return set(made.permissions)
+
+    for requester in MEMBERS:
+        whole = search(requester, frozenset())
+        before, after = search(requester, marked), search(requester, marked | {more})
+        assert before == {each for each in whole if each.holder not in marked}
+        assert after == {each for each in before if each.holder != more}
 
 
 @given(permits(), days)

@@ -226,10 +226,12 @@ def test_more_candidates_than_one_query_takes_are_all_confirmed(
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE record SET excluded = ''",
+        "UPDATE protection SET excluded = ''",
+        "UPDATE protection SET record_number = record_number + 1",
+        "DELETE FROM protection",
         "UPDATE record SET expires_at = NULL",
         "UPDATE record SET expires_at = expires_at + 1",
-        "UPDATE record SET record_tag = zeroblob(32)",
+        "UPDATE protection SET record_tag = zeroblob(32)",
     ],
 )
 def test_a_protection_that_was_edited_tells_nobody_of_the_record(
@@ -246,6 +248,58 @@ def test_a_protection_that_was_edited_tells_nobody_of_the_record(
         change(world, statement)
         world.start()
         assert [outcome(world, n) for n in (1, 2)] == ["unavailable"] * 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE protection SET excluded = ''",
+        "UPDATE record SET expires_at = NULL",
+    ],
+)
+def test_a_row_that_was_edited_is_not_attested_by_a_later_protection(
+    tmp_path: Path, statement: str
+) -> None:
+    """Setting whom it excludes believes nothing else of it, and is refused."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        later = SystemClock().now() + dt.timedelta(days=1)
+        hidden = record("r", unit(1), excluded=("XCC",), expires_at=later)
+        world.enroller("XAA").enrol(hidden)
+        change(world, statement)
+        with pytest.raises(DefectError):
+            world.enroller("XAA").protect("r", excluded=["XBB"])
+        assert outcome(world, 1) == "unavailable"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE protection SET excluded = '', record_tag = x'{tag}', set_at = NULL",
+        "UPDATE protection SET excluded = 'XBB'",
+        "DELETE FROM protection",
+    ],
+)
+def test_a_late_protection_cannot_be_taken_away_from_its_row(
+    tmp_path: Path, statement: str
+) -> None:
+    """Without the old row's copy nobody gets the record; there is none beside it."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        world.enroller("XAA").enrol(record("r", unit(1)))
+        world.enroller("XAA").enrol(record("s", unit(2)))
+        world.enroller("XAA").protect("r", excluded=["XCC"])
+        world.stop()
+        (path,) = (world.root / "data").glob("*.sqlite")
+        with sqlite3.connect(path) as database:
+            tag = "SELECT hex(record_tag) FROM protection WHERE record_number = 2"
+            ((other,),) = database.execute(tag).fetchall()
+        database.close()
+        change(world, f"{statement.format(tag=other)} WHERE record_number = 1")
+        world.start()
+        assert outcome(world, 1) == "unavailable"
+        world.stop()
+        world.forget_codes()
+        world.start()
+        assert outcome(world, 1) == "unavailable"
 
 
 def test_a_row_that_is_taken_away_while_it_is_served_is_an_outage(
@@ -290,9 +344,10 @@ def test_references_that_were_swapped_withdraw_nobody(tmp_path: Path) -> None:
     [
         "UPDATE record SET member = 'XRA' WHERE member = 'XAA'",
         "UPDATE record SET member = 'nobody' WHERE member = 'XAA'",
-        "UPDATE record SET excluded = 'nobody' WHERE member = 'XAA'",
+        f"UPDATE protection SET excluded = 'nobody' {OF_XAA}",  # noqa: S608 - our own
         "UPDATE record SET expires_at = 9223372036854775807 WHERE member = 'XAA'",
-        "UPDATE record SET record_tag = 'text' WHERE member = 'XAA'",
+        f"UPDATE protection SET record_tag = 'text' {OF_XAA}",  # noqa: S608 - our own
+        f"DELETE FROM protection {OF_XAA}",  # noqa: S608 - our own
         f"UPDATE template SET space = 'unknown' {OF_XAA}",  # noqa: S608 - our own
         f"UPDATE template SET space = 'tiny-finger' {OF_XAA}",  # noqa: S608 - our own
         f"UPDATE template SET position = 'left-index' {OF_XAA}",  # noqa: S608 - our own

@@ -36,16 +36,18 @@ MOST_SECONDS_TO_LIVE = 0.4
 
 
 class Ledger:
-    """What was acknowledged, by reference: the subject's number, or withdrawn."""
+    """What was acknowledged, by reference: subjects enrolled, hidden or withdrawn."""
 
     def __init__(self) -> None:
         """Start with nothing."""
         self.enrolled: dict[str, int] = {}
+        self.hidden: dict[str, int] = {}
+        self.hiding: set[str] = set()
         self.withdrawn: dict[str, int] = {}
         self.withdrawing: set[str] = set()
 
     def work(self, client: ExchangeClient, tag: str, fresh: Callable[[], int]) -> None:
-        """Enrol singly and in chunks, and withdraw, until the exchange is gone."""
+        """Enrol singly and in chunks, withdraw and protect, until it is gone."""
         while True:
             number = fresh()
             one = f"{tag}-{number}"
@@ -59,6 +61,10 @@ class Ledger:
             self.withdrawing.add(one)
             client.withdraw(one)
             self.withdrawn[one] = self.enrolled.pop(one)
+            other = f"{tag}-{numbers[0]}"
+            self.hiding.add(other)
+            client.protect(other, excluded=["XCC"])
+            self.hidden[other] = self.enrolled.pop(other)
 
 
 def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
@@ -125,21 +131,24 @@ def kill_time_and_again(victim: Victim, kills: int) -> None:
     check(victim, ledger, random)
     assert len(ledger.enrolled) > kills
     assert len(ledger.withdrawn) > kills
+    assert ledger.hidden
 
 
 def check(victim: Victim, ledger: Ledger, random: np.random.Generator) -> None:
     """Compare what the exchange lists and finds with what it acknowledged."""
     with ExchangeClient(victim.profile("XAA", "enroller")) as client:
         listed = {r.reference for r in client.records(page_size=500)}
-    lost = set(ledger.enrolled) - listed - ledger.withdrawing
+    lost = {*ledger.enrolled, *ledger.hidden} - listed - ledger.withdrawing
     assert lost == set()
     assert listed & set(ledger.withdrawn) == set()
     with ExchangeClient(victim.profile("XCC", "client")) as client:
         for held, outcome in (
             (ledger.enrolled, "match"),
+            (ledger.hidden, "no-match"),
             (ledger.withdrawn, "no-match"),
         ):
-            sure = sorted(set(held) - (ledger.withdrawing - set(ledger.withdrawn)))
+            begun = (ledger.withdrawing | ledger.hiding) - set(ledger.hidden)
+            sure = sorted(set(held) - (begun - set(ledger.withdrawn)))
             for reference in random.choice(sure, min(10, len(sure)), replace=False):
                 probe = face(unit(held[reference]))
                 answer = client.match(probe, purpose="border-check")

@@ -109,7 +109,7 @@ def test_the_largest_search_and_the_largest_record_fit_into_their_methods():
         request_id="0" * 36,
         requester="UNHCR",
         purpose=match_pb2.PURPOSE_VISA,
-        probe=match_pb2.Probe(templates=[template]),
+        probe=match_pb2.Probe(templates=[template], excluded_holders=everybody),
         holders=everybody,
     )
     record = enrolment_pb2.Record(
@@ -122,6 +122,14 @@ def test_the_largest_search_and_the_largest_record_fit_into_their_methods():
     enrol = enrolment_pb2.EnrolRequest(
         request_id="0" * 36, holder="UNHCR", record=record
     )
+    protect = enrolment_pb2.ProtectRequest(
+        request_id="0" * 36,
+        holder="UNHCR",
+        reference=record.reference,
+        excluded_requesters=everybody,
+        exclude_nobody=True,
+    )
+    assert protect.ByteSize() <= METHODS[ENROLMENT + "Protect"].most_bytes
     assert search.ByteSize() <= METHODS["/biometrics.v1.MatchService/Match"].most_bytes
     assert enrol.ByteSize() <= METHODS[ENROLMENT + "Enrol"].most_bytes
 
@@ -141,6 +149,7 @@ def test_the_largest_page_fits_into_a_message():
         legal_basis=wide * limits.MAX_LEGAL_BASIS_CHARACTERS,
         enrol_time={"seconds": 2**40, "nanos": 999_999_999},
         expire_time={"seconds": 2**40, "nanos": 999_999_999},
+        protect_time={"seconds": 2**40, "nanos": 999_999_999},
     )
     page = enrolment_pb2.ListRecordsResponse(
         records=[record] * limits.MAX_PAGE_RECORDS, next_page_token="0" * 200

@@ -14,7 +14,8 @@ from biometrics.clock import ManualClock
 from biometrics.members import Member
 from biometrics.sealed import NewGalleryKey, Sealed
 from biometrics.store import open_store
-from biometrics.store.rows import NewRecord, NewTemplate
+from biometrics.store.rows import NewProtection, NewRecord, NewTemplate
+from biometrics.store.values import join_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -165,6 +166,33 @@ class Shelf:
             check=lambda _row: None,
             make_reply=lambda moment: moment.isoformat().encode(),
         ).result(30)
+
+    def begin_protect(
+        self,
+        reference: str,
+        *excluded: Member,
+        member: Member = XAA,
+        request_id: bytes | None = None,
+    ) -> Future[Committed]:
+        """Submit a protection, attested by a word; the reply tells what changed."""
+        word = f"{reference} from {join_members(excluded)}"
+        return self.store.records.protect(
+            member,
+            digest(reference),
+            request_id=request_id or self.fresh(),
+            digest=digest(f"protect {word}"),
+            attest=lambda _row: NewProtection(
+                excluded=frozenset(excluded), record_tag=digest(word)
+            ),
+            make_reply=lambda done: (
+                f"{done.at.isoformat()} +{join_members(done.added)}"
+                f" -{join_members(done.removed)}"
+            ).encode(),
+        )
+
+    def protect(self, reference: str, *excluded: Member) -> str:
+        """Set whom a record excludes, and wait; return the reply."""
+        return self.begin_protect(reference, *excluded).result(30).reply.decode()
 
     def count(self, table: str) -> int:
         """Return how many rows a table has."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 from store.shelf import START, Shelf, definitions
 
 from biometrics import limits
@@ -223,14 +224,14 @@ def test_a_damaged_database_is_a_defect(shelf: Shelf) -> None:
 ANEW = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "more", "{head}", None, None
 def upgrade():
     with op.batch_alter_table("record", recreate="always") as table:
         table.add_column(sa.Column("more", sa.Text))
 """
 ORPHANS = """
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "more", "{head}", None, None
 def upgrade():
     op.execute("DELETE FROM record")
 """
@@ -241,7 +242,8 @@ def migrated_by(
 ) -> None:
     """Open a closed store by a program that has one migration more."""
     shutil.copytree(upgrade._MIGRATIONS, folder)
-    (folder / "versions" / "third.py").write_text(text)
+    head = ScriptDirectory(str(folder)).get_current_head()
+    (folder / "versions" / "more.py").write_text(text.replace("{head}", head or ""))
     monkeypatch.setattr(upgrade, "_MIGRATIONS", folder)
     shelf.store.close()
     with open_store(shelf.path, ManualClock(START)) as store:

@@ -11,6 +11,7 @@ from store.shelf import START, XAA, XBB, XCC, digest, request
 from biometrics.errors import DefectError, NotFoundError
 from biometrics.store.rows import (
     ChangeKind,
+    Disclosed,
     EnrolResult,
     GalleryCount,
     NewReference,
@@ -172,7 +173,11 @@ def test_withdrawal_deletes_the_expired_references_to_the_record(
             expires_at=START + dt.timedelta(days=days),
         )
         shelf.store.answers.commit(
-            XBB, shelf.fresh(), digest("match"), b"answer", [reference]
+            XBB,
+            shelf.fresh(),
+            digest("match"),
+            b"answer",
+            Disclosed(references=(reference,)),
         ).result(30)
     shelf.clock.advance(dt.timedelta(seconds=1))
     shelf.withdraw("A")

@@ -12,13 +12,14 @@ from store.shelf import START, XAA, XBB, digest, request
 
 from biometrics import limits
 from biometrics.errors import ConflictError
-from biometrics.store.rows import NewReference
+from biometrics.store.rows import Disclosed, NewReference
 
 if TYPE_CHECKING:
     from store.shelf import Shelf
 
 WINDOW = dt.timedelta(seconds=limits.REPLAY_WINDOW_SECONDS)
 ONE = request("one")
+NOTHING = Disclosed()
 
 
 def reference(word: str, *records: str) -> NewReference:
@@ -56,7 +57,7 @@ def test_a_request_id_of_another_request_is_refused(shelf: Shelf) -> None:
     shelf.begin_enrol(shelf.record("A"), request_id=ONE).result(30)
     for future in (
         shelf.begin_enrol(shelf.record("B"), request_id=ONE, body="other"),
-        shelf.store.answers.commit(XAA, ONE, digest("match"), b"answer", []),
+        shelf.store.answers.commit(XAA, ONE, digest("match"), b"answer", NOTHING),
     ):
         with pytest.raises(ConflictError) as caught:
             future.result(30)
@@ -70,8 +71,8 @@ def test_a_request_id_of_another_request_is_refused(shelf: Shelf) -> None:
 
 def test_request_ids_are_a_members_own(shelf: Shelf) -> None:
     """Two members may choose the same one."""
-    shelf.store.answers.commit(XAA, ONE, digest("a"), b"for XAA", []).result(30)
-    shelf.store.answers.commit(XBB, ONE, digest("b"), b"for XBB", []).result(30)
+    shelf.store.answers.commit(XAA, ONE, digest("a"), b"for XAA", NOTHING).result(30)
+    shelf.store.answers.commit(XBB, ONE, digest("b"), b"for XBB", NOTHING).result(30)
     assert shelf.store.answers.find(XAA, ONE, digest("a")) == b"for XAA"
     assert shelf.store.answers.find(XBB, ONE, digest("b")) == b"for XBB"
 
@@ -79,7 +80,7 @@ def test_request_ids_are_a_members_own(shelf: Shelf) -> None:
 def test_an_answer_is_found_until_its_window_ends(shelf: Shelf) -> None:
     """One microsecond before the end it is there, at the end it is not."""
     assert shelf.store.answers.find(XAA, ONE, digest("m")) is None
-    stored = shelf.store.answers.commit(XAA, ONE, digest("m"), b"answer", [])
+    stored = shelf.store.answers.commit(XAA, ONE, digest("m"), b"answer", NOTHING)
     assert stored.result(30) == b"answer"
     shelf.clock.advance(WINDOW - dt.timedelta(microseconds=1))
     assert shelf.store.answers.find(XAA, ONE, digest("m")) == b"answer"
@@ -90,9 +91,9 @@ def test_an_answer_is_found_until_its_window_ends(shelf: Shelf) -> None:
 
 def test_a_request_id_can_be_used_again_after_its_window(shelf: Shelf) -> None:
     """Also before the purge has come to the old reply."""
-    shelf.store.answers.commit(XAA, ONE, digest("a"), b"old", []).result(30)
+    shelf.store.answers.commit(XAA, ONE, digest("a"), b"old", NOTHING).result(30)
     shelf.clock.advance(WINDOW)
-    again = shelf.store.answers.commit(XAA, ONE, digest("b"), b"new", [])
+    again = shelf.store.answers.commit(XAA, ONE, digest("b"), b"new", NOTHING)
     assert again.result(30) == b"new"
     assert shelf.store.answers.find(XAA, ONE, digest("b")) == b"new"
 
@@ -103,7 +104,11 @@ def test_an_answer_stored_meanwhile_wins(shelf: Shelf) -> None:
         futures = list(
             pool.map(
                 lambda n: shelf.store.answers.commit(
-                    XBB, ONE, digest("m"), f"answer {n}".encode(), [reference(str(n))]
+                    XBB,
+                    ONE,
+                    digest("m"),
+                    f"answer {n}".encode(),
+                    Disclosed(references=(reference(str(n)),)),
                 ),
                 range(8),
             )
@@ -114,12 +119,18 @@ def test_an_answer_stored_meanwhile_wins(shelf: Shelf) -> None:
 
 def test_references_are_stored_with_their_answer(shelf: Shelf) -> None:
     """Each with the records it stands for; two of one digest are a defect of all."""
-    given = [reference("r1", "A", "B"), reference("r2", "C")]
-    shelf.store.answers.commit(XBB, ONE, digest("m"), b"answer", given).result(30)
+    given = (reference("r1", "A", "B"), reference("r2", "C"))
+    shelf.store.answers.commit(
+        XBB, ONE, digest("m"), b"answer", Disclosed(references=given)
+    ).result(30)
     assert shelf.count("reference") == 2
     assert shelf.count("reference_record") == 3
     twice = shelf.store.answers.commit(
-        XBB, request("two"), digest("m"), b"answer", [reference("r1")]
+        XBB,
+        request("two"),
+        digest("m"),
+        b"answer",
+        Disclosed(references=(reference("r1"),)),
     )
     assert twice.exception(30) is not None
     assert shelf.store.answers.find(XBB, request("two"), digest("m")) is None
@@ -129,13 +140,13 @@ def test_old_replies_are_purged_a_few_with_every_write(shelf: Shelf) -> None:
     """Each operation takes away more than it adds, until only live ones are left."""
     for n in range(12):
         shelf.store.answers.commit(
-            XAA, request(f"old {n}"), digest("m"), b"answer", []
+            XAA, request(f"old {n}"), digest("m"), b"answer", NOTHING
         ).result(30)
     shelf.clock.advance(WINDOW)
     counts = []
     for n in range(13):
         shelf.store.answers.commit(
-            XAA, request(f"new {n}"), digest("m"), b"answer", []
+            XAA, request(f"new {n}"), digest("m"), b"answer", NOTHING
         ).result(30)
         counts.append(shelf.count("reply"))
     step = limits.PURGED_ROWS_PER_OPERATION - 1
@@ -149,8 +160,10 @@ def test_old_replies_are_purged_a_few_with_every_write(shelf: Shelf) -> None:
 
 def test_expired_references_are_purged(shelf: Shelf) -> None:
     """They go with their records, some time after they expire, a few at a time."""
-    given = [reference(f"r{n}", "A") for n in range(5)]
-    shelf.store.answers.commit(XBB, ONE, digest("m"), b"answer", given).result(30)
+    given = tuple(reference(f"r{n}", "A") for n in range(5))
+    shelf.store.answers.commit(
+        XBB, ONE, digest("m"), b"answer", Disclosed(references=given)
+    ).result(30)
     shelf.clock.advance(dt.timedelta(days=30))
     shelf.enrol("A")
     assert shelf.count("reference") == 5 - limits.PURGED_ROWS_PER_OPERATION
@@ -164,15 +177,19 @@ def test_a_clock_that_is_set_back_stops_no_purge(shelf: Shelf) -> None:
     days = dt.timedelta(days=10)
     shelf.clock.advance(days)
     for n in range(6):
-        given = [reference(f"r{n}", "A")]
+        given = (reference(f"r{n}", "A"),)
         shelf.store.answers.commit(
-            XBB, request(f"ahead {n}"), digest("m"), b"answer", given
+            XBB,
+            request(f"ahead {n}"),
+            digest("m"),
+            b"answer",
+            Disclosed(references=given),
         ).result(30)
     shelf.clock.advance(-days)
     assert shelf.store.answers.find(XBB, request("ahead 0"), digest("m")) is None
     for n in range(6):
         shelf.store.answers.commit(
-            XBB, request(f"now {n}"), digest("m"), b"answer", []
+            XBB, request(f"now {n}"), digest("m"), b"answer", NOTHING
         ).result(30)
     assert shelf.count("reply") == 6  # of now
     shelf.clock.advance(WINDOW)

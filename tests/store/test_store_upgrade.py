@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from store.shelf import START, Shelf, definitions, edit
+import pytest
+from store.shelf import START, XAA, XBB, XCC, Shelf, definitions, digest, edit
 
 from biometrics.clock import ManualClock
 from biometrics.store import inspect_store, open_store, upgrade
@@ -14,44 +15,56 @@ from biometrics.store.rows import ChangeKind
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
-TO_FIRST_SCHEMA = """
-    ALTER TABLE change DROP COLUMN first_template;
-    ALTER TABLE change DROP COLUMN templates;
-    UPDATE alembic_version SET version_num = '0001';
+FIRST = ("first_schema.py",)
+SECOND = (*FIRST, "withdrawn_templates.py")
+FILL = """
+    ATTACH '{now}' AS now;
+    DELETE FROM counter;
+    INSERT INTO counter SELECT * FROM now.counter;
+    INSERT INTO gallery_key SELECT * FROM now.gallery_key;
+    INSERT INTO gallery SELECT * FROM now.gallery;
+    INSERT INTO tombstone SELECT * FROM now.tombstone;
+    INSERT INTO template SELECT * FROM now.template;
+    INSERT INTO reply SELECT * FROM now.reply;
+    INSERT INTO record SELECT number, record_id, member, lookup, content_digest,
+        reference_key_id, reference_wrapped_key, reference_ciphertext, generation,
+        excluded, legal_basis, enrolled_at, expires_at, record_tag
+        FROM now.record JOIN now.protection ON record_number = number;
+    INSERT INTO change SELECT {change} FROM now.change;
 """
+OF_CHANGES = {FIRST: "position, kind, member, record_id", SECOND: "*"}
 
 
-def make_by_first_schema(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an empty database as the first version did."""
-    folder = path.with_name("migrations")
+def put_back(
+    shelf: Shelf, scripts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Close a store, and leave its rows in a database as an earlier version made it."""
+    folder, earlier = (shelf.path.with_name(name) for name in ("scripts", "earlier"))
     shutil.copytree(upgrade._MIGRATIONS, folder)
     for script in (folder / "versions").glob("*.py"):
-        if script.name != "first_schema.py":
+        if script.name not in scripts:
             script.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(upgrade, "_MIGRATIONS", folder)
-        open_store(path, ManualClock(START)).close()
+        open_store(earlier, ManualClock(START)).close()
+    shelf.store.close()
+    edit(earlier, FILL.format(now=shelf.path, change=OF_CHANGES[scripts]))
+    earlier.rename(shelf.path)
+    with inspect_store(shelf.path) as found:
+        assert found is None  # the next start will bring it up to date
 
 
 def test_a_database_of_the_first_schema_is_followed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its withdrawals name no templates; those after the upgrade do."""
-    shelf = Shelf(tmp_path / "exchange.sqlite")
     a, b, c = (
         shelf.record(reference, spaces=("face-a", "face-b")) for reference in "ABC"
     )
     shelf.begin_enrol(a, b, c).result(30)
     shelf.withdraw("B")
     kept = shelf.store.journal.changes(0, 3)
-    shelf.store.close()
-    edit(shelf.path, TO_FIRST_SCHEMA)
-    make_by_first_schema(tmp_path / "first.sqlite", monkeypatch)
-    assert definitions(shelf.path) == definitions(tmp_path / "first.sqlite")
-    with inspect_store(shelf.path) as found:
-        assert found is None  # the next start will bring it up to date
+    put_back(shelf, FIRST, monkeypatch)
 
     shelf.store = open_store(shelf.path, shelf.clock)
     assert shelf.store.journal.changes(0, 3) == kept
@@ -69,4 +82,50 @@ def test_a_database_of_the_first_schema_is_followed_on(
         range(7, 8),
     ]
     assert set(shelf.store.journal.templates(range(1, 9))) == {1, 2}
-    shelf.store.close()
+
+
+@pytest.mark.parametrize("scripts", [FIRST, SECOND])
+def test_records_of_an_earlier_schema_keep_their_protection(
+    shelf: Shelf,
+    tmp_path: Path,
+    scripts: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They exclude whom they excluded, by the same tag, and can be set anew."""
+    hidden = shelf.record("A", excluded=frozenset({XBB, XCC}))
+    shelf.begin_enrol(hidden, shelf.record("B", spaces=("face-a", "face-b"))).result(30)
+    kept = shelf.store.journal.changes(0, 2)
+    shown = shelf.store.register.records(XAA, 0, 10)
+    put_back(shelf, scripts, monkeypatch)
+
+    shelf.store = open_store(shelf.path, shelf.clock)
+    assert shelf.store.journal.changes(0, 2) == kept
+    assert shelf.store.register.records(XAA, 0, 10) == shown
+    assert shelf.enrol("B").reply == b"already-enrolled"
+    shelf.protect("A", XBB)
+    shelf.withdraw("B")
+    stored = shelf.store.journal.templates([1, 2, 3])
+    assert set(stored) == {1}
+    assert (stored[1].excluded, stored[1].record_tag) == ({XBB}, digest("A from XBB"))
+    assert shelf.count("protection") == 1
+    open_store(tmp_path / "made", ManualClock(START)).close()
+    assert definitions(shelf.path) == definitions(tmp_path / "made")
+
+
+def test_an_upgrade_leaves_no_second_copy_of_a_key(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is withdrawn after it is in no file once its bytes were erased."""
+    references = [f"R{n}" for n in range(300)]
+    shelf.enrol(*references)
+    put_back(shelf, SECOND, monkeypatch)
+    shelf.store = open_store(shelf.path, shelf.clock)
+    for reference in references[1::2]:
+        shelf.withdraw(reference)
+    assert shelf.store.erase()
+    content = shelf.path.read_bytes()
+    copies = [
+        content.count(b"key of " + digest(f"reference {reference}") * 2)
+        for reference in references
+    ]
+    assert copies == [1, 0] * 150

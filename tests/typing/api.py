@@ -9,8 +9,10 @@ from biometrics.client import (
     Chunk,
     ExchangeClient,
     MatchAnswer,
+    Probe,
     ProbeRefusal,
     Profile,
+    ProtectOutcome,
     Record,
     Template,
 )
@@ -23,8 +25,11 @@ with ExchangeClient(Profile.load("XAA-client.toml")) as exchange:
     answer: MatchAnswer = exchange.match(probe, purpose="visa", deadline=2.0)
     named: list[str] = [each.holder for each in answer.holders]
     results: tuple[MatchAnswer | ProbeRefusal, ...] = exchange.match_many(
-        [probe], purpose="visa", holders=["XAA"]
+        [probe, Probe(template=probe, excluded_holders=("XBB",))],
+        purpose="visa",
+        holders=["XAA"],
     )
+    done: ProtectOutcome = exchange.protect("case-1", excluded=["XBB", "XCC"])
     for told in exchange.enrol_many([Chunk(records=(record,))]):
         statuses: list[str] = [each.status for each in told.outcomes]
 

@@ -1,0 +1,96 @@
+"""Finds a record that is to be changed, within the writer's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from biometrics.errors import NotFoundError
+from biometrics.sealed import Attested
+from biometrics.store.rows import LiveRecord
+from biometrics.store.schema import PROTECTION, RECORD, TOMBSTONE
+from biometrics.store.values import moment_or_none, split_members
+
+if TYPE_CHECKING:
+    from biometrics.members import Member
+
+_LIVE: Final = (
+    sa.select(
+        RECORD.c.number,
+        RECORD.c.record_id,
+        RECORD.c.generation,
+        RECORD.c.lookup,
+        RECORD.c.enrolled_at,
+        RECORD.c.expires_at,
+        PROTECTION.c.excluded,
+        PROTECTION.c.record_tag,
+        PROTECTION.c.set_at,
+    )
+    .join_from(RECORD, PROTECTION, isouter=True)
+    .where(
+        RECORD.c.member == sa.bindparam("of_member"),
+        RECORD.c.lookup == sa.bindparam("of_lookup"),
+    )
+)
+_WITHDRAWN: Final = sa.select(TOMBSTONE.c.withdrawn_at).where(
+    TOMBSTONE.c.member == sa.bindparam("of_member"),
+    TOMBSTONE.c.lookup == sa.bindparam("of_lookup"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A record that is there.
+
+    Attributes:
+        number: of its row.
+        row: what its rows say of it.
+        set_at: microseconds since which it excludes whom it excludes.
+    """
+
+    number: int
+    row: LiveRecord
+    set_at: int
+
+
+def find_live(connection: sa.Connection, member: Member, lookup: bytes) -> Live | None:
+    """Return the record under a keyed hash of its reference, if it is there.
+
+    Raises:
+        DefectError: what protects it is missing, or names no members.
+    """
+    values = {"of_member": member.code, "of_lookup": lookup}
+    row = connection.execute(_LIVE, values).first()
+    if row is None:
+        return None
+    return Live(
+        number=row.number,
+        row=LiveRecord(
+            attested=Attested(
+                record=row.record_id,
+                generation=row.generation,
+                lookup=row.lookup,
+                excluded=split_members(row.excluded),
+                expires_at=moment_or_none(row.expires_at),
+            ),
+            record_tag=row.record_tag,
+        ),
+        set_at=row.enrolled_at if row.set_at is None else row.set_at,
+    )
+
+
+def find_withdrawn(connection: sa.Connection, member: Member, lookup: bytes) -> int:
+    """Return when the record was withdrawn that is not there, in microseconds.
+
+    Raises:
+        NotFoundError: no such record was ever enrolled.
+    """
+    values = {"of_member": member.code, "of_lookup": lookup}
+    withdrawn_at: int | None = connection.execute(_WITHDRAWN, values).scalar()
+    if withdrawn_at is None:
+        raise NotFoundError(
+            "NOT_ENROLLED", "no record is enrolled under this reference"
+        )
+    return withdrawn_at

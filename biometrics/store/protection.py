@@ -1,0 +1,103 @@
+"""What protects records: set anew in the writer's transaction, and held to there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from biometrics import limits
+from biometrics.clock import from_microseconds
+from biometrics.errors import NotFoundError
+from biometrics.store.live import find_live, find_withdrawn
+from biometrics.store.rows import Protected
+from biometrics.store.schema import PROTECTION, TEMPLATE
+from biometrics.store.values import join_members
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from biometrics.members import Member
+    from biometrics.store.rows import LiveRecord, NewProtection, SeenRecord
+
+_SET: Final = (
+    sa.update(PROTECTION)
+    .where(PROTECTION.c.record_number == sa.bindparam("of_number"))
+    .values(
+        excluded=sa.bindparam("now_excluded"),
+        record_tag=sa.bindparam("now_tag"),
+        set_at=sa.bindparam("now"),
+    )
+)
+_TAGS: Final = (
+    sa.select(TEMPLATE.c.template_id, PROTECTION.c.record_tag)
+    .join_from(
+        TEMPLATE, PROTECTION, TEMPLATE.c.record_number == PROTECTION.c.record_number
+    )
+    .where(TEMPLATE.c.template_id.in_(sa.bindparam("ids", expanding=True)))
+)
+
+
+def protect(
+    connection: sa.Connection,
+    member: Member,
+    lookup: bytes,
+    *,
+    now: int,
+    attest: Callable[[LiveRecord], NewProtection],
+) -> Protected:
+    """Exclude other members from a record than before; the same ones change nothing.
+
+    Args:
+        connection: the writer's, in its transaction.
+        member: the holder.
+        lookup: keyed hash of the holder's reference.
+        now: microseconds.
+        attest: returns what is to protect the record; raises if the rows found are
+            not the record's own.
+
+    Raises:
+        NotFoundError: no such record was ever enrolled (`NOT_ENROLLED`), or it was
+            withdrawn (`RECORD_WITHDRAWN`).
+        DefectError: what protects it is missing, or names no members.
+    """
+    found = find_live(connection, member, lookup)
+    if found is None:
+        moment = from_microseconds(find_withdrawn(connection, member, lookup))
+        raise NotFoundError(
+            "RECORD_WITHDRAWN",
+            f"the record was withdrawn at {moment:%Y-%m-%d %H:%M:%S} UTC: no search"
+            " finds it, and it needs no protection any more",
+        )
+    before, after = found.row.attested.excluded, attest(found.row)
+    at = found.set_at
+    if after.excluded != before:
+        at = now
+        values = {
+            "of_number": found.number,
+            "now_excluded": join_members(after.excluded),
+            "now_tag": after.record_tag,
+            "now": now,
+        }
+        connection.execute(_SET, values)
+    return Protected(
+        at=from_microseconds(at),
+        added=after.excluded - before,
+        removed=before - after.excluded,
+    )
+
+
+def are_unchanged(connection: sa.Connection, records: Sequence[SeenRecord]) -> bool:
+    """Say whether records are there and protected as when they were seen.
+
+    Within the writer's transaction nothing can change this before the commit.
+    """
+    for start in range(0, len(records), limits.STORE_IDS_PER_QUERY):
+        seen = {
+            record.template_id: record.record_tag
+            for record in records[start : start + limits.STORE_IDS_PER_QUERY]
+        }
+        rows = connection.execute(_TAGS, {"ids": list(seen)})
+        if {row.template_id: row.record_tag for row in rows} != seen:
+            return False
+    return True
