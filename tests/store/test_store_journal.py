@@ -143,9 +143,9 @@ def test_a_failed_enrolment_wakes_nobody(shelf: Shelf) -> None:
     def fail(_: sa.Connection) -> None:
         raise ZeroDivisionError
 
-    sa.event.listen(shelf.store._writing, "commit", fail)
+    sa.event.listen(shelf.writing, "commit", fail)
     assert shelf.begin_enrol(shelf.record("A")).exception(30) is not None
-    sa.event.remove(shelf.store._writing, "commit", fail)
+    sa.event.remove(shelf.writing, "commit", fail)
     assert shelf.store.journal.wait(0, 0.02) == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from store.shelf import START, Shelf, definitions, edit
+from store.shelf import START, Shelf
 
 from biometrics.clock import ManualClock
 from biometrics.store import inspect_store, open_store, upgrade
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+    from store.places import Place
 
 TO_FIRST_SCHEMA = """
     ALTER TABLE change DROP COLUMN first_template;
@@ -23,23 +24,23 @@ TO_FIRST_SCHEMA = """
 """
 
 
-def make_by_first_schema(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def make_by_first_schema(
+    place: Place, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Make an empty database as the first version did."""
-    folder = path.with_name("migrations")
     shutil.copytree(upgrade._MIGRATIONS, folder)
     for script in (folder / "versions").glob("*.py"):
         if script.name != "first_schema.py":
             script.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(upgrade, "_MIGRATIONS", folder)
-        open_store(path, ManualClock(START)).close()
+        open_store(place.where, ManualClock(START)).close()
 
 
 def test_a_database_of_the_first_schema_is_followed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its withdrawals name no templates; those after the upgrade do."""
-    shelf = Shelf(tmp_path / "exchange.sqlite")
     a, b, c = (
         shelf.record(reference, spaces=("face-a", "face-b")) for reference in "ABC"
     )
@@ -47,13 +48,14 @@ def test_a_database_of_the_first_schema_is_followed_on(
     shelf.withdraw("B")
     kept = shelf.store.journal.changes(0, 3)
     shelf.store.close()
-    edit(shelf.path, TO_FIRST_SCHEMA)
-    make_by_first_schema(tmp_path / "first.sqlite", monkeypatch)
-    assert definitions(shelf.path) == definitions(tmp_path / "first.sqlite")
-    with inspect_store(shelf.path) as found:
+    shelf.place.edit(TO_FIRST_SCHEMA)
+    first = shelf.place.other("first")
+    make_by_first_schema(first, tmp_path / "migrations", monkeypatch)
+    assert shelf.place.definitions() == first.definitions()
+    with inspect_store(shelf.place.where) as found:
         assert found is None  # the next start will bring it up to date
 
-    shelf.store = open_store(shelf.path, shelf.clock)
+    shelf.store = open_store(shelf.place.where, shelf.clock)
     assert shelf.store.journal.changes(0, 3) == kept
     (old,) = shelf.store.journal.changes(3, 10)
     assert (old.kind, old.record_id) == (ChangeKind.WITHDRAWN, b.record_id)

@@ -1,0 +1,159 @@
+"""A server of PostgreSQL of the tests' own, from the system's package."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+ROLE = "exchange"
+START_SECONDS = 60
+
+
+def missing() -> str:
+    """Return why there can be no server here; empty if there can."""
+    if _programs() is None:
+        return "PostgreSQL 14 or later is not installed: apt-get install postgresql"
+    try:
+        import psycopg  # noqa: F401, PLC0415 - an extra
+    except ImportError:
+        return "the driver is not installed: pip install '.[postgres]'"
+    if os.geteuid() == 0 and _user() is None:
+        return "PostgreSQL does not run as root, and there is no user for it"
+    return ""
+
+
+def _programs() -> Path | None:
+    """Return the folder of the newest server that is installed."""
+    found = {
+        int(path.parts[-3]): path.parent
+        for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")
+        if path.parts[-3].isdigit()
+    }
+    if (on_path := shutil.which("initdb")) is not None and not found:
+        return Path(on_path).resolve().parent
+    return found[max(found)] if found and max(found) >= 14 else None
+
+
+def _user() -> pwd.struct_passwd | None:
+    """Return whom root runs the server as."""
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None
+
+
+class PostgresServer:
+    """A running server that is reached by a socket in a folder of its own."""
+
+    def __init__(self) -> None:
+        """Make a cluster and start it."""
+        programs = _programs()
+        assert programs is not None
+        self._programs = programs
+        self.folder = Path(tempfile.mkdtemp(prefix="biometrics-pg-"))
+        self.data = self.folder / "data"
+        self._user = _user() if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        self._numbers = itertools.count(1)
+        self._run(
+            *("initdb", "--pgdata", str(self.data), "--username", ROLE),
+            *("--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8"),
+            "--no-sync",
+        )
+        self.start()
+
+    def start(self, *options: str) -> None:
+        """Start, and return when it answers."""
+        settings = (
+            f"unix_socket_directories={self.folder}",
+            "listen_addresses=",
+            "max_connections=200",
+            "shared_buffers=64MB",
+            *options,
+        )
+        self._run(
+            *("pg_ctl", "--pgdata", str(self.data), "--wait", "--timeout", "60"),
+            *("--log", str(self.folder / "server.log")),
+            *("--options", " ".join(f"-c '{setting}'" for setting in settings)),
+            "start",
+        )
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop; `immediate` is a crash that is mended at the next start."""
+        self._run(
+            *("pg_ctl", "--pgdata", str(self.data), "--wait", "--mode", mode), "stop"
+        )
+
+    def kill(self) -> None:
+        """Kill every process of the server at once."""
+        number = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        told = Path(f"/proc/{number}/task/{number}/children").read_text()
+        children = list(map(int, told.split()))
+        for process in (number, *children):
+            os.kill(process, signal.SIGKILL)
+        end = time.monotonic() + START_SECONDS
+        while any(map(_is_running, (number, *children))) and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def remove(self) -> None:
+        """Stop and leave nothing behind."""
+        self.stop("immediate")
+        shutil.rmtree(self.folder)
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database."""
+        return (
+            f"postgresql://{ROLE}@/{database}?host={quote(str(self.folder), safe='')}"
+        )
+
+    def make(self, name: str = "") -> str:
+        """Make an empty database; return its URL."""
+        database = name or f"exchange_{next(self._numbers)}"
+        self.run(self.url("postgres"), f"CREATE DATABASE {database}")
+        return self.url(database)
+
+    @staticmethod
+    def run(url: str, statement: str) -> list[tuple[Any, ...]]:
+        """Run statements in a session of its own; return the last one's rows."""
+        import psycopg  # noqa: PLC0415 - an extra
+
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(statement, prepare=False)
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+
+    def _run(self, program: str, *arguments: str) -> None:
+        """Run a program of the server's, as a user who may."""
+        subprocess.run(
+            [str(self._programs / program), *arguments],
+            check=True,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            user=None if self._user is None else self._user.pw_uid,
+            group=None if self._user is None else self._user.pw_gid,
+            extra_groups=None if self._user is None else [],
+        )
+
+
+def _is_running(process: int) -> bool:
+    """Say whether a process has not ended, waited for by its parent or not."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
