@@ -67,49 +67,64 @@ class PostgresServer:
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         self._numbers = itertools.count(1)
-        self._run(
-            *("initdb", "--pgdata", str(self.data), "--username", ROLE),
-            *("--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8"),
-            "--no-sync",
+        subprocess.run(
+            [
+                *(str(programs / "initdb"), "--pgdata", str(self.data)),
+                *("--username", ROLE, "--auth", "trust", "--encoding", "UTF8"),
+                *("--locale", "C.UTF-8", "--no-sync"),
+            ],
+            check=True,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            **self._identity(),
         )
         self.start()
 
-    def start(self, *options: str) -> None:
+    def start(self) -> None:
         """Start, and return when it answers."""
         settings = (
             f"unix_socket_directories={self.folder}",
             "listen_addresses=",
             "max_connections=200",
             "shared_buffers=64MB",
-            *options,
         )
-        self._run(
-            *("pg_ctl", "--pgdata", str(self.data), "--wait", "--timeout", "60"),
-            *("--log", str(self.folder / "server.log")),
-            *("--options", " ".join(f"-c '{setting}'" for setting in settings)),
-            "start",
-        )
+        arguments = [part for setting in settings for part in ("-c", setting)]
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(self._programs / "postgres"), "-D", str(self.data), *arguments],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                **self._identity(),
+            )
+        end = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, "the database server did not start"
+            assert time.monotonic() < end, "the database server does not answer"
+            time.sleep(0.02)
 
-    def stop(self, mode: str = "fast") -> None:
-        """Stop; `immediate` is a crash that is mended at the next start."""
-        self._run(
-            *("pg_ctl", "--pgdata", str(self.data), "--wait", "--mode", mode), "stop"
-        )
+    def stop(self) -> None:
+        """Stop, whoever is connected."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(START_SECONDS)
 
     def kill(self) -> None:
         """Kill every process of the server at once."""
-        number = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        number = self._process.pid
         told = Path(f"/proc/{number}/task/{number}/children").read_text()
         children = list(map(int, told.split()))
         for process in (number, *children):
             os.kill(process, signal.SIGKILL)
+        self._process.wait(START_SECONDS)
         end = time.monotonic() + START_SECONDS
-        while any(map(_is_running, (number, *children))) and time.monotonic() < end:
+        while any(map(_is_running, children)) and time.monotonic() < end:
             time.sleep(0.01)
 
     def remove(self) -> None:
         """Stop and leave nothing behind."""
-        self.stop("immediate")
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(START_SECONDS)
         shutil.rmtree(self.folder)
 
     def url(self, database: str) -> str:
@@ -135,19 +150,22 @@ class PostgresServer:
                 pass
             return cursor.fetchall() if cursor.description else []
 
-    def _run(self, program: str, *arguments: str) -> None:
-        """Run a program of the server's, as a user who may."""
-        subprocess.run(
-            [str(self._programs / program), *arguments],
-            check=True,
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-            user=None if self._user is None else self._user.pw_uid,
-            group=None if self._user is None else self._user.pw_gid,
-            extra_groups=None if self._user is None else [],
-        )
+    def _answers(self) -> bool:
+        """Say whether it takes connections."""
+        import psycopg  # noqa: PLC0415 - an extra
+
+        try:
+            self.run(self.url("postgres"), "SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _identity(self) -> dict[str, Any]:
+        """Return whom its programs are run as."""
+        if self._user is None:
+            return {}
+        numbers = {"user": self._user.pw_uid, "group": self._user.pw_gid}
+        return numbers | {"extra_groups": []}
 
 
 def _is_running(process: int) -> bool:

@@ -63,7 +63,7 @@ _SERVER: Final = """
                OR current_setting('data_sync_retry') = 'on' AS is_unsafe
 """
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_BEGIN_WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
+_BEGIN_WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _TAKE: Final = f"SELECT pg_advisory_lock({_LOCK})"
 # This session has it already: true unless another one has it meanwhile.
 _PROVE: Final = f"SELECT pg_try_advisory_xact_lock({_LOCK})"
