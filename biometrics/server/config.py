@@ -143,8 +143,8 @@ def _database(text: str) -> str:
         return _path(text)
     try:
         url = urlsplit(text)
-        asked = [name for name, _ in parse_qsl(url.query, strict_parsing=bool(url.query))]
-        is_secret = url.password is not None or not _SECRETS.isdisjoint(asked)
+        asked = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
+        is_secret = url.password is not None or not _SECRETS.isdisjoint(asked.keys())
     except ValueError:
         is_secret, url = False, None
     if is_secret:
