@@ -22,7 +22,7 @@ from sqlalchemy import exc
 from biometrics import limits
 from biometrics.errors import ConfigurationError, DefectError, StorageError
 from biometrics.store.failures import translate
-from biometrics.store.schema import METADATA
+from biometrics.store.schema import GALLERY_KEY, INDEX_KEY, METADATA
 
 if TYPE_CHECKING:
     import sqlite3
@@ -145,11 +145,13 @@ class PostgresDatabase:
     def erase(self) -> bool:
         """Take deleted rows, and what indexes say of them, out of every table.
 
-        Their bytes are free then, and go when the server fills the place. Nothing
-        like SQLite's `secure_delete` is there; what the write-ahead log, copies and
+        The tables of keys are written anew, without them. In the others, which may be
+        large, their bytes are free then, and go when the server fills the place: there
+        is nothing like SQLite's `secure_delete`. What the write-ahead log, copies and
         backups still have goes with those.
         """
         names = ", ".join(table.name for table in METADATA.sorted_tables)
+        keys = ", ".join(table.name for table in (GALLERY_KEY, INDEX_KEY))
         with self._tending.connect() as connection:
             moment = connection.exec_driver_sql(_MOMENT).scalar_one()
             end = time.monotonic() + limits.STORE_BUSY_SECONDS
@@ -158,6 +160,7 @@ class PostgresDatabase:
                     return False
                 time.sleep(_LOOK_SECONDS)
             connection.exec_driver_sql(f"VACUUM (INDEX_CLEANUP ON) {names}")
+            connection.exec_driver_sql(f"VACUUM (FULL) {keys}")
         return True
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from postgres_server import PostgresServer, missing
 from store.places import PostgresPlace
-from store.shelf import START, XAA, Shelf, request
+from store.shelf import START, XAA, XBB, Shelf, digest, request
 
 from biometrics import limits
 from biometrics.clock import ManualClock
@@ -391,6 +391,35 @@ def test_erase_takes_what_was_withdrawn_out_of_the_tables(shelf: Shelf) -> None:
     assert shelf.store.erase()
     after = place.run("SELECT pg_relation_size('template')")
     assert after < before  # nothing lives there, so the file is cut
+
+
+def test_erase_leaves_no_deleted_key_in_a_table(
+    own_server: PostgresServer,
+) -> None:
+    """Nor any key of a withdrawn record, once its place has been filled."""
+    place = PostgresPlace(own_server)
+    shelf = Shelf(place)
+    shelf.store.keys.add_index_key(XBB, b"canary of a key, deleted")
+    place.run("DELETE FROM index_key")
+    shelf.enrol(*(f"R{n}" for n in range(100)))
+    for n in range(0, 100, 2):
+        shelf.withdraw(f"R{n}")
+    withdrawn = [digest(f"template R{n} 0") * 2 for n in range(0, 100, 2)]
+
+    def are_found(*canaries: bytes) -> bool:
+        place.run("CHECKPOINT")
+        tables = (own_server.data / "base").rglob("*")
+        content = b"".join(file.read_bytes() for file in tables if file.is_file())
+        return any(canary in content for canary in canaries)
+
+    assert are_found(b"canary of a key")
+    assert are_found(*withdrawn)
+    assert shelf.store.erase()
+    assert not are_found(b"canary of a key")
+    assert are_found(digest("template R1 0") * 2)
+    shelf.enrol(*(f"more {n}" for n in range(200)))
+    assert not are_found(*withdrawn)
+    shelf.store.close()
 
 
 def test_erase_waits_for_readers(
