@@ -174,3 +174,18 @@ def test_reading_and_writing_at_once(shelf: Shelf) -> None:
             shelf.enrol(f"R{n}")
         stop.set()
         assert all(future.result(60) > 0 for future in reading)
+
+
+def test_a_reading_transaction_sees_one_moment(shelf: Shelf) -> None:
+    """What is committed meanwhile comes into the next one, whole."""
+    shelf.enrol("A")
+    count = sa.text("SELECT count(*) FROM record")
+    with shelf.reading.connect() as connection:
+        before = connection.execute(count).scalar_one()
+        shelf.enrol("B")
+        shelf.withdraw("A")
+        assert connection.execute(count).scalar_one() == before == 1
+        connection.rollback()
+        assert connection.execute(sa.text("SELECT record_id FROM record")).all() == [
+            (shelf.record("B").record_id,)
+        ]
