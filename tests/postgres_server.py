@@ -67,6 +67,7 @@ class PostgresServer:
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         self._numbers = itertools.count(1)
+        self._free: list[str] = []
         subprocess.run(
             [
                 *(str(programs / "initdb"), "--pgdata", str(self.data)),
@@ -133,11 +134,25 @@ class PostgresServer:
             f"postgresql://{ROLE}@/{database}?host={quote(str(self.folder), safe='')}"
         )
 
-    def make(self, name: str = "") -> str:
-        """Make an empty database; return its URL."""
-        database = name or f"exchange_{next(self._numbers)}"
+    def make(self) -> str:
+        """Return the URL of an empty database."""
+        if self._free:
+            return self._free.pop()
+        database = f"exchange_{next(self._numbers)}"
         self.run(self.url("postgres"), f"CREATE DATABASE {database}")
         return self.url(database)
+
+    def take_back(self, url: str) -> None:
+        """Empty a database that is no longer used: another one costs its megabytes."""
+        ((name,),) = self.run(url, "SELECT current_database()")
+        self.run(
+            url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        self.run(url, f"ALTER DATABASE {name} RESET ALL")
+        self.run(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        self._free.append(url)
 
     @staticmethod
     def run(url: str, statement: str) -> list[tuple[Any, ...]]:

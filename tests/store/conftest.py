@@ -23,9 +23,11 @@ def sqlite_place(tmp_path: Path) -> SqlitePlace:
 
 
 @pytest.fixture
-def postgres_place(postgres: PostgresServer) -> PostgresPlace:
+def postgres_place(postgres: PostgresServer) -> Iterator[PostgresPlace]:
     """Return an empty database of PostgreSQL."""
-    return PostgresPlace(postgres)
+    found = PostgresPlace(postgres)
+    yield found
+    found.take_back()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -88,6 +88,7 @@ class PostgresPlace:
         """Make a database."""
         self.server = server
         self.where = server.make()
+        self._others: list[PostgresPlace] = []
 
     def edit(self, script: str) -> None:
         """Run a script."""
@@ -110,4 +111,10 @@ class PostgresPlace:
 
     def other(self, _name: str) -> PostgresPlace:
         """Return another database of the server."""
-        return PostgresPlace(self.server)
+        self._others.append(PostgresPlace(self.server))
+        return self._others[-1]
+
+    def take_back(self) -> None:
+        """Give the databases back."""
+        for place in (self, *self._others):
+            self.server.take_back(place.where)
