@@ -214,7 +214,7 @@ class PostgresDatabase:
                 pool_timeout=limits.STORE_BUSY_SECONDS,
                 hide_parameters=True,  # values are a holder's and belong in no message
             )
-        except ModuleNotFoundError as error:
+        except ImportError as error:  # of the driver, or of libpq by the driver
             raise ConfigurationError(
                 "DRIVER_MISSING",
                 "PostgreSQL needs its driver; run `pip install"

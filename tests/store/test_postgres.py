@@ -454,7 +454,7 @@ def test_the_driver_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the error says how to get it."""
 
     def fail(*_: object, **__: object) -> None:
-        raise ModuleNotFoundError
+        raise ImportError
 
     monkeypatch.setattr(sa, "create_engine", fail)
     with pytest.raises(ConfigurationError) as caught:
