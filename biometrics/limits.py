@@ -109,6 +109,10 @@ WRITE_GROUP_RECORDS: Final = 128  # in one transaction: searches wait for its fl
 READ_CONNECTIONS: Final = 16  # a worker thread holds one; as many to spare
 PURGED_ROWS_PER_OPERATION: Final = 2  # more than comes in, little in any one commit
 STORE_CACHE_BYTES: Final = 64 * 1024 * 1024  # the writer's; indexes are hit at random
+STORE_CONNECT_SECONDS: Final = 5  # a database server on the same network
+# A connection whose other end is silent that long is lost, seen from either end: then
+# the lock on the database is free again.
+STORE_LOST_SECONDS: Final = 20
 STORE_LOG_BYTES: Final = 32 * 1024 * 1024  # written ahead, before it is copied back
 
 # -- sealed files of codes ----------------------------------------------------

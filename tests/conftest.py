@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from postgres_server import PostgresServer, missing
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,3 +24,13 @@ def signals_of_a_terminal() -> Iterator[None]:
     yield
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Return a server of PostgreSQL, where it is installed."""
+    if why := missing():
+        pytest.skip(why)
+    server = PostgresServer()
+    yield server
+    server.remove()

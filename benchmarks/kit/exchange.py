@@ -51,7 +51,13 @@ class BenchmarkExchange:
     """
 
     def __init__(
-        self, root: Path, *, holders: int, threshold: float, gallery: Gallery
+        self,
+        root: Path,
+        *,
+        holders: int,
+        threshold: float,
+        gallery: Gallery,
+        database: str = "data/exchange.sqlite",
     ) -> None:
         """Write the files, unless they are there already.
 
@@ -60,6 +66,7 @@ class BenchmarkExchange:
             holders: 1 to 552.
             threshold: of the space, a cosine.
             gallery: 512-d vectors.
+            database: as in `[store]`: a path below the root, or a URL.
         """
         self.root = root
         self.gallery = gallery
@@ -75,6 +82,11 @@ class BenchmarkExchange:
             )
         for code in self.holders:
             _write_agreement(root / "agreements" / f"{code}.toml", code)
+        settings = self.config.read_text("utf-8")
+        stated = re.sub(
+            r'(?m)^database = "[^"]*"', f'database = "{database}"', settings
+        )
+        self.config.write_text(stated, "utf-8")
         spaces = root / "spaces.toml"
         text = spaces.read_text("utf-8")
         stated = re.sub(r"(?m)^threshold = .*$", f"threshold = {threshold!r}", text)

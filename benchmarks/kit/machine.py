@@ -29,6 +29,7 @@ PACKAGES: Final = (
     "milvus-lite",
     "lancedb",
     "pg8000",
+    "psycopg",
     "matplotlib",
 )
 # Instructions that products of vectors and look-ups in registers are made of.

@@ -10,7 +10,7 @@
     key = "pki/server.key"
     authority = "pki/authority.pem"    # who signs client certificates
     [store]
-    database = "data/exchange.sqlite"
+    database = "data/exchange.sqlite"  # or "postgresql://user@host/database"
     [keys]
     exchange = "keys/exchange.key"
     [policy]
@@ -21,7 +21,9 @@
     name = "a state"
     key = "keys/XAA.key"
 
-Paths are relative to the file. Every fault is told at once.
+Paths are relative to the file. A URL of a database is libpq's and has no password: that
+stands in a password file or a service file (`PGPASSFILE`, `PGSERVICEFILE`), or is not
+needed, with a client certificate. Every fault is told at once.
 """
 
 import ipaddress
@@ -32,6 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -52,6 +55,7 @@ from biometrics.settings import (
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
 _PORTS: Final = range(65536)  # 0: any free one
+_SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,8 @@ class Config:
         tls_certificate: PEM file of the server's certificate, and its chain.
         tls_key: PEM file of the server's private key.
         tls_authority: PEM file of whoever signs client certificates.
-        database: file of the store; made where it is missing.
+        database: file of the store, made where it is missing; or the URL of a database
+            of PostgreSQL, which has to be there.
         segments: folder of sealed codes, made likewise; what is in it follows from the
             database and the keys.
         exchange_key: file of the exchange's own key-encryption key.
@@ -82,7 +87,7 @@ class Config:
     tls_certificate: Path
     tls_key: Path
     tls_authority: Path
-    database: Path
+    database: Path | str
     segments: Path
     exchange_key: Path
     agreements: Path
@@ -132,6 +137,31 @@ def _path(text: str) -> str:
     return text
 
 
+def _database(text: str) -> str:
+    """Refuse what is neither the path of a file nor the URL of a database."""
+    if "://" not in text:
+        return _path(text)
+    try:
+        url = urlsplit(text)
+        asked = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
+        is_secret = url.password is not None or not _SECRETS.isdisjoint(asked.keys())
+    except ValueError:
+        is_secret, url = False, None
+    if is_secret:
+        raise PydanticCustomError(
+            "SECRET_IN_SETTINGS",
+            "must not have a password in it: put it into a password file and name that"
+            " by `PGPASSFILE`, or use a service file or a client certificate",
+        )
+    if url is None or url.scheme != "postgresql" or not text.isprintable():
+        raise PydanticCustomError(
+            "WRONG_DATABASE",
+            "must be the path of a file, or a URL such as"
+            " `postgresql://user@host/database`",
+        )
+    return text
+
+
 _File = Annotated[str, AfterValidator(_path)]
 
 
@@ -154,7 +184,7 @@ class _Tls(Settings):
 class _Store(Settings):
     """The table `[store]`."""
 
-    database: _File
+    database: Annotated[str, AfterValidator(_database)]
     segments: _File = "data/segments"
 
 
@@ -216,7 +246,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         tls_certificate=folder / file.tls.certificate,
         tls_key=folder / file.tls.key,
         tls_authority=folder / file.tls.authority,
-        database=folder / file.store.database,
+        database=_place(folder, file.store.database),
         segments=folder / file.store.segments,
         exchange_key=folder / file.keys.exchange,
         agreements=folder / file.policy.agreements,
@@ -226,6 +256,11 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         ),
         member_names=MappingProxyType({each.code: each.name for each in file.member}),
     )
+
+
+def _place(folder: Path, database: str) -> Path | str:
+    """Return a file's path taken from `folder`, or a URL as it is."""
+    return database if "://" in database else folder / database
 
 
 def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[Fault]:

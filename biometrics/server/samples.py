@@ -180,7 +180,8 @@ key = "pki/server.key"
 authority = "pki/authority.pem"     # who signs client certificates
 
 [store]
-database = "data/exchange.sqlite"   # made at the first start
+database = "data/exchange.sqlite"   # made at the first start; or of PostgreSQL, as
+                                    # "postgresql://user@host/database"
 segments = "data/segments"          # sealed codes, for a quick start; can be deleted
 
 [keys]

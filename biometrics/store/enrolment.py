@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from biometrics.store.database import insert_rows
+from biometrics.store.databases import insert_rows
 from biometrics.store.entries import add_enrolments, reserve
 from biometrics.store.galleries import count_enrolled
 from biometrics.store.rows import EnrolResult

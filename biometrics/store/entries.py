@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from biometrics import limits
-from biometrics.store.database import insert_rows
+from biometrics.store.databases import insert_rows
 from biometrics.store.rows import ChangeKind
 from biometrics.store.schema import CHANGE, COUNTER
 

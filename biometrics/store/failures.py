@@ -1,6 +1,7 @@
-"""What the database's failures mean in the one family of errors.
+"""What the databases' failures mean in the one family of errors.
 
-Source: SQLite, "Result and Error Codes". The primary code is the low byte.
+Sources: SQLite, "Result and Error Codes" (the primary code is the low byte);
+PostgreSQL, "PostgreSQL Error Codes" (the class is the first two characters).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SYNC_FAILED: Final = "STORAGE_SYNC_FAILED"
 _SYNC_CODES: Final = frozenset(
     {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
 )
-_STORAGE: Final = {
+_OF_SQLITE: Final[dict[int | str, tuple[str, str]]] = {
     sqlite3.SQLITE_FULL: (
         "STORAGE_FULL",
         (
@@ -56,7 +57,62 @@ _STORAGE: Final = {
         "another process holds the database; send the request again",
     ),
 }
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# By SQLSTATE, or its class. A server that cannot flush its log stops, and recovers:
+# no answer of it says that a flush failed.
+_LOST: Final = (
+    "STORAGE_UNREACHABLE",
+    (
+        "the connection to the database is lost or does not come about; nothing of this"
+        " request was written, send it again"
+    ),
+)
+_STOPPED: Final = (
+    "STORAGE_BUSY",
+    (
+        "the database has no room for this now, or another session of it stands in the"
+        " way; send the request again"
+    ),
+)
+_OF_SERVER: Final[dict[int | str, tuple[str, str]]] = {
+    "53100": (
+        "STORAGE_FULL",
+        (
+            "the disk of the database server is full; nothing of this request was"
+            " written, free space and send it again"
+        ),
+    ),
+    "53": _STOPPED,  # no memory, too many connections
+    "40": _STOPPED,  # serialization, deadlock
+    "55": _STOPPED,  # locks
+    "57014": _STOPPED,  # cancelled
+    "57": _LOST,  # stopping, starting
+    "08": _LOST,
+    "58": (
+        "STORAGE_IO",
+        "the database server's disk reports an error; see the server's log",
+    ),
+    "25006": (
+        "STORAGE_READ_ONLY",
+        (
+            "the database server takes no writes now; see whether it follows another"
+            " one, and its `default_transaction_read_only`"
+        ),
+    ),
+    "42501": (
+        "STORAGE_READ_ONLY",
+        (
+            "the database server does not let the exchange's role do this; make the"
+            " role the owner of the database"
+        ),
+    ),
+}
+
+_STORAGE: Final = _OF_SQLITE | _OF_SERVER
+# XX is PostgreSQL's own damage; 22003, sums beyond the largest number, are of numbers
+# that the exchange never wrote.
+_DAMAGED: Final[frozenset[int | str]] = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, "XX", "22003"}
+)
 
 # What a database operation may raise, wrapped by SQLAlchemy or not.
 DATABASE_ERRORS: Final = (exc.SQLAlchemyError, sqlite3.Error)
@@ -66,6 +122,17 @@ def result_code(error: BaseException) -> int | None:
     """Return SQLite's extended result code, or None where there is none."""
     source = error.orig if isinstance(error, exc.DBAPIError) else error
     return getattr(source, "sqlite_errorcode", None)
+
+
+def sql_state(error: BaseException) -> str | None:
+    """Return PostgreSQL's SQLSTATE, or None where there is none."""
+    source = error.orig if isinstance(error, exc.DBAPIError) else error
+    return getattr(source, "sqlstate", None)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Say whether the connection went with the error: no answer of the database's."""
+    return isinstance(error, exc.DBAPIError) and error.connection_invalidated
 
 
 def translate(error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
@@ -85,17 +152,32 @@ def translate(error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
             "a flush to disk failed; nothing more is written until the exchange is"
             " started again, check the disk first",
         )
-    primary = None if code is None else code & 0xFF
-    if primary in _DAMAGED:
+    keys = _keys(error)
+    if not _DAMAGED.isdisjoint(keys):
         return DefectError(
             "STORAGE_DAMAGED",
             "the database is damaged; stop the exchange and restore its backup",
         )
-    if primary in _STORAGE:
-        return StorageError(*_STORAGE[primary])
+    for key in keys:
+        if key in _STORAGE:
+            return StorageError(*_STORAGE[key])
+    result = keys[0] if keys and code is None else code
     return DefectError(
-        "STORAGE_DEFECT", f"the database refused a statement, SQLite result `{code}`"
+        "STORAGE_DEFECT", f"the database refused a statement, result `{result}`"
     )
+
+
+def _keys(error: BaseException) -> tuple[int | str, ...]:
+    """Return what an error may be found under, the narrowest first."""
+    if (code := result_code(error)) is not None:
+        return (code & 0xFF,)
+    if (state := sql_state(error)) is not None:
+        return (state, state[:2])
+    if isinstance(error, exc.OperationalError) and not isinstance(
+        error.orig, sqlite3.Error
+    ):
+        return ("08",)  # of a server's driver, about the connection
+    return ()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -17,11 +18,9 @@ from biometrics.store.values import moment_or_none, split_members
 if TYPE_CHECKING:
     from biometrics.members import Member
 
-_GALLERIES: Final = (
-    sa.select(GALLERY.c.space, GALLERY.c.records, GALLERY.c.templates)
-    .where(GALLERY.c.member == sa.bindparam("of_member"), GALLERY.c.templates > 0)
-    .order_by(GALLERY.c.space)
-)
+_GALLERIES: Final = sa.select(
+    GALLERY.c.space, GALLERY.c.records, GALLERY.c.templates
+).where(GALLERY.c.member == sa.bindparam("of_member"), GALLERY.c.templates > 0)
 _WHOLE: Final = sa.select(
     sa.select(sa.func.count(TEMPLATE.c.template_id)).scalar_subquery()
     == sa.select(
@@ -77,7 +76,8 @@ class RecordReader:
             rows = connection.execute(_GALLERIES, {"of_member": member.code}).all()
         return [
             GalleryCount(space=space, records=records, templates=templates)
-            for space, records, templates in rows
+            # By code points: databases have orders of their own for text.
+            for space, records, templates in sorted(rows, key=itemgetter(0))
         ]
 
     def is_whole(self) -> bool:

@@ -31,14 +31,19 @@ _FIND: Final = sa.select(
 )
 _ADD: Final = sa.insert(REPLY)
 _COLUMNS: Final = [column for column in REPLY.c if column is not REPLY.c.reply_id]
-_ADD_NEW: Final = sa.insert(REPLY).from_select(
-    _COLUMNS,
-    sa.select(*(sa.bindparam(c.name, type_=c.type) for c in _COLUMNS)).where(
-        ~sa.exists().where(
-            REPLY.c.member == sa.bindparam("member"),
-            REPLY.c.request_id == sa.bindparam("request_id"),
-        )
-    ),
+_ADD_NEW: Final = (
+    sa.insert(REPLY)
+    .from_select(
+        _COLUMNS,
+        sa.select(*(sa.bindparam(c.name, type_=c.type) for c in _COLUMNS)).where(
+            ~sa.exists().where(
+                REPLY.c.member == sa.bindparam("member"),
+                REPLY.c.request_id == sa.bindparam("request_id"),
+            )
+        ),
+    )
+    .inline()  # the number of the row is not asked for, only whether there is one
+    .execution_options(preserve_rowcount=True)
 )
 _FORGET: Final = sa.delete(REPLY).where(REPLY.c.reply_id == sa.bindparam("number"))
 _OLDEST: Final = (

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
-from biometrics.errors import ConfigurationError
 from biometrics.store.answers import AnswerWriter
-from biometrics.store.database import empty_log, make_reader_engine, make_writer_engine
-from biometrics.store.failures import (
-    DATABASE_ERRORS,
-    result_code,
-    translate,
-    translated,
-)
+from biometrics.store.databases import database_at
+from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
-from biometrics.store.lock import ProcessLock
 from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
@@ -35,10 +26,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     import sqlalchemy as sa
-    from sqlalchemy import exc
 
     from biometrics.clock import Clock
-    from biometrics.errors import ExchangeError
+    from biometrics.store.databases import Database
 
 
 class Store:
@@ -53,21 +43,12 @@ class Store:
     """
 
     def __init__(
-        self,
-        path: Path,
-        reading: sa.Engine,
-        writing: sa.Engine,
-        *,
-        lock: ProcessLock,
-        clock: Clock,
-        on_failure: Callable[[], None],
+        self, database: Database, *, clock: Clock, on_failure: Callable[[], None]
     ) -> None:
         """Put the parts together; use `open_store`."""
-        self._path = path
-        self._lock = lock
-        self._reading = reading
-        self._writing = writing
+        self._database = database
         self._closed = False
+        reading = database.reading
         replies, references = Replies(clock), References(clock)
 
         def housekeep(connection: sa.Connection, operations: int) -> None:
@@ -75,31 +56,30 @@ class Store:
             replies.purge(connection, most)
             references.purge(connection, most)
 
-        self._writer = Writer(writing, housekeep, on_failure)
+        self._writer = Writer(database, housekeep, on_failure)
         head = JournalHead()
-        self.keys = KeyTable(self._writer, self._reading)
+        self.keys = KeyTable(self._writer, reading)
         self.records = RecordWriter(self._writer, replies, head, clock)
-        self.answers = AnswerWriter(self._writer, self._reading, replies, references)
-        self.journal = JournalReader(self._reading, head)
-        self.register = RecordReader(self._reading)
+        self.answers = AnswerWriter(self._writer, reading, replies, references)
+        self.journal = JournalReader(reading, head)
+        self.register = RecordReader(reading)
 
     def erase(self) -> bool:
-        """Make the bytes of what was withdrawn go from every file of the database.
+        """Make the bytes of what was withdrawn go from the files of the database.
 
-        A withdrawal overwrites them in the database; the write-ahead log still has
-        the pages as they were, until it is cut to nothing here, or by `close`.
-        Blocks; writes wait meanwhile. The system may keep old blocks of its own, as
-        may backups: of those nothing is promised here.
+        As far as the database can: of SQLite's they are gone, of PostgreSQL's free to
+        be overwritten; see `databases.Database.erase`. Blocks. The system may keep old
+        blocks of its own, as may backups: of those nothing is promised here.
 
         Returns:
-            Whether they are gone; False while a reader still needs the log, and
-            then it is to be called again.
+            Whether it is done; False while a reader still needs them, and then it is
+            to be called again.
 
         Raises:
-            StorageError: the log cannot be copied into the database.
+            StorageError: it cannot be done now.
         """
         with translated():
-            return empty_log(self._path)
+            return self._database.erase()
 
     def close(self) -> None:
         """Write what was accepted, then close; a second call does nothing."""
@@ -107,9 +87,7 @@ class Store:
             return
         self._closed = True
         self._writer.close()
-        self._reading.dispose()
-        self._writing.dispose()  # the last connection empties the log
-        self._lock.release()
+        self._database.close()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -126,13 +104,14 @@ class Store:
 
 
 def open_store(
-    path: Path, clock: Clock, *, on_failure: Callable[[], None] = lambda: None
+    where: Path | str, clock: Clock, *, on_failure: Callable[[], None] = lambda: None
 ) -> Store:
     """Open a database, or make it, and bring its schema up to date.
 
     Args:
-        path: the file; its folder must be there. `-wal`, `-shm` and `.lock` files
-            stand beside it.
+        where: a file of SQLite, whose folder must be there (`-wal`, `-shm` and `.lock`
+            files stand beside it); or the URL of a database of PostgreSQL, which must
+            be there.
         clock: for the moments that are stored.
         on_failure: called, from another thread, when a flush failed and nothing more
             is written until the store is opened again.
@@ -140,31 +119,21 @@ def open_store(
     Raises:
         ConfigurationError: another exchange has it open (`DATABASE_IN_USE`), a
             later version wrote it (`NEWER_SCHEMA`), it is another program's
-            (`FOREIGN_DATABASE`) or no database (`NOT_A_DATABASE`), or the file
-            cannot be opened (`DATABASE_UNREACHABLE`).
+            (`FOREIGN_DATABASE`) or no database (`NOT_A_DATABASE`), it cannot be
+            opened (`DATABASE_UNREACHABLE`), or its server would not keep what it
+            acknowledges (`DATABASE_UNSAFE`).
         StorageError: it cannot be read or written now.
     """
+    database = database_at(where)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        lock = ProcessLock(path)
-    except OSError as error:
-        raise ConfigurationError(
-            "DATABASE_UNREACHABLE",
-            f"`{path}` cannot be opened for writing, {error.strerror}; name a file in"
-            " a folder that is there and writable",
-        ) from error
-    reading, writing = make_reader_engine(path), make_writer_engine(path)
-    try:
-        upgrade(path, reading, writing)
-        writing.connect().close()  # or the log would outlive a store that only read
-        return Store(
-            path, reading, writing, lock=lock, clock=clock, on_failure=on_failure
-        )
-    except DATABASE_ERRORS as error:
-        _abandon(reading, writing, lock)
-        raise _refusal(path, error) from error
+        with _refused(database):
+            database.hold()
+            upgrade(database)
+            # Of SQLite's, or the log would outlive a store that only read.
+            database.writing.connect().close()
+        return Store(database, clock=clock, on_failure=on_failure)
     except BaseException:
-        _abandon(reading, writing, lock)
+        database.close()
         raise
 
 
@@ -178,7 +147,7 @@ class Inspection:
 
 
 @contextmanager
-def inspect_store(path: Path) -> Iterator[Inspection | None]:
+def inspect_store(where: Path | str) -> Iterator[Inspection | None]:
     """Look into a database and change no row; refuse what `open_store` would.
 
     Yields:
@@ -186,50 +155,29 @@ def inspect_store(path: Path) -> Iterator[Inspection | None]:
         start will bring up to date.
 
     Raises:
-        ConfigurationError: `NEWER_SCHEMA`, `FOREIGN_DATABASE`, `NOT_A_DATABASE`, or
-            its folder is not there (`DATABASE_UNREACHABLE`).
+        ConfigurationError: as `open_store`, but for `DATABASE_IN_USE`.
         StorageError: it cannot be read now.
     """
-    if not path.parent.is_dir():
-        raise ConfigurationError(
-            "DATABASE_UNREACHABLE", f"`{path.parent}` is no folder; make it"
-        )
-    if not path.exists() or not path.stat().st_size:
-        yield None
-        return
-    reading = make_reader_engine(path)
+    database = database_at(where)
     try:
-        if not _is_current(path, reading):
+        with _refused(database):
+            is_readable = database.is_there() and is_current(database)
+        if not is_readable:
             yield None
             return
         yield Inspection(
-            KeyReader(reading),
-            RecordReader(reading),
-            JournalReader(reading, JournalHead()),
+            KeyReader(database.reading),
+            RecordReader(database.reading),
+            JournalReader(database.reading, JournalHead()),
         )
     finally:
-        reading.dispose()
+        database.close()
 
 
-def _is_current(path: Path, reading: sa.Engine) -> bool:
-    """Say whether a database has the schema of this program, or refuse it."""
+@contextmanager
+def _refused(database: Database) -> Iterator[None]:
+    """Raise what the database raises as the reason why it cannot be opened."""
     try:
-        return is_current(path, reading)
+        yield
     except DATABASE_ERRORS as error:
-        raise _refusal(path, error) from error
-
-
-def _abandon(reading: sa.Engine, writing: sa.Engine, lock: ProcessLock) -> None:
-    """Give back what was taken."""
-    reading.dispose()
-    writing.dispose()
-    lock.release()
-
-
-def _refusal(path: Path, error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
-    """Return why a file cannot be opened as a database."""
-    if result_code(error) == sqlite3.SQLITE_NOTADB:
-        return ConfigurationError(
-            "NOT_A_DATABASE", f"`{path}` is no database; name another file"
-        )
-    return translate(error)
+        raise database.refusal(error) from error

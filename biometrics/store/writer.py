@@ -17,13 +17,19 @@ from biometrics.errors import (
     StorageError,
     UnavailableError,
 )
-from biometrics.store.database import has_transaction
-from biometrics.store.failures import DATABASE_ERRORS, SYNC_FAILED, translate
+from biometrics.store.failures import (
+    DATABASE_ERRORS,
+    SYNC_FAILED,
+    is_lost,
+    translate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import sqlalchemy as sa
+
+    from biometrics.store.databases import Database
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -47,7 +53,10 @@ class _Outcome:
 
 
 class _GivenUpError(Exception):
-    """SQLite undid a whole transaction because of one statement, as on a full disk."""
+    """The database undid a whole transaction because of one statement.
+
+    As SQLite does on a full disk.
+    """
 
     def __init__(self, reason: Exception) -> None:
         """Keep what the statement raised."""
@@ -62,9 +71,10 @@ class Writer:
     that raises is undone alone. They are run in the order in which they came, but that
     those which write several records take turns with all others. Futures resolve after
     the commit and never before; if the transaction as a whole fails, every future of
-    the group has the error and nothing of the group was written. Where one operation
-    makes SQLite undo the transaction before the commit, all of the group are run
-    again, each in a transaction of its own.
+    the group has the error and nothing of the group was written; but if the connection
+    is lost during the commit, nobody knows, and the error says so (`OUTCOME_UNKNOWN`).
+    Where one operation makes the database undo the transaction before the commit, all
+    of the group are run again, each in a transaction of its own.
 
     An operation MUST NOT wait for another write: it would wait for itself. It MUST
     be such that it can be run again after all that it wrote was undone.
@@ -72,20 +82,20 @@ class Writer:
 
     def __init__(
         self,
-        engine: sa.Engine,
+        database: Database,
         housekeep: Callable[[sa.Connection, int], None],
         on_failure: Callable[[], None],
     ) -> None:
         """Start the thread.
 
         Args:
-            engine: with one connection; the caller disposes of it after `close`.
+            database: held; the caller closes it after `close`.
             housekeep: called in each transaction with the number of its operations;
                 a failure of it is logged and undoes nothing else.
             on_failure: called from the thread when it stops writing for good.
         """
         self._on_failure = on_failure
-        self._engine = engine
+        self._database = database
         self._housekeep = housekeep
         # What writes one record or none does not wait behind chunks of many.
         self._light: deque[_Waiting[Any]] = deque()
@@ -209,38 +219,54 @@ class Writer:
 
     def _transact(self, group: list[_Waiting[Any]]) -> list[_Outcome]:
         """Run a group in one transaction; what it returns is durable."""
-        with self._engine.begin() as connection:
-            outcomes = [_attempt(connection, one.operation) for one in group]
-            kept = _attempt(connection, lambda held: self._housekeep(held, len(group)))
+        is_committing = False
+        try:
+            with self._database.writing.begin() as connection:
+                outcomes = [self._attempt(connection, one.operation) for one in group]
+                kept = self._attempt(
+                    connection, lambda held: self._housekeep(held, len(group))
+                )
+                is_committing = True
+        except DATABASE_ERRORS as error:
+            if is_committing and is_lost(error):
+                raise StorageError(
+                    "OUTCOME_UNKNOWN",
+                    "the connection to the database was lost while it made the request"
+                    " durable: it may have been carried out; send it again with the"
+                    " same request_id, and it is carried out once",
+                ) from error
+            raise
         if kept.error is not None:
             _LOG.warning("housekeeping failed: %s", _explain(kept.error).reason)
         return outcomes
 
+    def _attempt(
+        self, connection: sa.Connection, operation: Callable[[sa.Connection], Any]
+    ) -> _Outcome:
+        """Run one operation in a savepoint; undo it alone if it raises.
 
-def _attempt(
-    connection: sa.Connection, operation: Callable[[sa.Connection], Any]
-) -> _Outcome:
-    """Run one operation in a savepoint; undo it alone if it raises.
+        The savepoints are plain statements, a third of a small write's time less than
+        `begin_nested`, which compiles its own anew each time.
 
-    The savepoints are plain statements, a third of a small write's time less than
-    `begin_nested`, which compiles its own anew each time.
-
-    Raises:
-        _GivenUpError: SQLite undid the whole transaction.
-    """
-    connection.exec_driver_sql("SAVEPOINT operation")
-    try:
-        value = operation(connection)
-        connection.exec_driver_sql("RELEASE SAVEPOINT operation")
-    except Exception as error:
-        if not has_transaction(connection):
-            raise _GivenUpError(error) from error
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT operation")
-        connection.exec_driver_sql("RELEASE SAVEPOINT operation")
-        if isinstance(error, DATABASE_ERRORS):
-            return _Outcome(error=_explain(error))
-        return _Outcome(error=error)
-    return _Outcome(value=value)
+        Raises:
+            _GivenUpError: the database undid the whole transaction.
+            SQLAlchemyError: the connection is lost, and the transaction with it.
+        """
+        connection.exec_driver_sql("SAVEPOINT operation")
+        try:
+            value = operation(connection)
+            connection.exec_driver_sql("RELEASE SAVEPOINT operation")
+        except Exception as error:
+            if connection.invalidated:
+                raise
+            if not self._database.has_transaction(connection):
+                raise _GivenUpError(error) from error
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT operation")
+            connection.exec_driver_sql("RELEASE SAVEPOINT operation")
+            if isinstance(error, DATABASE_ERRORS):
+                return _Outcome(error=_explain(error))
+            return _Outcome(error=error)
+        return _Outcome(value=value)
 
 
 def _explain(error: Exception) -> ExchangeError:
@@ -250,6 +276,8 @@ def _explain(error: Exception) -> ExchangeError:
     """
     if isinstance(error, DATABASE_ERRORS):
         told = translate(error)
+    elif isinstance(error, StorageError):
+        told = StorageError(error.reason, error.message)
     else:
         told = DefectError("WRITE_DEFECT", f"a write ended in `{type(error).__name__}`")
     told.__cause__ = error

@@ -139,7 +139,7 @@ def test_an_exchange_that_stopped_writing_is_not_healthy(tmp_path: Path) -> None
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
             raise error
 
-        sa.event.listen(world.exchange.store._writing, "commit", fail)
+        sa.event.listen(world.exchange.store._database.writing, "commit", fail)
         with pytest.raises(ExchangeError) as caught:
             world.enroller("XAA").enrol(record("r", unit(1)))
         assert caught.value.reason == "WRITING_STOPPED"  # of the client's last try

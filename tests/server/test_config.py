@@ -165,6 +165,55 @@ def test_what_is_no_path_is_told(folder: Path, path: str):
     ]
 
 
+URL = "postgresql://exchange@db.test:5433,other.test/exchange?sslmode=verify-full"
+
+
+def test_a_database_may_be_a_url(folder: Path):
+    """It stays as it is: it is no path from the folder."""
+    text = TEXT.replace("data/exchange.sqlite", URL)
+    assert read_config(write(folder, text)).database == URL
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://exchange:secret@db.test/exchange",
+        "postgresql://exchange:@db.test/exchange",
+        "postgresql://db.test/exchange?user=exchange&password=secret",
+        "postgresql://db.test/exchange?pass%77ord=secret",
+        "postgresql://db.test/exchange?sslkey=a.key&sslpassword=secret",
+    ],
+)
+def test_a_password_does_not_stand_in_the_settings(folder: Path, url: str):
+    """However it is written; and the error does not repeat it."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_config(write(folder, TEXT.replace("data/exchange.sqlite", url)))
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.reason) == (
+        "exchange.toml: store.database",
+        "SECRET_IN_SETTINGS",
+    )
+    assert "secret" not in f"{caught.value.message} {fault.message}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://db.test/exchange",
+        "postgres+psycopg://db.test/exchange",
+        "postgresql://[db.test/exchange",
+        "postgresql://db.test/exchange?sslmode",
+        "sqlite:///exchange.sqlite",
+    ],
+)
+def test_what_is_no_url_of_a_database_is_told(folder: Path, url: str):
+    """Another program's, or a broken one."""
+    text = TEXT.replace("data/exchange.sqlite", url)
+    assert faults(write(folder, text)) == [
+        ("exchange.toml: store.database", "WRONG_DATABASE")
+    ]
+
+
 def test_every_missing_file_is_told(folder: Path):
     """All files that a start needs, in one error."""
     path = write(folder)

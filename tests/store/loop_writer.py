@@ -13,9 +13,17 @@ from pathlib import Path
 from store.shelf import Shelf, request
 
 
-def main(path: Path, turn: str) -> None:
+class Place:
+    """Where a store is; nothing is done there behind its back."""
+
+    def __init__(self, where: str) -> None:
+        """Take a path or a URL."""
+        self.where = where if "://" in where else Path(where)
+
+
+def main(place: Place, turn: str) -> None:
     """Enrol small chunks, and withdraw every third one's first record."""
-    shelf = Shelf(path)
+    shelf = Shelf(place)
     for n in itertools.count():
         references = [f"{turn}-{n}-{k}" for k in range(3)]
         shelf.begin_enrol(
@@ -32,4 +40,4 @@ def main(path: Path, turn: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Place(sys.argv[1]), sys.argv[2])

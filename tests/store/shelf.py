@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import itertools
-import sqlite3
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biometrics.clock import ManualClock
@@ -20,7 +20,9 @@ from biometrics.store.values import join_members
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
+
+    import sqlalchemy as sa
+    from store.places import Place
 
     from biometrics.store.rows import Committed, EnrolResult
 
@@ -45,33 +47,14 @@ def told(results: Sequence[EnrolResult]) -> bytes:
     return " ".join(result.value for result in results).encode()
 
 
-def definitions(path: Path) -> set[tuple[str, str, str]]:
-    """Return type, name and definition of everything in a database."""
-    connection = sqlite3.connect(path)
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-    connection.close()
-    return {
-        (kind, name, " ".join((sql or "").split()))
-        for kind, name, sql in rows
-        if name != "alembic_version" and "alembic_version" not in name
-    }
-
-
-def edit(path: Path, script: str) -> None:
-    """Change a database behind the store's back; references are not enforced."""
-    connection = sqlite3.connect(path)
-    connection.executescript(script)
-    connection.close()
-
-
 class Shelf:
     """An open store and its clock."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the store at `path`."""
-        self.path = path
+    def __init__(self, place: Place) -> None:
+        """Open or make the store at a place."""
+        self.place = place
         self.clock = ManualClock(START)
-        self.store = open_store(path, self.clock)
+        self.store = open_store(place.where, self.clock)
         self._words = itertools.count()
         self.key_id = self.store.keys.add_gallery_key(
             NewGalleryKey(
@@ -83,6 +66,22 @@ class Shelf:
                 created_at=START,
             )
         ).key_id
+
+    @property
+    def path(self) -> Path:
+        """Where a file is; there is none of PostgreSQL."""
+        assert isinstance(self.place.where, Path)
+        return self.place.where
+
+    @property
+    def reading(self) -> sa.Engine:
+        """The connections of the store that read."""
+        return self.store._database.reading
+
+    @property
+    def writing(self) -> sa.Engine:
+        """The connection of the store that writes."""
+        return self.store._database.writing
 
     def fresh(self) -> bytes:
         """Return a request id that was not used before."""
@@ -197,7 +196,7 @@ class Shelf:
     def count(self, table: str) -> int:
         """Return how many rows a table has."""
         statement = f"SELECT count(*) FROM {table}"  # noqa: S608 - of the test's own
-        with self.store._reading.connect() as connection:
+        with self.reading.connect() as connection:
             return int(connection.exec_driver_sql(statement).scalar_one())
 
     @contextmanager

@@ -143,9 +143,9 @@ def test_a_failed_enrolment_wakes_nobody(shelf: Shelf) -> None:
     def fail(_: sa.Connection) -> None:
         raise ZeroDivisionError
 
-    sa.event.listen(shelf.store._writing, "commit", fail)
+    sa.event.listen(shelf.writing, "commit", fail)
     assert shelf.begin_enrol(shelf.record("A")).exception(30) is not None
-    sa.event.remove(shelf.store._writing, "commit", fail)
+    sa.event.remove(shelf.writing, "commit", fail)
     assert shelf.store.journal.wait(0, 0.02) == 0
 
 
@@ -174,3 +174,15 @@ def test_reading_and_writing_at_once(shelf: Shelf) -> None:
             shelf.enrol(f"R{n}")
         stop.set()
         assert all(future.result(60) > 0 for future in reading)
+
+
+def test_a_reading_transaction_sees_one_moment(shelf: Shelf) -> None:
+    """What is committed meanwhile comes into the next one, whole."""
+    shelf.enrol("A")
+    count = sa.text("SELECT count(*) FROM record")
+    with shelf.reading.connect() as connection:
+        before = connection.execute(count).scalar_one()
+        shelf.enrol("B", "C")
+        assert connection.execute(count).scalar_one() == before == 1
+        connection.rollback()
+        assert connection.execute(count).scalar_one() == 3

@@ -7,19 +7,24 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from store.places import SqlitePlace
 from store.shelf import Shelf, digest
 
 from biometrics.store.rows import ChangeKind
 
+if TYPE_CHECKING:
+    from store.places import Place
+
 KILLS = 4
 
 
-def write_and_kill(path: Path, turn: int, lines: int) -> list[list[str]]:
+def write_and_kill(place: Place, turn: int, lines: int) -> list[list[str]]:
     """Return what a writer acknowledged before it was killed after some lines."""
     script = Path(__file__).with_name("loop_writer.py")
     writer = subprocess.Popen(
-        [sys.executable, str(script), str(path), str(turn)],
+        [sys.executable, str(script), str(place.where), str(turn)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         text=True,
@@ -33,17 +38,16 @@ def write_and_kill(path: Path, turn: int, lines: int) -> list[list[str]]:
     return [line.split() for line in told if line.endswith("\n")]
 
 
-def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path) -> None:
+def test_nothing_acknowledged_is_lost_by_kills(place: Place) -> None:
     """After each kill every enrolment told is there, and no withdrawn one is back."""
-    path = tmp_path / "exchange.sqlite"
     told: dict[str, set[str]] = {
         kind: set() for kind in ("enrolled", "withdrawing", "withdrawn")
     }
     for turn in range(KILLS):
-        for kind, *references in write_and_kill(path, turn, 5 + 37 * turn):
+        for kind, *references in write_and_kill(place, turn, 5 + 37 * turn):
             told[kind].update(references)
-        shelf = Shelf(path)
-        with shelf.store._reading.connect() as connection:
+        shelf = Shelf(place)
+        with shelf.reading.connect() as connection:
             lookups = set(
                 connection.exec_driver_sql("SELECT lookup FROM record").scalars()
             )
@@ -60,7 +64,9 @@ def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path) -> None:
         assert len(live) == len(lookups) == shelf.count("template")
         shelf.store.close()
     assert len(told["enrolled"]) > 100
-    connection = sqlite3.connect(path)
+    if not isinstance(place, SqlitePlace):
+        return
+    connection = sqlite3.connect(place.where)
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()

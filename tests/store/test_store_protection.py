@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from store.shelf import START, XAA, XBB, XCC, Shelf, digest, edit, request
+from store.shelf import START, XAA, XBB, XCC, Shelf, digest, request
 
 from biometrics import limits
 from biometrics.errors import (
@@ -160,7 +160,7 @@ def test_a_protection_outlives_the_store_and_goes_with_its_record(
     shelf.enrol("A", "B")
     shelf.protect("A", XBB)
     shelf.store.close()
-    shelf.store = open_store(shelf.path, shelf.clock)
+    shelf.store = open_store(shelf.place.where, shelf.clock)
     assert template(shelf).excluded == {XBB}
     shelf.withdraw("A")
     assert shelf.count("protection") == shelf.count("record") == 1
@@ -172,7 +172,7 @@ def test_a_protection_outlives_the_store_and_goes_with_its_record(
         "DELETE FROM protection WHERE record_number = 1",
         "UPDATE protection SET record_number = 9 WHERE record_number = 1",
         "UPDATE protection SET excluded = 'nobody' WHERE record_number = 1",
-        "UPDATE protection SET excluded = 7 WHERE record_number = 1",
+        "UPDATE protection SET excluded = '7' WHERE record_number = 1",
     ],
 )
 def test_a_record_whose_protection_is_lost_is_not_read(
@@ -181,7 +181,7 @@ def test_a_record_whose_protection_is_lost_is_not_read(
     """There is no weaker one to fall back on, and whoever asks for it is told."""
     shelf.enrol("A", "B")
     shelf.protect("A", XBB)
-    edit(shelf.path, script)
+    shelf.place.edit(script)
     assert set(shelf.store.journal.templates([1, 2])) == {2}
     first, second = shelf.store.journal.changes(0, 10)
     assert (len(first.templates), len(second.templates)) == (0, 1)

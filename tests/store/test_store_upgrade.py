@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from store.shelf import START, XAA, XBB, XCC, Shelf, definitions, digest, edit
+from store.shelf import START, XAA, XBB, XCC, Shelf, digest
 
 from biometrics.clock import ManualClock
 from biometrics.store import inspect_store, open_store, upgrade
 from biometrics.store.rows import ChangeKind
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FIRST = ("first_schema.py",)
 SECOND = (*FIRST, "withdrawn_templates.py")
@@ -33,29 +30,51 @@ FILL = """
     INSERT INTO change SELECT {change} FROM now.change;
 """
 OF_CHANGES = {FIRST: "position, kind, member, record_id", SECOND: "*"}
+# On PostgreSQL, where columns have no order that counts.
+TO_SECOND = """
+    ALTER TABLE record ADD COLUMN excluded text, ADD COLUMN record_tag bytea;
+    UPDATE record SET excluded = p.excluded, record_tag = p.record_tag
+        FROM protection p WHERE record_number = number;
+    ALTER TABLE record ALTER COLUMN excluded SET NOT NULL,
+        ALTER COLUMN record_tag SET NOT NULL;
+    DROP TABLE protection;
+    UPDATE alembic_version SET version_num = '0002';
+"""
+TO_FIRST = """
+    ALTER TABLE change DROP COLUMN first_template, DROP COLUMN templates;
+    UPDATE alembic_version SET version_num = '0001';
+"""
+BACK = {SECOND: TO_SECOND, FIRST: TO_SECOND + TO_FIRST}
 
 
 def put_back(
-    shelf: Shelf, scripts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf,
+    scripts: tuple[str, ...],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Close a store, and leave its rows in a database as an earlier version made it."""
-    folder, earlier = (shelf.path.with_name(name) for name in ("scripts", "earlier"))
+    earlier = shelf.place.other("earlier")
     shutil.copytree(upgrade._MIGRATIONS, folder)
     for script in (folder / "versions").glob("*.py"):
         if script.name not in scripts:
             script.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(upgrade, "_MIGRATIONS", folder)
-        open_store(earlier, ManualClock(START)).close()
+        open_store(earlier.where, ManualClock(START)).close()
     shelf.store.close()
-    edit(earlier, FILL.format(now=shelf.path, change=OF_CHANGES[scripts]))
-    earlier.rename(shelf.path)
-    with inspect_store(shelf.path) as found:
+    if isinstance(earlier.where, Path):
+        earlier.edit(FILL.format(now=shelf.path, change=OF_CHANGES[scripts]))
+        earlier.where.rename(shelf.path)
+    else:
+        shelf.place.edit(BACK[scripts])
+        assert shelf.place.definitions() == earlier.definitions()
+    with inspect_store(shelf.place.where) as found:
         assert found is None  # the next start will bring it up to date
 
 
 def test_a_database_of_the_first_schema_is_followed_on(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its withdrawals name no templates; those after the upgrade do."""
     a, b, c = (
@@ -64,9 +83,9 @@ def test_a_database_of_the_first_schema_is_followed_on(
     shelf.begin_enrol(a, b, c).result(30)
     shelf.withdraw("B")
     kept = shelf.store.journal.changes(0, 3)
-    put_back(shelf, FIRST, monkeypatch)
+    put_back(shelf, FIRST, tmp_path / "scripts", monkeypatch)
 
-    shelf.store = open_store(shelf.path, shelf.clock)
+    shelf.store = open_store(shelf.place.where, shelf.clock)
     assert shelf.store.journal.changes(0, 3) == kept
     (old,) = shelf.store.journal.changes(3, 10)
     assert (old.kind, old.record_id) == (ChangeKind.WITHDRAWN, b.record_id)
@@ -96,9 +115,9 @@ def test_records_of_an_earlier_schema_keep_their_protection(
     shelf.begin_enrol(hidden, shelf.record("B", spaces=("face-a", "face-b"))).result(30)
     kept = shelf.store.journal.changes(0, 2)
     shown = shelf.store.register.records(XAA, 0, 10)
-    put_back(shelf, scripts, monkeypatch)
+    put_back(shelf, scripts, tmp_path / "scripts", monkeypatch)
 
-    shelf.store = open_store(shelf.path, shelf.clock)
+    shelf.store = open_store(shelf.place.where, shelf.clock)
     assert shelf.store.journal.changes(0, 2) == kept
     assert shelf.store.register.records(XAA, 0, 10) == shown
     assert shelf.enrol("B").reply == b"already-enrolled"
@@ -108,18 +127,20 @@ def test_records_of_an_earlier_schema_keep_their_protection(
     assert set(stored) == {1}
     assert (stored[1].excluded, stored[1].record_tag) == ({XBB}, digest("A from XBB"))
     assert shelf.count("protection") == 1
-    open_store(tmp_path / "made", ManualClock(START)).close()
-    assert definitions(shelf.path) == definitions(tmp_path / "made")
+    made = shelf.place.other("made")
+    open_store(made.where, ManualClock(START)).close()
+    assert shelf.place.definitions() == made.definitions()
 
 
 def test_an_upgrade_leaves_no_second_copy_of_a_key(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    sqlite_shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is withdrawn after it is in no file once its bytes were erased."""
+    shelf = sqlite_shelf
     references = [f"R{n}" for n in range(300)]
     shelf.enrol(*references)
-    put_back(shelf, SECOND, monkeypatch)
-    shelf.store = open_store(shelf.path, shelf.clock)
+    put_back(shelf, SECOND, tmp_path / "scripts", monkeypatch)
+    shelf.store = open_store(shelf.place.where, shelf.clock)
     for reference in references[1::2]:
         shelf.withdraw(reference)
     assert shelf.store.erase()

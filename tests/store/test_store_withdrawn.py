@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from store.shelf import XAA, XBB, edit
+from store.shelf import XAA, XBB
 
 from biometrics import limits
 from biometrics.errors import DefectError, NotFoundError
@@ -119,7 +119,7 @@ def test_templates_of_a_record_are_numbered_without_a_gap(shelf: Shelf) -> None:
 def test_a_lost_row_in_the_middle_goes_with_the_others(shelf: Shelf) -> None:
     """Its number was the record's own, so whoever still holds it drops it as well."""
     enrol_three(shelf)
-    edit(shelf.path, "DELETE FROM template WHERE template_id = 5")
+    shelf.place.edit("DELETE FROM template WHERE template_id = 5")
     shelf.withdraw("B")
     assert withdrawn(shelf)[3] == range(4, 7)
     assert set(shelf.store.journal.templates(range(1, 9))) == {1, 2, 3, 7}
@@ -147,7 +147,7 @@ def test_a_record_with_templates_not_its_own_is_not_withdrawn(
 ) -> None:
     """They would be deleted with it, and whose they are would be a no-match."""
     enrol_three(shelf)
-    edit(shelf.path, script)
+    shelf.place.edit(script)
     before = shelf.store.register.galleries(XAA)
     with pytest.raises(DefectError) as caught:
         shelf.withdraw("B")
@@ -169,25 +169,51 @@ def test_a_record_with_templates_not_its_own_is_not_withdrawn(
         "first_template = -9, templates = 3",
         "first_template = 4, templates = 0",
         "first_template = 4, templates = -1",
-        "first_template = 4, templates = 9223372036854775807",
-        "first_template = 9223372036854775807, templates = 1",
+        "first_template = 4, templates = 2147483647",
         "first_template = NULL, templates = 3",
         "first_template = 4, templates = NULL",
+    ],
+)
+def test_a_withdrawal_that_names_others_is_damage(shelf: Shelf, values: str) -> None:
+    """Believed, it would make persons NO_MATCH; so nothing is followed at all."""
+    withdraw_and_say(shelf, values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "first_template = 4, templates = 9223372036854775807",
+        "first_template = 9223372036854775807, templates = 1",
         "first_template = 'four', templates = 3",
         "first_template = x'04', templates = 3",
         "first_template = 4, templates = 2.5",
         "first_template = 4, templates = 'all'",
     ],
 )
-def test_a_withdrawal_that_names_others_is_damage(shelf: Shelf, values: str) -> None:
-    """Believed, it would make persons NO_MATCH; so nothing is followed at all."""
+def test_a_withdrawal_that_names_what_is_no_number_is_damage(
+    sqlite_shelf: Shelf, values: str
+) -> None:
+    """SQLite keeps whatever it is given."""
+    withdraw_and_say(sqlite_shelf, values)
+
+
+def test_a_withdrawal_beyond_every_number_is_damage(postgres_shelf: Shelf) -> None:
+    """PostgreSQL does not even add to it."""
+    values = "first_template = 9223372036854775807, templates = 1"
+    withdraw_and_say(postgres_shelf, values, reason="STORAGE_DAMAGED")
+
+
+def withdraw_and_say(
+    shelf: Shelf, values: str, reason: str = "JOURNAL_DAMAGED"
+) -> None:
+    """Withdraw B, have the journal say something else, and see it found out."""
     enrol_three(shelf)
     shelf.withdraw("B")
-    edit(shelf.path, f"UPDATE change SET {values} WHERE position = 4")  # noqa: S608 - our own
+    shelf.place.edit(f"UPDATE change SET {values} WHERE position = 4")  # noqa: S608 - our own
     for after in (0, 3):
         with pytest.raises(DefectError) as caught:
             shelf.store.journal.changes(after, 10)
-        assert caught.value.reason == "JOURNAL_DAMAGED"
+        assert caught.value.reason == reason
     assert len(shelf.store.journal.changes(0, 3)) == 3
 
 
@@ -207,7 +233,7 @@ def test_what_contradicts_a_withdrawal_is_damage(shelf: Shelf, script: str) -> N
     """Whoever follows is told, and does not have to guess which of the two is true."""
     enrol_three(shelf)
     shelf.withdraw("B")
-    edit(shelf.path, script)
+    shelf.place.edit(script)
     with pytest.raises(DefectError) as caught:
         shelf.store.journal.changes(0, 10)
     assert caught.value.reason == "JOURNAL_DAMAGED"
@@ -225,8 +251,8 @@ def test_an_entry_is_told_by_its_position(shelf: Shelf) -> None:
     assert entries == [None, *ids, None]
 
 
-def test_an_entry_whose_row_is_none_is_none(shelf: Shelf) -> None:
-    """Text is no record's id."""
-    enrol_three(shelf)
-    edit(shelf.path, "UPDATE change SET record_id = 'text' WHERE position = 2")
-    assert shelf.store.journal.entry(2) is None
+def test_an_entry_whose_row_is_none_is_none(sqlite_shelf: Shelf) -> None:
+    """Text is no record's id; PostgreSQL has no text there."""
+    enrol_three(sqlite_shelf)
+    sqlite_shelf.place.edit("UPDATE change SET record_id = 'text' WHERE position = 2")
+    assert sqlite_shelf.store.journal.entry(2) is None

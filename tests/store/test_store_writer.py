@@ -18,6 +18,7 @@ from biometrics.errors import (
     StorageError,
     UnavailableError,
 )
+from biometrics.store.schema import INDEX_KEY, REFERENCE_RECORD
 from biometrics.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -32,18 +33,17 @@ def commits(shelf: Shelf) -> Iterator[list[str]]:
     def note(_: sa.Connection) -> None:
         seen.append("commit")
 
-    sa.event.listen(shelf.store._writing, "commit", note)
+    sa.event.listen(shelf.writing, "commit", note)
     yield seen
-    sa.event.remove(shelf.store._writing, "commit", note)
+    sa.event.remove(shelf.writing, "commit", note)
 
 
 def put(word: str) -> Callable[[sa.Connection], str]:
     """Return an operation that writes one row."""
 
     def operation(connection: sa.Connection) -> str:
-        connection.exec_driver_sql(
-            "INSERT INTO index_key VALUES (?, ?)", (word, b"wrapped")
-        )
+        values = {"member": word, "wrapped": b"wrapped"}
+        connection.execute(sa.insert(INDEX_KEY), values)
         return word
 
     return operation
@@ -61,7 +61,7 @@ def put_and_fail(word: str) -> Callable[[sa.Connection], str]:
 
 def words(shelf: Shelf) -> list[str]:
     """Return the rows that are durable."""
-    with shelf.store._reading.connect() as connection:
+    with shelf.reading.connect() as connection:
         rows = connection.exec_driver_sql("SELECT member FROM index_key ORDER BY 1")
         return list(rows.scalars())
 
@@ -109,7 +109,7 @@ def test_nothing_is_told_before_the_commit(shelf: Shelf) -> None:
         committing.set()
         go_on.wait(30)
 
-    sa.event.listen(shelf.store._writing, "commit", stop)
+    sa.event.listen(shelf.writing, "commit", stop)
     future = shelf.store._writer.submit(put("slow"))
     assert committing.wait(30)
     assert not future.done()
@@ -120,13 +120,12 @@ def test_nothing_is_told_before_the_commit(shelf: Shelf) -> None:
 
 
 def test_a_failed_commit_fails_the_whole_group(shelf: Shelf) -> None:
-    """When SQLite refuses to commit, every future has the error, nothing is there."""
+    """When the commit is refused, every future has the error, nothing is there."""
 
     def break_at_commit(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        connection.exec_driver_sql(
-            "INSERT INTO reference_record VALUES (?, ?)", (b"nowhere", b"record")
-        )
+        shelf.place.defer_references(connection)
+        values = {"reference_digest": b"nowhere", "record_id": b"record"}
+        connection.execute(sa.insert(REFERENCE_RECORD), values)
 
     with shelf.held():
         good = [shelf.store._writer.submit(put(f"w{n}")) for n in range(3)]
@@ -139,7 +138,7 @@ def test_a_failed_commit_fails_the_whole_group(shelf: Shelf) -> None:
 
 
 def test_a_transaction_that_sqlite_gave_up_is_run_again_one_by_one(
-    shelf: Shelf,
+    sqlite_shelf: Shelf,
 ) -> None:
     """A statement that undoes the whole transaction costs its neighbours nothing."""
 
@@ -149,35 +148,35 @@ def test_a_transaction_that_sqlite_gave_up_is_run_again_one_by_one(
                 "INSERT OR ROLLBACK INTO index_key VALUES ('twice', x'00')"
             )
 
-    with shelf.held():
-        before = shelf.store._writer.submit(put("before"))
-        bad = shelf.store._writer.submit(roll_back)
-        after = shelf.store._writer.submit(put("after"))
+    with sqlite_shelf.held():
+        before = sqlite_shelf.store._writer.submit(put("before"))
+        bad = sqlite_shelf.store._writer.submit(roll_back)
+        after = sqlite_shelf.store._writer.submit(put("after"))
     assert (before.result(30), after.result(30)) == ("before", "after")
     with pytest.raises(DefectError):
         bad.result(30)
-    assert words(shelf) == ["after", "before"]
-    assert shelf.store._writer.run(put("next")) == "next"
+    assert words(sqlite_shelf) == ["after", "before"]
+    assert sqlite_shelf.store._writer.run(put("next")) == "next"
 
 
-def test_after_a_failed_flush_nothing_more_is_written(shelf: Shelf) -> None:
+def test_after_a_failed_flush_nothing_more_is_written(sqlite_shelf: Shelf) -> None:
     """Writing stops for good, reading goes on."""
-    shelf.enrol("A")
+    sqlite_shelf.enrol("A")
 
     def fail(_: sa.Connection) -> None:
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
         raise error
 
-    sa.event.listen(shelf.store._writing, "commit", fail)
+    sa.event.listen(sqlite_shelf.writing, "commit", fail)
     with pytest.raises(StorageError) as caught:
-        shelf.enrol("B")
+        sqlite_shelf.enrol("B")
     assert caught.value.reason == "STORAGE_SYNC_FAILED"
-    sa.event.remove(shelf.store._writing, "commit", fail)
+    sa.event.remove(sqlite_shelf.writing, "commit", fail)
     with pytest.raises(StorageError) as caught:
-        shelf.enrol("C")
+        sqlite_shelf.enrol("C")
     assert caught.value.reason == "WRITING_STOPPED"
-    assert len(shelf.store.journal.changes(0, 10)) == 1
+    assert len(sqlite_shelf.store.journal.changes(0, 10)) == 1
 
 
 def test_a_defect_at_the_commit_does_not_end_the_writer(shelf: Shelf) -> None:
@@ -186,10 +185,10 @@ def test_a_defect_at_the_commit_does_not_end_the_writer(shelf: Shelf) -> None:
     def fail(_: sa.Connection) -> None:
         raise ZeroDivisionError
 
-    sa.event.listen(shelf.store._writing, "commit", fail)
+    sa.event.listen(shelf.writing, "commit", fail)
     with pytest.raises(DefectError, match="ZeroDivisionError"):
         shelf.store._writer.run(put("one"))
-    sa.event.remove(shelf.store._writing, "commit", fail)
+    sa.event.remove(shelf.writing, "commit", fail)
     assert shelf.store._writer.run(put("two")) == "two"
     assert words(shelf) == ["two"]
 
@@ -306,7 +305,7 @@ def test_close_writes_what_waits_and_takes_no_more(shelf: Shelf) -> None:
     with pytest.raises(UnavailableError) as caught:
         shelf.enrol("late")
     assert caught.value.reason == "STORE_CLOSED"
-    reopened = Shelf(shelf.path)
+    reopened = Shelf(shelf.place)
     assert reopened.store.journal.end() == 50
     reopened.store.close()
 
@@ -321,7 +320,7 @@ def test_failed_housekeeping_is_logged_and_undoes_nothing_else(
         raise ZeroDivisionError
 
     shelf.store._writer.close()
-    writer = Writer(shelf.store._writing, housekeep, lambda: None)
+    writer = Writer(shelf.store._database, housekeep, lambda: None)
     assert writer.run(put("kept")) == "kept"
     writer.close()
     assert words(shelf) == ["kept"]

@@ -1,4 +1,4 @@
-"""A full disk, a busy database, a failing one: told apart, and survived."""
+"""A full disk, a busy file, a failing one: told apart, and survived."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
-from store.shelf import XAA, Shelf, digest
+from store.shelf import Shelf
 
 from biometrics import limits
 from biometrics.errors import DefectError, StorageError
@@ -18,7 +18,14 @@ from biometrics.store.failures import translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from store.places import SqlitePlace
+
+
+@pytest.fixture
+def shelf(sqlite_shelf: Shelf) -> Shelf:
+    """Return an open store in a file."""
+    return sqlite_shelf
 
 
 @contextmanager
@@ -90,11 +97,11 @@ def test_a_disk_that_takes_no_more_fails_the_whole_group(shelf: Shelf) -> None:
 
 
 def test_a_database_that_others_hold_is_busy_for_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The write fails after the bound, and the next one goes through."""
     monkeypatch.setattr(limits, "STORE_BUSY_SECONDS", 0.05)
-    shelf = Shelf(tmp_path / "exchange.sqlite")
+    shelf = Shelf(sqlite_place)
     other = sqlite3.connect(shelf.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageError) as caught:
@@ -104,21 +111,6 @@ def test_a_database_that_others_hold_is_busy_for_a_while(
     other.execute("ROLLBACK")
     other.close()
     assert shelf.enrol("A").position == 1
-    shelf.store.close()
-
-
-def test_readers_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every reading connection in use the next read is refused in time."""
-    monkeypatch.setattr(limits, "STORE_BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(limits, "READ_CONNECTIONS", 1)
-    shelf = Shelf(tmp_path / "exchange.sqlite")
-    with (
-        shelf.store._reading.connect(),
-        pytest.raises(StorageError) as caught,
-    ):
-        shelf.store.answers.find(XAA, shelf.fresh(), digest("m"))
-    assert caught.value.reason == "STORAGE_BUSY"
-    assert shelf.store.journal.end() == 0
     shelf.store.close()
 
 

@@ -8,6 +8,7 @@ so that the write lock is taken before the first read and never upgraded.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,10 +18,17 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from biometrics import limits
+from biometrics.errors import ConfigurationError, DefectError
+from biometrics.store.failures import result_code, translate
+from biometrics.store.lock import ProcessLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from sqlalchemy import exc
+
+    from biometrics.errors import ExchangeError
 
 # Three sealed 512-d vectors fit in a page of 8 KiB, one in a page of 4 KiB.
 _PAGE_BYTES: Final = 8192
@@ -36,6 +44,106 @@ _WRITER_PRAGMAS: Final = (
     f"PRAGMA journal_size_limit = {limits.STORE_LOG_BYTES}",
 )
 _READER_PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF")
+
+
+class SqliteDatabase:
+    """A file, with `-wal`, `-shm` and `.lock` beside it; see `databases.Database`."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file; nothing is opened yet."""
+        self._path = path
+        self._lock: ProcessLock | None = None
+        self.reading = make_reader_engine(path)
+        self.writing = make_writer_engine(path)
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return str(self._path)
+
+    def hold(self) -> None:
+        """Make the file where it is missing, and lock it."""
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            os.close(os.open(self._path, flags, 0o600))
+            self._lock = ProcessLock(self._path)
+        except OSError as error:
+            raise ConfigurationError(
+                "DATABASE_UNREACHABLE",
+                f"`{self._path}` cannot be opened for writing, {error.strerror}; name a"
+                " file in a folder that is there and writable",
+            ) from error
+
+    def is_there(self) -> bool:
+        """Say whether the file is there and not empty; its folder has to be."""
+        if not self._path.parent.is_dir():
+            raise ConfigurationError(
+                "DATABASE_UNREACHABLE", f"`{self._path.parent}` is no folder; make it"
+            )
+        return self._path.exists() and self._path.stat().st_size > 0
+
+    def refusal(self, error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
+        """Return why a file cannot be opened as a database."""
+        if result_code(error) == sqlite3.SQLITE_NOTADB:
+            return ConfigurationError(
+                "NOT_A_DATABASE", f"`{self._path}` is no database; name another file"
+            )
+        return translate(error)
+
+    @contextmanager
+    def migrating(self) -> Iterator[sa.Connection]:
+        """Give the writer's connection, without enforcing references meanwhile.
+
+        SQLite changes a table by making another and dropping the first, which would
+        take every row that refers to it along (SQLite, "Making Other Kinds Of Table
+        Schema Changes", steps 1 and 12). The setting cannot change within a
+        transaction; what it let through is looked for before the commit.
+        """
+        self._enforce_references("OFF")
+        try:
+            with self.writing.begin() as connection:
+                yield connection
+                _check_references(connection)
+        finally:
+            self._enforce_references("ON")
+
+    def _enforce_references(self, value: str) -> None:
+        """Set whether references are enforced on the writer's connection."""
+        connection = self.writing.raw_connection()
+        try:
+            connection.cursor().execute(f"PRAGMA foreign_keys = {value}").close()
+        finally:
+            connection.close()  # back to the pool
+
+    def has_transaction(self, connection: sa.Connection) -> bool:
+        """Say whether SQLite still has the transaction that SQLAlchemy began.
+
+        After SQLITE_FULL, SQLITE_IOERR and the like SQLite may have rolled the whole
+        transaction back by itself (SQLite, "Response To Errors Within A Transaction").
+        """
+        raw: Any = connection.connection.dbapi_connection
+        return bool(raw.in_transaction)
+
+    def erase(self) -> bool:
+        """Copy the log into the database and cut it to nothing."""
+        return empty_log(self._path)
+
+    def close(self) -> None:
+        """Close every connection, which empties the log, and unlock."""
+        self.reading.dispose()
+        self.writing.dispose()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _check_references(connection: sa.Connection) -> None:
+    """Refuse to commit a migration that left rows without what they refer to."""
+    if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+        raise DefectError(
+            "MIGRATION_BROKE_REFERENCES",
+            "the upgrade of the database failed and changed nothing: start the version"
+            " before, and report this",
+        )
 
 
 def make_writer_engine(path: Path) -> sa.Engine:
@@ -88,49 +196,19 @@ def _make_engine(path: Path, mode: str, begin: str, *, connections: int) -> sa.E
     return engine
 
 
-@contextmanager
-def unenforced(engine: sa.Engine) -> Iterator[None]:
-    """Let the writer's one connection make tables anew without deleting from others.
-
-    SQLite changes a table by making another and dropping the first, which would take
-    every row that refers to it along (SQLite, "Making Other Kinds Of Table Schema
-    Changes", steps 1 and 12). The setting cannot change within a transaction.
-    """
-    _enforce(engine, "OFF")
-    try:
-        yield
-    finally:
-        _enforce(engine, "ON")
-
-
-def _enforce(engine: sa.Engine, value: str) -> None:
-    """Set whether references are enforced on the writer's connection."""
-    connection = engine.raw_connection()
-    try:
-        connection.cursor().execute(f"PRAGMA foreign_keys = {value}").close()
-    finally:
-        connection.close()  # back to the pool
-
-
 def insert_rows(
     connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert rows by one statement, which searches beside it hardly notice.
+    """Insert one or more rows; see `databases.insert_rows`.
 
     Python's SQLite takes the interpreter's lock anew for each step of each statement:
     a row at a time, a writer waits for every other thread once a row, and they for it.
-
-    Args:
-        connection: in a transaction.
-        table: where to.
-        rows: values by column, all of the same columns; none is nothing to do.
     """
-    if rows:
-        # An INSERT has its columns in the order of the table.
-        names = tuple(column.name for column in table.columns if column.name in rows[0])
-        statement = _insertion(table, names, len(rows), connection.dialect)
-        values = tuple(row[name] for row in rows for name in names)
-        connection.exec_driver_sql(statement, values)
+    # An INSERT has its columns in the order of the table.
+    names = tuple(column.name for column in table.columns if column.name in rows[0])
+    statement = _insertion(table, names, len(rows), connection.dialect)
+    values = tuple(row[name] for row in rows for name in names)
+    connection.exec_driver_sql(statement, values)
 
 
 @lru_cache(maxsize=4 * limits.MAX_RECORDS_PER_CHUNK)
@@ -143,16 +221,6 @@ def _insertion(
         for number in range(count)
     ]
     return str(sa.insert(table).values(rows).compile(dialect=dialect))
-
-
-def has_transaction(connection: sa.Connection) -> bool:
-    """Say whether SQLite still has the transaction that SQLAlchemy began.
-
-    After SQLITE_FULL, SQLITE_IOERR and the like SQLite may have rolled the whole
-    transaction back by itself (SQLite, "Response To Errors Within A Transaction").
-    """
-    raw: Any = connection.connection.dbapi_connection
-    return bool(raw.in_transaction)
 
 
 def empty_log(path: Path) -> bool:

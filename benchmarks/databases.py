@@ -1,0 +1,95 @@
+"""What does PostgreSQL cost in SQLite's place, in enrolments and searches a second?
+
+The same exchange on each, in a process of its own, over the whole path as in
+`benchmarks.service`: records are enrolled, then searched for. PostgreSQL needs a server
+and an empty database, whose URL is given; without one there is a row less. A server on
+the same machine takes part of its cores.
+
+    python -m benchmarks.databases [--records 20000] [--postgres URL]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.kit import results, tables
+from benchmarks.kit.exchange import BenchmarkExchange
+from benchmarks.kit.galleries import Gallery
+from benchmarks.service import (
+    EFFECTIVE_DIMENSION,
+    SEED,
+    THRESHOLD,
+    measure,
+    probes_of,
+)
+
+COLUMNS = (
+    tables.Column("database", "database"),
+    tables.Column("callers", "callers"),
+    tables.Column("enrolled_a_second", "enrolled a second", ",.0f"),
+    tables.Column("searches_a_second", "searches a second", ",.0f"),
+    tables.Column("p50_ms", "p50 ms", ".1f"),
+    tables.Column("p99_ms", "p99 ms", ".1f"),
+    tables.Column("server_ms", "server, core ms", ".2f"),
+)
+
+
+def main() -> None:
+    """Measure each database in turn."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--callers", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--postgres", help="URL of an empty database of PostgreSQL")
+    parser.add_argument("--quick", action="store_true", help="see that it runs")
+    results.add_arguments(parser, "databases")
+    options = parser.parse_args()
+    if options.quick:
+        options.records, options.callers = 2000, [1, 8]
+        options.seconds, options.rounds = 1.0, 1
+    gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
+    found = results.Results(
+        "what does PostgreSQL cost in SQLite's place?",
+        key=("database", "records", "callers"),
+        settings={"threshold": THRESHOLD, "gallery": gallery.name},
+        path=options.json,
+        resume=options.resume,
+    )
+    probes = probes_of(gallery, options.records, 4096)
+    places = {"SQLite": "data/exchange.sqlite"}
+    if options.postgres:
+        places["PostgreSQL"] = options.postgres
+    for name, database in places.items():
+        with tempfile.TemporaryDirectory() as folder:
+            exchange = BenchmarkExchange(
+                Path(folder) / "exchange",
+                holders=1,
+                threshold=THRESHOLD,
+                gallery=gallery,
+                database=database,
+            )
+            with exchange.serving() as server:
+                rate = exchange.enrol(options.records)
+                for callers in options.callers:
+                    rounds = [
+                        measure(
+                            exchange, server.number, probes, callers, options.seconds
+                        )
+                        for _ in range(options.rounds)
+                    ]
+                    row = {
+                        n: float(np.median([r[n] for r in rounds])) for n in rounds[0]
+                    }
+                    key = {"database": name, "records": options.records}
+                    key |= {"callers": callers, "enrolled_a_second": rate}
+                    found.add([key | row])
+    tables.show("medians of the rounds", COLUMNS, found.rows)
+
+
+if __name__ == "__main__":
+    main()

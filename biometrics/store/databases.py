@@ -1,0 +1,130 @@
+"""The one port of the store to its database, and the choice between the two.
+
+A path is a file of SQLite, a URL a database of PostgreSQL. The tables, statements and
+meanings are the same; each database's own module has what differs:
+
+    sqlite.py      one file, for one machine: nothing to run beside the exchange
+    postgres.py    a server, for those who run one, with its copies and its backups
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from biometrics.store import postgres, sqlite
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import sqlalchemy as sa
+    from sqlalchemy import exc
+
+    from biometrics.errors import ExchangeError
+
+
+class Database(Protocol):
+    """A database of the exchange. As text it is its name, without any secret."""
+
+    @property
+    def reading(self) -> sa.Engine:
+        """Connections that cannot write; all reads of a transaction see one moment.
+
+        They are made when needed, at most `limits.READ_CONNECTIONS`. Whoever finds
+        all in use waits, in no fair order, `limits.STORE_BUSY_SECONDS`.
+        """
+
+    @property
+    def writing(self) -> sa.Engine:
+        """The one connection that writes, for whoever holds the database.
+
+        A commit returns when it is durable. One that raises because the connection
+        is lost may have been carried out; any other error undid the transaction.
+        """
+
+    def hold(self) -> None:
+        """Keep every other exchange out until `close`, however this process ends.
+
+        Raises:
+            ConfigurationError: another exchange has it (`DATABASE_IN_USE`), it
+                cannot be opened for writing (`DATABASE_UNREACHABLE`), or it would
+                not keep what is acknowledged.
+        """
+
+    def is_there(self) -> bool:
+        """Say whether there may be something to read; changes nothing.
+
+        Raises:
+            ConfigurationError: there can be no database there.
+        """
+
+    def refusal(self, error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
+        """Return why it cannot be opened, from what opening it raised."""
+
+    def migrating(self) -> AbstractContextManager[sa.Connection]:
+        """Give the writer's connection, in the one transaction of all migrations.
+
+        Raises:
+            DefectError: a row is left without what it refers to; nothing is kept.
+        """
+
+    def has_transaction(self, connection: sa.Connection) -> bool:
+        """Say whether the writer's transaction is still there after an error.
+
+        Only asked while the connection is not lost.
+        """
+
+    def erase(self) -> bool:
+        """Take the bytes of what was deleted out of the files, as far as it can.
+
+        Returns:
+            False while a reader still needs them; then it is to be called again.
+        """
+
+    def close(self) -> None:
+        """Close every connection, and let the next exchange in."""
+
+
+class _Insert(Protocol):
+    """Inserts one or more rows, all of the same columns, by one statement."""
+
+    def __call__(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Insert."""
+
+
+_INSERTS: Final[Mapping[str, _Insert]] = {
+    "sqlite": sqlite.insert_rows,
+    "postgresql": postgres.insert_rows,
+}
+
+
+def database_at(where: Path | str) -> Database:
+    """Return the database at a path or a URL; nothing is opened yet.
+
+    Raises:
+        ConfigurationError: the driver of the URL's database is not installed.
+    """
+    if isinstance(where, Path):
+        return sqlite.SqliteDatabase(where)
+    return postgres.PostgresDatabase(where)
+
+
+def insert_rows(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows by one statement, which searches beside it hardly notice.
+
+    Args:
+        connection: in a transaction.
+        table: where to.
+        rows: values by column, all of the same columns; none is nothing to do.
+    """
+    if rows:
+        _INSERTS[connection.dialect.name](connection, table, rows)
