@@ -136,6 +136,10 @@ INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repea
 BULK_RECORDS_PER_CHUNK: Final = 128
 MAX_REFUSALS_LISTED: Final = 1000  # by one load; a file takes all of them
 MAX_REFUSALS_SHOWN: Final = 20  # on a terminal
+MAX_FAILURES_COUNTED: Final = 1000  # by file and reason; what is beyond, by reason
+# Text and vectors of a chunk, as they are estimated: a message has as much again to
+# spare for what frames them.
+BULK_BYTES_PER_CHUNK: Final = 3 * 1024 * 1024
 
 # -- array files --------------------------------------------------------------
 MAX_ARRAY_ROWS: Final = 20_000_000  # of a nation; the references are held in memory
@@ -145,3 +149,13 @@ MAX_REFERENCE_COLUMN_CHARACTERS: Final = 1024
 # Only an array in C order can be read row by row; another is held in memory whole.
 MAX_COLUMN_ORDER_BYTES: Final = 1024 * 1024 * 1024
 ARRAY_PIECE_BYTES: Final = 1024 * 1024  # read at once
+
+# -- manifests and tables -----------------------------------------------------
+MAX_MANIFEST_LINE_BYTES: Final = 64 * 1024  # 32 templates with long names
+MAX_PATH_CHARACTERS: Final = 1024  # of a file that a manifest names
+MANIFEST_RECORDS_PER_BLOCK: Final = 16  # at their widest they are 16 MiB
+TABLE_ROWS_PER_BATCH: Final = 1024  # held at once; 16 MiB of 4096-d
+MAX_LIST_VALUES: Final = 2**28  # 1 GiB, should one row of a row group have them all
+
+# -- finger minutiae ----------------------------------------------------------
+MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data

@@ -1,76 +1,172 @@
-"""An array file's rows, cut into chunks that one message takes.
+"""The records of many files as one stream, cut into batches that one message takes.
 
-Pure: it reads from the file and knows neither client nor wire.
+It reads from the files and knows neither client nor wire. Whatever is wrong with a
+record or with a file is a refusal in its place, and what follows is read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
 from biometrics.errors import InvalidRequestError
+from enrolment.formats.opening import open_source
+from enrolment.formats.source import Found, Unreadable, VectorSample
+from enrolment.preflight import record_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from biometrics.errors import Fault
+    from enrolment.formats.source import Source
+    from enrolment.gather import Gathered
 
-    from enrolment.formats.arrays import ArrayFile
+# Names, numbers and frames of a record and of a template, at their largest.
+_RECORD_BYTES: Final = 4 * (
+    limits.MAX_REFERENCE_CHARACTERS + limits.MAX_LEGAL_BASIS_CHARACTERS
+) + 8 * (limits.MAX_EXCLUDED_REQUESTERS + 8)
+_TEMPLATE_BYTES: Final = limits.MAX_NAME_CHARACTERS + 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowChunk:
-    """Consecutive rows of a file.
+class Refused:
+    """A record that is not enrolled, or all that is left of a file.
 
     Attributes:
-        start: number of the first row, from 0.
-        references: the holder's reference of each row.
-        vectors: float32 (rows, dimension), as the file has them.
+        file: where it stands.
+        number: which record of the file, from 0; None for the file as a whole.
+        reference: of the record, or empty if that is not known.
+        by: who refused it, `file` or `exchange`.
+        faults: everything that is wrong, by field.
+    """
+
+    file: Path
+    number: int | None
+    reference: str = field(repr=False)
+    by: str = "file"
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Consecutive records of the stream, those refused among them.
+
+    Attributes:
+        start: number of the first in the stream, from 0.
+        records: those to send, each with the file that it stands in.
+        refused: the others.
+        bytes_read: how much is read of all files behind the batch.
     """
 
     start: int
-    references: tuple[str, ...] = field(repr=False)
-    vectors: NDArray[np.float32] = field(repr=False)
+    records: tuple[tuple[Path, Found], ...] = field(repr=False)
+    refused: tuple[Refused, ...]
+    bytes_read: int
+
+    @property
+    def end(self) -> int:
+        """Number of the record that follows in the stream."""
+        return self.start + len(self.records) + len(self.refused)
 
 
-def cut_rows(file: ArrayFile, *, start: int = 0) -> Iterator[RowChunk]:
-    """Return the rows from `start` on, in chunks.
-
-    Chunks begin at the same rows wherever one starts, but for the first.
+def read_batches(
+    gathered: Gathered, fits: Callable[[Source], None], *, start: int = 0
+) -> Iterator[Batch]:
+    """Yield the records of files from `start` on, a batch at a time.
 
     Args:
-        file: an array file with references.
-        start: the first row wanted, from 0.
+        gathered: the files.
+        fits: raises what is wrong with a file as a whole, if anything.
+        start: the first record wanted, from 0; where the files are the same, records
+            have the same numbers.
 
     Raises:
-        InvalidRequestError: the file has no references, or fewer rows than `start`.
+        InvalidRequestError: there are fewer records than `start`.
     """
-    if file.references is None:
-        raise InvalidRequestError(
-            "NO_REFERENCES",
-            f"`{file.path}` has no array `reference`; add one of texts, as many as"
-            " rows, each the opaque reference that the record is enrolled under",
-        )
-    if not 0 <= start <= file.count:
+    cutter = _Cutter(start)
+    done = number = 0
+    for path, size in zip(gathered.files, gathered.sizes, strict=True):
+        for share, item in _items(path, fits):
+            if number >= start:
+                yield from cutter.add(path, item, done + int(share * size))
+            number += 1
+        done += size
+    yield from cutter.rest(done)
+    if number < start:
         raise InvalidRequestError(
             "WRONG_START",
-            f"there is no row {start} in `{file.path}`: its first is row 0, its last"
-            f" row {file.count - 1}",
+            f"there is no record {start}: there are {number}, from record 0 on",
         )
-    return _cut(file, file.references, start)
 
 
-def _cut(file: ArrayFile, references: list[str], start: int) -> Iterator[RowChunk]:
-    """Yield the chunks of a file that is in order."""
-    for first, block in file.rows(limits.BULK_RECORDS_PER_CHUNK):
-        end = first + len(block)
-        if end <= start:
-            continue
-        begin = max(first, start)
-        yield RowChunk(
-            start=begin,
-            references=tuple(references[begin:end]),
-            vectors=block[begin - first :],
+def _items(
+    path: Path, fits: Callable[[Source], None]
+) -> Iterator[tuple[float, Found | Unreadable]]:
+    """Yield the records of a file; the last may be what ended it."""
+    try:
+        source = open_source(path)
+        fits(source)
+        for block in source.blocks():
+            for item in block.items:
+                yield block.share, item
+    except InvalidRequestError as error:
+        yield 1.0, Unreadable(number=None, faults=error.faults)
+
+
+class _Cutter:
+    """Gathers records until they are a batch."""
+
+    def __init__(self, start: int) -> None:
+        """Begin before the record `start`."""
+        self._start = start
+        self._records: list[tuple[Path, Found]] = []
+        self._refused: list[Refused] = []
+        self._bytes = 0
+
+    def add(
+        self, path: Path, item: Found | Unreadable, bytes_read: int
+    ) -> Iterator[Batch]:
+        """Add a record; yield the batch before it, if it has no room there."""
+        faults = item.faults if isinstance(item, Unreadable) else record_faults(item)
+        if isinstance(item, Found) and not faults:
+            size = _size(item)
+            full = len(self._records) == limits.BULK_RECORDS_PER_CHUNK
+            if full or self._bytes + size > limits.BULK_BYTES_PER_CHUNK:
+                yield from self.rest(bytes_read)
+            self._records.append((path, item))
+            self._bytes += size
+            return
+        if len(self._refused) == limits.BULK_RECORDS_PER_CHUNK:
+            yield from self.rest(bytes_read)
+        self._refused.append(
+            Refused(
+                file=path,
+                number=item.number,
+                reference=item.reference,
+                faults=tuple(faults),
+            )
         )
+
+    def rest(self, bytes_read: int) -> Iterator[Batch]:
+        """Yield what is gathered as a batch, if anything is."""
+        batch = Batch(
+            start=self._start,
+            records=tuple(self._records),
+            refused=tuple(self._refused),
+            bytes_read=bytes_read,
+        )
+        self._start = batch.end
+        self._records, self._refused, self._bytes = [], [], 0
+        if batch.end > batch.start:
+            yield batch
+
+
+def _size(found: Found) -> int:
+    """Return how many bytes a record has in a message, at most."""
+    return _RECORD_BYTES + sum(
+        _TEMPLATE_BYTES + 4 * len(sample.vector)
+        for sample in found.samples
+        if isinstance(sample, VectorSample)
+    )

@@ -15,6 +15,7 @@ from biometrics.cli import (
     enrol,
     galleries,
     init,
+    inspect,
     match,
     records,
     serve,
@@ -78,6 +79,7 @@ def choose(
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("enrol")(enrol.enrol)
+app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
 app.command("demo")(demo.demo)

@@ -1,41 +1,34 @@
-"""`biometrics enrol`: put a file of records in."""
+"""`biometrics enrol`: put the records of files in."""
 
 import datetime as dt
-import sys
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from biometrics import limits
 from biometrics.cli.exits import Exit
-from biometrics.cli.load import Load, RefusalFile, refusal_document
-from biometrics.cli.output import (
-    counted,
-    print_json,
-    print_line,
-    print_note,
-    print_table,
-)
+from biometrics.cli.load import Load, RefusalFile
 from biometrics.cli.progress import LoadProgress
+from biometrics.cli.report import Report
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.cli.terms import Terms
 from biometrics.client import Chunk, ExchangeClient
 from biometrics.clock import UTC, SystemClock
-from biometrics.errors import ExchangeError
-from enrolment.bulk import cut_rows
-from enrolment.formats.arrays import read_npz
+from biometrics.errors import ExchangeError, InvalidRequestError
+from enrolment.bulk import Batch, read_batches
+from enrolment.gather import gather
 
 
 def enrol(  # noqa: PLR0913 - the options of the command
     context: typer.Context,
-    file: Annotated[
-        Path,
+    paths: Annotated[
+        list[Path],
         typer.Argument(
-            help="`.npz` with the arrays `embedding` and `reference`.", metavar="FILE"
+            help="Files, and folders of files: `.npz`, `.parquet`, `.arrow`, `.csv` or"
+            " `.jsonl`.",
+            metavar="PATH...",
         ),
     ],
     *,
@@ -62,26 +55,32 @@ def enrol(  # noqa: PLR0913 - the options of the command
         ),
     ] = None,
     start: Annotated[
-        int, typer.Option(help="Begin at this row, from 0.", metavar="N", min=0)
+        int, typer.Option(help="Begin at this record, from 0.", metavar="N", min=0)
     ] = 0,
     refused: Annotated[
         Path | None,
         typer.Option(
             help="New file for every refused record, one JSON object a line; made when"
             " the first is refused. It carries references: handle it as you handle"
-            " FILE.",
+            " the files.",
             metavar="FILE.jsonl",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Read and check everything, without an exchange."
+        ),
+    ] = False,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Enrol the records of a file.
+    """Enrol the records of files.
 
-    A refused record does not stop the others. Whatever stops a load, run the same
-    command again: what is there already is recognised and not enrolled twice, and
-    what was withdrawn since is refused. Exits with 0 if every record is enrolled,
-    and with 1 if some are not.
+    Neither a refused record nor a damaged file stops the others. Whatever stops a load,
+    run the same command again: what is there already is recognised and not enrolled
+    twice, and what was withdrawn since is refused. Exits with 0 if every record is
+    enrolled, and with 1 if some are not.
     """
     terms = Terms(
         space=space,
@@ -92,118 +91,75 @@ def enrol(  # noqa: PLR0913 - the options of the command
     )
     clock = SystemClock()
     with (
-        connect(context, profile) as exchange,
+        nullcontext() if dry_run else connect(context, profile) as exchange,
         RefusalFile(refused) if refused else nullcontext() as refusals,
     ):
-        rows = read_npz(file)
-        chunks = map(terms.chunk, cut_rows(rows, start=start))
-        terms.check(rows, exchange.spaces(), clock.now())
-        begun = clock.monotonic()
+        gathered = gather(paths)
+        spaces = exchange.spaces() if exchange else None
+        terms.check(spaces, clock.now())
+        batches = read_batches(
+            gathered, lambda source: terms.fits(source, spaces), start=start
+        )
         load = Load(start, refusals.write if refusals else None)
-        report = _Report(load, rows.count, refusals)
+        report = Report(load, refusals, gathered.passed, is_dry=dry_run)
+        begun = clock.monotonic()
+        bar = LoadProgress(
+            "checking" if dry_run else "enrolling", sum(gathered.sizes), clock
+        )
         try:
-            _run(exchange, chunks, load, rows.count - start)
+            with bar, _stopping(load):
+                if exchange:
+                    _enrol(exchange, _sent(batches, load, terms), load, bar)
+                else:
+                    _check(batches, load, bar)
         except ExchangeError:
             load.stopped = True
-            if load.acknowledged:
+            if load.settled:
                 report.show(clock.monotonic() - begun, as_json=as_json)
             raise
+        if load.is_unread and not load.stopped:
+            raise InvalidRequestError.of(
+                [fault for each in load.refusals for fault in each.faults]
+            )
         report.show(clock.monotonic() - begun, as_json=as_json)
     if load.stopped or load.refused:
         raise typer.Exit(Exit.UNFINISHED)
 
 
-def _run(
-    exchange: ExchangeClient, chunks: Iterator[Chunk], load: Load, total: int
+@contextmanager
+def _stopping(load: Load) -> Iterator[None]:
+    """Take Ctrl-C for a wish to stop."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        load.stopped = True
+
+
+def _sent(batches: Iterator[Batch], load: Load, terms: Terms) -> Iterator[Chunk]:
+    """Yield what is to be sent of each batch."""
+    for batch in batches:
+        load.begin(batch)
+        if batch.records:
+            yield terms.chunk(batch)
+
+
+def _enrol(
+    exchange: ExchangeClient, chunks: Iterator[Chunk], load: Load, bar: LoadProgress
 ) -> None:
-    """Enrol every chunk; Ctrl-C stops between two acknowledgements."""
-    with (
-        LoadProgress(total) as progress,
-        closing(exchange.enrol_many(chunks)) as outcomes,
-    ):
-        try:
-            for outcome in outcomes:
-                load.add(outcome)
-                progress.show(load)
-        except KeyboardInterrupt:
-            load.stopped = True
+    """Enrol every chunk."""
+    with closing(exchange.enrol_many(chunks)) as outcomes:
+        for outcome in outcomes:
+            load.add(outcome)
+            bar.show(load)
+
+
+def _check(batches: Iterator[Batch], load: Load, bar: LoadProgress) -> None:
+    """Read every batch, and send nothing."""
+    for batch in batches:
+        load.add_valid(batch)
+        bar.show(load)
 
 
 def _end_of(day: dt.datetime | None) -> dt.datetime | None:
     """Return the last moment of a day in UTC."""
     return None if day is None else dt.datetime.combine(day, dt.time.max, UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    """What became of a load, for people or for a program."""
-
-    load: Load
-    count: int
-    refusals: RefusalFile | None
-
-    def show(self, seconds: float, *, as_json: bool) -> None:
-        """Print it, and after a stop how to go on."""
-        if as_json:
-            print_json(self._document(seconds))
-            return
-        self._show_counts(seconds)
-        if self.load.refused:
-            self._show_refusals()
-        if self.load.stopped:
-            self._say_where()
-
-    def _say_where(self) -> None:
-        """Say how far the load came and how to go on."""
-        is_made = self.refusals is not None and self.refusals.is_made
-        other = " with another file for `--refused`" if is_made else ""
-        print_note(
-            f"stopped after {self.load.next_row:,} of {counted(self.count, 'row')}. Run"
-            f" the same command again{other} to go on; what is enrolled is not enrolled"
-            f" twice. With `--start {self.load.next_row}` it begins where it stopped"
-        )
-
-    def _document(self, seconds: float) -> dict[str, object]:
-        """Return what a program is told; references only stand in the refusal file."""
-        load = self.load
-        return {
-            "rows": self.count,
-            "acknowledged": load.acknowledged,
-            "enrolled": load.enrolled,
-            "already_enrolled": load.known,
-            "refused": load.refused,
-            "stopped": load.stopped,
-            "next_row": load.next_row,
-            "seconds": round(seconds, 3),
-            "refusals": [refusal_document(each, named=False) for each in load.refusals],
-        }
-
-    def _show_counts(self, seconds: float) -> None:
-        """Print how many records came to what."""
-        load = self.load
-        rate = load.acknowledged / seconds if seconds else 0.0
-        print_line(
-            f"{load.enrolled:,} enrolled, {load.known:,} there already,"
-            f" {load.refused:,} refused, in {seconds:,.1f} s ({rate:,.0f} a second)"
-        )
-
-    def _show_refusals(self) -> None:
-        """Print the first refusals."""
-        # A reference may be seen by the operator who has the file, and by no log.
-        named = sys.stdout.isatty()
-        shown = self.load.refusals[: limits.MAX_REFUSALS_SHOWN]
-        print_table(
-            ("row", "reference", "why"),
-            [
-                (
-                    str(each.row),  # as `--start` takes it
-                    each.reference if named else "hidden; use --refused",
-                    "; ".join(f"{f.field}: {f.message}" for f in each.faults),
-                )
-                for each in shown
-            ],
-            texts=("why",),
-        )
-        if more := self.load.refused - len(shown):
-            told = "" if self.refusals else "; `--refused FILE.jsonl` takes all"
-            print_line(f"and {more:,} more{told}")

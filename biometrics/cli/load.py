@@ -1,4 +1,4 @@
-"""How a bulk load goes: what is acknowledged, what is refused, where to go on."""
+"""How a bulk load goes: what is settled, what is refused and why, where to go on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import os
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from biometrics import limits
 from biometrics.cli.output import fault_documents
 from biometrics.client import EnrolStatus
 from biometrics.errors import ConfigurationError
+from enrolment.bulk import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,52 +20,70 @@ if TYPE_CHECKING:
     from typing import IO
 
     from biometrics.client import ChunkOutcome
-    from biometrics.errors import Fault
+    from enrolment.bulk import Batch
+
+
+class Failure(NamedTuple):
+    """What failures to enrol are counted by."""
+
+    file: str
+    by: str
+    reason: str
+
 
 _DONE: Final = frozenset({EnrolStatus.ENROLLED, EnrolStatus.ALREADY_ENROLLED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A record that is not enrolled: which row, and why."""
-
-    row: int
-    reference: str = field(repr=False)
-    faults: tuple[Fault, ...]
-
-
 class Load:
-    """Counts what the exchange acknowledges; keeps the first refusals."""
+    """Counts what is settled; keeps the first refusals, and counts all."""
 
     def __init__(
-        self, start: int, tell: Callable[[Refusal], None] | None = None
+        self, start: int, tell: Callable[[Refused], None] | None = None
     ) -> None:
-        """Begin before row `start`; `tell`, if any, is told of every refusal."""
-        self.next_row = start
-        self.refusals: list[Refusal] = []
+        """Begin before record `start`; `tell`, if any, is told of every refusal."""
+        self.next_record = start
+        self.bytes_read = 0
+        self.refusals: list[Refused] = []
+        self.failures: Counter[Failure] = Counter()
         self.stopped = False
         self._tell = tell
         self._counts: Counter[EnrolStatus] = Counter()
+        self._files_refused = 0
+        self._sent: dict[int, Batch] = {}  # as many as chunks in flight
         self._ahead: dict[int, int] = {}
+
+    def begin(self, batch: Batch) -> None:
+        """Take note of a batch: its records are to be sent, if it has any."""
+        if batch.records:
+            self._sent[batch.start] = batch
+        else:
+            self._settle(batch)
 
     def add(self, outcome: ChunkOutcome) -> None:
         """Count the outcomes of a chunk."""
-        chunk = outcome.chunk
-        rows = enumerate(zip(chunk.records, outcome.outcomes, strict=True), chunk.start)
-        for row, (record, told) in rows:
+        batch = self._sent.pop(outcome.chunk.start)
+        for (file, found), told in zip(batch.records, outcome.outcomes, strict=True):
             self._counts[told.status] += 1
             if told.status not in _DONE:
                 self._refuse(
-                    Refusal(row=row, reference=record.reference, faults=told.faults)
+                    Refused(
+                        file=file,
+                        number=found.number,
+                        reference=found.reference,
+                        by="exchange",
+                        faults=told.faults,
+                    )
                 )
-        # Acknowledgements may come in any order: go on only behind a closed front.
-        self._ahead[chunk.start] = chunk.start + len(chunk.records)
-        while self.next_row in self._ahead:
-            self.next_row = self._ahead.pop(self.next_row)
+        self._settle(batch)
+
+    def add_valid(self, batch: Batch) -> None:
+        """Count a batch that is not to be sent."""
+        self._counts[EnrolStatus.ENROLLED] += len(batch.records)
+        self._settle(batch)
 
     @property
-    def acknowledged(self) -> int:
-        """Records whose outcome is known."""
+    def settled(self) -> int:
+        """Records whose outcome is known, and files that could not be read on."""
         return self._counts.total()
 
     @property
@@ -80,15 +98,38 @@ class Load:
 
     @property
     def refused(self) -> int:
-        """Records that are not enrolled."""
-        return self.acknowledged - self.enrolled - self.known
+        """Records that are not enrolled, and files that could not be read on."""
+        return self.settled - self.enrolled - self.known
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Tell of a refusal, and keep it if there is room."""
+    @property
+    def is_unread(self) -> bool:
+        """Whether there was no record in anything that was named, only faults."""
+        return 0 < self.settled == self._files_refused
+
+    def _settle(self, batch: Batch) -> None:
+        """Count a batch's own refusals, and go on behind it."""
+        for refused in batch.refused:
+            self._counts[EnrolStatus.REFUSED] += 1
+            self._files_refused += refused.number is None
+            self._refuse(refused)
+        self.bytes_read = max(self.bytes_read, batch.bytes_read)
+        # Acknowledgements may come in any order: go on only behind a closed front.
+        self._ahead[batch.start] = batch.end
+        while self.next_record in self._ahead:
+            self.next_record = self._ahead.pop(self.next_record)
+
+    def _refuse(self, refused: Refused) -> None:
+        """Tell of a refusal, count it, and keep it if there is room."""
         if self._tell is not None:
-            self._tell(refusal)
+            self._tell(refused)
         if len(self.refusals) < limits.MAX_REFUSALS_LISTED:
-            self.refusals.append(refusal)
+            self.refusals.append(refused)
+        reason = refused.faults[0].reason if refused.faults else "UNKNOWN"
+        failure = Failure(str(refused.file), refused.by, reason)
+        is_full = len(self.failures) >= limits.MAX_FAILURES_COUNTED
+        if is_full and failure not in self.failures:
+            failure = Failure("other files", refused.by, reason)
+        self.failures[failure] += 1
 
 
 class RefusalFile:
@@ -130,7 +171,7 @@ class RefusalFile:
         """Whether a record was refused."""
         return self._file is not None
 
-    def write(self, refusal: Refusal) -> None:
+    def write(self, refused: Refused) -> None:
         """Add a refusal, and make the file if it is the first.
 
         Raises:
@@ -142,7 +183,7 @@ class RefusalFile:
                     self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
                 )
                 self._file = os.fdopen(opened, "w", encoding="utf-8")
-            self._file.write(json.dumps(refusal_document(refusal)) + "\n")
+            self._file.write(json.dumps(refusal_document(refused)) + "\n")
             self._file.flush()
         except OSError as error:
             told = (error.strerror or "unknown").lower()
@@ -157,10 +198,14 @@ class RefusalFile:
         )
 
 
-def refusal_document(refusal: Refusal, *, named: bool = True) -> dict[str, object]:
+def refusal_document(refused: Refused, *, named: bool = True) -> dict[str, object]:
     """Return a refusal for JSON; the reference only if it is to be named."""
-    document: dict[str, object] = {"row": refusal.row}
+    document: dict[str, object] = {
+        "file": str(refused.file),
+        "record": refused.number,
+        "by": refused.by,
+    }
     if named:
-        document["reference"] = refusal.reference
-    document["faults"] = fault_documents(refusal.faults)
+        document["reference"] = refused.reference
+    document["faults"] = fault_documents(refused.faults)
     return document

@@ -8,48 +8,43 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
-    ProgressColumn,
+    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 if TYPE_CHECKING:
-    from rich.progress import Task
-
     from biometrics.cli.load import Load
-
-
-class _RateColumn(ProgressColumn):
-    """Records a second."""
-
-    def render(self, task: Task) -> Text:
-        """Return the rate of the last moments."""
-        return Text(f"{task.speed or 0:,.0f}/s", style="progress.data.speed")
+    from biometrics.clock import Clock
 
 
 class LoadProgress:
-    """A bar with count, rate, time left and refusals; a context manager.
+    """A bar with share, count, rate, time left and refusals; a context manager.
 
+    How many records there are is not known before they are read, how many bytes is.
     It goes to stderr, and nowhere if that is no terminal.
     """
 
-    def __init__(self, total: int) -> None:
-        """Prepare a bar for `total` records."""
+    def __init__(self, doing: str, total_bytes: int, clock: Clock) -> None:
+        """Prepare a bar for files of `total_bytes`."""
+        self._clock = clock
+        self._begun = clock.monotonic()
         self._bar = Progress(
-            TextColumn("enrolling"),
+            TextColumn(doing),
             BarColumn(),
-            MofNCompleteColumn(),
-            _RateColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[records]:,} records"),
+            TextColumn("{task.fields[rate]:,.0f}/s"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[refused]} refused"),
+            TextColumn("{task.fields[refused]:,} refused"),
             console=Console(file=sys.stderr),
             disable=not sys.stderr.isatty(),
             transient=True,
         )
-        self._task = self._bar.add_task("enrolling", total=total, refused=0)
+        self._task = self._bar.add_task(
+            doing, total=total_bytes, records=0, rate=0.0, refused=0
+        )
 
     def __enter__(self) -> Self:
         """Show the bar."""
@@ -62,6 +57,11 @@ class LoadProgress:
 
     def show(self, load: Load) -> None:
         """Show how far a load is."""
+        seconds = self._clock.monotonic() - self._begun
         self._bar.update(
-            self._task, completed=load.acknowledged, refused=f"{load.refused:,}"
+            self._task,
+            completed=load.bytes_read,
+            records=load.settled,
+            rate=load.settled / seconds if seconds else 0.0,
+            refused=load.refused,
         )

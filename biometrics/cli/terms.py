@@ -10,14 +10,15 @@ from biometrics.client import Chunk, Record, Template
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.members import Member
 from enrolment.admission import life_faults
+from enrolment.formats.source import VectorSample
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from biometrics.client import SpaceInfo
-    from enrolment.bulk import RowChunk
-    from enrolment.formats.arrays import ArrayFile
+    from enrolment.bulk import Batch
+    from enrolment.formats.source import Found, Source
 
 _OPTIONS: Final = {"legal_basis": "--legal-basis", "expire_time": "--expires"}
 
@@ -40,16 +41,18 @@ class Terms:
     legal_basis: str
     expires_at: dt.datetime | None
 
-    def check(
-        self, file: ArrayFile, spaces: Sequence[SpaceInfo], now: dt.datetime
-    ) -> None:
+    def check(self, spaces: Sequence[SpaceInfo] | None, now: dt.datetime) -> None:
         """Refuse what the exchange would refuse of every single record.
+
+        Args:
+            spaces: of the exchange; None if it is not asked.
+            now: the present moment.
 
         Raises:
             InvalidRequestError: with every fault, by option.
         """
         faults = [
-            *self._space_faults(file, spaces),
+            *(self._space_faults(spaces) if spaces is not None else ()),
             *self._excluded_faults(),
             *(
                 Fault(field=_OPTIONS[f.field], reason=f.reason, message=f.message)
@@ -61,40 +64,62 @@ class Terms:
         if faults:
             raise InvalidRequestError.of(faults)
 
-    def chunk(self, rows: RowChunk) -> Chunk:
-        """Return rows as records under these terms."""
-        records = tuple(
-            Record(
-                reference=reference,
-                templates=(
-                    Template(space=self.space, position=self.position, vector=vector),
-                ),
-                excluded=self.excluded,
-                legal_basis=self.legal_basis,
-                expires_at=self.expires_at,
-            )
-            for reference, vector in zip(rows.references, rows.vectors, strict=True)
-        )
-        return Chunk(records=records, start=rows.start)
+    def fits(self, source: Source, spaces: Sequence[SpaceInfo] | None) -> None:
+        """Refuse a file whose vectors the exchange would refuse every one.
 
-    def _space_faults(
-        self, file: ArrayFile, spaces: Sequence[SpaceInfo]
-    ) -> Iterator[Fault]:
+        Raises:
+            InvalidRequestError: their dimension is not that of the space.
+        """
+        space = self._space(spaces or ())
+        if space is None or source.dimension in {None, space.dimension}:
+            return
+        message = (
+            f"vectors of dimension {source.dimension} where `{space.name}` has"
+            f" {space.dimension}"
+        )
+        where = f"{source.path}:embedding"
+        fault = Fault(field=where, reason="WRONG_DIMENSION", message=message)
+        raise InvalidRequestError.of([fault])
+
+    def chunk(self, batch: Batch) -> Chunk:
+        """Return the records of a batch under these terms."""
+        return Chunk(
+            records=tuple(self._record(found) for _, found in batch.records),
+            start=batch.start,
+        )
+
+    def _record(self, found: Found) -> Record:
+        """Return a record; what its file says of a template beats the options."""
+        return Record(
+            reference=found.reference,
+            templates=tuple(
+                Template(
+                    space=sample.space or self.space,
+                    position=sample.position or self.position,
+                    vector=sample.vector,
+                    quality=sample.quality,
+                )
+                for sample in found.samples
+                if isinstance(sample, VectorSample)  # as all are that are sent
+            ),
+            excluded=self.excluded,
+            legal_basis=self.legal_basis,
+            expires_at=self.expires_at,
+        )
+
+    def _space(self, spaces: Sequence[SpaceInfo]) -> SpaceInfo | None:
+        """Return the template space, if it is there."""
+        return next((space for space in spaces if space.name == self.space), None)
+
+    def _space_faults(self, spaces: Sequence[SpaceInfo]) -> Iterator[Fault]:
         """Yield what does not fit the template space."""
-        space = next((space for space in spaces if space.name == self.space), None)
+        space = self._space(spaces)
         if space is None:
             told = ", ".join(f"`{space.name}`" for space in spaces) or "none"
             shown = self.space[: limits.MAX_NAME_CHARACTERS]
             message = f"`{shown}` is no template space of this exchange; it has {told}"
             yield Fault(field="--space", reason="UNKNOWN_SPACE", message=message)
             return
-        if file.dimension != space.dimension:
-            message = (
-                f"vectors of dimension {file.dimension} where `{space.name}` has"
-                f" {space.dimension}"
-            )
-            where = f"{file.path}:embedding"
-            yield Fault(field=where, reason="WRONG_DIMENSION", message=message)
         if self.position not in space.positions:
             allowed = ", ".join(f"`{position}`" for position in space.positions)
             message = (

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from biometrics import limits
 from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.demo.agreements import PURPOSES, write_agreements
@@ -34,7 +35,6 @@ from biometrics.errors import (
     RefusedError,
 )
 from biometrics.server.blueprint import write_exchange
-from enrolment.bulk import cut_rows
 from enrolment.formats.arrays import read_npz, write_npz
 
 if TYPE_CHECKING:
@@ -270,7 +270,8 @@ def template(vector: NDArray[np.float32]) -> Template:
 
 def chunks(path: Path, gallery: Gallery) -> Iterator[Chunk]:
     """Read a gallery file in chunks of records."""
-    for rows in cut_rows(read_npz(path)):
+    size = limits.BULK_RECORDS_PER_CHUNK
+    for start, references, vectors in read_npz(path).records(size):
         records = (
             Record(
                 reference=reference,
@@ -279,10 +280,10 @@ def chunks(path: Path, gallery: Gallery) -> Iterator[Chunk]:
                 legal_basis="demo",
             )
             for reference, vector, protected in zip(
-                rows.references,
-                rows.vectors,
-                gallery.protected[rows.start :],
+                references,
+                vectors,
+                gallery.protected[start:],
                 strict=False,  # the gallery goes on where the chunk ends
             )
         )
-        yield Chunk(start=rows.start, records=tuple(records))
+        yield Chunk(start=start, records=tuple(records))

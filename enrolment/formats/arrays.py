@@ -2,8 +2,8 @@
 
 The archive has `embedding`, floating-point (n, d), and `reference`, texts or integers
 (n,). Nothing is unpickled, sizes are checked before anything is decompressed, and a
-file may be larger than memory. What the vectors and references say, such as NaN, is
-for admission to judge, record by record.
+file may be larger than memory: references are read beside their vectors. What both
+say, such as NaN, is for admission to judge, record by record.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from biometrics import limits
-from biometrics.errors import InvalidRequestError
+from biometrics.errors import Fault, InvalidRequestError
 from enrolment.formats.archive import Archive, open_archive
 
 if TYPE_CHECKING:
@@ -45,14 +45,13 @@ class ArrayFile:
         path: where it is.
         count: number of rows, at least 1.
         dimension: components of a vector.
-        references: one for each row, or None if the archive has none.
     """
 
     path: Path
     count: int
     dimension: int
-    references: list[str] | None = field(repr=False)
     _header: Header = field(repr=False)
+    _references: Header | None = field(repr=False)
     _texts: Mapping[str, list[str]] = field(repr=False)
 
     def rows(self, chunk: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -74,13 +73,57 @@ class ArrayFile:
                     single = np.ascontiguousarray(block, np.float32)
                 yield start, single
 
+    def check_references(self) -> Header:
+        """Return the header of the references.
+
+        Raises:
+            InvalidRequestError: there are none.
+        """
+        if self._references is None:
+            message = (
+                "there is no array of this name; add one of texts, as many as rows,"
+                " each the opaque reference that the record is enrolled under"
+            )
+            where = f"{self.path}:{_REFERENCE}"
+            fault = Fault(field=where, reason="NO_REFERENCES", message=message)
+            raise InvalidRequestError.of([fault])
+        return self._references
+
+    def records(
+        self, chunk: int
+    ) -> Iterator[tuple[int, list[str], NDArray[np.float32]]]:
+        """Yield what `rows` does, with the reference of each row in between.
+
+        Raises:
+            InvalidRequestError: the file has no references, or was changed or damaged
+                since it was opened.
+            ValueError: `chunk` is less than 1.
+        """
+        references = self.check_references()
+        with open_archive(self.path) as archive:
+            named = archive.elements(_REFERENCE, references, chunk)
+            for (start, block), (_, names) in zip(self.rows(chunk), named, strict=True):
+                yield start, _texts(names), block
+
+    @property
+    def references(self) -> list[str] | None:
+        """All references, read into memory; None if the archive has none.
+
+        Raises:
+            InvalidRequestError: the file was changed or damaged since it was opened.
+        """
+        if self._references is None:
+            return None
+        with open_archive(self.path) as archive:
+            return _read_texts(archive, _REFERENCE, self._references)
+
     def texts(self, name: str) -> list[str]:
         """Return an array of texts (n,) that was asked for on opening."""
         return self._texts[name]
 
 
 def read_npz(path: Path, *, texts: Sequence[str] = ()) -> ArrayFile:
-    """Open an archive, check it from end to end, and read all but the embeddings.
+    """Open an archive, check it from end to end, and read the texts asked for.
 
     Args:
         path: of the archive.
@@ -103,8 +146,13 @@ def read_npz(path: Path, *, texts: Sequence[str] = ()) -> ArrayFile:
         _check_rows(archive, columns)
         if archive.faults:
             raise InvalidRequestError.of(archive.faults)
-        # 2. All but the embeddings.
+        # 2. The texts; references are only looked at, and read again with their rows.
         embedding = columns.pop(_EMBEDDING)
+        reference = columns.get(_REFERENCE)
+        if reference is not None and _REFERENCE not in texts:
+            del columns[_REFERENCE]
+            for _ in _text_blocks(archive, _REFERENCE, reference):
+                pass
         read = {
             name: _read_texts(archive, name, header) for name, header in columns.items()
         }
@@ -116,8 +164,8 @@ def read_npz(path: Path, *, texts: Sequence[str] = ()) -> ArrayFile:
         path=path,
         count=embedding.shape[0],
         dimension=embedding.shape[1],
-        references=read.get(_REFERENCE),
         _header=embedding,
+        _references=reference,
         _texts=read,
     )
 
@@ -199,18 +247,21 @@ def _check_embedding(archive: Archive, header: Header) -> None:
 
 def _read_texts(archive: Archive, name: str, header: Header) -> list[str]:
     """Return an array's texts, or note that some are none."""
-    found: list[str] = []
+    return [text for block in _text_blocks(archive, name, header) for text in block]
+
+
+def _text_blocks(archive: Archive, name: str, header: Header) -> Iterator[list[str]]:
+    """Yield an array's texts in blocks, and note which are none."""
     rows = limits.ARRAY_PIECE_BYTES // header.dtype.itemsize
     for start, block in archive.elements(name, header, rows):
         try:
-            found += _texts(block)
+            yield _texts(block)
         except ValueError:
             message = (
                 f"rows {start} to {start + len(block) - 1} hold what is no text in"
                 " Unicode or UTF-8"
             )
             archive.refuse(name, "WRONG_TEXT", message)
-    return found
 
 
 def _texts(block: NDArray[Any]) -> list[str]:

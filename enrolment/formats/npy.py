@@ -65,7 +65,7 @@ def read_header(file: IO[bytes]) -> Header:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of files by Python 2
+            warnings.simplefilter("ignore")  # of files by Python 2, and old type names
             read = _READERS[npy.read_magic(file)]
             shape, by_column, dtype = read(file, max_header_size=_MAX_HEADER_BYTES)
     except _DAMAGE as error:

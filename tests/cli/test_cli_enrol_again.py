@@ -54,7 +54,8 @@ def counts(told: Told) -> tuple[int, int, int]:
 def reasons(told: Told) -> dict[int, str]:
     """Return why rows were refused."""
     return {
-        each["row"]: each["faults"][0]["reason"] for each in told.document["refusals"]
+        each["record"]: each["faults"][0]["reason"]
+        for each in told.document["refusals"]
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from biometrics.demo.process import free_port
+from biometrics.client import Profile
+from biometrics.clock import SystemClock
+from biometrics.demo.process import ServerProcess, free_port
+from biometrics.server.blueprint import write_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,12 +69,16 @@ def blocks() -> Iterator[str]:
     page = (ROOT / "README.md").read_text("utf-8")
     for heading in SECTIONS:
         _, _, rest = page.partition(heading)
-        section = rest.partition("\n## ")[0]
-        for language, text in FENCED.findall(section):
-            if language == "python":
-                yield f"python - <<'EXAMPLE'\n{text}EXAMPLE\n"
-            elif text != ACTIVATE:
-                yield text
+        yield from commands(rest.partition("\n## ")[0])
+
+
+def commands(page: str) -> Iterator[str]:
+    """Yield what a reader types of some page, in order."""
+    for language, text in FENCED.findall(page):
+        if language == "python":
+            yield f"python - <<'EXAMPLE'\n{text}EXAMPLE\n"
+        elif language == "sh" and text != ACTIVATE:
+            yield text
 
 
 def write_own_embeddings(path: Path) -> None:
@@ -191,3 +199,28 @@ def test_a_template_space_of_ones_own_is_valid(session: Session):
     """Its centre and threshold are estimated, and the check accepts the file."""
     said = session.outputs["biometrics serve --config pilot/exchange.toml --check\n"]
     assert said == "pilot/exchange.toml is in order\n"
+
+
+def test_the_page_for_operators_brings_files_to_a_searchable_gallery(tmp_path: Path):
+    """Every command of it, in order, beside an exchange as `init` makes it."""
+    write_commands(tmp_path / "bin")
+    (tmp_path / "work").mkdir()
+    config = write_exchange(
+        tmp_path / "work" / "pilot",
+        clock=SystemClock(),
+        random_bytes=secrets.token_bytes,
+        listen=f"127.0.0.1:{free_port()}",
+    )
+    page = (ROOT / "enrolment" / "README.md").read_text("utf-8")
+    with ServerProcess(config, tmp_path / "serve.log") as server:
+        profile = tmp_path / "work" / "pilot/clients/XRA-enroller.toml"
+        server.wait_until_ready(Profile.load(profile))
+        script = "".join(commands(page))
+        code = run_script(f"set -euo pipefail\n{script}", tmp_path)
+    said = (tmp_path / "out").read_text("utf-8")
+    told = (tmp_path / "err").read_text("utf-8")
+    assert code == 0, told
+    assert "2,000 in order, 0 refused, in " in said
+    assert "2,000 enrolled, 0 there already, 0 refused, in " in said
+    assert re.search(r"face-synthetic-512 +2,000 +2,000 +(ready|loading)", said)
+    assert set(told.splitlines()) == {"passed over in folders: 1 of `.npy`"}

@@ -1,7 +1,8 @@
-"""A file is cut into chunks that a transaction and a message take."""
+"""Files are one stream of batches that a message takes; nothing in it gets lost."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,78 +12,178 @@ from biometrics import limits
 from biometrics.client import Chunk, Record, Template
 from biometrics.client.messages import RequestMaker
 from biometrics.errors import InvalidRequestError
-from enrolment.bulk import cut_rows
-from enrolment.formats.arrays import ArrayFile, read_npz
+from enrolment.bulk import Batch, read_batches
+from enrolment.formats.source import VectorSample
+from enrolment.gather import gather
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+    from enrolment.formats.source import Source
+
+WIDE = "\N{OLD PERSIAN SIGN A}"
 
 
-@pytest.fixture
-def file(tmp_path: Path):
-    """Three hundred rows."""
-    rows = np.arange(300 * 16, dtype=np.float32).reshape(300, 16)
-    references = np.array([f"ref-{row}" for row in range(300)])
-    np.savez(tmp_path / "gallery.npz", embedding=rows, reference=references)
-    return read_npz(tmp_path / "gallery.npz")
+def save(path: Path, rows: int, dimension: int = 16, first: int = 0) -> Path:
+    """Write a file of as many rows, all different."""
+    vectors = first + 1 + np.arange(rows * dimension, dtype=np.float32)
+    references = np.array([f"ref-{first + row}" for row in range(rows)])
+    np.savez(path, embedding=vectors.reshape(rows, -1), reference=references)
+    return path
 
 
-def test_chunks_hold_every_row_once_and_in_order(file: ArrayFile):
-    """References stay with their vectors."""
-    chunks = list(cut_rows(file))
-    assert [(chunk.start, len(chunk.vectors)) for chunk in chunks] == [
+def batches(*paths: Path, start: int = 0) -> Iterator[Batch]:
+    """Read paths; every file fits."""
+    return read_batches(gather(paths), lambda _source: None, start=start)
+
+
+def test_batches_hold_every_record_once_and_in_order(tmp_path: Path):
+    """References stay with their vectors, across files too."""
+    paths = [save(tmp_path / f"{first}.npz", 150, first=first) for first in (0, 150)]
+    told = list(batches(*paths))
+    assert [(each.start, each.end) for each in told] == [
         (0, 128),
-        (128, 128),
-        (256, 44),
+        (128, 256),
+        (256, 300),
     ]
-    for chunk in chunks:
-        assert chunk.references[0] == f"ref-{chunk.start}"
-        assert len(chunk.references) == len(chunk.vectors)
-        assert chunk.vectors[0, 0] == chunk.start * 16
+    found = [each for batch in told for each in batch.records]
+    assert [record.reference for _, record in found] == [f"ref-{n}" for n in range(300)]
+    assert [record.number for _, record in found] == [*range(150), *range(150)]
+    assert [file for file, _ in found] == [paths[0]] * 150 + [paths[1]] * 150
+    assert all(
+        record.samples[0].vector[0]
+        == (record.number * 16 + 1 + (file == paths[1]) * 150)
+        for file, record in found
+    )
+    assert told[-1].bytes_read == sum(path.stat().st_size for path in paths)
 
 
-def test_a_later_start_leaves_the_later_chunks_as_they_were(file: ArrayFile):
-    """Only the first chunk is shorter."""
-    whole, late = list(cut_rows(file)), list(cut_rows(file, start=200))
-    assert (late[0].start, len(late[0].vectors)) == (200, 56)
-    assert late[0].references[0] == "ref-200"
-    assert late[0].vectors[0, 0] == 200 * 16
-    assert late[1].references == whole[2].references
-    assert list(cut_rows(file, start=300)) == []
+def test_a_later_start_numbers_records_as_they_were(tmp_path: Path):
+    """It leaves out what is before it."""
+    path = save(tmp_path / "gallery.npz", 300)
+    late = list(batches(path, start=200))
+    assert [(each.start, each.end) for each in late] == [(200, 300)]
+    assert late[0].records[0][1].reference == "ref-200"
+    assert list(batches(path, start=300)) == []
 
 
-@pytest.mark.parametrize("start", [-1, 301])
-def test_a_start_beyond_the_file_is_refused(file: ArrayFile, start: int):
-    """Before anything is read."""
+def test_a_start_beyond_all_files_is_refused(tmp_path: Path):
+    """It is a mistake, or the files are others than they were."""
     with pytest.raises(InvalidRequestError) as caught:
-        cut_rows(file, start=start)
+        list(batches(save(tmp_path / "gallery.npz", 3), start=4))
     assert caught.value.reason == "WRONG_START"
-    assert f"`{file.path}`" in str(caught.value)
 
 
-def test_a_file_without_references_is_refused(tmp_path: Path):
-    """A record cannot be enrolled without one."""
-    np.savez(tmp_path / "plain.npz", embedding=np.ones((3, 16), np.float32))
-    with pytest.raises(InvalidRequestError) as caught:
-        cut_rows(read_npz(tmp_path / "plain.npz"))
-    assert caught.value.reason == "NO_REFERENCES"
+def test_a_damaged_file_does_not_stop_the_others(tmp_path: Path):
+    """It is refused in its place, by name."""
+    good = [save(tmp_path / name, 2) for name in ("a.npz", "c.npz")]
+    bad = tmp_path / "b.npz"
+    bad.write_bytes(good[0].read_bytes()[:200])
+    (batch,) = batches(tmp_path)
+    assert [file for file, _ in batch.records] == [good[0]] * 2 + [good[1]] * 2
+    (refused,) = batch.refused
+    assert (refused.file, refused.number, refused.by) == (bad, None, "file")
+    assert refused.faults[0].reason == "FILE_DAMAGED"
+    assert (batch.start, batch.end) == (0, 5)
 
 
-def test_a_chunk_of_the_longest_records_fits_into_a_message():
-    """The largest vectors, and every text at its longest, in four bytes a character."""
-    wide = "\N{OLD PERSIAN SIGN A}"
-    template = Template(
-        space="s" * limits.MAX_NAME_CHARACTERS,
-        position="left-iris",
-        vector=np.ones(limits.MAX_DIMENSION, np.float32),
-        quality=100,
+def test_a_file_that_does_not_fit_is_refused_as_a_whole(tmp_path: Path):
+    """Not record by record."""
+    path = save(tmp_path / "wide.npz", 300, dimension=20)
+
+    def fits(source: Source) -> None:
+        assert source.dimension == 20
+        raise InvalidRequestError("WRONG_DIMENSION", "no")
+
+    (batch,) = read_batches(gather([path]), fits)
+    assert (len(batch.records), len(batch.refused)) == (0, 1)
+
+
+def test_every_fault_of_a_record_is_told_at_once(tmp_path: Path):
+    """And the records beside it are sent."""
+    vectors = np.ones((4, 16), np.float32)
+    vectors[1] = np.nan
+    vectors[2] = 0
+    references = np.array(["a", "b\n", "c", "d"])
+    np.savez(tmp_path / "bad.npz", embedding=vectors, reference=references)
+    (batch,) = batches(tmp_path)
+    assert [record.reference for _, record in batch.records] == ["a", "d"]
+    assert [
+        (each.number, [(f.field, f.reason) for f in each.faults])
+        for each in batch.refused
+    ] == [
+        (1, [("reference", "WRONG_CHARACTER"), ("templates[0].data", "NOT_FINITE")]),
+        (2, [("templates[0].data", "ZERO_VECTOR")]),
+    ]
+
+
+def test_refusals_alone_are_batches_too(tmp_path: Path):
+    """Memory is bounded even where nothing can be sent."""
+    vectors = np.zeros((300, 16), np.float32)
+    np.savez(tmp_path / "bad.npz", embedding=vectors, reference=np.arange(300))
+    told = list(batches(tmp_path))
+    assert [len(each.refused) for each in told] == [128, 128, 44]
+
+
+def longest(batch: Batch) -> Chunk:
+    """Return a batch's records with every text at its longest."""
+    records = tuple(
+        Record(
+            reference=found.reference,
+            templates=tuple(
+                Template(
+                    space="s" * limits.MAX_NAME_CHARACTERS,
+                    position="left-iris",
+                    vector=sample.vector,
+                    quality=100,
+                )
+                for sample in found.samples
+                if isinstance(sample, VectorSample)
+            ),
+            excluded=("UNHCR",) * limits.MAX_EXCLUDED_REQUESTERS,
+            legal_basis=WIDE * limits.MAX_LEGAL_BASIS_CHARACTERS,
+        )
+        for _, found in batch.records
     )
-    record = Record(
-        reference=wide * limits.MAX_REFERENCE_CHARACTERS,
-        templates=(template,),
-        excluded=("UNHCR",) * limits.MAX_EXCLUDED_REQUESTERS,
-        legal_basis=wide * limits.MAX_LEGAL_BASIS_CHARACTERS,
+    return Chunk(records=records)
+
+
+def test_a_chunk_of_the_longest_records_fits_into_a_message(tmp_path: Path):
+    """The widest vectors, and texts in four bytes a character."""
+    vectors = np.ones((300, limits.MAX_DIMENSION), np.float32)
+    named = np.array([WIDE * limits.MAX_REFERENCE_CHARACTERS] * 300)
+    np.savez(tmp_path / "long.npz", embedding=vectors, reference=named)
+    for batch in batches(tmp_path):
+        chunk = longest(batch)
+        size = RequestMaker(bytes).chunk(chunk).ByteSize()
+        assert size <= limits.BULK_BYTES_PER_CHUNK
+        assert len(chunk.records) > 1
+
+
+def test_a_chunk_of_records_with_many_templates_fits_too(tmp_path: Path):
+    """It has fewer of them."""
+    np.save(tmp_path / "one.npy", np.ones(limits.MAX_DIMENSION, np.float32))
+    lines = (
+        f"{number},one.npy\n" * limits.MAX_TEMPLATES_PER_RECORD for number in range(20)
     )
-    chunk = Chunk(records=(record,) * limits.BULK_RECORDS_PER_CHUNK)
-    message = RequestMaker(bytes).chunk(chunk)
-    assert message.ByteSize() <= limits.MAX_MESSAGE_BYTES
+    (tmp_path / "list.csv").write_text("reference,file\n" + "".join(lines))
+    told = list(batches(tmp_path))
+    assert sum(len(batch.records) for batch in told) == 20
+    for batch in told:
+        size = RequestMaker(bytes).chunk(longest(batch)).ByteSize()
+        assert size <= limits.BULK_BYTES_PER_CHUNK
+
+
+def test_a_folder_stands_for_its_files_by_name_and_for_no_links(tmp_path: Path):
+    """A loop is no loop; what is passed over is counted."""
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / "gallery.npz", 1).rename(tmp_path / name / "gallery.NPZ")
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)
+    (tmp_path / "z.npz").symlink_to(tmp_path / "a" / "gallery.NPZ")
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "vector.npy").write_bytes(b"")
+    found = gather([tmp_path])
+    assert found.files == [tmp_path / name / "gallery.NPZ" for name in ("a", "b")]
+    assert found.passed == {"symbolic links": 2, "`.txt`": 1, "`.npy`": 1}
+    assert gather([Path("absent")]).files == [Path("absent")]

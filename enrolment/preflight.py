@@ -1,0 +1,67 @@
+"""What is wrong with a record before it is sent; the exchange has the last word.
+
+The same fields and reasons as the exchange has, of all that can be seen without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from biometrics import limits
+from biometrics.errors import Fault
+from biometrics.templates import Position
+from enrolment.admission import count_faults, reference_faults
+from enrolment.formats.source import VectorSample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from enrolment.formats.finger import FingerView
+    from enrolment.formats.source import Found
+
+NO_SPACE: Final = "NO_SPACE_FOR_MINUTIAE"
+_POSITIONS: Final = frozenset(position.value for position in Position)
+
+
+def record_faults(found: Found) -> list[Fault]:
+    """Return everything that is wrong with a record."""
+    faults = reference_faults(found.reference) + count_faults(len(found.samples))
+    for number, sample in enumerate(found.samples):
+        faults += [
+            fault.under(f"templates[{number}]") for fault in _sample_faults(sample)
+        ]
+    return faults
+
+
+def _sample_faults(sample: VectorSample | FingerView) -> Iterator[Fault]:
+    """Yield what is wrong with a sample."""
+    if not isinstance(sample, VectorSample):
+        message = (
+            "no template space here holds minutiae; enrol the embedding that an"
+            " extractor makes of the image"
+        )
+        yield Fault(field="data", reason=NO_SPACE, message=message)
+        return
+    if sample.position is not None and sample.position not in _POSITIONS:
+        shown = sample.position[: limits.MAX_NAME_CHARACTERS]
+        message = f"`{shown}` is no position; there are {', '.join(sorted(_POSITIONS))}"
+        yield Fault(field="position", reason="WRONG_POSITION", message=message)
+    if sample.quality is not None and not 0 <= sample.quality <= limits.MAX_QUALITY:
+        message = f"must be 0 to {limits.MAX_QUALITY}, or left out"
+        yield Fault(field="quality", reason="WRONG_QUALITY", message=message)
+    vector = sample.vector
+    least, most = limits.MIN_DIMENSION, limits.MAX_DIMENSION
+    if not least <= len(vector) <= most:
+        message = f"{len(vector)} components; there are {least} to {most}"
+        yield Fault(field="data", reason="WRONG_DIMENSION", message=message)
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        sent = vector.astype(np.float32, copy=False)
+    if not np.isfinite(sent).all():
+        message = "every component must be finite as float32; found NaN or Inf"
+        yield Fault(field="data", reason="NOT_FINITE", message=message)
+    elif not sent.any():
+        message = "the vector is zero; the extractor failed, capture again"
+        yield Fault(field="data", reason="ZERO_VECTOR", message=message)
