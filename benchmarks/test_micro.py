@@ -14,7 +14,7 @@ import pytest
 
 from biometrics.clock import UTC, SystemClock
 from biometrics.custody import FileKeyProvider, Vault, create_key_file
-from biometrics.disclosure import Agreements, Purpose, parse_agreements, plan_search
+from biometrics.disclosure import Agreements, Purpose, parse_version, plan_search
 from biometrics.members import Member
 from biometrics.sealed import Binding
 from biometrics.store import open_store
@@ -86,13 +86,14 @@ def test_plan_over_all_members(benchmark: BenchmarkFixture) -> None:
     clauses = [
         clause
         for code in codes
-        for clause in parse_agreements(
-            f'version = 1\nholder = "{code}"\n[[permit]]\nrequester = "XZZ"\n'
+        for clause in parse_version(
+            f'version = 1\nholder = "{code}"\nrevision = 1\n'
+            'dated = 2020-01-01T00:00:00Z\n[[permit]]\nrequester = "XZZ"\n'
             'modalities = ["face"]\npurposes = ["visa"]\nlevel = "holder"\n'
             "valid_from = 2020-01-01\nvalid_until = 2099-01-01\n"
             'legal_basis = "benchmark"\n',
             f"{code}.toml",
-        )
+        ).clauses
     ]
     agreements = Agreements(clauses)
     today = dt.datetime.now(UTC).date()

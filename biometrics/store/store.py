@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
+from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.database import empty_log, make_reader_engine, make_writer_engine
 from biometrics.store.failures import (
@@ -46,6 +47,7 @@ class Store:
 
     Attributes:
         keys: wrapped keys.
+        agreements: the version of each that was last in force.
         records: enrols and withdraws.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
@@ -78,6 +80,7 @@ class Store:
         self._writer = Writer(writing, housekeep, on_failure)
         head = JournalHead()
         self.keys = KeyTable(self._writer, self._reading)
+        self.agreements = AgreementTable(self._writer, self._reading)
         self.records = RecordWriter(self._writer, replies, head, clock)
         self.answers = AnswerWriter(self._writer, self._reading, replies, references)
         self.journal = JournalReader(self._reading, head)
@@ -173,6 +176,7 @@ class Inspection:
     """What can be read of a database while another exchange may have it open."""
 
     keys: KeyReader
+    agreements: AgreementReader
     register: RecordReader
     journal: JournalReader
 
@@ -204,6 +208,7 @@ def inspect_store(path: Path) -> Iterator[Inspection | None]:
             return
         yield Inspection(
             KeyReader(reading),
+            AgreementReader(reading),
             RecordReader(reading),
             JournalReader(reading, JournalHead()),
         )

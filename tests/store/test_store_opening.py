@@ -223,14 +223,14 @@ def test_a_damaged_database_is_a_defect(shelf: Shelf) -> None:
 ANEW = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "next", "0003", None, None
 def upgrade():
     with op.batch_alter_table("record", recreate="always") as table:
         table.add_column(sa.Column("more", sa.Text))
 """
 ORPHANS = """
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "next", "0003", None, None
 def upgrade():
     op.execute("DELETE FROM record")
 """
@@ -241,7 +241,7 @@ def migrated_by(
 ) -> None:
     """Open a closed store by a program that has one migration more."""
     shutil.copytree(upgrade._MIGRATIONS, folder)
-    (folder / "versions" / "third.py").write_text(text)
+    (folder / "versions" / "next.py").write_text(text)
     monkeypatch.setattr(upgrade, "_MIGRATIONS", folder)
     shelf.store.close()
     with open_store(shelf.path, ManualClock(START)) as store:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 TO_FIRST_SCHEMA = """
+    DROP TABLE agreement;
     ALTER TABLE change DROP COLUMN first_template;
     ALTER TABLE change DROP COLUMN templates;
     UPDATE alembic_version SET version_num = '0001';
