@@ -7,13 +7,17 @@ sign with them. Who runs an exchange for members lists keys that it never sees.
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Final
 
 from biometrics.disclosure import parse_version
 from biometrics.server.samples import SIGNERS
-from biometrics.settings import read_text
-from biometrics.signing import Note, SigningKey, statement_of
+from biometrics.signing import (
+    Note,
+    SigningKey,
+    create_signing_key,
+    read_signing_key,
+    statement_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "signing"
 _OFFICES: Final = ("first", "second")
-_OWNER_ONLY: Final = 0o600
 _PRIVATE: Final = 0o700
 
 
@@ -46,7 +49,7 @@ def write_signers(
     for member in members:
         for office in _OFFICES:
             key = SigningKey.generate(f"{domain}/{member}/{office}", random_bytes)
-            write_secret(root / FOLDER / f"{member}-{office}.key", key.text)
+            create_signing_key(root / FOLDER / f"{member}-{office}.key", key)
             text += (
                 f'\n[[signer]]\nholder = "{member}"\n'
                 f'name = "{office} office of {member} (development only)"\n'
@@ -64,18 +67,11 @@ def write_agreement(root: Path, text: str) -> None:
     version = parse_version(text, "agreement")
     statement = statement_of(version.holder, version.revision, text.encode())
     signatures = [
-        SigningKey.parse(
-            read_text(root / FOLDER / f"{version.holder}-{office}.key").strip()
-        ).sign(statement)
+        read_signing_key(root / FOLDER / f"{version.holder}-{office}.key").sign(
+            statement
+        )
         for office in _OFFICES
     ]
     path = root / "agreements" / f"{version.holder}.toml"
     path.write_bytes(text.encode())
     path.with_suffix(".note").write_bytes(Note(statement, tuple(signatures)).data)
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a key that was never readable by others; it must not exist yet."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-    with os.fdopen(handle, "w") as file:
-        file.write(f"{text}\n")
