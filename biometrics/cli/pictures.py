@@ -26,9 +26,9 @@ _INKS: Final = {
     Level.REFERENCE: "white",
 }
 _LEGEND: Final = {
-    Level.PRESENCE: f"P  presence: {limits.MIN_PRESENCE_HOLDERS} or more as one",
+    Level.PRESENCE: f"P  presence: {limits.MIN_PRESENCE_HOLDERS} holders as one",
     Level.HOLDER: "H  holder: match or no match",
-    Level.REFERENCE: "R  reference: and one for a follow-up",
+    Level.REFERENCE: "R  reference: to follow up",
 }
 _FIELD_INCHES: Final = 0.26
 _MARGIN_INCHES: Final = 2.2
@@ -97,7 +97,7 @@ def draw_matrix(
     axes.set_yticks(range(size + 1), minor=True)
     axes.grid(which="minor", color="#bbbbbb", linewidth=0.5)
     axes.tick_params(which="minor", length=0)
-    axes.set_title(f"Who learns how much: {about}", loc="left", fontsize=10)
+    figure.suptitle(f"Who learns how much: {about}", x=0.02, ha="left", fontsize=10)
     figure.legend(
         handles=[
             *(
