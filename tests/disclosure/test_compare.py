@@ -203,8 +203,8 @@ def test_words_say_more_or_less_and_join_what_is_alike():
     assert told == [
         "XBB would learn LESS from XAA",
         (
-            "  visa with face: `reference` (and a reference for a follow-up) -> `holder`"
-            f" (match or no match); {span}"
+            "  visa with face: `reference` (and a reference for a follow-up) ->"
+            f" `holder` (match or no match); {span}"
         ),
         "XBB would learn MORE from XPE",
         f"  visa with face: nothing -> `presence` (one answer for the region); {span}",
@@ -215,8 +215,8 @@ def test_words_say_more_or_less_and_join_what_is_alike():
         ),
         "XBB would learn MORE from holders without a name",
         (
-            "  visa with face: 4 -> 5 holders at `presence`, which are answered together"
-            f" from 5 on; {span}"
+            "  visa with face: 4 -> 5 holders at `presence`, which are answered"
+            f" together from 5 on; {span}"
         ),
     ]
     endless = Difference(
