@@ -194,7 +194,9 @@ class InForce:
             else f"{holder} permits nothing"
         )
         yield from self._once(
-            holder.code, f"agreement of {holder}: refused: {error.message}; {stays}"
+            holder.code,
+            f"agreement of {holder}: refused as {error.reason}: {error.message};"
+            f" {stays}",
         )
 
     def _foreign_files(self) -> Iterator[Told]:

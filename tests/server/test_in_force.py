@@ -140,14 +140,14 @@ def test_a_later_version_takes_its_place(desk: Desk) -> None:
 
 
 BAD: dict[str, tuple[str, Callable[[Desk], object]]] = {
-    "unsigned": ("not signed", lambda desk: (desk.write(4), desk.note.unlink())),
-    "single": ("different ones must", lambda desk: desk.write(4, keys=[FIRST])),
+    "unsigned": ("UNSIGNED: ", lambda desk: (desk.write(4), desk.note.unlink())),
+    "single": ("TOO_FEW_SIGNATURES: ", lambda desk: desk.write(4, keys=[FIRST])),
     "twice": ("different ones must", lambda desk: desk.write(4, keys=[FIRST, FIRST])),
     "unknown": ("different ones", lambda desk: desk.write(4, keys=[FIRST, STRANGER])),
-    "old": ("revision 2 is older", lambda desk: desk.write(2)),
-    "reused": ("with other content", lambda desk: desk.write(3, more=PERMIT * 4)),
+    "old": ("ROLLED_BACK: revision 2 is older", lambda desk: desk.write(2)),
+    "reused": ("REVISION_REUSED: ", lambda desk: desk.write(3, more=PERMIT * 4)),
     "future": (
-        "in the future",
+        "DATED_IN_FUTURE: ",
         lambda desk: desk.write(4, dated="2026-06-01T00:05:01Z"),
     ),
     "field": ("no key of this table", lambda desk: desk.write(4, more="quota = 1\n")),
@@ -174,7 +174,7 @@ def test_what_is_refused_changes_nothing(desk: Desk, how: str) -> None:
     told, spoil = BAD[how]
     spoil(desk)
     (text,) = desk.look()
-    assert text.startswith("agreement of XAA: refused: ")
+    assert text.startswith("agreement of XAA: refused as ")
     assert told in text
     assert text.endswith("; revision 3 stays in force")
     assert desk.look() == []
@@ -263,7 +263,7 @@ def test_one_holders_bad_file_stops_no_other(desk: Desk) -> None:
     desk.write(1)
     good, bad = desk.look()
     assert good.startswith("agreement of XAA: revision 1")
-    assert bad.startswith("agreement of XBB: refused")
+    assert bad.startswith("agreement of XBB: refused as UNSIGNED: ")
     assert desk.in_force == 1
 
 
