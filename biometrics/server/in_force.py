@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
 from biometrics.disclosure import Agreements
-from biometrics.errors import ConfigurationError, ExchangeError, StorageError
+from biometrics.errors import ConfigurationError, ExchangeError
 from biometrics.server.policy import strangers
 from biometrics.settings import read_bytes
 from biometrics.signing import verify_version
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _AHEAD: Final = dt.timedelta(seconds=limits.DATED_AHEAD_SECONDS)
 _DATED_AHEAD: Final = "DATED_IN_FUTURE"
+_PASSING: Final = frozenset({_DATED_AHEAD, "UNREADABLE_FILE"})
 
 # What changes when a file does; None where there is none that can be read.
 _Stamp = tuple[int, ...] | None
@@ -129,8 +130,7 @@ class InForce:
                 told += self._take(holder, path)
             except ExchangeError as error:
                 told += self._refusal(holder, error)
-                # With time, or room on the disk, the same file is good.
-                if error.reason == _DATED_AHEAD or isinstance(error, StorageError):
+                if _is_passing(error):
                     del self._stamps[holder]
             else:
                 self._said.pop(holder.code, None)
@@ -223,6 +223,11 @@ class InForce:
                 signed.version.clauses for signed in self._versions.values()
             )
         )
+
+
+def _is_passing(error: ExchangeError) -> bool:
+    """Say whether the same file may be good later: in time, or with a disk that works."""
+    return not isinstance(error, ConfigurationError) or error.reason in _PASSING
 
 
 def _refuse_undue(

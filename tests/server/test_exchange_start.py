@@ -170,6 +170,26 @@ def test_a_clause_about_no_member_is_a_warning(
     assert note in caplog.text
 
 
+def test_an_agreement_that_is_not_in_order_is_a_warning(
+    config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Check and start tell it alike, each time; what was in force stays so."""
+    asyncio.run(start_and_stop(config))
+    path = config.parent / "agreements/XRA.toml"
+    append(path, "# edited\n")
+    (config.parent / "agreements/XZZ.toml").write_text("")
+    foreign_file, refusal = check(config)
+    assert foreign_file.startswith("`XZZ.toml` is no agreement of a member")
+    assert refusal.startswith("agreement of XRA: refused as CHANGED_SINCE_SIGNED: ")
+    assert refusal.endswith("; revision 1 stays in force")
+    caplog.clear()
+    asyncio.run(start_and_stop(config))
+    assert refusal in caplog.text
+    assert foreign_file in caplog.text
+    (config.parent / "data/exchange.sqlite").unlink()
+    assert check(config)[1].endswith("; XRA permits nothing")
+
+
 def test_two_exchanges_do_not_share_a_port(config: Path, tmp_path: Path) -> None:
     """The second is refused: callers would reach either of them by chance."""
 

@@ -23,7 +23,12 @@ from signing.signed import (
 
 from biometrics import limits
 from biometrics.clock import ManualClock
-from biometrics.errors import StorageError
+from biometrics.errors import (
+    ConfigurationError,
+    ExchangeError,
+    ExhaustedError,
+    StorageError,
+)
 from biometrics.server.in_force import InForce
 from biometrics.signing import parse_signers
 from biometrics.store import open_store
@@ -214,19 +219,30 @@ def test_a_version_of_the_future_comes_when_its_moment_does(desk: Desk) -> None:
     assert limits.DATED_AHEAD_SECONDS == 300
 
 
-def test_what_cannot_be_kept_does_not_come_into_force(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("keep", StorageError("STORAGE_FULL", "the disk is full")),
+        ("keep", ExhaustedError("WRITE_QUEUE_FULL", "writes wait already")),
+        ("read", ConfigurationError("UNREADABLE_FILE", "input/output error")),
+    ],
+)
+def test_what_cannot_be_done_now_is_done_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str, error: ExchangeError
 ) -> None:
-    """A full disk is told once, and the version comes as soon as there is room."""
+    """It is told once, and the version comes as soon as there is room."""
 
-    def full(_: object) -> None:
-        raise StorageError("STORAGE_FULL", "the disk is full")
+    def fail(_: object) -> bytes:
+        raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(desk.view, "_keep", full)
+        if place == "keep":
+            patch.setattr(desk.view, "_keep", fail)
+        else:
+            patch.setattr("biometrics.server.in_force.read_bytes", fail)
         desk.write(1)
         (text,) = desk.look()
-        assert "the disk is full" in text
+        assert error.message in text
         assert desk.look() == []
         assert desk.in_force == 0
     assert len(desk.look()) == 1
