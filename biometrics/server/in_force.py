@@ -226,7 +226,7 @@ class InForce:
 
 
 def _is_passing(error: ExchangeError) -> bool:
-    """Say whether the same file may be good later: in time, or with a disk that works."""
+    """Say whether the same file may be good later: in time, or once the disk works."""
     return not isinstance(error, ConfigurationError) or error.reason in _PASSING
 
 
