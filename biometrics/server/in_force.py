@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
 from biometrics.disclosure import Agreements
-from biometrics.errors import ConfigurationError, ExchangeError
+from biometrics.errors import ConfigurationError, DefectError, ExchangeError
 from biometrics.server.policy import strangers
 from biometrics.settings import read_bytes
 from biometrics.signing import verify_version
@@ -73,6 +73,7 @@ class InForce:
         self._clock = clock
         self._agreements = Agreements(())
         self._versions: dict[Member, SignedVersion] = {}
+        self._indexed: dict[Member, SignedVersion] = {}
         self._last: dict[Member, AgreementRow] = {}
         self._stamps: dict[Member, tuple[_Stamp, _Stamp]] = {}
         self._said: dict[str, str] = {}
@@ -107,6 +108,9 @@ class InForce:
                 )
                 told.append(Told(text, is_warning=True))
             else:
+                self._last[row.holder] = _row(
+                    version
+                )  # what is signed, not the columns
                 self._versions[row.holder] = version
                 told += self._entry(version)
         self._rebuild()
@@ -119,24 +123,32 @@ class InForce:
             What is new: a refusal is told once for as long as its cause is the same.
         """
         told = list(self._foreign_files())
-        versions = dict(self._versions)
         for holder in self._members:
-            path = self._folder / f"{holder}.toml"
-            stamps = _stamp(path), _stamp(path.with_suffix(".note"))
-            if stamps == self._stamps.get(holder):
-                continue
-            self._stamps[holder] = stamps
-            try:
-                told += self._take(holder, path)
-            except ExchangeError as error:
-                told += self._refusal(holder, error)
-                if _is_passing(error):
-                    del self._stamps[holder]
-            else:
-                self._said.pop(holder.code, None)
-        if versions != self._versions:
+            told += self._look_at(holder)
+        if self._indexed != self._versions:
             self._rebuild()
         return told
+
+    def _look_at(self, holder: Member) -> list[Told]:
+        """Look at one holder's files; no defect that shows there stops the others."""
+        path = self._folder / f"{holder}.toml"
+        stamps = _stamp(path), _stamp(path.with_suffix(".note"))
+        if stamps == self._stamps.get(holder):
+            return []
+        self._stamps[holder] = stamps
+        try:
+            told = self._take(holder, path)
+        except ExchangeError as error:
+            refused = error
+        except Exception as error:  # noqa: BLE001 - outlives any
+            name = type(error).__name__
+            refused = DefectError("LOOK_FAILED", f"the look at it ended in `{name}`")
+        else:
+            self._said.pop(holder.code, None)
+            return told
+        if _is_passing(refused):
+            del self._stamps[holder]
+        return list(self._refusal(holder, refused))
 
     def _take(self, holder: Member, path: Path) -> list[Told]:
         """Put a holder's file in force, unless it is already.
@@ -218,6 +230,7 @@ class InForce:
 
     def _rebuild(self) -> None:
         """Index what is in force; whoever has the agreements of before keeps them."""
+        self._indexed = dict(self._versions)
         self._agreements = Agreements(
             chain.from_iterable(
                 signed.version.clauses for signed in self._versions.values()

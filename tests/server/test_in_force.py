@@ -29,7 +29,8 @@ from biometrics.errors import (
     ExhaustedError,
     StorageError,
 )
-from biometrics.server.in_force import InForce
+from biometrics.members import Member
+from biometrics.server.in_force import InForce, Told
 from biometrics.signing import parse_signers
 from biometrics.store import open_store
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from biometrics.signing import Signers, SigningKey
     from biometrics.store import Store
 
+XWW = Member("XWW")
 START = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 BOTH = (FIRST, SECOND)
 
@@ -280,6 +282,40 @@ def test_one_holders_bad_file_stops_no_other(desk: Desk) -> None:
     good, bad = desk.look()
     assert good.startswith("agreement of XAA: revision 1")
     assert bad.startswith("agreement of XBB: refused as UNSIGNED: ")
+    assert desk.in_force == 1
+
+
+def test_a_defect_at_one_holder_stops_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told once; what was signed after it, by the alphabet or in time, counts."""
+    desk.write(1)
+    taken = InForce._take
+
+    def broken(self: InForce, holder: Member, path: Path) -> list[Told]:
+        if holder == XWW:
+            raise ZeroDivisionError
+        return taken(self, holder, path)
+
+    desk.view._members = (XWW, XAA, XBB)
+    with monkeypatch.context() as patch:
+        patch.setattr(InForce, "_take", broken)
+        defect, good = desk.look()
+        assert "refused as LOOK_FAILED: the look at it ended in `ZeroDiv" in defect
+        assert "revision 1" in good
+        assert desk.look() == []
+    assert desk.in_force == 1
+    assert desk.look() == []
+
+
+def test_columns_of_the_database_are_not_believed(desk: Desk) -> None:
+    """What bars older versions is the revision that was signed."""
+    desk.write(3)
+    desk.look()
+    with desk.store._writing.begin() as connection:
+        connection.exec_driver_sql("UPDATE agreement SET revision = 1")
+    desk.write(2)
+    assert "ROLLED_BACK: revision 2 is older than revision 3" in desk.restart()[1]
     assert desk.in_force == 1
 
 
