@@ -86,6 +86,15 @@ def test_what_would_change_is_counted():
     assert all(isinstance(each, Change) for each in found.changes)
 
 
+def test_what_stays_as_it_was_is_no_change():
+    """Of two holders searched, one tells less and the other the same."""
+    other = permission(holder=XCC)
+    old = Agreements([permission(level=Level.REFERENCE), other])
+    new = Agreements([permission(level=Level.HOLDER), other])
+    found = replay(old, new, read_questions(lines({}), "log"))
+    assert [each.holder for each in found.changes] == [XAA]
+
+
 def test_each_question_is_decided_as_of_its_own_day_in_utc():
     """Late in the evening elsewhere is the next day in UTC."""
     old = Agreements([])

@@ -134,6 +134,14 @@ def test_a_signed_version_comes_into_force_once(desk: Desk) -> None:
     assert desk.look() == []
 
 
+def test_a_clause_about_no_member_is_told(desk: Desk) -> None:
+    """It comes into force with all others, and may be a mistyped prohibition."""
+    desk.write(1, more='[[forbid]]\nrequester = "XYZ"\nreason = "test"\n')
+    _, warning = desk.look()
+    assert warning.startswith("`XAA.toml:5` names XYZ, which is no member")
+    assert desk.in_force == 1
+
+
 def test_a_later_version_takes_its_place(desk: Desk) -> None:
     """Whoever has the agreements of before still has them."""
     desk.write(1)

@@ -180,9 +180,16 @@ def test_only_revision_and_date_are_set(text: str):
     assert stated == tomllib.loads(text) | {"revision": 12, "dated": dated}
 
 
-def test_a_text_in_which_they_cannot_be_found_is_refused():
+@pytest.mark.parametrize(
+    "text",
+    [
+        'version = 1\nholder = "XAA"\nreason = """\nrevision = 4\n"""\n',
+        'version = 1\nholder = "XAA"\nrevision = """\n4"""\n',
+        'version = 1\nholder = """\nXAA"""\n',
+    ],
+)
+def test_a_text_in_which_they_cannot_be_found_is_refused(text: str):
     """Rather than changed in something else."""
-    text = 'version = 1\nholder = "XAA"\nreason = """\nrevision = 4\n"""\n'
     with pytest.raises(ConfigurationError) as refused:
         restate(text, "XAA.toml", 12, NOW)
     assert refused.value.reason == "CANNOT_RESTATE"
@@ -200,6 +207,17 @@ def test_a_signing_key_is_for_its_owner_alone(tmp_path: Path):
     path.chmod(0o600)
     path.write_text("no key")
     assert reason(lambda: read_signing_key(path), path) == "NOT_A_KEY"
+
+
+def test_a_disk_that_fails_leaves_no_draft(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nor half a file."""
+
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", fail)
+    told = reason(lambda: propose(path, FIRST, SIGNERS, NOW), path)
+    assert told == "CANNOT_WRITE"
 
 
 def test_a_file_that_cannot_be_written_is_told(path: Path, tmp_path: Path):
