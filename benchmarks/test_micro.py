@@ -12,9 +12,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from biometrics import limits
 from biometrics.clock import UTC, SystemClock
 from biometrics.custody import FileKeyProvider, Vault, create_key_file
-from biometrics.disclosure import Agreements, Purpose, parse_agreements, plan_search
+from biometrics.disclosure import (
+    Agreements,
+    Clause,
+    Effect,
+    Level,
+    Outcome,
+    Permission,
+    Purpose,
+    SearchPlan,
+    decide,
+    parse_version,
+    permit,
+    plan_search,
+)
+from biometrics.disclosure.compare import (
+    differences,
+    group_differences,
+    named_members,
+)
 from biometrics.members import Member
 from biometrics.sealed import Binding
 from biometrics.store import open_store
@@ -80,19 +99,119 @@ def test_open_one_template(benchmark: BenchmarkFixture, vault: Vault) -> None:
     assert np.array_equal(clear, vector)
 
 
+MEMBERS = [Member(f"X{a}{b}") for a in "ABCDEF" for b in "ABCDEFGH"]
+
+
+def clause(holder: Member, requester: Member, level: Level, **more: object) -> Clause:
+    """Return a permission of many purposes, or a prohibition if it has no level."""
+    values = {
+        "effect": Effect.PERMIT,
+        "purposes": frozenset(Purpose),
+        "modalities": frozenset(Modality),
+        "valid_from": dt.date(2020, 1, 1),
+        "valid_until": dt.date(2099, 1, 1),
+        "legal_basis": "benchmark",
+        "source": f"{holder}.toml:1",
+    } | more
+    return Clause(holder=holder, requester=requester, level=level, **values)
+
+
+def region(seed: int) -> Agreements:
+    """Return 48 holders, with three permissions for each requester."""
+    random = np.random.default_rng(seed)
+
+    def some(words: type[Purpose | Modality]) -> frozenset[object]:
+        count = int(random.integers(1, 4))
+        return frozenset(random.choice(list(words), count, replace=False).tolist())
+
+    permissions = [
+        clause(
+            holder,
+            requester,
+            list(Level)[random.integers(3)],
+            purposes=frozenset(map(Purpose, some(Purpose))),
+            modalities=frozenset(map(Modality, some(Modality))),
+            valid_until=dt.date(int(random.integers(2090, 2099)), 6, 30),
+        )
+        for holder in MEMBERS
+        for requester in MEMBERS
+        if holder != requester
+        for _ in range(3)
+    ]
+    prohibitions = [
+        clause(
+            holder,
+            None,
+            None,
+            effect=Effect.FORBID,
+            purposes=frozenset({Purpose.SMUGGLING_INVESTIGATION}),
+        )
+        for holder in MEMBERS
+    ]
+    return Agreements([*permissions, *prohibitions])
+
+
+def within(benchmark: BenchmarkFixture, seconds: float) -> bool:
+    """Say whether it can be done within a bound; of a run that measures nothing, yes.
+
+    By the shortest time: others on the machine make any other one longer.
+    """
+    return benchmark.stats is None or benchmark.stats.stats.min < seconds
+
+
+def test_permit_one_question(benchmark: BenchmarkFixture) -> None:
+    """What one holder lets one requester learn, in a region of 48: under 5 us."""
+    permission = benchmark(
+        permit,
+        Agreements([*region(1).clauses, clause(HOLDER, MEMBERS[1], Level.REFERENCE)]),
+        holder=HOLDER,
+        requester=MEMBERS[1],
+        purpose=Purpose.VISA,
+        modality=Modality.FACE,
+        today=dt.date(2026, 1, 1),
+    )
+    assert permission is not None
+    assert within(benchmark, 5e-6)
+
+
+def test_decide_one_answer(benchmark: BenchmarkFixture) -> None:
+    """The answer of one holder from its outcome: under 5 us."""
+    reference = bytes(limits.REFERENCE_BYTES)
+    told = clause(HOLDER, MEMBERS[1], Level.REFERENCE)
+    plan = SearchPlan(permissions=(Permission(HOLDER, Level.REFERENCE, told),))
+    answer = benchmark(decide, plan, {HOLDER: Outcome.MATCH}, {HOLDER: reference})
+    assert answer.holders[0].reference == reference
+    assert within(benchmark, 5e-6)
+
+
+def test_compare_versions_of_all_members(benchmark: BenchmarkFixture) -> None:
+    """Who would learn more and who less, of 48 members: under five seconds."""
+    old, new = region(1), region(2)
+    day = dt.date(2026, 1, 1)
+
+    def compare() -> int:
+        members = named_members(old, new)
+        found = differences(old, new, members, day)
+        return len(found) + len(group_differences(old, new, members, day))
+
+    assert benchmark.pedantic(compare, rounds=3) > len(MEMBERS) ** 2
+    assert within(benchmark, 5.0)
+
+
 def test_plan_over_all_members(benchmark: BenchmarkFixture) -> None:
     """Deciding whom a requester may search, of 40 holders."""
     codes = [f"X{a}{b}" for a in "ABCDE" for b in "ABCDEFGH"]
     clauses = [
         clause
         for code in codes
-        for clause in parse_agreements(
-            f'version = 1\nholder = "{code}"\n[[permit]]\nrequester = "XZZ"\n'
+        for clause in parse_version(
+            f'version = 1\nholder = "{code}"\nrevision = 1\n'
+            'dated = 2020-01-01T00:00:00Z\n[[permit]]\nrequester = "XZZ"\n'
             'modalities = ["face"]\npurposes = ["visa"]\nlevel = "holder"\n'
             "valid_from = 2020-01-01\nvalid_until = 2099-01-01\n"
             'legal_basis = "benchmark"\n',
             f"{code}.toml",
-        )
+        ).clauses
     ]
     agreements = Agreements(clauses)
     today = dt.datetime.now(UTC).date()

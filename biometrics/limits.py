@@ -94,6 +94,16 @@ MAX_TEMPLATE_SPACES: Final = 64
 MAX_MEMBERS: Final = 64  # 48 in the region, and room for samples
 # 47 requesters x 6 purposes x 3 modalities is 846; years of clauses kept fit too.
 MAX_CLAUSES_PER_HOLDER: Final = 4096
+# A revision once in force bars all below it: one too many digits must not be the end.
+MAX_REVISION: Final = 1_000_000
+SIGNATURES_REQUIRED: Final = 2  # of an agreement: no one person opens a gallery
+MAX_SIGNERS_PER_HOLDER: Final = 16  # persons and offices, and those to come
+MAX_SIGNER_CHARACTERS: Final = 128  # name of a person or an office; of a key likewise
+MAX_NOTE_BYTES: Final = 16 * 1024  # a short text, and more signatures than signers
+MAX_NOTE_SIGNATURES: Final = 64
+DATED_AHEAD_SECONDS: Final = 300  # two machines' clocks differ a little
+AGREEMENTS_LOOK_SECONDS: Final = 1.0  # between looks for versions signed anew
+MAX_QUESTION_LINE_BYTES: Final = 16 * 1024  # of a log that is replayed: 64 holders
 
 # -- clients ------------------------------------------------------------------
 DEFAULT_DEADLINE_SECONDS: Final = 10.0  # of a profile that names none

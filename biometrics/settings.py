@@ -188,6 +188,8 @@ _TOLD: Final = {
     "float_type": "must be a number without quotes",
     "bool_type": "must be true or false, without quotes",
     "date_type": "must be a date such as 2026-01-31, without quotes",
+    "datetime_type": "must be a moment such as 2026-01-31T12:00:00Z, without quotes",
+    "timezone_aware": "must end in Z: moments are in UTC",
     "list_type": "must be a list in square brackets",
     "model_type": "must be a table",
     "too_short": "must not be empty",
@@ -209,6 +211,15 @@ def read_text(path: Path) -> str:
     Raises:
         ConfigurationError: it is missing, not readable, too long or not UTF-8.
     """
+    return decode_text(read_bytes(path), str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a settings file as it is, which is what a signature is about.
+
+    Raises:
+        ConfigurationError: it is missing, not readable or too long.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(limits.MAX_SETTINGS_BYTES + 1)
@@ -217,11 +228,20 @@ def read_text(path: Path) -> str:
         raise _unusable(str(path), "UNREADABLE_FILE", told) from error
     if len(data) > limits.MAX_SETTINGS_BYTES:
         raise _too_long(str(path))
+    return data
+
+
+def decode_text(data: bytes, source: str) -> str:
+    """Return the text of a settings file's bytes.
+
+    Raises:
+        ConfigurationError: they are not UTF-8.
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         told = f"is not UTF-8 at byte {error.start}; save it as UTF-8"
-        raise _unusable(str(path), "NOT_UTF8", told) from error
+        raise _unusable(source, "NOT_UTF8", told) from error
 
 
 def configuration_error(faults: Sequence[Fault]) -> ConfigurationError:

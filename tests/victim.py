@@ -15,6 +15,7 @@ from biometrics.clock import SystemClock
 from biometrics.demo.process import free_port
 from biometrics.errors import UnavailableError
 from biometrics.server.blueprint import write_exchange
+from biometrics.server.development import write_agreement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ class Victim:
             listen=f"127.0.0.1:{free_port()}",
         )
         (self.root / "spaces.toml").write_text(SPACES)
-        (self.root / "agreements" / "XAA.toml").write_text(AGREEMENTS["XAA"])
+        write_agreement(self.root, AGREEMENTS["XAA"])
         self.process: subprocess.Popen[bytes] | None = None
 
     def profile(self, member: str, role: str) -> Profile:

@@ -18,6 +18,7 @@ from biometrics.client import ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.config import read_config
+from biometrics.server.development import write_agreement
 from biometrics.server.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ threshold_basis = "unmeasured"
 """
 
 
-def agreement(holder: str, *clauses: str) -> str:
+def agreement(holder: str, *clauses: str, revision: int = 1) -> str:
     """Return the text of a holder's agreements file."""
-    return "\n".join((f'version = 1\nholder = "{holder}"\n', *clauses))
+    head = f'version = 1\nholder = "{holder}"\nrevision = {revision}\n'
+    return "\n".join((f"{head}dated = 2000-01-01T00:00:00Z\n", *clauses))
 
 
 def permit(requester: str, level: str, *purposes: str) -> str:
@@ -148,10 +150,10 @@ class World:
             listen="127.0.0.1:0",
         )
         (self.root / "spaces.toml").write_text(SPACES)
-        for path in (self.root / "agreements").glob("*.toml"):
+        for path in (self.root / "agreements").iterdir():
             path.unlink()
-        for holder, text in (agreements or {}).items():
-            (self.root / "agreements" / f"{holder}.toml").write_text(text)
+        for text in (agreements or {}).values():
+            write_agreement(self.root, text)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self.exchange: Exchange | None = None

@@ -20,6 +20,7 @@ from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.demo.process import ServerProcess, free_port
 from biometrics.server.blueprint import write_exchange
+from biometrics.server.development import write_agreement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +82,7 @@ class BenchmarkExchange:
                 members={code: code for code in (*self.holders, REQUESTER)},
             )
         for code in self.holders:
-            _write_agreement(root / "agreements" / f"{code}.toml", code)
+            _write_agreement(root, code)
         settings = self.config.read_text("utf-8")
         stated = re.sub(
             r'(?m)^database = "[^"]*"', f'database = "{database}"', settings
@@ -164,12 +165,13 @@ def _enrol_block(
     return added
 
 
-def _write_agreement(path: Path, holder: str) -> None:
+def _write_agreement(root: Path, holder: str) -> None:
     """Let the requester search a holder."""
-    path.write_text(
-        f'version = 1\nholder = "{holder}"\n\n[[permit]]\nrequester = "{REQUESTER}"\n'
+    write_agreement(
+        root,
+        f'version = 1\nholder = "{holder}"\nrevision = 2\n'
+        f'dated = 2020-01-01T00:00:00Z\n\n[[permit]]\nrequester = "{REQUESTER}"\n'
         f'modalities = ["face"]\npurposes = ["{PURPOSE}"]\nlevel = "holder"\n'
         "valid_from = 2020-01-01\nvalid_until = 2099-12-31\n"
         'legal_basis = "benchmark"\n',
-        "utf-8",
     )

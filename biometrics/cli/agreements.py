@@ -1,23 +1,39 @@
 """`biometrics agreements`: what holders let requesters learn."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from biometrics.cli import signing, versions
 from biometrics.cli.output import print_json, print_line, print_prose, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.client import AgreementInfo
+from biometrics.errors import InvalidRequestError
 
 app = typer.Typer(
-    help="What holders let requesters learn, as far as you are a party.",
+    help="What holders let requesters learn, and who signs for it.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def group() -> None:
-    """What holders let requesters learn, as far as you are a party."""
+    """What holders let requesters learn, and who signs for it.
+
+    `list` and `explain` ask the exchange, as far as you are a party. All others work
+    on files, without an exchange.
+    """
+
+
+app.command("key")(signing.make_key)
+app.command("propose")(signing.sign_first)
+app.command("approve")(signing.sign_second)
+app.command("check")(signing.check)
+app.command("diff")(versions.diff)
+app.command("matrix")(versions.matrix)
+app.command("simulate")(versions.simulate)
 
 
 @app.command("list")
@@ -74,14 +90,42 @@ def explain(  # noqa: PLR0913 - the four parts of a question, and how to answer
         str, typer.Option(help="Such as `border-check`.", metavar="WORD")
     ],
     modality: Annotated[str, typer.Option(help="Such as `face`.", metavar="WORD")],
+    agreements: Annotated[
+        Path | None,
+        typer.Option(
+            help="Answer from an agreement, or a folder of them, signed or not, and ask"
+            " no exchange.",
+            metavar="PATH",
+        ),
+    ] = None,
+    on: versions.DayOption = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Say whether one search is permitted today, and which line decides."""
-    with connect(context, profile) as exchange:
-        told = exchange.explain(
-            holder=holder, requester=requester, purpose=purpose, modality=modality
+    """Say whether one search is permitted, and which line decides.
+
+    An exchange answers for today and the versions that are in force; `--on` is for
+    `--agreements`.
+    """
+    if agreements is not None:
+        told = versions.explain_from(
+            agreements,
+            versions.read_day(on),
+            holder=holder,
+            requester=requester,
+            purpose=purpose,
+            modality=modality,
         )
+    elif on is not None:
+        raise InvalidRequestError(
+            "ONLY_TODAY",
+            "--on: an exchange answers for today only; name files by `--agreements`",
+        )
+    else:
+        with connect(context, profile) as exchange:
+            told = exchange.explain(
+                holder=holder, requester=requester, purpose=purpose, modality=modality
+            )
     if as_json:
         print_json(asdict(told))
         return

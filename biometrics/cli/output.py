@@ -104,7 +104,8 @@ def print_table(
 
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 row` or `2,000 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    ending = "es" if noun.endswith("ch") else "s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{ending}"
 
 
 def print_error(error: ExchangeError, *, as_json: bool = False) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from biometrics.server.development import write_agreement
+
 if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
@@ -37,12 +39,11 @@ LEVELS: Final = {
 FORBIDDEN: Final = (("XAA", "XBB"), ("XRA", "XBB"))
 
 
-def write_agreements(directory: Path, today: dt.date) -> None:
-    """Write every holder's file into `directory`, in place of what is there."""
-    for path in directory.glob("*.toml"):
-        path.unlink()
+def write_agreements(root: Path, today: dt.date) -> None:
+    """Sign every holder's agreement into a new exchange, in place of the samples."""
     for holder in PURPOSES:
         text = f'# Agreements of the demo.\nversion = 1\nholder = "{holder}"\n'
+        text += f"revision = 1\ndated = {today}T00:00:00Z\n"
         for requester, levels in LEVELS.items():
             if holder in levels:
                 text += (
@@ -58,4 +59,4 @@ def write_agreements(directory: Path, today: dt.date) -> None:
                     f'\n[[forbid]]\nrequester = "{requester}"\n'
                     'reason = "people who are registered here fled it"\n'
                 )
-        (directory / f"{holder}.toml").write_text(text, "utf-8")
+        write_agreement(root, text)

@@ -98,7 +98,7 @@ def run(plan: Plan, progress: Progress) -> Outcome:
     )
     write_space(root / "spaces.toml", centre, threshold)
     today = SystemClock().now().date()
-    write_agreements(root / "agreements", today)
+    write_agreements(root, today)
     rules = Agreements(root / "agreements", today)
     pilot = Pilot(root, people, Truth(people, rules, centre, threshold), progress)
     # 3. Serve.

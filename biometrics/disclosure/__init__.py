@@ -1,6 +1,6 @@
 """What holders let requesters learn: agreements, and the decision over them."""
 
-from biometrics.disclosure.agreements import Agreements, parse_agreements
+from biometrics.disclosure.agreements import Agreements, Version, parse_version
 from biometrics.disclosure.clauses import Clause, Effect, Level, Purpose
 from biometrics.disclosure.decision import (
     Answer,
@@ -30,10 +30,11 @@ __all__ = [
     "Protection",
     "Purpose",
     "SearchPlan",
+    "Version",
     "decide",
     "explain",
     "may_learn",
-    "parse_agreements",
+    "parse_version",
     "permit",
     "plan_search",
 ]

@@ -1,15 +1,17 @@
 """Agreements: what each holder lets each requester learn.
 
-An agreement is data. Each holder writes one TOML file; `parse_agreements` reads it
+An agreement is data. Each holder writes one TOML file; `parse_version` reads it
 strictly, and `Agreements` holds the clauses of every holder, indexed for the
 decision in `biometrics.disclosure.decision`.
 """
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic_core import PydanticCustomError
 
 from biometrics import limits
 from biometrics.disclosure.clauses import Clause, Effect, Level, Purpose
@@ -27,12 +29,37 @@ from biometrics.settings import (
 )
 from biometrics.templates import Modality
 
-__all__ = ["Agreements", "Clause", "Effect", "Level", "Purpose", "parse_agreements"]
+__all__ = [
+    "Agreements",
+    "Clause",
+    "Effect",
+    "Level",
+    "Purpose",
+    "Version",
+    "parse_version",
+]
 
 EVERYBODY: Final = "*"  # in place of a requester, in clauses that forbid
 
 # (holder, requester, purpose, modality): what a clause can be asked about.
 _Question = tuple[str, str, Purpose, Modality]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version of what a holder lets others learn.
+
+    Attributes:
+        holder: whose galleries it is about.
+        revision: from 1; of two versions the higher is the later.
+        dated: when it was written, in UTC.
+        clauses: what it says, permissions first.
+    """
+
+    holder: Member
+    revision: int
+    dated: dt.datetime
+    clauses: tuple[Clause, ...]
 
 
 class Agreements:
@@ -195,22 +222,29 @@ class _Forbid(Settings):
         )
 
 
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    """Refuse a moment that is not told in UTC."""
+    if moment.utcoffset():
+        raise PydanticCustomError("NOT_UTC", "must end in Z: moments are in UTC")
+    return moment
+
+
 class _AgreementsFile(SettingsFile):
     """The whole file of one holder."""
 
     holder: Annotated[Member, parsed_by(Member)]
+    revision: Annotated[int, Field(ge=1, le=limits.MAX_REVISION)]
+    dated: Annotated[AwareDatetime, AfterValidator(_in_utc)]
     permit: list[_Permit] = Field([], max_length=limits.MAX_CLAUSES_PER_HOLDER)
     forbid: list[_Forbid] = Field([], max_length=limits.MAX_CLAUSES_PER_HOLDER)
 
 
-def parse_agreements(
-    text: str, source: str, holder: Member | None = None
-) -> tuple[Clause, ...]:
-    """Read the clauses of one holder, permissions first.
+def parse_version(text: str, source: str, holder: Member | None = None) -> Version:
+    """Read one version of what a holder lets others learn.
 
     Args:
-        text: TOML: `version = 1`, `holder`, then `[[permit]]` and `[[forbid]]`. A
-            file without a clause is valid and permits nothing.
+        text: TOML: `version = 1`, `holder`, `revision`, `dated`, then `[[permit]]` and
+            `[[forbid]]`. A file without a clause is valid and permits nothing.
         source: name of the file, for messages and citations.
         holder: the member whose file it must be; None for any.
 
@@ -242,4 +276,9 @@ def parse_agreements(
                 ]
     if faults:
         raise configuration_error(faults)
-    return tuple(clauses)
+    return Version(
+        holder=file.holder,
+        revision=file.revision,
+        dated=file.dated,
+        clauses=tuple(clauses),
+    )

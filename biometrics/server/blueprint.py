@@ -2,7 +2,9 @@
 
 DIR/exchange.toml      the settings, which name everything else
 DIR/spaces.toml        the template spaces
-DIR/agreements/        one file a holder
+DIR/agreements/        one file a holder, and its signatures
+DIR/signers.toml       whose signatures count
+DIR/signing/           the samples' signing keys, for development only
 DIR/keys/              key-encryption keys: the exchange's and each member's
 DIR/pki/               a development authority, and what it signed
 DIR/clients/           profiles of the members' systems
@@ -25,6 +27,7 @@ from biometrics.custody import create_key_file
 from biometrics.errors import ConfigurationError
 from biometrics.members import Member
 from biometrics.server.config import read_config
+from biometrics.server.development import write_agreement, write_signers
 from biometrics.server.pki import LIFE, Credential, DevelopmentAuthority
 from biometrics.server.samples import (
     AGREEMENTS,
@@ -82,7 +85,8 @@ def write_exchange(
     try:
         draft.mkdir(_PRIVATE)
         _write_settings(draft, named, listen)
-        _write_agreements(draft, named, clock.now().date())
+        write_signers(draft, named, TRUST_DOMAIN, random_bytes)
+        _write_agreements(draft, named, clock.now())
         _write_keys(draft, named, random_bytes)
         authority = DevelopmentAuthority(
             TRUST_DOMAIN, clock=clock, random_bytes=random_bytes
@@ -146,21 +150,20 @@ def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) ->
 
 
 def _write_agreements(
-    folder: Path, members: Mapping[Member, str], today: dt.date
+    folder: Path, members: Mapping[Member, str], now: dt.datetime
 ) -> None:
-    """Write one file a holder; a holder without a clause permits nothing."""
-    place = folder / "agreements"
-    place.mkdir()
+    """Write one signed file a holder; a holder without a clause permits nothing."""
+    (folder / "agreements").mkdir()
+    dated = now.replace(microsecond=0).isoformat().replace("+00:00", "Z")
     known = {EVERYBODY, *(member.code for member in members)}
     for member, name in members.items():
         clauses = [
-            _clause(clause, today)
+            _clause(clause, now.date())
             for clause in SAMPLE_CLAUSES
             if clause.holder == member.code and clause.requester in known
         ]
-        head = AGREEMENTS.format(holder=member, name=_commented(name))
-        text = "\n".join([head, *(clauses or [NO_CLAUSE])])
-        (place / f"{member}.toml").write_text(text, "utf-8")
+        head = AGREEMENTS.format(holder=member, name=_commented(name), dated=dated)
+        write_agreement(folder, "\n".join([head, *(clauses or [NO_CLAUSE])]))
 
 
 def _clause(clause: SampleClause, today: dt.date) -> str:

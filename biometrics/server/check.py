@@ -14,8 +14,9 @@ from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, open_index_key, open_keys
 from biometrics.errors import ConfigurationError, SealError
 from biometrics.server.config import read_config
+from biometrics.server.in_force import InForce
 from biometrics.server.methods import SERVICES, check_table
-from biometrics.server.policy import read_agreements, read_spaces, strangers
+from biometrics.server.policy import read_signers, read_spaces
 from biometrics.server.tls import server_credentials
 from biometrics.store import inspect_store
 from matcher.index import binding_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from biometrics.custody import GalleryKey, KeyProvider
     from biometrics.members import Member
     from biometrics.server.config import Config
+    from biometrics.signing import Signers
     from biometrics.store import Inspection
     from biometrics.templates import TemplateSpaces
 
@@ -42,7 +44,7 @@ def check(path: Path) -> list[str]:
     """
     config = read_config(path)
     spaces = read_spaces(config.spaces)
-    agreements = read_agreements(config.agreements, config.members)
+    signers = read_signers(config.signers)
     check_table(SERVICES)
     server_credentials(config, SystemClock().now())
     exchange = FileKeyProvider(config.exchange_key)
@@ -50,9 +52,24 @@ def check(path: Path) -> list[str]:
         if stored is not None:
             _check_index_keys(config, stored, exchange)
         return [
-            *strangers(agreements, config.members),
+            *_agreement_notes(config, stored, signers),
             *_gallery_notes(config, stored, spaces),
         ]
+
+
+def _agreement_notes(
+    config: Config, stored: Inspection | None, signers: Signers
+) -> list[str]:
+    """Return a note for each agreement that would not come into force."""
+    in_force = InForce(
+        config.agreements,
+        members=config.members,
+        signers=signers,
+        keep=lambda _row: None,
+        clock=SystemClock(),
+    )
+    told = in_force.restore(stored.agreements.last() if stored else [])
+    return [each.text for each in (*told, *in_force.look()) if each.is_warning]
 
 
 def wrong_exchange_key(path: Path) -> ConfigurationError:

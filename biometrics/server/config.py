@@ -15,6 +15,7 @@
     exchange = "keys/exchange.key"
     [policy]
     agreements = "agreements"
+    signers = "signers.toml"           # whose signatures of agreements count
     spaces = "spaces.toml"
     [[member]]
     code = "XAA"
@@ -75,6 +76,7 @@ class Config:
             database and the keys.
         exchange_key: file of the exchange's own key-encryption key.
         agreements: folder of the holders' agreements.
+        signers: file of those who sign agreements.
         spaces: file of the template spaces.
         members: each with the file of its key-encryption key, no file twice. The
             file may be missing: whoever takes away its key locks its galleries.
@@ -91,6 +93,7 @@ class Config:
     segments: Path
     exchange_key: Path
     agreements: Path
+    signers: Path
     spaces: Path
     members: Mapping[Member, Path]
     member_names: Mapping[Member, str]
@@ -198,6 +201,7 @@ class _Policy(Settings):
     """The table `[policy]`."""
 
     agreements: _File
+    signers: _File = "signers.toml"
     spaces: _File
 
 
@@ -250,6 +254,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         segments=folder / file.store.segments,
         exchange_key=folder / file.keys.exchange,
         agreements=folder / file.policy.agreements,
+        signers=folder / file.policy.signers,
         spaces=folder / file.policy.spaces,
         members=MappingProxyType(
             {each.code: folder / each.key for each in file.member}
@@ -289,6 +294,7 @@ def _missing(document: Document, config: Config) -> Iterator[Fault]:
         ("tls", "key"): config.tls_key,
         ("tls", "authority"): config.tls_authority,
         ("keys", "exchange"): config.exchange_key,
+        ("policy", "signers"): config.signers,
         ("policy", "spaces"): config.spaces,
     }
     for key, path in files.items():

@@ -35,9 +35,10 @@ from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.health import Health
+from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
-from biometrics.server.policy import read_agreements, read_spaces, strangers
+from biometrics.server.policy import read_signers, read_spaces
 from biometrics.server.tls import server_credentials
 from biometrics.store import open_store
 from biometrics.v1 import (
@@ -63,12 +64,13 @@ from matcher.segments import SegmentFiles
 from matcher.service import MatchService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.server.config import Config
+    from biometrics.server.in_force import Told
     from biometrics.store import Store
 
 log = logging.getLogger(__name__)
@@ -103,11 +105,8 @@ class Exchange:
         Raises:
             ConfigurationError: a file or setting is wrong, or the port is taken.
         """
-        # What the operator and the members have decided.
+        # What the operator has decided.
         spaces = read_spaces(config.spaces)
-        agreements = read_agreements(config.agreements, config.members)
-        for note in strangers(agreements, config.members):
-            log.warning("%s", note)
         check_table(SERVICES)
         async with AsyncExitStack() as parts:
             # Whether anything can be called; nothing yet.
@@ -117,6 +116,8 @@ class Exchange:
                 open_store(config.database, clock, on_failure=health.lose)
             )
             vault, galleries = unlock(config, store, clock, random_bytes)
+            # What the members have decided.
+            in_force = put_in_force(config, store, clock)
             precedence = Precedence()
             # The matcher.
             workers = parts.enter_context(
@@ -149,7 +150,7 @@ class Exchange:
                 Scanner(engine=engine, confirmation=confirmation)
             )
             matcher = Matcher(
-                agreements=lambda: agreements,
+                agreements=in_force.agreements,
                 galleries=galleries,
                 precedence=precedence,
                 scanner=scanner,
@@ -198,7 +199,7 @@ class Exchange:
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
-                AgreementService(agreements=lambda: agreements, clock=clock), server
+                AgreementService(agreements=in_force.agreements, clock=clock), server
             )
             space_pb2_grpc.add_SpaceServiceServicer_to_server(
                 SpaceService(spaces=spaces), server
@@ -223,6 +224,7 @@ class Exchange:
             parts.callback(keeper.stop)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
+            parts.callback(asyncio.create_task(keep_looking(in_force)).cancel)
             health.set_all(serving=True)
             return cls(
                 port=port,
@@ -263,6 +265,42 @@ async def keep_erasing(store: Store) -> None:
         await asyncio.sleep(
             limits.ERASE_SECONDS if is_erased else limits.ERASE_RETRY_SECONDS
         )
+
+
+def put_in_force(config: Config, store: Store, clock: Clock) -> InForce:
+    """Return the agreements in force: those of before, and what was signed since.
+
+    Raises:
+        ConfigurationError: the list of signers is wrong.
+    """
+    signers = read_signers(config.signers)
+    log.info("those who sign agreements: SHA-256 %s", signers.fingerprint)
+    in_force = InForce(
+        config.agreements,
+        members=config.members,
+        signers=signers,
+        keep=store.agreements.keep,
+        clock=clock,
+    )
+    tell(in_force.restore(store.agreements.last()))
+    tell(in_force.look())
+    return in_force
+
+
+async def keep_looking(in_force: InForce) -> None:
+    """Put agreements in force that were signed anew, time and again."""
+    while True:
+        await asyncio.sleep(limits.AGREEMENTS_LOOK_SECONDS)
+        try:
+            tell(await asyncio.to_thread(in_force.look))
+        except Exception:  # a prohibition that was signed must not wait for ever
+            log.exception("the look for agreements failed, and is made again")
+
+
+def tell(told: Iterable[Told]) -> None:
+    """Log what came into force and what did not."""
+    for each in told:
+        log.log(logging.WARNING if each.is_warning else logging.INFO, "%s", each.text)
 
 
 def unlock(
@@ -346,7 +384,7 @@ async def _serve(config: Config) -> None:
     """Serve until told to stop, then drain."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # A terminal that closes sends SIGHUP; files are not read anew yet. What is ignored
+    # A terminal that closes sends SIGHUP; agreements need none. What is ignored
     # stays so: under `nohup` the exchange outlives its terminal.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -162,7 +162,7 @@ threshold_basis = "unmeasured"     # measured, vendor or unmeasured
 SETTINGS: Final = """\
 # Settings of the exchange. Paths are relative to this file; a key that is unknown is
 # an error. `biometrics serve --check --config exchange.toml` validates everything.
-# All files are read when the exchange starts: restart it after an edit.
+# All files but agreements are read when the exchange starts: restart it after an edit.
 version = 1
 
 [exchange]
@@ -190,7 +190,8 @@ segments = "data/segments"          # sealed codes, for a quick start; can be de
 exchange = "keys/exchange.key"
 
 [policy]
-agreements = "agreements"           # one file a holder, CODE.toml
+agreements = "agreements"           # one file a holder, CODE.toml, and its CODE.note
+signers = "signers.toml"            # whose signatures of agreements count
 spaces = "spaces.toml"
 
 # The members. Each has its own key-encryption key: without that file its galleries
@@ -199,13 +200,19 @@ spaces = "spaces.toml"
 
 AGREEMENTS: Final = """\
 # What {holder} ({name}) lets others learn from its galleries. Whatever no [[permit]]
-# covers is refused, and a [[forbid]] beats every [[permit]]. The exchange reads this
-# file when it starts: an edit counts after a restart, not before.
+# covers is refused, and a [[forbid]] beats every [[permit]].
+#
+# An edit counts once two of those listed in signers.toml have signed it: first
+# `biometrics agreements propose`, which sets `revision` and `dated`, then
+# `biometrics agreements approve`. A running exchange takes it up within seconds, and
+# until then what was signed before stays in force. No restart is needed.
 #
 # Levels: presence (counts toward one regional answer, from five holders on),
 # holder (match or no match), reference (and a reference for the follow-up).
 version = 1
 holder = "{holder}"
+revision = 1
+dated = {dated}
 """
 
 NO_CLAUSE: Final = """\
@@ -219,6 +226,19 @@ NO_CLAUSE: Final = """\
 # valid_from = 2026-01-01
 # valid_until = 2026-12-31
 # legal_basis = "the treaty and the article"
+"""
+
+SIGNERS: Final = """\
+# Who signs agreements, for whom: each version needs two of its holder's signers. A
+# secret key stays with the person or office that is named; here is what verifies it.
+# This file is read when the exchange starts: restart it after an edit.
+#
+# Whoever can change this file decides who signs. Members should ask for its SHA-256,
+# which every start logs, and compare it with their own copy.
+#
+# The keys below are for development only: their secrets lie in signing/, both of each
+# member on one computer. `biometrics agreements key` makes others.
+version = 1
 """
 
 PROFILE: Final = """\

@@ -1,10 +1,12 @@
 """The only code that touches the database."""
 
+from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.journal import JournalReader
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import RecordReader
 from biometrics.store.rows import (
+    AgreementRow,
     Change,
     ChangeKind,
     Committed,
@@ -24,6 +26,9 @@ from biometrics.store.rows import (
 from biometrics.store.store import Inspection, Store, inspect_store, open_store
 
 __all__ = [
+    "AgreementReader",
+    "AgreementRow",
+    "AgreementTable",
     "AnswerWriter",
     "Change",
     "ChangeKind",

@@ -321,6 +321,25 @@ class Disclosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementRow:
+    """One version of what a holder lets others learn.
+
+    Attributes:
+        holder: whose it is.
+        revision: from 1.
+        digest: 32 bytes, SHA-256 of `data`.
+        data: the file, as it was signed.
+        note: the signed note of it.
+    """
+
+    holder: Member
+    revision: int
+    digest: bytes
+    data: bytes = field(repr=False)
+    note: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewReference:
     """A reference that was given to a requester for a follow-up.
 

@@ -185,3 +185,16 @@ REFERENCE_RECORD: Final = sa.Table(
     sa.Index("reference_of_record", "record_id"),
     sqlite_with_rowid=False,
 )
+
+# One row a holder: the version last in force, as it was signed. A revision never goes
+# down, so that an old version that is put back is known for one.
+AGREEMENT: Final = sa.Table(
+    "agreement",
+    METADATA,
+    sa.Column("holder", sa.Text, primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("note", sa.LargeBinary, nullable=False),
+    sa.CheckConstraint("length(digest) = 32", name="agreement_digest_is_32_bytes"),
+)

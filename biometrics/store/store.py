@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.databases import database_at
 from biometrics.store.failures import DATABASE_ERRORS, translated
@@ -36,6 +37,7 @@ class Store:
 
     Attributes:
         keys: wrapped keys.
+        agreements: the version of each that was last in force.
         records: enrols, protects and withdraws.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
@@ -59,6 +61,7 @@ class Store:
         self._writer = Writer(database, housekeep, on_failure)
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
+        self.agreements = AgreementTable(self._writer, reading)
         self.records = RecordWriter(self._writer, replies, head, clock)
         self.answers = AnswerWriter(self._writer, reading, replies, references)
         self.journal = JournalReader(reading, head)
@@ -142,6 +145,7 @@ class Inspection:
     """What can be read of a database while another exchange may have it open."""
 
     keys: KeyReader
+    agreements: AgreementReader
     register: RecordReader
     journal: JournalReader
 
@@ -167,6 +171,7 @@ def inspect_store(where: Path | str) -> Iterator[Inspection | None]:
             return
         yield Inspection(
             KeyReader(database.reading),
+            AgreementReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),
         )

@@ -73,10 +73,10 @@ def test_check_tells_what_is_wrong(run: Callable[..., Told], settings: Path):
 
 
 def test_help_says_that_files_are_read_at_the_start(run: Callable[..., Told]):
-    """Whoever edits an agreement learns that a restart is needed."""
-    assert "counts from the next start on" in " ".join(
-        run("serve", "--help").out.split()
-    )
+    """All but agreements, which count once they are signed."""
+    told = " ".join(run("serve", "--help").out.split())
+    assert "Agreements that were signed anew count within seconds" in told
+    assert "signer or key counts from the next start on" in told
 
 
 @pytest.mark.parametrize("ready", [False, True])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[2]
 SECTIONS: Final = (
     "## Enrol a file and search it\n",
+    "## Change an agreement\n",
     "## Your own template space\n",
 )
 FENCED: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -193,6 +194,15 @@ def test_the_sdk_example_asks_the_same(session: Session):
     """It runs as it stands, and is answered as the command was."""
     said = session.output_of("import ExchangeClient")
     assert said.startswith("match (HolderAnswer(holder='XRA', outcome=")
+
+
+def test_an_edited_agreement_is_compared_and_signed(session: Session):
+    """Who would learn less is told before it is signed by both."""
+    said = session.output_of("agreements propose")
+    assert said.startswith("XAA would learn LESS from XRA\n")
+    assert "signed by first office of XRA (development only)\n" in said
+    assert "and second office of XRA (development only)\n" in said
+    assert "8 agreements in order; list of signers: SHA-256 " in said
 
 
 def test_a_template_space_of_ones_own_is_valid(session: Session):

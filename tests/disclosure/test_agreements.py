@@ -11,13 +11,19 @@ from biometrics.disclosure.agreements import (
     Effect,
     Level,
     Purpose,
-    parse_agreements,
+    Version,
+    parse_version,
 )
 from biometrics.errors import ConfigurationError, InvalidRequestError
 from biometrics.members import Member
 from biometrics.templates import Modality
 
-HEAD = 'version = 1\nholder = "XAA"\n'
+HEAD = """\
+version = 1
+holder = "XAA"
+revision = 3
+dated = 2026-01-01T12:00:00Z
+"""
 PERMIT = """
 [[permit]]
 requester = "XBB"
@@ -38,15 +44,26 @@ reason = "under review"
 def faults_of(text: str, **options: Member):
     """Return the faults of a file as (field, reason)."""
     with pytest.raises(ConfigurationError) as refused:
-        parse_agreements(text, "XAA.toml", **options)
+        parse_version(text, "XAA.toml", **options)
     for fault in refused.value.faults:
         assert f"{fault.field}: {fault.message}" in refused.value.message
     return [(fault.field, fault.reason) for fault in refused.value.faults]
 
 
+def test_version_says_whose_and_which_it_is():
+    """Holder, revision and date stand beside the clauses."""
+    version = parse_version(HEAD, "XAA.toml", Member("XAA"))
+    assert version == Version(
+        holder=Member("XAA"),
+        revision=3,
+        dated=dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC),
+        clauses=(),
+    )
+
+
 def test_clauses_say_what_the_file_says():
     """A permission and a prohibition are read in full."""
-    permit, forbid = parse_agreements(HEAD + PERMIT + FORBID, "XAA.toml")
+    permit, forbid = parse_version(HEAD + PERMIT + FORBID, "XAA.toml").clauses
     assert permit == Clause(
         holder=Member("XAA"),
         requester=Member("XBB"),
@@ -57,7 +74,7 @@ def test_clauses_say_what_the_file_says():
         valid_from=dt.date(2026, 1, 1),
         valid_until=dt.date(2026, 12, 31),
         legal_basis="Treaty of X, article 4",
-        source="XAA.toml:4",
+        source="XAA.toml:6",
     )
     assert forbid == Clause(
         holder=Member("XAA"),
@@ -69,7 +86,7 @@ def test_clauses_say_what_the_file_says():
         valid_from=None,
         valid_until=None,
         legal_basis="under review",
-        source="XAA.toml:13",
+        source="XAA.toml:15",
     )
 
 
@@ -83,7 +100,7 @@ valid_from = 2026-02-01
 valid_until = 2026-02-28
 reason = "court order"
 """
-    (clause,) = parse_agreements(HEAD + text, "XAA.toml")
+    (clause,) = parse_version(HEAD + text, "XAA.toml").clauses
     assert clause.requester == Member("XCC")
     assert clause.purposes == {Purpose.VISA}
     assert clause.modalities == {Modality.IRIS}
@@ -93,13 +110,15 @@ reason = "court order"
 
 def test_file_without_a_clause_permits_nothing():
     """It is valid, and it has no clauses."""
-    assert parse_agreements(HEAD, "XAA.toml", Member("XAA")) == ()
+    assert parse_version(HEAD, "XAA.toml", Member("XAA")).clauses == ()
 
 
 def test_every_fault_is_told_at_once():
     """One error lists all that is wrong, with line and key."""
     text = """version = 2
 holder = "ZZZ"
+revision = 0
+dated = 2026-01-01T00:00:00+07:00
 colour = "red"
 [[permit]]
 requester = "xbb"
@@ -118,16 +137,18 @@ reason = 1
     assert set(faults) == {
         ("XAA.toml: version", "UNKNOWN_VERSION"),
         ("XAA.toml: holder", "UNKNOWN_MEMBER"),
+        ("XAA.toml: revision", "INVALID_VALUE"),
+        ("XAA.toml: dated", "NOT_UTC"),
         ("XAA.toml: colour", "UNKNOWN_KEY"),
-        ("XAA.toml:4: permit[0].requester", "UNKNOWN_MEMBER"),
-        ("XAA.toml:4: permit[0].purposes[0]", "INVALID_VALUE"),
-        ("XAA.toml:4: permit[0].modalities", "INVALID_VALUE"),
-        ("XAA.toml:4: permit[0].level", "INVALID_VALUE"),
-        ("XAA.toml:4: permit[0].valid_from", "INVALID_VALUE"),
-        ("XAA.toml:4: permit[0].valid_until", "INVALID_VALUE"),
-        ("XAA.toml:4: permit[0].legal_basis", "EMPTY_TEXT"),
+        ("XAA.toml:6: permit[0].requester", "UNKNOWN_MEMBER"),
+        ("XAA.toml:6: permit[0].purposes[0]", "INVALID_VALUE"),
+        ("XAA.toml:6: permit[0].modalities", "INVALID_VALUE"),
+        ("XAA.toml:6: permit[0].level", "INVALID_VALUE"),
+        ("XAA.toml:6: permit[0].valid_from", "INVALID_VALUE"),
+        ("XAA.toml:6: permit[0].valid_until", "INVALID_VALUE"),
+        ("XAA.toml:6: permit[0].legal_basis", "EMPTY_TEXT"),
         *(
-            (f"XAA.toml:12: permit[1].{key}", "MISSING_KEY")
+            (f"XAA.toml:14: permit[1].{key}", "MISSING_KEY")
             for key in (
                 "requester",
                 "purposes",
@@ -138,9 +159,44 @@ reason = 1
                 "legal_basis",
             )
         ),
-        ("XAA.toml:13: forbid[0].requester", "INVALID_VALUE"),
-        ("XAA.toml:13: forbid[0].reason", "INVALID_VALUE"),
+        ("XAA.toml:15: forbid[0].requester", "INVALID_VALUE"),
+        ("XAA.toml:15: forbid[0].reason", "INVALID_VALUE"),
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("revision = 3", [("XAA.toml: revision", "MISSING_KEY")]),
+        ("dated = 2026-01-01T12:00:00Z", [("XAA.toml: dated", "MISSING_KEY")]),
+    ],
+)
+def test_file_without_revision_or_date_is_refused(line: str, told: list[object]):
+    """What cannot be told from the version before is no version."""
+    assert line in HEAD
+    assert faults_of(HEAD.replace(line, "")) == told
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [
+        ("2026-01-01", "INVALID_VALUE"),
+        ("2026-01-01T12:00:00", "INVALID_VALUE"),
+        ("2026-01-01T12:00:00+07:00", "NOT_UTC"),
+        ('"2026-01-01T12:00:00Z"', "INVALID_VALUE"),
+    ],
+)
+def test_date_is_a_moment_in_utc(moment: str, reason: str):
+    """Two readers of one file read the same moment."""
+    text = HEAD.replace("2026-01-01T12:00:00Z", moment)
+    assert faults_of(text) == [("XAA.toml: dated", reason)]
+
+
+@pytest.mark.parametrize("revision", ["0", "-1", "1.0", "true", '"1"', "1000001"])
+def test_revision_is_a_whole_number_within_bounds(revision: str):
+    """One mistyped digit too many would bar every later version."""
+    text = HEAD.replace("revision = 3", f"revision = {revision}")
+    assert faults_of(text) == [("XAA.toml: revision", "INVALID_VALUE")]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +218,7 @@ def test_each_mistake_in_a_permission_is_told_by_its_key(
     """The fault names the line of the header and the key."""
     assert old in PERMIT
     faults = faults_of(HEAD + PERMIT.replace(old, new))
-    assert (f"XAA.toml:4: permit[0].{field}", reason) in faults
+    assert (f"XAA.toml:6: permit[0].{field}", reason) in faults
 
 
 def test_faults_of_several_clauses_are_told_together():
@@ -171,8 +227,8 @@ def test_faults_of_several_clauses_are_told_together():
     own = FORBID.replace('"*"', '"XAA"')
     assert faults_of(HEAD + broken + own, holder=Member("XCC")) == [
         ("XAA.toml: holder", "WRONG_HOLDER"),
-        ("XAA.toml:4: permit[0].valid_until", "INVALID_CLAUSE"),
-        ("XAA.toml:13: forbid[0].requester", "INVALID_CLAUSE"),
+        ("XAA.toml:6: permit[0].valid_until", "INVALID_CLAUSE"),
+        ("XAA.toml:15: forbid[0].requester", "INVALID_CLAUSE"),
     ]
 
 
@@ -192,9 +248,9 @@ def test_legal_basis_becomes_one_line():
     """A text over several lines is kept as one, and hides no header."""
     told = '"""Treaty\n[[permit]]\n  article 4"""'
     text = PERMIT.replace('"Treaty of X, article 4"', told)
-    clauses = parse_agreements(HEAD + text + PERMIT, "XAA.toml")
+    clauses = parse_version(HEAD + text + PERMIT, "XAA.toml").clauses
     assert clauses[0].legal_basis == "Treaty [[permit]] article 4"
-    assert [clause.source for clause in clauses] == ["XAA.toml:4", "XAA.toml:15"]
+    assert [clause.source for clause in clauses] == ["XAA.toml:6", "XAA.toml:17"]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +270,7 @@ def test_legal_basis_becomes_one_line():
 )
 def test_clause_that_contradicts_itself_cannot_be_made(changes: dict[str, object]):
     """A clause checks itself, wherever it comes from."""
-    (clause,) = parse_agreements(HEAD + PERMIT, "XAA.toml")
+    (clause,) = parse_version(HEAD + PERMIT, "XAA.toml").clauses
     values = {name: getattr(clause, name) for name in clause.__slots__}
     assert Clause(**values) == clause
     with pytest.raises(InvalidRequestError) as refused:
@@ -243,23 +299,23 @@ def test_levels_are_ordered_by_what_they_tell():
 
 def test_clauses_stand_in_the_order_of_citation():
     """By holder, then by line as a number, whatever order they came in."""
-    clauses = parse_agreements(HEAD + PERMIT * 3 + FORBID, "XAA.toml")
-    other = parse_agreements(
+    clauses = parse_version(HEAD + PERMIT * 3 + FORBID, "XAA.toml").clauses
+    other = parse_version(
         HEAD.replace("XAA", "UNHCR") + PERMIT, "UNHCR.toml", Member("UNHCR")
-    )
+    ).clauses
     agreements = Agreements([*reversed(clauses), *other])
     assert [clause.source for clause in agreements.clauses] == [
-        "UNHCR.toml:4",
-        "XAA.toml:4",
-        "XAA.toml:13",
-        "XAA.toml:22",
-        "XAA.toml:31",
+        "UNHCR.toml:6",
+        "XAA.toml:6",
+        "XAA.toml:15",
+        "XAA.toml:24",
+        "XAA.toml:33",
     ]
 
 
 def test_a_source_without_a_line_is_no_trouble():
     """Clauses made in memory can be cited by any name."""
-    (clause,) = parse_agreements(HEAD + PERMIT, "XAA.toml")
+    (clause,) = parse_version(HEAD + PERMIT, "XAA.toml").clauses
     values = {name: getattr(clause, name) for name in clause.__slots__}
     odd = Clause(**(values | {"source": "in memory"}))
     assert Agreements([clause, odd]).clauses == (odd, clause)
@@ -267,7 +323,7 @@ def test_a_source_without_a_line_is_no_trouble():
 
 def test_party_lists_what_a_member_gives_and_gets():
     """Holder and requester see a clause; a third member does not."""
-    clauses = parse_agreements(HEAD + PERMIT + FORBID, "XAA.toml")
+    clauses = parse_version(HEAD + PERMIT + FORBID, "XAA.toml").clauses
     agreements = Agreements(clauses)
     assert agreements.party(Member("XAA")) == clauses
     assert agreements.party(Member("XBB")) == clauses[:1]
@@ -277,6 +333,6 @@ def test_party_lists_what_a_member_gives_and_gets():
 def test_holders_for_a_requester_are_each_named_once():
     """Several clauses of one holder make one holder; prohibitions none."""
     text = HEAD + PERMIT + PERMIT + FORBID.replace('"*"', '"XCC"')
-    agreements = Agreements(parse_agreements(text, "XAA.toml"))
+    agreements = Agreements(parse_version(text, "XAA.toml").clauses)
     assert agreements.holders_for(Member("XBB")) == (Member("XAA"),)
     assert agreements.holders_for(Member("XCC")) == ()

@@ -12,7 +12,7 @@ from biometrics.disclosure.agreements import (
     Effect,
     Level,
     Purpose,
-    parse_agreements,
+    parse_version,
 )
 from biometrics.disclosure.decision import (
     HolderAnswer,
@@ -285,6 +285,8 @@ def test_explanation_takes_its_line_from_the_file():
     """The line is that of the table's header in the text that was read."""
     text = """version = 1
 holder = "XAA"
+revision = 1
+dated = 2026-01-01T00:00:00Z
 
 # [[permit]] in a comment is no clause
 [[permit]]
@@ -296,8 +298,8 @@ valid_from = 2026-01-01
 valid_until = 2026-12-31
 legal_basis = "treaty"
 """
-    clauses = parse_agreements(text, "agreements/XAA.toml")
-    assert told(clauses, NAMED).decided_by == "agreements/XAA.toml:5"
+    clauses = parse_version(text, "agreements/XAA.toml").clauses
+    assert told(clauses, NAMED).decided_by == "agreements/XAA.toml:7"
 
 
 @pytest.mark.parametrize(

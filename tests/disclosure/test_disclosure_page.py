@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from biometrics import disclosure
-from biometrics.disclosure.agreements import Effect, Level, Purpose, parse_agreements
+from biometrics.disclosure.agreements import Effect, Level, Purpose, parse_version
 from biometrics.members import Member
 from biometrics.templates import Modality
 
@@ -14,7 +14,7 @@ PAGE = (Path(disclosure.__file__).parent / "README.md").read_text("utf-8")
 def test_example_on_the_page_is_a_valid_file():
     """What a signer copies is accepted as it stands."""
     (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    clauses = parse_agreements(example, "XAA.toml", Member("XAA"))
+    clauses = parse_version(example, "XAA.toml", Member("XAA")).clauses
     effects = [clause.effect for clause in clauses]
     assert effects == [Effect.PERMIT, Effect.PERMIT, Effect.FORBID]
 

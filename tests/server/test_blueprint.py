@@ -22,7 +22,8 @@ from biometrics.server import blueprint
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.config import Config, read_config
 from biometrics.server.identity import parse_spiffe_id
-from biometrics.server.policy import read_agreements, read_spaces
+from biometrics.server.in_force import InForce
+from biometrics.server.policy import read_signers, read_spaces
 from biometrics.server.samples import SAMPLE_MEMBERS
 from biometrics.spaces import parse_spaces
 from biometrics.templates import Basis, Modality
@@ -60,7 +61,22 @@ def config(folder: Path) -> Config:
 @pytest.fixture(scope="module")
 def agreements(config: Config) -> Agreements:
     """Return its agreements."""
-    return read_agreements(config.agreements, config.members)
+    return in_force(config)
+
+
+def in_force(config: Config) -> Agreements:
+    """Return the agreements that a first start puts in force, without a warning."""
+    found = InForce(
+        config.agreements,
+        members=config.members,
+        signers=read_signers(config.signers),
+        keep=lambda _row: None,
+        clock=SystemClock(),
+    )
+    told = found.look()
+    assert [each.text for each in told if each.is_warning] == []
+    assert len(told) == len(config.members)
+    return found.agreements()
 
 
 def level(agreements: Agreements, holder: Member, requester: Member, purpose: Purpose):
@@ -129,15 +145,20 @@ def test_a_presence_question_has_enough_holders(agreements: Agreements, config: 
 def test_every_member_has_a_file_of_agreements(config: Config):
     """A holder who permits nothing says so in its own file."""
     names = {path.name for path in config.agreements.iterdir()}
-    assert names == {f"{code}.toml" for code in SAMPLE_MEMBERS}
+    suffixes = ("toml", "note")
+    assert names == {f"{c}.{suffix}" for c in SAMPLE_MEMBERS for suffix in suffixes}
 
 
 def test_keys_and_private_keys_are_for_their_owner_alone(folder: Path):
     """0600 on every key, 0700 on the folders that hold them."""
-    keys = [*folder.glob("keys/*"), *folder.glob("pki/*.key")]
-    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 2 * len(SAMPLE_MEMBERS)
+    keys = [
+        *folder.glob("keys/*"),
+        *folder.glob("pki/*.key"),
+        *folder.glob("signing/*"),
+    ]
+    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 4 * len(SAMPLE_MEMBERS)
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
-    for name in ("", "keys", "pki", "data"):
+    for name in ("", "keys", "pki", "data", "signing"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
 
 
@@ -147,10 +168,12 @@ def test_nothing_of_it_is_committed_by_accident(folder: Path):
 
 
 def test_the_files_say_that_a_restart_is_needed(folder: Path):
-    """Settings, template spaces, and every holder's agreements."""
-    for name in ("exchange.toml", "spaces.toml", "agreements/XAA.toml"):
+    """Settings, template spaces and signers; an agreement says that none is."""
+    for name in ("exchange.toml", "spaces.toml", "signers.toml"):
         head = (folder / name).read_text().partition("\nversion")[0]
-        assert "restart" in head, name
+        assert "restart it after an edit" in " ".join(head.split()), name
+    head = (folder / "agreements/XAA.toml").read_text().partition("\nversion")[0]
+    assert "No restart is needed" in head
 
 
 def test_every_key_is_one_of_its_own(config: Config):
@@ -258,11 +281,13 @@ def test_other_members_get_what_of_the_samples_is_about_them(tmp_path: Path):
     path = write(tmp_path / "exchange", members={"XAA": name, "XZZ": "new", "XBB": "b"})
     config = read_config(path)
     assert config.member_names[XAA] == name
-    agreements = read_agreements(config.agreements, config.members)
+    agreements = in_force(config)
     parties = {(clause.holder, clause.requester) for clause in agreements.clauses}
     assert parties == {(XAA, XBB), (XBB, XAA)}
     text = (config.agreements / "XZZ.toml").read_text()
-    assert tomllib.loads(text) == {"version": 1, "holder": "XZZ"}
+    found = tomllib.loads(text)
+    assert found.keys() == {"version", "holder", "revision", "dated"}
+    assert (found["holder"], found["revision"]) == ("XZZ", 1)
 
 
 @pytest.mark.parametrize(

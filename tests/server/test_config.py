@@ -45,6 +45,7 @@ FILES = (
     "pki/server.key",
     "pki/authority.pem",
     "keys/exchange.key",
+    "signers.toml",
     "spaces.toml",
 )
 
@@ -225,6 +226,7 @@ def test_every_missing_file_is_told(folder: Path):
         ("exchange.toml: tls.key", "MISSING_FILE"),
         ("exchange.toml: tls.authority", "MISSING_FILE"),
         ("exchange.toml: keys.exchange", "MISSING_FILE"),
+        ("exchange.toml: policy.signers", "MISSING_FILE"),
         ("exchange.toml: policy.spaces", "MISSING_FILE"),
         ("exchange.toml: policy.agreements", "MISSING_FOLDER"),
     ]

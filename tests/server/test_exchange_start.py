@@ -18,6 +18,7 @@ from biometrics.errors import ConfigurationError
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.check import check
 from biometrics.server.config import read_config
+from biometrics.server.development import write_agreement
 from biometrics.server.exchange import Exchange
 from biometrics.server.tls import server_credentials
 
@@ -85,14 +86,9 @@ def another_key(root: Path) -> None:
 BREAKAGES: dict[str, Callable[[Path], object]] = {
     "UNKNOWN_KEY": lambda root: append(root / "exchange.toml", "\nmagic = 1\n"),
     "UNKNOWN_KEY ": lambda root: append(root / "spaces.toml", "\nmagic = 1\n"),
-    "UNKNOWN_KEY  ": lambda root: append(root / "agreements/XAA.toml", "\nmagic = 1\n"),
+    "UNKNOWN_KEY  ": lambda root: append(root / "signers.toml", "\nmagic = 1\n"),
     "INVALID_TOML": lambda root: append(root / "spaces.toml", "\n= 1\n"),
-    "WRONG_HOLDER": lambda root: (root / "agreements/XAA.toml").rename(
-        root / "agreements/XBB.toml"
-    ),
-    "NOT_A_MEMBER": lambda root: (root / "agreements/XAA.toml").rename(
-        root / "agreements/XZZ.toml"
-    ),
+    "MISSING_FILE": lambda root: (root / "signers.toml").unlink(),
     "WRONG_TLS_PAIR": lambda root: copy(
         root / "pki/XAA-client.key", root / "pki/server.key"
     ),
@@ -166,12 +162,32 @@ def test_a_clause_about_no_member_is_a_warning(
     """A mistyped prohibition is told by the check and by every start, with its line."""
     path = config.parent / "agreements/XRA.toml"
     clause = '\n[[forbid]]\nrequester = "XZY"\nreason = "test"\n'
-    path.write_text(path.read_text() + clause)
+    write_agreement(config.parent, path.read_text() + clause)
     (note,) = check(config)
     assert note.startswith("`XRA.toml:")
     assert "XZY" in note
     asyncio.run(start_and_stop(config))
     assert note in caplog.text
+
+
+def test_an_agreement_that_is_not_in_order_is_a_warning(
+    config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Check and start tell it alike, each time; what was in force stays so."""
+    asyncio.run(start_and_stop(config))
+    path = config.parent / "agreements/XRA.toml"
+    append(path, "# edited\n")
+    (config.parent / "agreements/XZZ.toml").write_text("")
+    foreign_file, refusal = check(config)
+    assert foreign_file.startswith("`XZZ.toml` is no agreement of a member")
+    assert refusal.startswith("agreement of XRA: refused as CHANGED_SINCE_SIGNED: ")
+    assert refusal.endswith("; revision 1 stays in force")
+    caplog.clear()
+    asyncio.run(start_and_stop(config))
+    assert refusal in caplog.text
+    assert foreign_file in caplog.text
+    (config.parent / "data/exchange.sqlite").unlink()
+    assert check(config)[1].endswith("; XRA permits nothing")
 
 
 def test_two_exchanges_do_not_share_a_port(config: Path, tmp_path: Path) -> None:

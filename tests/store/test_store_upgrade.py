@@ -38,6 +38,7 @@ TO_SECOND = """
     ALTER TABLE record ALTER COLUMN excluded SET NOT NULL,
         ALTER COLUMN record_tag SET NOT NULL;
     DROP TABLE protection;
+    DROP TABLE agreement;
     UPDATE alembic_version SET version_num = '0002';
 """
 TO_FIRST = """

@@ -1,0 +1,79 @@
+"""Differences between versions in the words of those who sign."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from biometrics import limits
+from biometrics.disclosure.clauses import Level
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from biometrics.disclosure.clauses import Purpose
+    from biometrics.disclosure.compare import Difference, GroupDifference
+    from biometrics.members import Member
+    from biometrics.templates import Modality
+
+
+def in_words(
+    found: Iterable[Difference], groups: Iterable[GroupDifference]
+) -> Iterator[str]:
+    """Yield, line by line, who would learn more and who less."""
+    by_pair: dict[tuple[Member, Member, bool], list[Difference]] = defaultdict(list)
+    for each in found:
+        by_pair[each.requester, each.holder, each.tells_more].append(each)
+    for (requester, holder, tells_more), rows in by_pair.items():
+        yield f"{requester} would learn {_MORE[tells_more]} from {holder}"
+        yield from _searches_in_words(rows)
+    for group in groups:
+        yield (
+            f"{group.requester} would learn {_MORE[group.tells_more]} from holders"
+            " without a name"
+        )
+        yield (
+            f"  {group.purpose} with {group.modality}: {group.before} -> {group.after}"
+            f" holders at `presence`, which are answered together from"
+            f" {limits.MIN_PRESENCE_HOLDERS} on; {_span(group.first, group.last)}"
+        )
+
+
+_MORE: Final = {True: "MORE", False: "LESS"}
+
+
+def _searches_in_words(rows: Sequence[Difference]) -> Iterator[str]:
+    """Yield a line for all searches of a pair whose difference is the same."""
+    alike: dict[tuple[str, ...], dict[Modality, list[Purpose]]] = {}
+    for row in rows:
+        change = (_told(row.before), _told(row.after), _span(row.first, row.last))
+        by_modality = alike.setdefault(change, {})
+        by_modality.setdefault(row.modality, []).append(row.purpose)
+    for (before, after, span), by_modality in alike.items():
+        by_purposes: dict[tuple[Purpose, ...], list[Modality]] = {}
+        for modality, purposes in by_modality.items():
+            by_purposes.setdefault(tuple(purposes), []).append(modality)
+        for alike_purposes, modalities in by_purposes.items():
+            yield (
+                f"  {', '.join(alike_purposes)} with {', '.join(modalities)}:"
+                f" {before} -> {after}; {span}"
+            )
+
+
+def _told(told: Level | None) -> str:
+    """Return a level in words."""
+    return _LEVELS[told]
+
+
+_LEVELS: Final = {
+    None: "nothing",
+    Level.PRESENCE: "`presence` (one answer for the region)",
+    Level.HOLDER: "`holder` (match or no match)",
+    Level.REFERENCE: "`reference` (and a reference for a follow-up)",
+}
+
+
+def _span(first: dt.date, last: dt.date | None) -> str:
+    """Return days in words."""
+    return f"from {first} on" if last is None else f"from {first} to {last}"

@@ -1,0 +1,26 @@
+"""Who signed an agreement: notes, keys, and whose keys count."""
+
+from biometrics.signing.agreements import SignedVersion, statement_of, verify_version
+from biometrics.signing.files import create_signing_key, read_signing_key
+from biometrics.signing.keys import SigningKey, VerifierKey
+from biometrics.signing.note import Note, Signature
+from biometrics.signing.proposal import Signed, approve, propose
+from biometrics.signing.signers import Signer, Signers, parse_signers
+
+__all__ = [
+    "Note",
+    "Signature",
+    "Signed",
+    "SignedVersion",
+    "Signer",
+    "Signers",
+    "SigningKey",
+    "VerifierKey",
+    "approve",
+    "create_signing_key",
+    "parse_signers",
+    "propose",
+    "read_signing_key",
+    "statement_of",
+    "verify_version",
+]

@@ -1,0 +1,113 @@
+"""Files of signers: secret keys that nobody else may read, and what is replaced whole.
+
+What is written is durable before it has its name.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from biometrics.errors import ConfigurationError, InvalidRequestError
+from biometrics.settings import read_text
+from biometrics.signing.keys import SigningKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_OWNER_ONLY: Final = 0o600
+_READABLE: Final = 0o644
+
+
+def create_signing_key(path: Path, key: SigningKey) -> None:
+    """Write a new signing key, for its owner alone.
+
+    Raises:
+        ConfigurationError: the file exists, or cannot be written.
+    """
+    with _told(path):
+        draft = _draft(path, f"{key.text}\n".encode(), _OWNER_ONLY)
+        try:
+            os.link(draft, path)  # unlike a rename, it replaces nothing
+        finally:
+            draft.unlink()
+        _sync(path.parent)
+
+
+def read_signing_key(path: Path) -> SigningKey:
+    """Return the signing key in a file.
+
+    Raises:
+        ConfigurationError: it is not there, is no signing key, or others can read it.
+    """
+    text = read_text(path).strip()
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(
+            "KEY_FILE_EXPOSED",
+            f"`{path}` can be read by others than its owner; find out who may have,"
+            " make a new key where somebody may, and give the file mode 0600",
+        )
+    try:
+        return SigningKey.parse(text)
+    except InvalidRequestError as error:
+        raise ConfigurationError(error.reason, f"`{path}` {error.message}") from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in the place of a file, whole or not at all.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    with _told(path):
+        draft = _draft(path, data, _READABLE)
+        try:
+            draft.replace(path)
+        except OSError:
+            draft.unlink()
+            raise
+        _sync(path.parent)
+
+
+def _draft(path: Path, data: bytes, mode: int) -> Path:
+    """Write a file beside `path`, make it durable, and return where it is."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+    except OSError:
+        draft.unlink()
+        raise
+    return draft
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell an error of the operating system as one of the signer's files."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise ConfigurationError(
+            "KEY_FILE_EXISTS", f"`{path}` exists and is not overwritten; name another"
+        ) from error
+    except OSError as error:
+        told = (error.strerror or "unknown cause").lower()
+        raise ConfigurationError(
+            "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
+        ) from error
