@@ -6,6 +6,7 @@ The log is JSON Lines, one search a line, in any order, with nothing of a person
      "modality": "face", "holders": ["XBB"]}
 
 `holders` are those that the requester named; left out, or empty, for all permitted.
+`excluded_holders`, where there, are those that the probe was marked for.
 A question is decided as of its own day, under both versions.
 """
 
@@ -27,6 +28,7 @@ from biometrics.settings import Settings, Word, parsed_by
 from biometrics.templates import Modality
 
 _Code = Annotated[Member, parsed_by(Member)]
+_Codes = Annotated[list[_Code], Field(max_length=limits.MAX_HOLDERS_PER_SEARCH)]
 
 
 class Question(Settings):
@@ -36,9 +38,8 @@ class Question(Settings):
     requester: _Code
     purpose: Word[Purpose]
     modality: Word[Modality]
-    holders: Annotated[list[_Code], Field(max_length=limits.MAX_HOLDERS_PER_SEARCH)] = (
-        Field(default_factory=list)
-    )
+    holders: _Codes = Field(default_factory=list)
+    excluded_holders: _Codes = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,7 @@ def told_by(agreements: Agreements, question: Question) -> dict[Member, Level]:
             modality=question.modality,
             today=question.time.astimezone(dt.UTC).date(),
             holders=frozenset(question.holders),
+            excluded=frozenset(question.excluded_holders),
         )
     except RefusedError:
         return {}
@@ -152,5 +154,6 @@ def _no_question(source: str, number: int, told: str) -> ConfigurationError:
     return ConfigurationError(
         "NOT_A_QUESTION",
         f"`{source}`, line {number}: {told}; each line is one JSON object with `time`,"
-        " `requester`, `purpose`, `modality` and, where some were named, `holders`",
+        " `requester`, `purpose`, `modality` and, where some were named, `holders` and"
+        " `excluded_holders`",
     )

@@ -191,6 +191,7 @@ def searched(clauses: list[Clause], holders: frozenset[Member]):
             modality=MODALITIES[0],
             today=DAYS[1],
             holders=holders,
+            excluded=frozenset(),
         )
     except RefusedError:
         return {}

@@ -320,7 +320,7 @@ def test_columns_of_the_database_are_not_believed(desk: Desk) -> None:
     """What bars older versions is the revision that was signed."""
     desk.write(3)
     desk.look()
-    with desk.store._writing.begin() as connection:
+    with desk.store._database.writing.begin() as connection:
         connection.exec_driver_sql("UPDATE agreement SET revision = 1")
     desk.write(2)
     assert "ROLLED_BACK: revision 2 is older than revision 3" in desk.restart()[1]
@@ -376,7 +376,7 @@ def test_a_database_edited_by_somebody_is_not_believed(desk: Desk) -> None:
     (row,) = desk.store.agreements.last()
     desk.toml.unlink()
     forged = row.data.replace(b'level = "holder"', b'level = "reference"')
-    with desk.store._writing.begin() as connection:
+    with desk.store._database.writing.begin() as connection:
         connection.exec_driver_sql("UPDATE agreement SET data = ?", (forged,))
     told = desk.restart()
     assert "revision 3 was in force and lapses: `XAA.toml`: is not the file" in told[0]
