@@ -256,6 +256,8 @@ def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
     """Return a row of `_TEMPLATES` as a value; None if somebody made it no such row."""
     if not all(map(isinstance, row, _TYPES)):
         return None
+    if any(isinstance(each, int) and each < 0 for each in row):
+        return None
     (_, template_id, record_id, member, space, position, modality, sample) = row[:8]
     (generation, quality, key_id, wrapped_key, ciphertext) = row[8:13]
     (excluded, expires_at, record_tag, lookup) = row[13:]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 # Three sealed 512-d vectors fit in a page of 8 KiB, one in a page of 4 KiB.
 _PAGE_BYTES: Final = 8192
+# What is no UTF-8 becomes a text that is the name of nothing: a row that somebody edited
+# is that row's trouble, where sqlite3 would fail the whole query.
+_TEXT: Final = partial(str, encoding="utf-8", errors="backslashreplace")
 _WRITER_PRAGMAS: Final = (
     f"PRAGMA page_size = {_PAGE_BYTES}",  # counts when the file is made
     "PRAGMA journal_mode = WAL",
@@ -171,6 +174,7 @@ def _make_engine(path: Path, mode: str, begin: str, *, connections: int) -> sa.E
             isolation_level=None,
             check_same_thread=False,  # the pool hands it to one thread at a time
         )
+        connection.text_factory = _TEXT
         try:
             for pragma in pragmas:
                 connection.execute(pragma).close()

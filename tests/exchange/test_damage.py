@@ -353,6 +353,15 @@ def test_references_that_were_swapped_withdraw_nobody(tmp_path: Path) -> None:
         f"UPDATE template SET position = 'left-index' {OF_XAA}",  # noqa: S608 - our own
         f"UPDATE template SET ciphertext = 7 {OF_XAA}",  # noqa: S608 - our own
         f"UPDATE template SET key_id = 1 {OF_XAA}",  # noqa: S608 - our own
+        f"UPDATE template SET sample = -1 {OF_XAA}",  # noqa: S608 - our own
+        "UPDATE record SET generation = -1 WHERE member = 'XAA'",
+        "UPDATE record SET expires_at = -1 WHERE member = 'XAA'",
+        *(
+            f"UPDATE template SET {column} = CAST(x'ff' AS TEXT) {OF_XAA}"  # noqa: S608
+            for column in ("space", "position", "modality")
+        ),
+        "UPDATE record SET member = CAST(x'ff' AS TEXT) WHERE member = 'XAA'",
+        f"UPDATE protection SET excluded = CAST(x'ff' AS TEXT) {OF_XAA}",  # noqa: S608
     ],
 )
 def test_a_row_that_is_edited_while_it_is_served_is_its_own_holders_outage(
@@ -373,4 +382,8 @@ def test_a_row_that_is_edited_while_it_is_served_is_its_own_holders_outage(
         )
         assert answer.holders[0].outcome == "match"
         world.restart()
+        assert outcome(world, 1) == "unavailable"
+        world.stop()
+        world.forget_codes()
+        world.start()
         assert outcome(world, 1) == "unavailable"
