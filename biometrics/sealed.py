@@ -104,6 +104,8 @@ class Attested:
         lookup: 32 bytes, under which the record is found.
         excluded: members that never learn of the record.
         expires_at: moment from which nobody does, or None.
+        first_template: number in the store of the first of its templates, by which
+            candidates are read; None of records from before it was attested.
     """
 
     record: bytes
@@ -111,6 +113,7 @@ class Attested:
     lookup: bytes = field(repr=False)
     excluded: frozenset[Member]
     expires_at: dt.datetime | None
+    first_template: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,13 +194,14 @@ class Enrolment:
             excluded=record.excluded,
             legal_basis=record.legal_basis,
             expires_at=record.expires_at,
-            record_tag=index.record_tag(
+            attest=lambda first_template: index.record_tag(
                 Attested(
                     record=record_id,
                     generation=FIRST_GENERATION,
                     lookup=lookup,
                     excluded=record.excluded,
                     expires_at=record.expires_at,
+                    first_template=first_template,
                 )
             ),
             templates=tuple(

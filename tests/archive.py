@@ -132,7 +132,7 @@ class Archive:
             excluded=frozenset(),
             legal_basis="",
             expires_at=None,
-            record_tag=bytes(32),
+            attest=lambda _first: bytes(32),
             templates=(
                 NewTemplate(
                     space=shelf.space,

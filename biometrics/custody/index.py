@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from biometrics.clock import to_microseconds
@@ -70,20 +71,27 @@ class IndexKey:
             record.lookup,
             ",".join(sorted(member.code for member in record.excluded)),
             to_microseconds(record.expires_at) if record.expires_at else "",
+            *(() if record.first_template is None else (record.first_template,)),
         )
         return hmac.digest(self._tag, data, "sha256")
 
     def check_record(self, record: Attested, tag: bytes) -> None:
         """Refuse a record's row whose tag is not the one that it was given.
 
+        Of a record from before its first template was attested there is only the tag
+        without, and of any other none was ever made.
+
         Raises:
             SealError: the row was changed.
         """
-        if not hmac.compare_digest(self.record_tag(record), tag):
+        if hmac.compare_digest(self.record_tag(record), tag):
+            return
+        before = replace(record, first_template=None)
+        if not hmac.compare_digest(self.record_tag(before), tag):
             raise SealError(
                 "RECORD_CHANGED",
-                "a record's row was changed, its reference or what protects it: restore"
-                " it from a backup",
+                "a record's row was changed, its reference, what protects it or where"
+                " its templates are: restore it from a backup",
             )
 
     def seal_reply(self, request_id: bytes, plaintext: bytes) -> bytes:

@@ -84,7 +84,7 @@ def append(
     rows, protections, templates = [], [], []
     for number, record in enumerate(records, first):
         rows.append(_record_row(number, member, record, now))
-        protections.append(_protection_row(number, record))
+        protections.append(_protection_row(number, record, template_id))
         for template in record.templates:
             templates.append(_template_row(template_id, number, template))
             template_id += 1
@@ -117,12 +117,14 @@ def _record_row(
     }
 
 
-def _protection_row(number: int, record: NewRecord) -> dict[str, Any]:
+def _protection_row(
+    number: int, record: NewRecord, first_template: int
+) -> dict[str, Any]:
     """Return the row that protects one record."""
     return {
         "record_number": number,
         "excluded": join_members(record.excluded),
-        "record_tag": record.record_tag,
+        "record_tag": record.attest(first_template),
         "set_at": None,
     }
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from biometrics.errors import NotFoundError
 from biometrics.sealed import Attested
 from biometrics.store.rows import LiveRecord
-from biometrics.store.schema import PROTECTION, RECORD, TOMBSTONE
+from biometrics.store.schema import PROTECTION, RECORD, TEMPLATE, TOMBSTONE
 from biometrics.store.values import moment_or_none, split_members
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ _LIVE: Final = (
         PROTECTION.c.excluded,
         PROTECTION.c.record_tag,
         PROTECTION.c.set_at,
+        sa.select(sa.func.min(TEMPLATE.c.template_id - TEMPLATE.c.sample))
+        .where(TEMPLATE.c.record_number == RECORD.c.number)
+        .scalar_subquery()
+        .label("first_template"),
     )
     .join_from(RECORD, PROTECTION, isouter=True)
     .where(
@@ -74,6 +78,7 @@ def find_live(connection: sa.Connection, member: Member, lookup: bytes) -> Live 
                 lookup=row.lookup,
                 excluded=split_members(row.excluded),
                 expires_at=moment_or_none(row.expires_at),
+                first_template=row.first_template,
             ),
             record_tag=row.record_tag,
         ),

@@ -14,6 +14,7 @@ from biometrics.sealed import Attested
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     from biometrics.members import Member
     from biometrics.sealed import Sealed
@@ -53,7 +54,8 @@ class NewRecord:
         excluded: members that never learn of the record.
         legal_basis: why it may be enrolled.
         expires_at: moment from which it is as if withdrawn, or None.
-        record_tag: 32 bytes, keyed hash of `lookup`, `excluded` and `expires_at`.
+        attest: returns the 32 bytes that attest all of this, given the number that its
+            first template gets.
         templates: 1 to `limits.MAX_TEMPLATES_PER_RECORD`, in the order of samples.
     """
 
@@ -65,7 +67,7 @@ class NewRecord:
     excluded: frozenset[Member]
     legal_basis: str
     expires_at: dt.datetime | None
-    record_tag: bytes = field(repr=False)
+    attest: Callable[[int], bytes] = field(repr=False)
     templates: tuple[NewTemplate, ...]
 
 
@@ -168,6 +170,7 @@ class StoredTemplate:
             lookup=self.lookup,
             excluded=self.excluded,
             expires_at=self.expires_at,
+            first_template=self.template_id - self.sample,
         )
 
 

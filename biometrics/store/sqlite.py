@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 # Three sealed 512-d vectors fit in a page of 8 KiB, one in a page of 4 KiB.
 _PAGE_BYTES: Final = 8192
-# What is no UTF-8 becomes a text that is the name of nothing: a row that somebody edited
-# is that row's trouble, where sqlite3 would fail the whole query.
+# What is no UTF-8 becomes a text that is the name of nothing: a row that somebody
+# edited is that row's trouble, where sqlite3 would fail the whole query.
 _TEXT: Final = partial(str, encoding="utf-8", errors="backslashreplace")
 _WRITER_PRAGMAS: Final = (
     f"PRAGMA page_size = {_PAGE_BYTES}",  # counts when the file is made

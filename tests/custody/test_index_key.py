@@ -122,6 +122,7 @@ CHANGES = [
     {"excluded": frozenset({XAB})},
     {"excluded": frozenset()},
     {"expires_at": None},
+    {"first_template": 8},
     {"expires_at": dt.datetime(2030, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)},
 ]
 
@@ -135,6 +136,7 @@ def test_a_records_row_is_believed_only_as_it_was_written(world: World):
         lookup=bytes(32),
         excluded=frozenset({XAB, Member("XAC")}),
         expires_at=dt.datetime(2030, 1, 1, tzinfo=dt.UTC),
+        first_template=7,
     )
     tag = index.record_tag(record)
     index.check_record(record, tag)
@@ -147,3 +149,20 @@ def test_a_records_row_is_believed_only_as_it_was_written(world: World):
         assert refused.value.reason == "RECORD_CHANGED"
     with pytest.raises(SealError):
         world.vault().index(XAB).check_record(record, tag)
+
+
+def test_records_from_before_their_templates_were_attested_are_believed(world: World):
+    """By the tag that they were given then; no other record has such a one."""
+    index = world.vault().index(XAA)
+    record = Attested(
+        record=bytes(16),
+        generation=1,
+        lookup=bytes(32),
+        excluded=frozenset(),
+        expires_at=None,
+        first_template=None,
+    )
+    tag = index.record_tag(record)
+    index.check_record(replace(record, first_template=7), tag)
+    with pytest.raises(SealError):
+        index.check_record(record, index.record_tag(replace(record, first_template=7)))

@@ -316,6 +316,19 @@ def test_a_row_that_is_taken_away_while_it_is_served_is_an_outage(
         ]
 
 
+def test_template_numbers_that_were_swapped_are_an_outage(tmp_path: Path) -> None:
+    """Whose codes lead to another's row is not told that there is no match."""
+    with World(tmp_path, agreements=AGREEMENTS) as world:
+        for number, reference in ((1, "a"), (2, "b")):
+            world.enroller("XAA").enrol(record(reference, unit(number)))
+        for pair in ((1, 3), (2, 1), (3, 2)):
+            statement = "UPDATE template SET template_id = {1} WHERE template_id = {0}"
+            change(world, statement.format(*pair))
+        assert [outcome(world, n) for n in (3, 1)] == ["no-match", "unavailable"]
+        world.restart()
+        assert [outcome(world, n) for n in (2, 1)] == ["unavailable"] * 2
+
+
 def test_references_that_were_swapped_withdraw_nobody(tmp_path: Path) -> None:
     """Who edits under which reference a record is found gets no other one withdrawn."""
     with World(tmp_path, agreements=AGREEMENTS) as world:

@@ -114,7 +114,7 @@ class Shelf:
             excluded=excluded,
             legal_basis="article 5",
             expires_at=expires_at,
-            record_tag=digest(f"protection {reference}"),
+            attest=lambda _first: digest(f"protection {reference}"),
             templates=tuple(
                 NewTemplate(
                     space=space,
