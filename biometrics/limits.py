@@ -72,6 +72,7 @@ SEARCHES_LAST_SECONDS: Final = 0.1  # then nobody searches, and loads run freely
 WRITE_QUEUE_OPERATIONS: Final = 4096  # waiting for one commit
 WRITE_GROUP_OPERATIONS: Final = 256  # made durable by one flush
 ROWS_CONFIRMED_AT_ONCE: Final = 1024  # of several probes together; 2 MB at 512-d
+STORE_VARIABLES: Final = 32_766  # of one statement, where SQLite was built for no more
 STORE_IDS_PER_QUERY: Final = 500  # a page of candidates; SQLite takes 32,766
 STORE_BUSY_SECONDS: Final = 5.0  # another process holds the write lock
 SEARCHABLE_WAIT_SECONDS: Final = 30.0  # a write becomes searchable, or is reported

@@ -210,21 +210,22 @@ def insert_rows(
     """
     # An INSERT has its columns in the order of the table.
     names = tuple(column.name for column in table.columns if column.name in rows[0])
-    statement = _insertion(table, names, len(rows), connection.dialect)
-    values = tuple(row[name] for row in rows for name in names)
-    connection.exec_driver_sql(statement, values)
+    most = limits.STORE_VARIABLES // len(names)
+    for start in range(0, len(rows), most):
+        some = rows[start : start + most]
+        statement = _insertion(table, names, len(some), connection.dialect)
+        values = tuple(row[name] for row in some for name in names)
+        connection.exec_driver_sql(statement, values)
 
 
-@lru_cache(maxsize=4 * limits.MAX_RECORDS_PER_CHUNK)
+@lru_cache(maxsize=limits.MAX_RECORDS_PER_CHUNK)
 def _insertion(
     table: sa.Table, names: tuple[str, ...], count: int, dialect: sa.Dialect
 ) -> str:
     """Return an INSERT of so many rows, its values in their order, row after row."""
-    rows: list[dict[str, Any]] = [
-        {name: sa.bindparam(f"{name}_{number}") for name in names}
-        for number in range(count)
-    ]
-    return str(sa.insert(table).values(rows).compile(dialect=dialect))
+    one = sa.insert(table).values({name: sa.bindparam(name) for name in names})
+    head, row = str(one.compile(dialect=dialect)).split(" VALUES ")
+    return f"{head} VALUES {', '.join([row] * count)}"
 
 
 def empty_log(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from store.shelf import START, XAA, XBB, XCC, digest, request
 
+from biometrics import limits
 from biometrics.errors import DefectError, NotFoundError
 from biometrics.store.rows import (
     ChangeKind,
@@ -226,3 +227,18 @@ def test_records_are_listed_by_page_in_the_order_of_enrolment(shelf: Shelf) -> N
     assert second.expires_at == late.expires_at
     assert second.templates == (TemplateRow("face-a", "face", 50),)
     assert shelf.store.register.records(XAA, 4, 10) == []
+
+
+def test_more_templates_than_one_statement_takes_are_all_there(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many variables a database takes in one."""
+    monkeypatch.setattr(limits, "STORE_VARIABLES", 40)
+    references = [f"R{number}" for number in range(9)]
+    shelf.begin_enrol(
+        *(shelf.record(name, spaces=("face-a", "face-b")) for name in references)
+    ).result(30)
+    assert shelf.count("template") == 18
+    changes = shelf.store.journal.changes(0, 20)
+    assert [len(change.templates) for change in changes] == [2] * 9
+    assert [t.template_id for c in changes for t in c.templates] == list(range(1, 19))
