@@ -253,17 +253,18 @@ def _to_join(sealed: Sequence[Segment], most_removed: float) -> slice | None:
     """Return which neighbouring segments to join next, if any.
 
     One that has too many removed rows; or one with as many of those that follow as fit
-    into one with it, if they double it: so each row is moved about
+    into one with it, if they double it or nearly fill it: so each row is moved about
     log2(SEGMENT_ROWS / TAIL_ROWS) times, and a hole that removals left is not closed by
     moving all that follow it.
     """
     for start, segment in enumerate(sealed):
         if _is_worn(segment, most_removed):
             return slice(start, start + 1)
-        rows, end = len(segment), start + 1
-        while end < len(sealed) and rows + len(sealed[end]) <= SEGMENT_ROWS:
-            rows += len(sealed[end])
+        room = SEGMENT_ROWS - len(segment)
+        more, end = 0, start + 1
+        while end < len(sealed) and more + len(sealed[end]) <= room:
+            more += len(sealed[end])
             end += 1
-        if rows >= 2 * len(segment):
+        if more >= min(len(segment), room * 3 // 4) > 0:
             return slice(start, end)
     return None
