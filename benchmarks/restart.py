@@ -43,8 +43,12 @@ def resident_bytes(process: int) -> int:
 
 def start(
     exchange: BenchmarkExchange, mated: np.ndarray, *, is_enrolled: bool
-) -> tuple[float, int]:
-    """Serve until a search is answered; return seconds, and bytes once settled."""
+) -> tuple[float, int, int]:
+    """Serve until a search is answered.
+
+    Returns:
+        Seconds until then; resident bytes once settled; how many templates there are.
+    """
     begun = time.perf_counter()
     with exchange.serving() as server:
         profile = Profile.load(exchange.profile(REQUESTER, "client"))
@@ -53,7 +57,7 @@ def start(
         took = time.perf_counter() - begun
         assert (answer.regional == "match") == is_enrolled
         time.sleep(_SETTLE_SECONDS)
-        return took, resident_bytes(server.number)
+        return took, resident_bytes(server.number), exchange.enrolled()
 
 
 def kill(exchange: BenchmarkExchange) -> None:
@@ -111,7 +115,7 @@ def main() -> None:
         (mate,) = gallery.vectors(1)
         with exchange.serving():
             exchange.enrol(options.records)
-        _, base = start(empty, mate, is_enrolled=False)
+        _, base, _ = start(empty, mate, is_enrolled=False)
         for how, act in before.items():
             if found.has(how=how, records=options.records):
                 continue
@@ -119,14 +123,14 @@ def main() -> None:
             for _ in range(options.rounds if how != HOW[2] else 1):
                 act(exchange)
                 rounds.append(start(exchange, mate, is_enrolled=True))
-            seconds, held = np.median(np.array(rounds), axis=0)
+            seconds, held, templates = np.median(np.array(rounds), axis=0)
             found.add(
                 [
                     {
                         "how": how,
                         "records": options.records,
                         "ready_seconds": float(seconds),
-                        "bytes_a_template": float((held - base) / options.records),
+                        "bytes_a_template": float((held - base) / templates),
                     }
                 ]
             )

@@ -123,11 +123,13 @@ class BenchmarkExchange:
         """Enrol the gallery's first records; return how many were added a second.
 
         Blocks are dealt to the holders in turn. Those that are there stay as they are,
-        so that a run can go on.
+        so that a run can go on: whole blocks are enrolled one after the other.
         """
-        if self.enrolled() >= records:
+        held = self.enrolled()
+        if held >= records:
             return 0.0
-        blocks = range(-(-records // BLOCK))
+        # Whoever was cut short may have left as many blocks unfinished.
+        blocks = range(max(0, held // BLOCK - processes), -(-records // BLOCK))
         tasks = [
             (str(self.root), self.gallery, block, records, self.holders)
             for block in blocks
