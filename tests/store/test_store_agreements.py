@@ -40,7 +40,7 @@ def test_the_last_version_of_each_holder_is_kept(shelf: Shelf) -> None:
     shelf.store.agreements.keep(version(3, "third"))
     kept = [version(3, "third"), other]
     assert shelf.store.agreements.last() == kept
-    with inspect_store(shelf.path) as found:
+    with inspect_store(shelf.place.where) as found:
         assert found is not None
         assert found.agreements.last() == kept
     shelf.store.close()
