@@ -44,7 +44,7 @@ def test_the_last_version_of_each_holder_is_kept(shelf: Shelf) -> None:
         assert found is not None
         assert found.agreements.last() == kept
     shelf.store.close()
-    shelf.store = open_store(shelf.path, shelf.clock)
+    shelf.store = open_store(shelf.place.where, shelf.clock)
     assert shelf.store.agreements.last() == kept
 
 
