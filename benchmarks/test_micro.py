@@ -223,6 +223,7 @@ def test_plan_over_all_members(benchmark: BenchmarkFixture) -> None:
         modality=Modality.FACE,
         today=today,
         holders=frozenset(),
+        excluded=frozenset(),
     )
     assert len(plan.permissions) == len(codes)
 

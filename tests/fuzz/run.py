@@ -10,6 +10,11 @@ from pathlib import Path
 from targets import TARGETS
 
 FUZZ = Path(__file__).with_name("fuzz.py")
+# What is run only when it is named, and why.
+LEFT_OUT = {
+    "parquet": "pyarrow 26 ends the process where the statistics of a column of lists"
+    " do not fit it (`RowGroupMetaData.column`), found after some seconds",
+}
 
 
 def main() -> None:
@@ -18,9 +23,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20, help="for each target")
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     options = parser.parse_args()
-    for name in options.targets or TARGETS:
+    for name in options.targets or sorted(TARGETS.keys() - LEFT_OUT.keys()):
         print(f"+ {name}, {options.seconds} s", flush=True)  # noqa: T201 - a program
         subprocess.run([sys.executable, FUZZ, name, str(options.seconds)], check=True)
+    if not options.targets:
+        for name, why in LEFT_OUT.items():
+            print(f"- {name} left out: {why}", flush=True)  # noqa: T201 - a program
 
 
 if __name__ == "__main__":
