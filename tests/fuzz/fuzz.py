@@ -1,4 +1,4 @@
-"""Fuzz one reader for some seconds: `python tests/fuzz/fuzz.py TARGET SECONDS`.
+"""Fuzz one reader for some seconds: `python tests/fuzz/fuzz.py TARGET SECONDS SEED`.
 
 Needs the extra `fuzz`. Inputs that were worth keeping stand in `corpus/TARGET/`, and
 go into the run; what it finds on its way is not kept. An input that fails is written
@@ -25,13 +25,14 @@ MEMORY_MIB = 1024
 def main() -> None:
     """Fuzz the target that is named."""
     warnings.simplefilter("error")
-    name, seconds = sys.argv[1:]
+    name, seconds, seed = sys.argv[1:]
     with tempfile.TemporaryDirectory() as found:
         atheris.Setup(
             [
                 sys.argv[0],
                 *(found, str(CORPUS / name)),
                 f"-max_total_time={seconds}",
+                f"-seed={seed}",
                 f"-timeout={SLOW_SECONDS}",
                 f"-rss_limit_mb={MEMORY_MIB}",
                 f"-malloc_limit_mb={MEMORY_MIB}",

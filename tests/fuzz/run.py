@@ -21,11 +21,13 @@ def main() -> None:
     """Fuzz the targets that are named, or all; end with the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=20, help="for each target")
+    parser.add_argument("--seed", type=int, default=1, help="0 for another each time")
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     options = parser.parse_args()
     for name in options.targets or sorted(TARGETS.keys() - LEFT_OUT.keys()):
         print(f"+ {name}, {options.seconds} s", flush=True)  # noqa: T201 - a program
-        subprocess.run([sys.executable, FUZZ, name, str(options.seconds)], check=True)
+        words = (name, str(options.seconds), str(options.seed))
+        subprocess.run([sys.executable, FUZZ, *words], check=True)
     if not options.targets:
         for name, why in LEFT_OUT.items():
             print(f"- {name} left out: {why}", flush=True)  # noqa: T201 - a program
