@@ -17,7 +17,6 @@ from collections import OrderedDict, deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
@@ -130,8 +129,6 @@ class Scanner:
         for thread in self._threads:
             thread.join()
         for scan in self._running:
-            _fail(scan.future, _stopped())
-        for scan in chain.from_iterable(self._unconfirmed):
             _fail(scan.future, _stopped())
         self._running.clear()
         self._waiting.clear()

@@ -47,7 +47,6 @@ _MANIFEST: Final = "manifest"
 _SEGMENT: Final = ".segment"
 _UNFINISHED: Final = ".new"
 _MAX_MANIFEST_BYTES: Final = 1 << 28  # a quarter removed of a hundred million rows
-_MAX_SEAL_BYTES: Final = 1024  # of a file, beside its content
 # Names of files that were written here, but for the manifest in force.
 _OWN: Final = re.compile(r"[0-9a-f]{32}\.segment(\.new)?|manifest\.new")
 
@@ -297,7 +296,7 @@ def _read_segment(
     """Open a segment that a manifest names."""
     name = bytes.fromhex(entry["name"])
     try:
-        most = Segment.size(coding, entry["rows"]) + _MAX_SEAL_BYTES
+        most = key.sealed_bytes(Segment.size(coding, entry["rows"]))
         sealed = _read(_path(folder, name), most)
         content = key.open(_segment_file(entry["position"], name), sealed)
     except SealError as error:

@@ -107,6 +107,12 @@ class CodesKey:
             raise
         return clear
 
+    @staticmethod
+    def sealed_bytes(plaintext_bytes: int) -> int:
+        """Return the size of a sealed file that holds so many bytes."""
+        pieces = max(-(-plaintext_bytes // SEALED_PIECE_BYTES), 1)
+        return len(_HEADER) + plaintext_bytes + pieces * TAG_BYTES
+
     def _key(self, file: SealedFile) -> AESGCM:
         """Return the key of one file."""
         fields = file.kind.value, file.position, file.name

@@ -71,6 +71,7 @@ def test_whatever_is_sealed_opens(world: World, key: CodesKey, size: int):
     assert sum(lengths) == size
     assert set(lengths[:-1]) <= {MIB}
     assert lengths[-1] > 0 or size == 0
+    assert len(header) + sum(map(len, pieces)) == key.sealed_bytes(size)
     opened = key.open(world.file(), header + b"".join(pieces))
     assert isinstance(opened, bytearray)
     assert opened == values

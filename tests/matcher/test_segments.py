@@ -393,6 +393,17 @@ def test_no_changed_byte_of_a_manifest_is_believed(kept: Archive) -> None:
     assert load(kept, XAA_FACES) is not None
 
 
+def test_segments_of_very_many_pieces_are_read_again(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a tag of its own: large ones are not taken for too large."""
+    monkeypatch.setattr("biometrics.custody.codes.SEALED_PIECE_BYTES", 64)
+    monkeypatch.setattr("biometrics.custody.codes._STORED_PIECE_BYTES", 80)
+    archive.save()
+    assert all(path.stat().st_size > 2048 for path in archive.segments(FACES)[:1])
+    assert load(archive, XAA_FACES) is not None
+
+
 def test_segments_that_have_rows_in_common_are_refused(kept: Archive) -> None:
     """Nobody is searched for twice, nor in rows of which some may be missing."""
     snapshot = kept.index.snapshot(XAA_FACES)
