@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import hashlib
 import sqlite3
@@ -33,8 +34,10 @@ from biometrics.errors import (
     ExchangeError,
     InvalidRequestError,
     RefusedError,
+    UnavailableError,
 )
 from matcher.confirm import Confirmation
+from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -439,3 +442,28 @@ def test_a_space_defined_anew_under_its_old_name_is_unavailable(
         spaces.write_text(text)
         world.start()
         assert border(world, "XBB", 74) == {"XAA": "match"}
+
+
+def test_once_a_probe_of_a_batch_fails_the_others_are_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch has no answer any more, and nothing goes on for it."""
+    begun: list[None] = []
+    given_up: list[None] = []
+
+    async def search(*_: object) -> None:
+        begun.append(None)
+        if len(begun) % 3 == 0:  # of each try
+            raise UnavailableError("EXCHANGE_BUSY", "test")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            given_up.append(None)
+            raise
+
+    monkeypatch.setattr(Scanner, "search", search)
+    with pytest.raises(UnavailableError):
+        world.client("XCC").match_many(
+            [face(unit(n)) for n in range(3)], purpose="border-check", deadline=10
+        )
+    assert 3 * len(given_up) == 2 * len(begun) > 0
