@@ -88,7 +88,7 @@ class Database(Protocol):
 
 
 class _Insert(Protocol):
-    """Inserts one or more rows, all of the same columns, by one statement."""
+    """Inserts one or more rows, all of the same columns, by as few statements as go."""
 
     def __call__(
         self,
@@ -119,7 +119,7 @@ def database_at(where: Path | str) -> Database:
 def insert_rows(
     connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert rows by one statement, which searches beside it hardly notice.
+    """Insert rows by as few statements as go, which searches hardly notice.
 
     Args:
         connection: in a transaction.
