@@ -400,7 +400,7 @@ def test_segments_of_very_many_pieces_are_read_again(
     monkeypatch.setattr("biometrics.custody.codes.SEALED_PIECE_BYTES", 64)
     monkeypatch.setattr("biometrics.custody.codes._STORED_PIECE_BYTES", 80)
     archive.save()
-    assert all(path.stat().st_size > 2048 for path in archive.segments(FACES)[:1])
+    assert any(path.stat().st_size > 2048 for path in archive.segments(FACES))
     assert load(archive, XAA_FACES) is not None
 
 
