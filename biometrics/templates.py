@@ -8,6 +8,7 @@ behind this module a score is an inner product.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -293,12 +294,12 @@ def _unit(
             f"{len(data) // 4} components where `{space.name}` has {space.dimension}",
         )
     raw = np.frombuffer(data, "<f4").astype(np.float64)
-    if not np.isfinite(raw).all():
+    length = math.sqrt(raw @ raw)
+    if not math.isfinite(length):  # no sum of squares of float32 overflows float64
         return refuse("NOT_FINITE", "every component must be finite; found NaN or Inf")
-    least = limits.MIN_NORM * max(1.0, float(np.linalg.norm(raw)))
     raw -= space.centre
-    norm = float(np.linalg.norm(raw))
-    if norm < least:
+    norm = math.sqrt(raw @ raw)
+    if norm < limits.MIN_NORM * max(1.0, length):
         return refuse(
             "ZERO_VECTOR",
             "the vector is zero after centring and has no direction to compare;"

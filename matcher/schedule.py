@@ -71,14 +71,6 @@ class _Turn:
     shelf: Shelf
     ready: Probes | None = None
 
-    def probes(self, segment: Segment) -> Probes:
-        """Return the probe as the shelf's segments take it."""
-        if self.ready is None:
-            probe = self.scan.probe
-            thresholds = np.array([probe.space.threshold])
-            self.ready = Probes.of(segment.coding, probe.vector[None, :], thresholds)
-        return self.ready
-
     def take(self, ids: NDArray[np.int64] | None) -> bool:
         """Take what one segment had, if it was scanned; say whether it was the last."""
         if ids is not None:
@@ -229,8 +221,7 @@ class Scanner:
         if not turns:
             return {}
         try:
-            probes = Probes.joined([turn.probes(segment) for turn in turns])
-            return dict(zip(turns, segment.search(probes), strict=True))
+            return dict(zip(turns, segment.search(_ready(segment, turns)), strict=True))
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             for turn in turns:
                 _fail(turn.scan.future, error)
@@ -264,6 +255,23 @@ class Scanner:
             scan.future.set_exception(error)
         else:
             scan.future.set_result(confirmed)
+
+
+def _ready(segment: Segment, turns: list[_Turn]) -> Probes:
+    """Return probes as the segments of their shelf take them.
+
+    All that are new are turned at once: NumPy gives the interpreter's lock away at
+    every step, and waits for it as long for one probe as for many.
+    """
+    if new := [turn for turn in turns if turn.ready is None]:
+        probes = Probes.of(
+            segment.coding,
+            np.stack([turn.scan.probe.vector for turn in new]),
+            np.array([turn.scan.probe.space.threshold for turn in new]),
+        )
+        for turn, ready in zip(new, probes.apart(), strict=True):
+            turn.ready = ready
+    return Probes.joined([turn.ready for turn in turns if turn.ready is not None])
 
 
 def _together(scans: list[_Scan]) -> Iterator[list[_Scan]]:

@@ -246,17 +246,19 @@ def _withdrawn(row: sa.Row[*tuple[Any, ...]], following: int) -> range:
 
 
 # Of the columns of `_TEMPLATES`: SQLite keeps what it is given, whatever its type.
+_OF_NUMBERS: Final = (int, (int, NoneType))
 _TYPES: Final[tuple[type | tuple[type, ...], ...]] = (
     *(int, int, bytes, str, str, str, str, int, int, (int, NoneType)),
     *(int, bytes, bytes, str, (int, NoneType), bytes, bytes),
 )
+_NUMBERS: Final = [place for place, kind in enumerate(_TYPES) if kind in _OF_NUMBERS]
 
 
 def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
     """Return a row of `_TEMPLATES` as a value; None if somebody made it no such row."""
     if not all(map(isinstance, row, _TYPES)):
         return None
-    if any(isinstance(each, int) and each < 0 for each in row):
+    if min(row[at] or 0 for at in _NUMBERS) < 0:
         return None
     (_, template_id, record_id, member, space, position, modality, sample) = row[:8]
     (generation, quality, key_id, wrapped_key, ciphertext) = row[8:13]

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from biometrics import limits
 from biometrics.errors import (
@@ -52,6 +52,9 @@ class _Outcome:
     error: Exception | None = None
 
 
+_Run: TypeAlias = "Callable[[sa.Connection, Callable[[sa.Connection], Any]], _Outcome]"
+
+
 class _GivenUpError(Exception):
     """The database undid a whole transaction because of one statement.
 
@@ -64,17 +67,22 @@ class _GivenUpError(Exception):
         self.reason = reason
 
 
+class _UndoneError(Exception):
+    """An operation raised, and everything of its transaction was undone."""
+
+
 class Writer:
     """Group commit.
 
-    Operations that wait are run in one transaction, each in its own savepoint: one
-    that raises is undone alone. They are run in the order in which they came, but that
-    those which write several records take turns with all others. Futures resolve after
-    the commit and never before; if the transaction as a whole fails, every future of
-    the group has the error and nothing of the group was written; but if the connection
-    is lost during the commit, nobody knows, and the error says so (`OUTCOME_UNKNOWN`).
-    Where one operation makes the database undo the transaction before the commit, all
-    of the group are run again, each in a transaction of its own.
+    Operations that wait are run in one transaction; if one raises, all are undone and
+    run again, each in its own savepoint, so that it is undone alone. They are run in
+    the order in which they came, but that those which write several records take turns
+    with all others. Futures resolve after the commit and never before; if the
+    transaction as a whole fails, every future of the group has the error and nothing of
+    the group was written; but if the connection is lost during the commit, nobody
+    knows, and the error says so (`OUTCOME_UNKNOWN`). Where one operation makes the
+    database undo the transaction before the commit, all of the group are run again,
+    each in a transaction of its own.
 
     An operation MUST NOT wait for another write: it would wait for itself. It MUST
     be such that it can be run again after all that it wrote was undone.
@@ -114,7 +122,7 @@ class Writer:
         """Queue an operation.
 
         Args:
-            operation: runs in the writer's thread, in its own savepoint.
+            operation: runs in the writer's thread; undone alone if it raises.
             weight: records that it writes.
 
         Returns:
@@ -218,11 +226,22 @@ class Writer:
                 waiting.future.set_exception(outcome.error)
 
     def _transact(self, group: list[_Waiting[Any]]) -> list[_Outcome]:
-        """Run a group in one transaction; what it returns is durable."""
+        """Run a group in one transaction; what it returns is durable.
+
+        Savepoints are two statements for each operation, which hardly ever raises, and
+        every statement gives the interpreter's lock away and waits for it.
+        """
+        try:
+            return self._commit(group, _run)
+        except _UndoneError:
+            return self._commit(group, self._attempt)
+
+    def _commit(self, group: list[_Waiting[Any]], run: _Run) -> list[_Outcome]:
+        """Begin a transaction, run a group in it, and commit it."""
         is_committing = False
         try:
             with self._database.writing.begin() as connection:
-                outcomes = [self._attempt(connection, one.operation) for one in group]
+                outcomes = [run(connection, one.operation) for one in group]
                 kept = self._attempt(
                     connection, lambda held: self._housekeep(held, len(group))
                 )
@@ -267,6 +286,23 @@ class Writer:
                 return _Outcome(error=_explain(error))
             return _Outcome(error=error)
         return _Outcome(value=value)
+
+
+def _run(
+    connection: sa.Connection, operation: Callable[[sa.Connection], Any]
+) -> _Outcome:
+    """Run one operation.
+
+    Raises:
+        _UndoneError: it raised; the transaction is to be undone.
+        SQLAlchemyError: the connection is lost, and the transaction with it.
+    """
+    try:
+        return _Outcome(value=operation(connection))
+    except Exception as error:
+        if connection.invalidated:
+            raise
+        raise _UndoneError from error
 
 
 def _explain(error: Exception) -> ExchangeError:

@@ -72,6 +72,13 @@ class Probes:
             fine=code.fine.cut(thresholds, shape.padded) - rounding,
         )
 
+    def apart(self) -> list[Probes]:
+        """Return each probe alone, as a view of these."""
+        return [
+            Probes(self.turned[one], self.coarse[one], self.fine[one])
+            for one in (slice(n, n + 1) for n in range(len(self.turned)))
+        ]
+
     @classmethod
     def joined(cls, parts: Sequence[Probes]) -> Self:
         """Return all probes of several, for one gallery, in their order."""

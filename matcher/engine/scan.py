@@ -16,6 +16,7 @@ version may do otherwise: it is looked at before the first block is made.
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,7 @@ _SAMPLE_CUT: Final = 0.1
 _BITS: Final = 4
 _HALF: Final = 16  # rows, and what 4 bits are shifted by
 _LOW: Final = 0x0F
+_TOLD: Final = threading.local()
 _ORDER: Final = np.arange(_HALF).reshape(2, -1).T.reshape(-1)  # 0, 8, 1, 9, 2, ...
 
 
@@ -229,6 +231,9 @@ def use_one_thread() -> None:
     """Keep FAISS to the calling thread.
 
     FAISS keeps the number for each thread: a pool of ours times a pool of its own
-    would fight for the cores.
+    would fight for the cores. It is told once a thread, since every call into it waits
+    for the interpreter's lock.
     """
-    faiss.omp_set_num_threads(1)
+    if not hasattr(_TOLD, "one"):
+        faiss.omp_set_num_threads(1)
+        _TOLD.one = True
