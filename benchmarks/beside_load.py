@@ -1,58 +1,51 @@
 """What does a bulk load cost the searches beside it, by the size of its chunks?
 
-A real exchange as `biometrics init` writes it, in a process of its own, over mutual
-TLS. One process enrols 512-d records in chunks through the SDK; another searches, one
-probe after the other, and reports how long each search took.
+A real exchange in a process of its own, over mutual TLS. One process enrols more
+records in chunks, as fast as it can; another searches, one probe after the other, and
+reports how long each search took.
 
-    python benchmarks/beside_load.py [--records 6000] [--rounds 3] [--json]
+    python -m benchmarks.beside_load [--gallery 1000000] [--chunks 512 64] [--rounds 3]
+
+Enrolling a million records takes minutes: `--root FOLDER` keeps the exchange for the
+next run, with what the loads added to it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
-import os
-import platform
 import secrets
-import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
-from biometrics.clock import SystemClock
-from biometrics.demo.process import ServerProcess, free_port
-from biometrics.server.blueprint import write_exchange
+from benchmarks.kit import results, tables
+from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
+from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
+from biometrics.client import Chunk, ExchangeClient, Profile, Record
 
-SPACE, DIMENSION = "face-synthetic-512", 512
-SIZES = (512, 256, 128, 64)
-PURPOSE = "asylum-and-protection"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SEED = 7
 PAUSE_SECONDS = 0.005  # between two searches
-IDLE_SECONDS = 3.0
+IDLE_SECONDS = 10.0
 
 
-def face(vector: np.ndarray) -> Template:
-    """Return a face of the sample space."""
-    return Template(space=SPACE, position="face", vector=vector)
-
-
-def load(profile: Path, records: int, size: int, seed: int, told: Any) -> None:
+def load(profile: Path, records: int, size: int, told: Any) -> None:
     """Enrol records in chunks of `size`; tell when it begins, and records a second."""
-    rows = np.random.default_rng(seed).standard_normal((records, DIMENSION), "f4")
-    names = [f"{seed}-{number}" for number in range(records)]
+    name = secrets.token_hex(8)
+    rows = np.random.default_rng().standard_normal((records, 512), "f4")
     chunks = [
         Chunk(
             records=tuple(
-                Record(reference=name, templates=(face(row),))
-                for name, row in zip(
-                    names[start : start + size], rows[start : start + size], strict=True
-                )
+                Record(reference=f"{name}-{start + n}", templates=(face(row),))
+                for n, row in enumerate(rows[start : start + size])
             )
         )
         for start in range(0, records, size)
@@ -66,91 +59,110 @@ def load(profile: Path, records: int, size: int, seed: int, told: Any) -> None:
         told.put(records / (time.perf_counter() - begun))
 
 
-def search(client: ExchangeClient, told: Any, seconds: float) -> list[float]:
+def search(
+    client: ExchangeClient, probes: NDArray[np.float32], told: Any, seconds: float
+) -> list[float]:
     """Return how long each search took, one or more until load or time is over."""
-    probe = face(np.random.default_rng(0).standard_normal(DIMENSION, "f4"))
     latencies: list[float] = []
     end = time.perf_counter() + seconds
     while not latencies or (told.empty() and time.perf_counter() < end):
+        probe = face(probes[len(latencies) % len(probes)])
         begun = time.perf_counter()
         client.match(probe, purpose=PURPOSE)
         latencies.append(time.perf_counter() - begun)
         time.sleep(PAUSE_SECONDS)
-    return sorted(latencies)
+    return latencies
 
 
 def quantiles(latencies: list[float], rate: float) -> dict[str, float]:
     """Return what one round found, in milliseconds and records a second."""
+    milliseconds = 1e3 * np.array(latencies)
     return {
         "searches": len(latencies),
-        "p50_ms": 1e3 * latencies[len(latencies) // 2],
-        "p99_ms": 1e3 * latencies[len(latencies) * 99 // 100],
+        "p50_ms": float(np.percentile(milliseconds, 50)),
+        "p99_ms": float(np.percentile(milliseconds, 99)),
         "records_a_second": rate,
     }
 
 
-def measure(root: Path, records: int, rounds: int) -> dict[int, list[dict[str, float]]]:
+def measure(
+    exchange: BenchmarkExchange, records: int, sizes: Sequence[int], rounds: int
+) -> dict[int, list[dict[str, float]]]:
     """Return every round by size of chunk; 0 stands for no load."""
     context = multiprocessing.get_context("spawn")
-    told, runs = context.Queue(), {}
-    enroller = root / "clients/XRA-enroller.toml"
-    with ExchangeClient(Profile.load(root / "clients/XAA-client.toml")) as client:
-        for number in range(rounds):
-            idle = search(client, told, IDLE_SECONDS)
-            runs.setdefault(0, []).append(quantiles(idle, 0.0))
-            for size in SIZES:
-                seed = 1 + number * len(SIZES) + SIZES.index(size)
-                arguments = (enroller, records, size, seed, told)
+    told = context.Queue()
+    runs: dict[int, list[dict[str, float]]] = {size: [] for size in (0, *sizes)}
+    enroller = exchange.profile(exchange.holders[0], "enroller")
+    probes = exchange.gallery.non_mated(1024)
+    requester = Profile.load(exchange.profile(REQUESTER, "client"))
+    with ExchangeClient(requester) as client:
+        for _ in range(rounds):
+            search(client, probes, told, 0.5)
+            idle = search(client, probes, told, IDLE_SECONDS)
+            runs[0].append(quantiles(idle, 0.0))
+            for size in sizes:
+                arguments = (enroller, records, size, told)
                 loader = context.Process(target=load, args=arguments, daemon=True)
                 loader.start()
                 told.get(timeout=60)
-                search(client, told, 0.3)
-                latencies = search(client, told, 600.0)
+                search(client, probes, told, 0.3)
+                latencies = search(client, probes, told, 600.0)
                 rate = told.get(timeout=60)
                 loader.join()
-                runs.setdefault(size, []).append(quantiles(latencies, rate))
+                runs[size].append(quantiles(latencies, rate))
     return runs
+
+
+COLUMNS = (
+    tables.Column("gallery", "gallery", ",d"),
+    tables.Column("chunk", "records a chunk, 0: no load"),
+    tables.Column("searches", "searches", ",.0f"),
+    tables.Column("p50_ms", "p50 ms", ".1f"),
+    tables.Column("p99_ms", "p99 ms", ".1f"),
+    tables.Column("p99_ratio", "times that without", ".2f"),
+    tables.Column("records_a_second", "records a second", ",.0f"),
+)
 
 
 def main() -> None:
     """Measure each size in turn, and print medians."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--records", type=int, default=6000, help="of each load")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--gallery", type=int, default=1_000_000, help="records in it")
+    parser.add_argument("--records", type=int, default=8000, help="of each load")
+    parser.add_argument("--chunks", type=int, nargs="+", default=[512, 64])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--root", type=Path, help="folder that keeps the exchange")
+    parser.add_argument("--quick", action="store_true", help="see that it runs")
+    results.add_arguments(parser, "beside_load")
     options = parser.parse_args()
+    if options.quick:
+        options.gallery, options.records, options.rounds = 1000, 512, 1
+    gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
+    found = results.Results(
+        "what does a bulk load cost the searches beside it?",
+        key=("gallery", "chunk"),
+        settings={"threshold": THRESHOLD, "gallery": gallery.name},
+        path=options.json,
+        resume=options.resume,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "exchange"
-        config = write_exchange(
-            root,
-            clock=SystemClock(),
-            random_bytes=secrets.token_bytes,
-            listen=f"127.0.0.1:{free_port()}",
+        exchange = BenchmarkExchange(
+            (options.root or Path(folder)) / f"{options.gallery}-1",
+            holders=1,
+            threshold=THRESHOLD,
+            gallery=gallery,
         )
-        with ServerProcess(config, Path(folder) / "serve.log") as server:
-            server.wait_until_ready(Profile.load(root / "clients/XAA-client.toml"))
-            runs = measure(root, options.records, options.rounds)
-    rows = [
-        {"records_a_chunk": size}
-        | {name: statistics.median(run[name] for run in found) for name in found[0]}
-        for size, found in runs.items()
-    ]
-    if options.json:
-        machine = {
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-        }
-        print(json.dumps({"machine": machine, "rows": rows}, indent=2))
-        return
-    table = Table("records a chunk", "searches", "p50 ms", "p99 ms", "records a second")
-    for row in rows:
-        cells = (f"{row[name]:,.1f}" for name in ("p50_ms", "p99_ms"))
-        rate = f"{row['records_a_second']:,.0f}" if row["records_a_chunk"] else ""
-        chunk = str(row["records_a_chunk"] or "no load")
-        table.add_row(chunk, f"{row['searches']:.0f}", *cells, rate)
-    Console().print(table)
+        with exchange.serving():
+            exchange.enrol(options.gallery)
+            runs = measure(exchange, options.records, options.chunks, options.rounds)
+    for size, rounds in runs.items():
+        row = {name: float(np.median([r[name] for r in rounds])) for name in rounds[0]}
+        pairs = zip(rounds, runs[0], strict=True)
+        ratio = float(np.median([r["p99_ms"] / idle["p99_ms"] for r, idle in pairs]))
+        found.add(
+            [{"gallery": options.gallery, "chunk": size, "p99_ratio": ratio} | row]
+        )
+    tables.show("medians of the rounds", COLUMNS, found.rows)
 
 
 if __name__ == "__main__":

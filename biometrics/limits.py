@@ -79,6 +79,7 @@ SEARCHABLE_WAIT_SECONDS: Final = 30.0  # a write becomes searchable, or is repor
 CATCH_UP_SECONDS: Final = 2.0  # a worker waits; the follower is milliseconds behind
 FIRST_MESSAGE_SECONDS: Final = 10.0  # of a call without a deadline, such as a watch
 JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes at once
+CHANGES_GATHER_SECONDS: Final = 0.02  # a bulk load is searchable 50 ms later at most
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
 ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
 ERASE_RETRY_SECONDS: Final = 10  # while a reader still needs the log

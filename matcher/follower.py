@@ -52,6 +52,7 @@ class Follower:
         self._is_loaded = False
         self._moved = threading.Condition()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._catching_up = 0  # threads
         self._failed = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(
@@ -94,10 +95,13 @@ class Follower:
         """
         end = self._journal.end()
         with self._moved:
+            self._catching_up += 1
+            self._moved.notify_all()
             self._moved.wait_for(
                 lambda: self._is_at(end) or self._failed or self._stopping.is_set(),
                 limits.CATCH_UP_SECONDS,
             )
+            self._catching_up -= 1
             return self._is_at(end)
 
     async def searchable(self, position: int) -> None:
@@ -114,6 +118,7 @@ class Follower:
             if self._failed:
                 raise _not_searchable()
             self._waiting.append((position, future))
+            self._moved.notify_all()
         try:
             await asyncio.wait_for(future, limits.SEARCHABLE_WAIT_SECONDS)
         except TimeoutError as error:
@@ -158,6 +163,19 @@ class Follower:
                 self._moved.notify_all()
         if not changes:
             self._journal.wait(position, limits.JOURNAL_POLL_SECONDS)
+        elif len(changes) < limits.JOURNAL_PAGE_CHANGES:
+            self._let_gather()
+
+    def _let_gather(self) -> None:
+        """Let changes gather, until somebody waits for one; a bulk load does not.
+
+        Each page takes the interpreter's lock from searches, however short it is.
+        """
+        with self._moved:
+            self._moved.wait_for(
+                lambda: self._waiting or self._catching_up or self._stopping.is_set(),
+                limits.CHANGES_GATHER_SECONDS,
+            )
 
     def _give_up(self) -> None:
         """Tell that nothing can be answered, and whoever waits that it is in vain."""
