@@ -131,6 +131,7 @@ class World:
         agreements: dict[str, str] | None = None,
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        slot_ms: int = 1,
     ) -> None:
         """Write the files of an exchange under `root`; `start` serves them.
 
@@ -139,6 +140,7 @@ class World:
             agreements: text by holder; a holder that is not there permits nothing.
             clock: the exchange's time.
             random_bytes: the exchange's randomness.
+            slot_ms: when answers leave; tests do not wait for it.
         """
         self.root = root / "exchange"
         self.clock = clock or SystemClock()
@@ -150,6 +152,9 @@ class World:
             listen="127.0.0.1:0",
         )
         (self.root / "spaces.toml").write_text(SPACES)
+        settings = self.root / "exchange.toml"
+        text = settings.read_text()
+        settings.write_text(text.replace("slot_ms = 50", f"slot_ms = {slot_ms}"))
         for path in (self.root / "agreements").iterdir():
             path.unlink()
         for text in (agreements or {}).values():

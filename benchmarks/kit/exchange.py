@@ -59,6 +59,7 @@ class BenchmarkExchange:
         threshold: float,
         gallery: Gallery,
         database: str = "data/exchange.sqlite",
+        slot_ms: int = 1,
     ) -> None:
         """Write the files, unless they are there already.
 
@@ -68,6 +69,7 @@ class BenchmarkExchange:
             threshold: of the space, a cosine.
             gallery: 512-d vectors.
             database: as in `[store]`: a path below the root, or a URL.
+            slot_ms: as in `[answers]`; the least, so that the work is measured.
         """
         self.root = root
         self.gallery = gallery
@@ -87,6 +89,7 @@ class BenchmarkExchange:
         stated = re.sub(
             r'(?m)^database = "[^"]*"', f'database = "{database}"', settings
         )
+        stated = re.sub(r"(?m)^slot_ms = .*$", f"slot_ms = {slot_ms}", stated)
         self.config.write_text(stated, "utf-8")
         spaces = root / "spaces.toml"
         text = spaces.read_text("utf-8")

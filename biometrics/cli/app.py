@@ -19,6 +19,7 @@ from biometrics.cli import (
     match,
     records,
     serve,
+    slots,
     spaces,
     withdraw,
 )
@@ -87,6 +88,7 @@ app.add_typer(galleries.app, name="galleries")
 app.add_typer(records.app, name="records")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(slots.app, name="slots")
 
 
 def main(arguments: Sequence[str] | None = None) -> Never:

@@ -141,7 +141,10 @@ def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) ->
         for member, name in members.items()
     )
     text = SETTINGS.format(
-        domain=_quoted(TRUST_DOMAIN), listen=_quoted(listen), members=tables
+        domain=_quoted(TRUST_DOMAIN),
+        listen=_quoted(listen),
+        members=tables,
+        slot=limits.DEFAULT_SLOT_MILLISECONDS,
     )
     (folder / "exchange.toml").write_text(text, "utf-8")
     (folder / "spaces.toml").write_text(SPACES, "utf-8")

@@ -17,6 +17,8 @@
     agreements = "agreements"
     signers = "signers.toml"           # whose signatures of agreements count
     spaces = "spaces.toml"
+    [answers]                          # may be left out
+    slot_ms = 50                       # an answer leaves at the end of such a slot
     [[member]]
     code = "XAA"
     name = "a state"
@@ -78,6 +80,7 @@ class Config:
         agreements: folder of the holders' agreements.
         signers: file of those who sign agreements.
         spaces: file of the template spaces.
+        slot_seconds: an answer to a search leaves at the end of such a slot.
         members: each with the file of its key-encryption key, no file twice. The
             file may be missing: whoever takes away its key locks its galleries.
         member_names: for people.
@@ -95,6 +98,7 @@ class Config:
     agreements: Path
     signers: Path
     spaces: Path
+    slot_seconds: float
     members: Mapping[Member, Path]
     member_names: Mapping[Member, str]
 
@@ -205,6 +209,14 @@ class _Policy(Settings):
     spaces: _File
 
 
+class _Answers(Settings):
+    """The table `[answers]`."""
+
+    slot_ms: Annotated[int, Field(ge=1, le=limits.MAX_SLOT_MILLISECONDS)] = (
+        limits.DEFAULT_SLOT_MILLISECONDS
+    )
+
+
 class _Member(Settings):
     """One table `[[member]]`."""
 
@@ -221,6 +233,7 @@ class _ConfigFile(SettingsFile):
     store: _Store
     keys: _Keys
     policy: _Policy
+    answers: _Answers = _Answers()
     member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 
 
@@ -256,6 +269,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         agreements=folder / file.policy.agreements,
         signers=folder / file.policy.signers,
         spaces=folder / file.policy.spaces,
+        slot_seconds=file.answers.slot_ms / 1000,
         members=MappingProxyType(
             {each.code: folder / each.key for each in file.member}
         ),

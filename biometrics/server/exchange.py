@@ -40,6 +40,7 @@ from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
 from biometrics.server.policy import read_signers, read_spaces
 from biometrics.server.tls import server_credentials
+from biometrics.slots import Slots
 from biometrics.store import open_store
 from biometrics.v1 import (
     agreement_pb2_grpc,
@@ -195,7 +196,10 @@ class Exchange:
                 maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
             )
             match_pb2_grpc.add_MatchServiceServicer_to_server(
-                MatchService(matcher=matcher, spaces=spaces), server
+                MatchService(
+                    matcher=matcher, spaces=spaces, slots=Slots(config.slot_seconds)
+                ),
+                server,
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(

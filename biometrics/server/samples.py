@@ -194,6 +194,12 @@ agreements = "agreements"           # one file a holder, CODE.toml, and its CODE
 signers = "signers.toml"            # whose signatures of agreements count
 spaces = "spaces.toml"
 
+[answers]
+# An answer to a search leaves at the end of such a slot, so that its moment does not
+# tell what was found: longer than nearly every search takes, see
+# `biometrics slots measure`. 1 is for measuring only.
+slot_ms = {slot}
+
 # The members. Each has its own key-encryption key: without that file its galleries
 # stay locked, and with the last copy gone nobody can ever open them again.
 {members}"""

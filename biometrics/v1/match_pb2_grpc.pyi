@@ -30,7 +30,9 @@ GRPC_VERSION: str
 
 class MatchServiceStub:
     """Answers probes. An answer is a match or no match for each holder, and at most
-    a reference. It has no field for a score, a template or a person.
+    a reference. It has no field for a score, a template or a person. It has a
+    fixed size, and leaves at the end of a slot of some 50 ms after the request
+    came, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     @_typing.overload
@@ -50,7 +52,9 @@ class MatchServiceStub:
 @_typing.type_check_only
 class MatchServiceAsyncStub(MatchServiceStub):
     """Answers probes. An answer is a match or no match for each holder, and at most
-    a reference. It has no field for a score, a template or a person.
+    a reference. It has no field for a score, a template or a person. It has a
+    fixed size, and leaves at the end of a slot of some 50 ms after the request
+    came, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -66,7 +70,9 @@ class MatchServiceAsyncStub(MatchServiceStub):
 
 class MatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers probes. An answer is a match or no match for each holder, and at most
-    a reference. It has no field for a score, a template or a person.
+    a reference. It has no field for a score, a template or a person. It has a
+    fixed size, and leaves at the end of a slot of some 50 ms after the request
+    came, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     @_abc_1.abstractmethod

@@ -492,7 +492,7 @@ def test_help_lists_every_command(run: Callable[..., Told]):
     assert told.code == 0
     for command in (
         *("init", "serve", "enrol", "withdraw", "match", "galleries"),
-        *("agreements", "spaces", "demo", "records", "--version"),
+        *("agreements", "spaces", "demo", "records", "slots", "--version"),
     ):
         assert command in told.out
 

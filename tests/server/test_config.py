@@ -88,6 +88,18 @@ def test_paths_are_taken_from_the_file(folder: Path):
     assert (config.name, config.trust_domain) == ("pilot", "exchange.test")
 
 
+def test_answers_are_held_back_unless_told_otherwise(folder: Path):
+    """A slot that is not set is as long as the default, and none is off."""
+    assert read_config(write(folder)).slot_seconds == 0.05
+    text = TEXT.replace("[[member]]", "[answers]\nslot_ms = 20\n[[member]]", 1)
+    assert read_config(write(folder, text)).slot_seconds == 0.02
+    for wrong in ("0", "1001", "2.5"):
+        changed = text.replace("slot_ms = 20", f"slot_ms = {wrong}")
+        assert [field for field, _ in faults(write(folder, changed))] == [
+            "exchange.toml: answers.slot_ms"
+        ]
+
+
 def test_absolute_paths_stay(folder: Path):
     """A path that is absolute already is taken as it is."""
     text = TEXT.replace('"spaces.toml"', f'"{folder / "spaces.toml"}"')
