@@ -138,7 +138,7 @@ def _rate(rate: Rate) -> str:
 
 def _latencies(outcome: Outcome) -> Table:
     """Return how long searches took."""
-    title = "milliseconds of a search"
+    title = "milliseconds of a search, eight at once"
     table = Table(title=title, box=SIMPLE, pad_edge=False, title_justify="left")
     table.show_edge = False
     table.add_column("requester")
