@@ -124,6 +124,9 @@ STORE_CONNECT_SECONDS: Final = 5  # a database server on the same network
 # A connection whose other end is silent that long is lost, seen from either end: then
 # the lock on the database is free again.
 STORE_LOST_SECONDS: Final = 20
+MAX_FAULTS_A_QUESTION: Final = 100  # of a check; a database that is lost breaks all
+MAX_FAULTS_SHOWN: Final = 50  # of a check, on a terminal
+MAX_FAULTS_KEPT: Final = 1000  # of a check; all are counted
 STORE_LOG_BYTES: Final = 32 * 1024 * 1024  # written ahead, before it is copied back
 
 # -- sealed files of codes ----------------------------------------------------

@@ -11,6 +11,7 @@ import typer
 
 from biometrics.cli import (
     agreements,
+    check,
     demo,
     enrol,
     galleries,
@@ -78,6 +79,7 @@ def choose(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)
 app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)

@@ -76,6 +76,13 @@ class Database(Protocol):
         Only asked while the connection is not lost.
         """
 
+    def damage(self, most: int) -> list[str]:
+        """Return what the database itself finds wrong with its files.
+
+        Args:
+            most: at most so many things.
+        """
+
     def erase(self) -> bool:
         """Take the bytes of what was deleted out of the files, as far as it can.
 

@@ -142,6 +142,13 @@ class PostgresDatabase:
         """Say yes: only with its connection does the server end a transaction."""
         return True
 
+    def damage(self, most: int) -> list[str]:  # noqa: ARG002 - of the port
+        """Return nothing: what can be read is told by reading, as `Consistency` does.
+
+        Of indexes the server's own `pg_amcheck` tells, and of pages `pg_checksums`.
+        """
+        return []
+
     def erase(self) -> bool:
         """Take deleted rows, and what indexes say of them, out of every table.
 

@@ -126,6 +126,21 @@ class SqliteDatabase:
         raw: Any = connection.connection.dbapi_connection
         return bool(raw.in_transaction)
 
+    def damage(self, most: int) -> list[str]:
+        """Read every page, and compare tables with their indexes and references."""
+        with self.reading.connect() as connection:
+            asked = f"PRAGMA integrity_check({most})"
+            told = connection.exec_driver_sql(asked).scalars().all()
+            lost = connection.exec_driver_sql("PRAGMA foreign_key_check")
+            return [
+                *(text for text in told if text != "ok"),
+                *(
+                    f"row {number} of {table} refers to a row of {other} that is not"
+                    " there"
+                    for table, number, other, _ in lost.fetchmany(most)
+                ),
+            ]
+
     def erase(self) -> bool:
         """Copy the log into the database and cut it to nothing."""
         return empty_log(self._path)

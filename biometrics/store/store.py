@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
+from biometrics.store.consistency import Consistency
 from biometrics.store.databases import database_at
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
@@ -148,24 +149,34 @@ class Inspection:
     agreements: AgreementReader
     register: RecordReader
     journal: JournalReader
+    consistency: Consistency
 
 
 @contextmanager
-def inspect_store(where: Path | str) -> Iterator[Inspection | None]:
+def inspect_store(
+    where: Path | str, *, is_held: bool = False
+) -> Iterator[Inspection | None]:
     """Look into a database and change no row; refuse what `open_store` would.
+
+    Args:
+        where: as for `open_store`.
+        is_held: keep every exchange out meanwhile, so that nothing changes.
 
     Yields:
         What can be read; None where there is no database yet, or one that the next
         start will bring up to date.
 
     Raises:
-        ConfigurationError: as `open_store`, but for `DATABASE_IN_USE`.
+        ConfigurationError: as `open_store`; `DATABASE_IN_USE` only where `is_held`.
         StorageError: it cannot be read now.
     """
     database = database_at(where)
     try:
         with _refused(database):
-            is_readable = database.is_there() and is_current(database)
+            is_readable = database.is_there()
+            if is_readable and is_held:
+                database.hold()
+            is_readable = is_readable and is_current(database)
         if not is_readable:
             yield None
             return
@@ -174,6 +185,7 @@ def inspect_store(where: Path | str) -> Iterator[Inspection | None]:
             AgreementReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),
+            Consistency(database),
         )
     finally:
         database.close()
