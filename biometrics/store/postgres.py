@@ -107,6 +107,7 @@ class PostgresDatabase:
             ConfigurationError: the driver is not installed (`DRIVER_MISSING`).
         """
         self._url = url
+        self._is_closed = False
         self.reading = self._engine(_BEGIN_READING, limits.READ_CONNECTIONS)
         self.writing = self._engine(_BEGIN_WRITING, connections=1, prepare=_lock)
         self._tending = self._engine(None, connections=1)
@@ -163,15 +164,19 @@ class PostgresDatabase:
             moment = connection.exec_driver_sql(_MOMENT).scalar_one()
             end = time.monotonic() + limits.STORE_BUSY_SECONDS
             while not connection.execute(_IS_PAST, {"moment": moment}).scalar_one():
-                if time.monotonic() > end:
+                if self._is_closed or time.monotonic() > end:
+                    connection.invalidate()
                     return False
                 time.sleep(_LOOK_SECONDS)
             connection.exec_driver_sql(f"VACUUM (INDEX_CLEANUP ON) {names}")
             connection.exec_driver_sql(f"VACUUM (FULL) {keys}")
+            if self._is_closed:  # meanwhile, and the pool is not there any more
+                connection.invalidate()
         return True
 
     def close(self) -> None:
         """Close every connection; the lock goes with the one that writes."""
+        self._is_closed = True
         for engine in (self.reading, self._tending, self.writing):
             engine.dispose()
 
