@@ -76,6 +76,21 @@ class Database(Protocol):
         Only asked while the connection is not lost.
         """
 
+    def has_room(self) -> bool:
+        """Say whether there is room for what grows, beside what must still fit.
+
+        As far as can be seen from here: a server says it of its own disk.
+        """
+
+    def recover(self) -> None:
+        """Bring what was acknowledged to the disk anew, after a flush that failed.
+
+        On return all of it was flushed, could be read back, and one more write was.
+
+        Raises:
+            ExchangeError, OSError, or what the database raises: not now.
+        """
+
     def damage(self, most: int) -> list[str]:
         """Return what the database itself finds wrong with its files.
 

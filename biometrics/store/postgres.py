@@ -143,6 +143,13 @@ class PostgresDatabase:
         """Say yes: only with its connection does the server end a transaction."""
         return True
 
+    def has_room(self) -> bool:
+        """Say yes: the server refuses what does not fit."""
+        return True
+
+    def recover(self) -> None:
+        """Do nothing: a server that cannot flush stops, and recovers from its log."""
+
     def damage(self, most: int) -> list[str]:  # noqa: ARG002 - of the port
         """Return nothing: what can be read is told by reading, as `Consistency` does.
 

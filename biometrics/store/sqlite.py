@@ -18,7 +18,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from biometrics import limits
-from biometrics.errors import ConfigurationError, DefectError
+from biometrics.errors import ConfigurationError, DefectError, StorageError
 from biometrics.store.failures import result_code, translate
 from biometrics.store.lock import ProcessLock
 
@@ -126,6 +126,35 @@ class SqliteDatabase:
         raw: Any = connection.connection.dbapi_connection
         return bool(raw.in_transaction)
 
+    def has_room(self) -> bool:
+        """Say whether the file system has more free than what is kept for the rest."""
+        found = os.statvfs(self._path.parent)
+        return found.f_bavail * found.f_frsize >= limits.STORE_RESERVE_BYTES
+
+    def recover(self) -> None:
+        """Write the log into the file anew, flush both, and read them from the disk.
+
+        A system that failed to flush a page may call it clean, and keep or drop it as
+        it likes. What was acknowledged is in the log, whose own flush had succeeded,
+        or was flushed to the file before it left the log: so the pages in doubt are
+        those that are written here again, and nothing else is (SQLite, "Write-Ahead
+        Logging"; "fsyncgate", PostgreSQL's mailing list, 2018).
+        """
+        # 1. Away with the connection that has met the error, and with its pages.
+        self.writing.dispose()
+        # 2. Every page of the log is written into the file, and flushed, or it raises.
+        if not empty_log(self._path):
+            raise StorageError("STORAGE_BUSY", "a reader still needs the log")
+        # 3. What the disk has, not what the system remembers of it, is a database.
+        _forget_pages(self._path)
+        with self.reading.connect() as connection:
+            told = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if told != "ok":
+            raise DefectError("STORAGE_DAMAGED", "the database does not read back")
+        # 4. One more write goes through, to the log and its flush.
+        with self.writing.begin() as connection:
+            connection.exec_driver_sql("UPDATE counter SET counter_id = counter_id")
+
     def damage(self, most: int) -> list[str]:
         """Read every page, and compare tables with their indexes and references."""
         with self.reading.connect() as connection:
@@ -152,6 +181,16 @@ class SqliteDatabase:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _forget_pages(path: Path) -> None:
+    """Ask the system to read a file from the disk when it is read next."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+        os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(number)
 
 
 def _check_references(connection: sa.Connection) -> None:

@@ -46,7 +46,12 @@ class Store:
     """
 
     def __init__(
-        self, database: Database, *, clock: Clock, on_failure: Callable[[], None]
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        on_failure: Callable[[], None],
+        on_recovery: Callable[[], None],
     ) -> None:
         """Put the parts together; use `open_store`."""
         self._database = database
@@ -59,11 +64,13 @@ class Store:
             replies.purge(connection, most)
             references.purge(connection, most)
 
-        self._writer = Writer(database, housekeep, on_failure)
+        self._writer = Writer(database, housekeep, on_failure, on_recovery)
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading)
-        self.records = RecordWriter(self._writer, replies, head, clock)
+        self.records = RecordWriter(
+            self._writer, replies, head, clock=clock, has_room=database.has_room
+        )
         self.answers = AnswerWriter(self._writer, reading, replies, references)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
@@ -108,7 +115,11 @@ class Store:
 
 
 def open_store(
-    where: Path | str, clock: Clock, *, on_failure: Callable[[], None] = lambda: None
+    where: Path | str,
+    clock: Clock,
+    *,
+    on_failure: Callable[[], None] = lambda: None,
+    on_recovery: Callable[[], None] = lambda: None,
 ) -> Store:
     """Open a database, or make it, and bring its schema up to date.
 
@@ -117,8 +128,9 @@ def open_store(
             files stand beside it); or the URL of a database of PostgreSQL, which must
             be there.
         clock: for the moments that are stored.
-        on_failure: called, from another thread, when a flush failed and nothing more
-            is written until the store is opened again.
+        on_failure: called, from another thread, when a flush failed and nothing is
+            written any more.
+        on_recovery: called likewise when writing goes on.
 
     Raises:
         ConfigurationError: another exchange has it open (`DATABASE_IN_USE`), a
@@ -135,7 +147,9 @@ def open_store(
             upgrade(database)
             # Of SQLite's, or the log would outlive a store that only read.
             database.writing.connect().close()
-        return Store(database, clock=clock, on_failure=on_failure)
+        return Store(
+            database, clock=clock, on_failure=on_failure, on_recovery=on_recovery
+        )
     except BaseException:
         database.close()
         raise
