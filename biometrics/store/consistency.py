@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from biometrics import limits
-from biometrics.errors import DefectError, Fault, InvalidRequestError
+from biometrics.errors import (
+    ConfigurationError,
+    DefectError,
+    Fault,
+    InvalidRequestError,
+)
 from biometrics.members import Member
 from biometrics.sealed import REFERENCES, Sealed
 from biometrics.store.failures import DATABASE_ERRORS, translate, translated
@@ -399,7 +404,11 @@ class Consistency:
             yield [(row.reply_id, _reply(row)) for row in rows]
 
     def _of_files(self) -> Iterator[Fault]:
-        """Yield what the database itself finds wrong with its files."""
+        """Yield what is missing at its end, and what it finds wrong with its files."""
+        try:
+            refuse_behind(self._database)
+        except ConfigurationError as error:
+            yield Fault(field="database", reason=error.reason, message=error.message)
         for told in self._database.damage(limits.MAX_FAULTS_A_QUESTION):
             message = f"the database says: {told}{_RESTORE}"
             yield Fault(field="database", reason="STORAGE_DAMAGED", message=message)
@@ -491,6 +500,22 @@ class Consistency:
                 return
             yield rows
             after = rows[-1][0]
+
+
+def refuse_behind(database: Database) -> None:
+    """Refuse a database that lacks commits which it has acknowledged.
+
+    Raises:
+        ConfigurationError: it does; not where nothing is known of them.
+    """
+    if database.is_behind():
+        raise ConfigurationError(
+            "DATABASE_BEHIND",
+            f"`{database}` lacks its last changes, which were acknowledged: the end of"
+            " its log is damaged or lost, or an old copy was put in its place; restore"
+            " a backup with `biometrics restore`. To go on without them, withdrawals"
+            f" and protections among them, delete `{database}.lock`",
+        )
 
 
 def _wrong_values(table: sa.Table, *, is_typeless: bool) -> Iterator[str]:

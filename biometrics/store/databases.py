@@ -76,6 +76,16 @@ class Database(Protocol):
         Only asked while the connection is not lost.
         """
 
+    def note_commit(self) -> None:
+        """Take note, outside the database, that the writer's last commit was made."""
+
+    def is_behind(self) -> bool:
+        """Say whether commits are missing that were made, while it is held.
+
+        As after a damage to the end of a log, which the database takes for the trace of
+        a write that was never finished; or after an old copy was put in its place.
+        """
+
     def has_room(self) -> bool:
         """Say whether there is room for what grows, beside what must still fit.
 

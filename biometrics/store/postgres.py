@@ -143,6 +143,13 @@ class PostgresDatabase:
         """Say yes: only with its connection does the server end a transaction."""
         return True
 
+    def note_commit(self) -> None:
+        """Do nothing: the server keeps its log, and what it says of it."""
+
+    def is_behind(self) -> bool:
+        """Say no: nothing here knows more than the server."""
+        return False
+
     def has_room(self) -> bool:
         """Say yes: the server refuses what does not fit."""
         return True

@@ -46,6 +46,9 @@ _WRITER_PRAGMAS: Final = (
     f"PRAGMA wal_autocheckpoint = {limits.STORE_LOG_BYTES // _PAGE_BYTES}",
     f"PRAGMA journal_size_limit = {limits.STORE_LOG_BYTES}",
 )
+# The number of the last commit, in the header of the file: nothing else uses it.
+_COMMITS: Final = "PRAGMA user_version"
+_MOST_COMMITS: Final = 2**31
 _READER_PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF")
 
 
@@ -58,6 +61,8 @@ class SqliteDatabase:
         self._lock: ProcessLock | None = None
         self.reading = make_reader_engine(path)
         self.writing = make_writer_engine(path)
+        self._commits = self._changes = 0
+        sa.event.listen(self.writing, "commit", self._count)
 
     def __str__(self) -> str:
         """Return the path."""
@@ -126,6 +131,34 @@ class SqliteDatabase:
         raw: Any = connection.connection.dbapi_connection
         return bool(raw.in_transaction)
 
+    def _count(self, connection: sa.Connection) -> None:
+        """Number the commit that is about to be made, in the database itself.
+
+        One that changes no row is none: it is not written, and cannot fail.
+        """
+        raw: Any = connection.connection.dbapi_connection
+        if raw.total_changes == self._changes:
+            return
+        self._changes = raw.total_changes
+        before = connection.exec_driver_sql(_COMMITS).scalar_one()
+        self._commits = (before + 1) % _MOST_COMMITS
+        connection.exec_driver_sql(f"{_COMMITS} = {self._commits}")
+
+    def note_commit(self) -> None:
+        """Write the number of the last commit into the file of the lock."""
+        if self._lock is not None:
+            self._lock.note(self._commits)
+
+    def is_behind(self) -> bool:
+        """Say whether the database has an earlier number than was noted."""
+        noted = None if self._lock is None else self._lock.commits()
+        if noted is None:
+            return False
+        with self.reading.connect() as connection:
+            found: int = connection.exec_driver_sql(_COMMITS).scalar_one()
+        # After weeks of hundreds of commits a second, numbers begin again.
+        return 0 < (noted - found) % _MOST_COMMITS < _MOST_COMMITS // 2
+
     def has_room(self) -> bool:
         """Say whether the file system has more free than what is kept for the rest."""
         found = os.statvfs(self._path.parent)
@@ -142,6 +175,7 @@ class SqliteDatabase:
         """
         # 1. Away with the connection that has met the error, and with its pages.
         self.writing.dispose()
+        self._changes = 0
         # 2. Every page of the log is written into the file, and flushed, or it raises.
         if not empty_log(self._path):
             raise StorageError("STORAGE_BUSY", "a reader still needs the log")

@@ -85,6 +85,7 @@ def restoring(path: Path, folder: Path) -> Iterator[sa.Connection]:
                 yield connection
             database.close()  # which empties the log into the file
             make_durable(draft)
+            lock.forget()  # of a database that was there before
             draft.replace(path)
             make_durable(path.parent)
         finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
-from biometrics.store.consistency import Consistency
+from biometrics.store.consistency import Consistency, refuse_behind
 from biometrics.store.databases import database_at
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
@@ -136,14 +136,16 @@ def open_store(
         ConfigurationError: another exchange has it open (`DATABASE_IN_USE`), a
             later version wrote it (`NEWER_SCHEMA`), it is another program's
             (`FOREIGN_DATABASE`) or no database (`NOT_A_DATABASE`), it cannot be
-            opened (`DATABASE_UNREACHABLE`), or its server would not keep what it
-            acknowledges (`DATABASE_UNSAFE`).
+            opened (`DATABASE_UNREACHABLE`), its server would not keep what it
+            acknowledges (`DATABASE_UNSAFE`), or it lacks what it has acknowledged
+            (`DATABASE_BEHIND`).
         StorageError: it cannot be read or written now.
     """
     database = database_at(where)
     try:
         with _refused(database):
             database.hold()
+            refuse_behind(database)
             upgrade(database)
             # Of SQLite's, or the log would outlive a store that only read.
             database.writing.connect().close()

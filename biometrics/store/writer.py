@@ -276,6 +276,7 @@ class Writer:
                     " same request_id, and it is carried out once",
                 ) from error
             raise
+        self._database.note_commit()
         if kept.error is not None:
             _LOG.warning("housekeeping failed: %s", _explain(kept.error).reason)
         return outcomes

@@ -67,6 +67,7 @@ def put_back(
     if isinstance(earlier.where, Path):
         earlier.edit(FILL.format(now=shelf.path, change=OF_CHANGES[scripts]))
         earlier.where.rename(shelf.path)
+        shelf.path.with_name(f"{shelf.path.name}.lock").unlink()  # of the later one
     else:
         shelf.place.edit(BACK[scripts])
         assert shelf.place.definitions() == earlier.definitions()
