@@ -349,6 +349,15 @@ def test_a_restore_that_is_killed_leaves_nothing_and_can_be_done_again(
     assert not list((empty / "data").glob(".*"))
 
 
+KILLED_AT_THE_LIST = """\
+import os, sys
+from pathlib import Path
+from biometrics.server import restoration
+restoration.carry_out = lambda *_: os.kill(os.getpid(), 9)
+restoration.restore_data(*map(Path, sys.argv[1:]))
+"""
+
+
 class Load:
     """Members that write all the time."""
 
@@ -449,7 +458,12 @@ def test_so_it_is_on_postgresql(
     damaged = shutil.copytree(folder, tmp_path / "damaged")
     (damaged / "database/record.rows").write_bytes(b"")
     assert refusal(lambda: restore(root, damaged)) == "BACKUP_DAMAGED"
-    done = restore(root, folder, tmp_path / "list")
+    arguments = (settings, folder, tmp_path / "list")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_THE_LIST, *map(str, arguments)], check=False
+    )
+    assert killed.returncode == -9
+    done = restore(root, folder, tmp_path / "list")  # there is nothing in it
     assert done.carried_out["withdrawn"] >= 1
     assert done.carried_out["protected"] >= 1
     assert is_whole(root)
