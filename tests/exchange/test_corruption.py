@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-TRIALS = int(os.environ.get("CORRUPTIONS", "12"))
+TRIALS = int(os.environ.get("CORRUPTIONS", "8"))
 SEED = int(os.environ.get("CORRUPTION_SEED", "1"))
 BLOCK = 512
 ENROLLED, GONE, HIDDEN, STRANGERS = (

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from postgres_server import PostgresServer
 
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "6"))
 KILLS_A_WORLD = 25
 # Codes are joined and kept all the time, in many small segments.
 HASTY = """\
