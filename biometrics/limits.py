@@ -123,11 +123,18 @@ MAX_PROFILE_BYTES: Final = 1024 * 1024  # a profile, a certificate or a key
 WRITE_GROUP_RECORDS: Final = 128  # in one transaction: searches wait for its flush
 READ_CONNECTIONS: Final = 16  # a worker thread holds one; as many to spare
 PURGED_ROWS_PER_OPERATION: Final = 2  # more than comes in, little in any one commit
+# Free on the disk before more is enrolled: withdrawals, protections and the answers of
+# searches must still fit when it fills up, with the log at its largest.
+STORE_RESERVE_BYTES: Final = 64 * 1024 * 1024
+RECOVERY_SECONDS: Final = 1.0  # between looks whether a disk can be flushed again
 STORE_CACHE_BYTES: Final = 64 * 1024 * 1024  # the writer's; indexes are hit at random
 STORE_CONNECT_SECONDS: Final = 5  # a database server on the same network
 # A connection whose other end is silent that long is lost, seen from either end: then
 # the lock on the database is free again.
 STORE_LOST_SECONDS: Final = 20
+MAX_FAULTS_A_QUESTION: Final = 100  # of a check; a database that is lost breaks all
+MAX_FAULTS_SHOWN: Final = 50  # of a check, on a terminal
+MAX_FAULTS_KEPT: Final = 1000  # of a check; all are counted
 STORE_LOG_BYTES: Final = 32 * 1024 * 1024  # written ahead, before it is copied back
 
 # -- sealed files of codes ----------------------------------------------------

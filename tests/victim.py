@@ -47,8 +47,8 @@ class Victim:
         """Return the profile of one of a member's systems."""
         return Profile.load(self.root / "clients" / f"{member}-{role}.toml")
 
-    def start(self) -> None:
-        """Serve, and return when it answers."""
+    def launch(self) -> None:
+        """Begin to serve, and return at once."""
         with (self.root / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -58,6 +58,11 @@ class Victim:
                 stderr=log,
                 stdout=log,
             )
+
+    def start(self) -> None:
+        """Serve, and return when it answers."""
+        self.launch()
+        assert self.process is not None
         end = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -68,6 +73,11 @@ class Victim:
                 assert time.monotonic() < end, "it does not answer"
             else:
                 return
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever became of it."""
+        if self.process is not None:
+            self.kill()
 
     def kill(self) -> None:
         """Stop it at once, wherever it is."""

@@ -11,6 +11,8 @@ import typer
 
 from biometrics.cli import (
     agreements,
+    backup,
+    check,
     demo,
     enrol,
     galleries,
@@ -18,6 +20,7 @@ from biometrics.cli import (
     inspect,
     match,
     records,
+    restore,
     serve,
     slots,
     spaces,
@@ -79,11 +82,14 @@ def choose(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)
 app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
 app.command("demo")(demo.demo)
+app.add_typer(backup.app, name="backup")
+app.add_typer(restore.app, name="restore")
 app.add_typer(galleries.app, name="galleries")
 app.add_typer(records.app, name="records")
 app.add_typer(agreements.app, name="agreements")

@@ -2,7 +2,8 @@
 
 Of the database: its schema, whether keys fit, and one template of each gallery. A row
 that is missing among many is found by the start, which counts them, and one that is
-damaged by the first search that it might match.
+damaged by the first search that it might match; `examination` reads and opens them all,
+while no exchange has the database.
 """
 
 from __future__ import annotations

@@ -237,10 +237,14 @@ class _ConfigFile(SettingsFile):
     member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path, *, is_whole: bool = True) -> Config:
     """Return the settings in the file at `path`, whose own files are there.
 
     What stands in those files is for whoever reads them.
+
+    Args:
+        path: of `exchange.toml`.
+        is_whole: whether the files have to be there; not while they are restored.
 
     Raises:
         ConfigurationError: with every fault at once.
@@ -248,7 +252,9 @@ def read_config(path: Path) -> Config:
     document = Document.parse(read_text(path), path.name)
     file = document.read_as(_ConfigFile)
     config = _resolved(file, path.parent)
-    faults = [*_repeated(document, file, path.parent), *_missing(document, config)]
+    faults = list(_repeated(document, file, path.parent))
+    if is_whole:
+        faults += _missing(document, config)
     if faults:
         raise configuration_error(faults)
     return config

@@ -114,7 +114,12 @@ class Exchange:
             health = Health(s.full_name for s in SERVICES)
             # The store, and the keys that open what is in it.
             store = parts.enter_context(
-                open_store(config.database, clock, on_failure=health.lose)
+                open_store(
+                    config.database,
+                    clock,
+                    on_failure=health.pause,
+                    on_recovery=health.go_on,
+                )
             )
             vault, galleries = unlock(config, store, clock, random_bytes)
             # What the members have decided.

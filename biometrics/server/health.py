@@ -40,7 +40,8 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
         """
         self._statuses = dict.fromkeys((WHOLE, *services), _STATUS.NOT_SERVING)
         self._changed = asyncio.Event()
-        self._lost = self._drained = False
+        self._lost = self._paused = self._drained = False
+        self._serving: set[str] = set()
         self._loop = asyncio.get_running_loop()
 
     async def Check(  # noqa: N802 - named by gRPC
@@ -78,7 +79,11 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
 
     def set_serving(self, service: str, *, serving: bool) -> None:
         """Tell whether `service` can be called; watchers hear of it at once."""
-        if not self._lost:
+        if serving:
+            self._serving.add(service)
+        else:
+            self._serving.discard(service)
+        if not (self._lost or self._paused):
             status = _STATUS.SERVING if serving else _STATUS.NOT_SERVING
             self._tell({service: status})
 
@@ -98,6 +103,26 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
         Watches go on: a client whose watch ends begins another at once.
         """
         self._loop.call_soon_threadsafe(self._give_up)
+
+    def pause(self) -> None:
+        """Tell, from any thread, that nothing can be called until it goes on."""
+        self._loop.call_soon_threadsafe(self._set_paused, True)  # noqa: FBT003
+
+    def go_on(self) -> None:
+        """Tell, from any thread, that what could be called before can be again."""
+        self._loop.call_soon_threadsafe(self._set_paused, False)  # noqa: FBT003
+
+    def _set_paused(self, paused: bool) -> None:  # noqa: FBT001 - of the loop's call
+        """Tell of everything that it cannot be called now, or what can be."""
+        self._paused = paused
+        if not self._lost:
+            can = set() if paused else self._serving
+            self._tell(
+                {
+                    service: _STATUS.SERVING if service in can else _STATUS.NOT_SERVING
+                    for service in self._statuses
+                }
+            )
 
     def _give_up(self) -> None:
         """Tell of everything that it cannot be called, for good."""

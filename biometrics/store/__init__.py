@@ -2,6 +2,7 @@
 
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
+from biometrics.store.consistency import Consistency, Counts
 from biometrics.store.journal import JournalReader
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import RecordReader
@@ -21,6 +22,7 @@ from biometrics.store.rows import (
     Protected,
     RecordRow,
     SeenRecord,
+    StoredReference,
     StoredTemplate,
 )
 from biometrics.store.store import Inspection, Store, inspect_store, open_store
@@ -33,6 +35,8 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Committed",
+    "Consistency",
+    "Counts",
     "Disclosed",
     "EnrolResult",
     "GalleryCount",
@@ -49,6 +53,7 @@ __all__ = [
     "RecordWriter",
     "SeenRecord",
     "Store",
+    "StoredReference",
     "StoredTemplate",
     "inspect_store",
     "open_store",

@@ -17,6 +17,8 @@ from biometrics.store.schema import AGREEMENT
 from biometrics.store.values import member_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from biometrics.store.writer import Writer
 
 _ALL: Final = sa.select(AGREEMENT).order_by(AGREEMENT.c.holder)
@@ -89,3 +91,19 @@ class AgreementTable(AgreementReader):
             connection.execute(_ADD, values)
 
         self._writer.run(operation)
+
+
+def supersede(connection: sa.Connection, values: Mapping[str, object]) -> bool:
+    """Keep a version if it is later than its holder's last; say whether it was.
+
+    Args:
+        connection: in a transaction.
+        values: by column.
+    """
+    of_holder = {"of_holder": values["holder"]}
+    last = connection.execute(_REVISION, of_holder).first()
+    if last is not None and last.revision >= values["revision"]:
+        return False
+    connection.execute(_FORGET, of_holder)
+    connection.execute(_ADD, values)
+    return True

@@ -76,6 +76,38 @@ class Database(Protocol):
         Only asked while the connection is not lost.
         """
 
+    def note_commit(self) -> None:
+        """Take note, outside the database, that the writer's last commit was made."""
+
+    def is_behind(self) -> bool:
+        """Say whether commits are missing that were made, while it is held.
+
+        As after a damage to the end of a log, which the database takes for the trace of
+        a write that was never finished; or after an old copy was put in its place.
+        """
+
+    def has_room(self) -> bool:
+        """Say whether there is room for what grows, beside what must still fit.
+
+        As far as can be seen from here: a server says it of its own disk.
+        """
+
+    def recover(self) -> None:
+        """Bring what was acknowledged to the disk anew, after a flush that failed.
+
+        On return all of it was flushed, could be read back, and one more write was.
+
+        Raises:
+            ExchangeError, OSError, or what the database raises: not now.
+        """
+
+    def damage(self, most: int) -> list[str]:
+        """Return what the database itself finds wrong with its files.
+
+        Args:
+            most: at most so many things.
+        """
+
     def erase(self) -> bool:
         """Take the bytes of what was deleted out of the files, as far as it can.
 

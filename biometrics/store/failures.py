@@ -149,8 +149,9 @@ def translate(error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
     if code in _SYNC_CODES:
         return StorageError(
             SYNC_FAILED,
-            "a flush to disk failed; nothing more is written until the exchange is"
-            " started again, check the disk first",
+            "a flush to disk failed, and nothing is written until the disk works: the"
+            " request may have been carried out; send it again with the same request_id"
+            " then, and it is carried out once",
         )
     keys = _keys(error)
     if not _DAMAGED.isdisjoint(keys):

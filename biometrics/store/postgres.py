@@ -107,6 +107,7 @@ class PostgresDatabase:
             ConfigurationError: the driver is not installed (`DRIVER_MISSING`).
         """
         self._url = url
+        self._is_closed = False
         self.reading = self._engine(_BEGIN_READING, limits.READ_CONNECTIONS)
         self.writing = self._engine(_BEGIN_WRITING, connections=1, prepare=_lock)
         self._tending = self._engine(None, connections=1)
@@ -142,6 +143,27 @@ class PostgresDatabase:
         """Say yes: only with its connection does the server end a transaction."""
         return True
 
+    def note_commit(self) -> None:
+        """Do nothing: the server keeps its log, and what it says of it."""
+
+    def is_behind(self) -> bool:
+        """Say no: nothing here knows more than the server."""
+        return False
+
+    def has_room(self) -> bool:
+        """Say yes: the server refuses what does not fit."""
+        return True
+
+    def recover(self) -> None:
+        """Do nothing: a server that cannot flush stops, and recovers from its log."""
+
+    def damage(self, most: int) -> list[str]:  # noqa: ARG002 - of the port
+        """Return nothing: what can be read is told by reading, as `Consistency` does.
+
+        Of indexes the server's own `pg_amcheck` tells, and of pages `pg_checksums`.
+        """
+        return []
+
     def erase(self) -> bool:
         """Take deleted rows, and what indexes say of them, out of every table.
 
@@ -156,15 +178,19 @@ class PostgresDatabase:
             moment = connection.exec_driver_sql(_MOMENT).scalar_one()
             end = time.monotonic() + limits.STORE_BUSY_SECONDS
             while not connection.execute(_IS_PAST, {"moment": moment}).scalar_one():
-                if time.monotonic() > end:
+                if self._is_closed or time.monotonic() > end:
+                    connection.invalidate()
                     return False
                 time.sleep(_LOOK_SECONDS)
             connection.exec_driver_sql(f"VACUUM (INDEX_CLEANUP ON) {names}")
             connection.exec_driver_sql(f"VACUUM (FULL) {keys}")
+            if self._is_closed:  # meanwhile, and the pool is not there any more
+                connection.invalidate()
         return True
 
     def close(self) -> None:
         """Close every connection; the lock goes with the one that writes."""
+        self._is_closed = True
         for engine in (self.reading, self._tending, self.writing):
             engine.dispose()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from biometrics.clock import from_microseconds, to_microseconds
+from biometrics.errors import StorageError
 from biometrics.store.enrolment import append, judge
 from biometrics.store.entries import end_of
 from biometrics.store.protection import protect
@@ -32,13 +33,23 @@ class RecordWriter:
     """Changes the records of members."""
 
     def __init__(
-        self, writer: Writer, replies: Replies, head: JournalHead, clock: Clock
+        self,
+        writer: Writer,
+        replies: Replies,
+        head: JournalHead,
+        *,
+        clock: Clock,
+        has_room: Callable[[], bool],
     ) -> None:
-        """Write by `writer`; `head` is advanced with every change made durable."""
+        """Write by `writer`; `head` is advanced with every change made durable.
+
+        Nothing is enrolled unless it `has_room`: what takes people out must still fit.
+        """
         self._writer = writer
         self._replies = replies
         self._head = head
         self._clock = clock
+        self._has_room = has_room
 
     def add(self, member: Member, records: Sequence[NewRecord]) -> Future[Added]:
         """Enrol some records of a request whose answer `enrol` stores with the last.
@@ -186,7 +197,11 @@ class RecordWriter:
         member: Member,
         records: Sequence[NewRecord],
     ) -> Added:
-        """Enrol what can be, within the writer's transaction."""
+        """Enrol what can be, within the writer's transaction.
+
+        Raises:
+            StorageError: the disk is nearly full.
+        """
         results = judge(connection, member, records)
         fresh = [
             record
@@ -195,6 +210,13 @@ class RecordWriter:
         ]
         if not fresh:
             return Added(results, end_of(connection))
+        if not self._has_room():
+            raise StorageError(
+                "STORAGE_FULL",
+                "the database's disk is nearly full, and what is left is kept for"
+                " withdrawals, protections and answers; nothing of this request was"
+                " written, free space and send it again",
+            )
         now = to_microseconds(self._clock.now())
         return Added(results, append(connection, member, fresh, now))
 

@@ -215,6 +215,40 @@ class Protected:
     removed: frozenset[Member]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReference:
+    """A holder's sealed reference, with what it is bound to.
+
+    Attributes:
+        record_id: 16 bytes.
+        member: the holder.
+        generation: generation of the record.
+        lookup: 32 bytes, keyed hash of the reference.
+        sealed: the reference.
+    """
+
+    record_id: bytes
+    member: Member
+    generation: int
+    lookup: bytes = field(repr=False)
+    sealed: Sealed = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReply:
+    """A stored answer, with what it is bound to.
+
+    Attributes:
+        member: who asked.
+        request_id: 16 bytes.
+        body: the answer, sealed.
+    """
+
+    member: Member
+    request_id: bytes
+    body: bytes = field(repr=False)
+
+
 class ChangeKind(StrEnum):
     """What happened to a record."""
 

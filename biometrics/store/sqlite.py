@@ -18,7 +18,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from biometrics import limits
-from biometrics.errors import ConfigurationError, DefectError
+from biometrics.errors import ConfigurationError, DefectError, StorageError
 from biometrics.store.failures import result_code, translate
 from biometrics.store.lock import ProcessLock
 
@@ -46,6 +46,9 @@ _WRITER_PRAGMAS: Final = (
     f"PRAGMA wal_autocheckpoint = {limits.STORE_LOG_BYTES // _PAGE_BYTES}",
     f"PRAGMA journal_size_limit = {limits.STORE_LOG_BYTES}",
 )
+# The number of the last commit, in the header of the file: nothing else uses it.
+_COMMITS: Final = "PRAGMA user_version"
+_MOST_COMMITS: Final = 2**31
 _READER_PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF")
 
 
@@ -58,6 +61,8 @@ class SqliteDatabase:
         self._lock: ProcessLock | None = None
         self.reading = make_reader_engine(path)
         self.writing = make_writer_engine(path)
+        self._commits = self._changes = 0
+        sa.event.listen(self.writing, "commit", self._count)
 
     def __str__(self) -> str:
         """Return the path."""
@@ -126,6 +131,79 @@ class SqliteDatabase:
         raw: Any = connection.connection.dbapi_connection
         return bool(raw.in_transaction)
 
+    def _count(self, connection: sa.Connection) -> None:
+        """Number the commit that is about to be made, in the database itself.
+
+        One that changes no row is none: it is not written, and cannot fail.
+        """
+        raw: Any = connection.connection.dbapi_connection
+        if raw.total_changes == self._changes:
+            return
+        self._changes = raw.total_changes
+        before = connection.exec_driver_sql(_COMMITS).scalar_one()
+        self._commits = (before + 1) % _MOST_COMMITS
+        connection.exec_driver_sql(f"{_COMMITS} = {self._commits}")
+
+    def note_commit(self) -> None:
+        """Write the number of the last commit into the file of the lock."""
+        if self._lock is not None:
+            self._lock.note(self._commits)
+
+    def is_behind(self) -> bool:
+        """Say whether the database has an earlier number than was noted."""
+        noted = None if self._lock is None else self._lock.commits()
+        if noted is None:
+            return False
+        with self.reading.connect() as connection:
+            found: int = connection.exec_driver_sql(_COMMITS).scalar_one()
+        # After weeks of hundreds of commits a second, numbers begin again.
+        return 0 < (noted - found) % _MOST_COMMITS < _MOST_COMMITS // 2
+
+    def has_room(self) -> bool:
+        """Say whether the file system has more free than what is kept for the rest."""
+        found = os.statvfs(self._path.parent)
+        return found.f_bavail * found.f_frsize >= limits.STORE_RESERVE_BYTES
+
+    def recover(self) -> None:
+        """Write the log into the file anew, flush both, and read them from the disk.
+
+        A system that failed to flush a page may call it clean, and keep or drop it as
+        it likes. What was acknowledged is in the log, whose own flush had succeeded,
+        or was flushed to the file before it left the log: so the pages in doubt are
+        those that are written here again, and nothing else is (SQLite, "Write-Ahead
+        Logging"; "fsyncgate", PostgreSQL's mailing list, 2018).
+        """
+        # 1. Away with the connection that has met the error, and with its pages.
+        self.writing.dispose()
+        self._changes = 0
+        # 2. Every page of the log is written into the file, and flushed, or it raises.
+        if not empty_log(self._path):
+            raise StorageError("STORAGE_BUSY", "a reader still needs the log")
+        # 3. What the disk has, not what the system remembers of it, is a database.
+        _forget_pages(self._path)
+        with self.reading.connect() as connection:
+            told = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if told != "ok":
+            raise DefectError("STORAGE_DAMAGED", "the database does not read back")
+        # 4. One more write goes through, to the log and its flush.
+        with self.writing.begin() as connection:
+            connection.exec_driver_sql("UPDATE counter SET counter_id = counter_id")
+
+    def damage(self, most: int) -> list[str]:
+        """Read every page, and compare tables with their indexes and references."""
+        with self.reading.connect() as connection:
+            asked = f"PRAGMA integrity_check({most})"
+            told = connection.exec_driver_sql(asked).scalars().all()
+            lost = connection.exec_driver_sql("PRAGMA foreign_key_check")
+            return [
+                *(text for text in told if text != "ok"),
+                *(
+                    f"row {number} of {table} refers to a row of {other} that is not"
+                    " there"
+                    for table, number, other, _ in lost.fetchmany(most)
+                ),
+            ]
+
     def erase(self) -> bool:
         """Copy the log into the database and cut it to nothing."""
         return empty_log(self._path)
@@ -137,6 +215,16 @@ class SqliteDatabase:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _forget_pages(path: Path) -> None:
+    """Ask the system to read a file from the disk when it is read next."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+        os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(number)
 
 
 def _check_references(connection: sa.Connection) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
+from biometrics.store.consistency import Consistency, refuse_behind
 from biometrics.store.databases import database_at
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
@@ -45,7 +46,12 @@ class Store:
     """
 
     def __init__(
-        self, database: Database, *, clock: Clock, on_failure: Callable[[], None]
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        on_failure: Callable[[], None],
+        on_recovery: Callable[[], None],
     ) -> None:
         """Put the parts together; use `open_store`."""
         self._database = database
@@ -58,11 +64,13 @@ class Store:
             replies.purge(connection, most)
             references.purge(connection, most)
 
-        self._writer = Writer(database, housekeep, on_failure)
+        self._writer = Writer(database, housekeep, on_failure, on_recovery)
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading)
-        self.records = RecordWriter(self._writer, replies, head, clock)
+        self.records = RecordWriter(
+            self._writer, replies, head, clock=clock, has_room=database.has_room
+        )
         self.answers = AnswerWriter(self._writer, reading, replies, references)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
@@ -107,7 +115,11 @@ class Store:
 
 
 def open_store(
-    where: Path | str, clock: Clock, *, on_failure: Callable[[], None] = lambda: None
+    where: Path | str,
+    clock: Clock,
+    *,
+    on_failure: Callable[[], None] = lambda: None,
+    on_recovery: Callable[[], None] = lambda: None,
 ) -> Store:
     """Open a database, or make it, and bring its schema up to date.
 
@@ -116,25 +128,30 @@ def open_store(
             files stand beside it); or the URL of a database of PostgreSQL, which must
             be there.
         clock: for the moments that are stored.
-        on_failure: called, from another thread, when a flush failed and nothing more
-            is written until the store is opened again.
+        on_failure: called, from another thread, when a flush failed and nothing is
+            written any more.
+        on_recovery: called likewise when writing goes on.
 
     Raises:
         ConfigurationError: another exchange has it open (`DATABASE_IN_USE`), a
             later version wrote it (`NEWER_SCHEMA`), it is another program's
             (`FOREIGN_DATABASE`) or no database (`NOT_A_DATABASE`), it cannot be
-            opened (`DATABASE_UNREACHABLE`), or its server would not keep what it
-            acknowledges (`DATABASE_UNSAFE`).
+            opened (`DATABASE_UNREACHABLE`), its server would not keep what it
+            acknowledges (`DATABASE_UNSAFE`), or it lacks what it has acknowledged
+            (`DATABASE_BEHIND`).
         StorageError: it cannot be read or written now.
     """
     database = database_at(where)
     try:
         with _refused(database):
             database.hold()
+            refuse_behind(database)
             upgrade(database)
             # Of SQLite's, or the log would outlive a store that only read.
             database.writing.connect().close()
-        return Store(database, clock=clock, on_failure=on_failure)
+        return Store(
+            database, clock=clock, on_failure=on_failure, on_recovery=on_recovery
+        )
     except BaseException:
         database.close()
         raise
@@ -148,24 +165,34 @@ class Inspection:
     agreements: AgreementReader
     register: RecordReader
     journal: JournalReader
+    consistency: Consistency
 
 
 @contextmanager
-def inspect_store(where: Path | str) -> Iterator[Inspection | None]:
+def inspect_store(
+    where: Path | str, *, is_held: bool = False
+) -> Iterator[Inspection | None]:
     """Look into a database and change no row; refuse what `open_store` would.
+
+    Args:
+        where: as for `open_store`.
+        is_held: keep every exchange out meanwhile, so that nothing changes.
 
     Yields:
         What can be read; None where there is no database yet, or one that the next
         start will bring up to date.
 
     Raises:
-        ConfigurationError: as `open_store`, but for `DATABASE_IN_USE`.
+        ConfigurationError: as `open_store`; `DATABASE_IN_USE` only where `is_held`.
         StorageError: it cannot be read now.
     """
     database = database_at(where)
     try:
         with _refused(database):
-            is_readable = database.is_there() and is_current(database)
+            is_readable = database.is_there()
+            if is_readable and is_held:
+                database.hold()
+            is_readable = is_readable and is_current(database)
         if not is_readable:
             yield None
             return
@@ -174,6 +201,7 @@ def inspect_store(where: Path | str) -> Iterator[Inspection | None]:
             AgreementReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),
+            Consistency(database),
         )
     finally:
         database.close()

@@ -36,10 +36,30 @@ def upgrade(database: Database) -> None:
         DefectError: a migration is wrong; nothing of it was kept.
     """
     if not is_current(database):
-        config = _configuration()
         with database.migrating() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            migrate(connection)
+
+
+def migrate(connection: sa.Connection, schema: str = "head") -> None:
+    """Run the migrations that a database lacks up to a schema.
+
+    Args:
+        connection: of `Database.migrating`.
+        schema: revision of a schema.
+    """
+    config = _configuration()
+    config.attributes["connection"] = connection
+    command.upgrade(config, schema)
+
+
+def refuse_unknown(schema: str) -> None:
+    """Refuse a schema that this program cannot bring up to date.
+
+    Raises:
+        ConfigurationError: a later version wrote it.
+    """
+    scripts = ScriptDirectory.from_config(_configuration())
+    _refuse("the backup", {schema}, {s.revision for s in scripts.walk_revisions()})
 
 
 def is_current(database: Database) -> bool:
@@ -69,7 +89,7 @@ def _configuration() -> Config:
     return config
 
 
-def _refuse(database: Database, heads: set[str], known: set[str]) -> None:
+def _refuse(database: Database | str, heads: set[str], known: set[str]) -> None:
     """Refuse revisions that this program has not heard of."""
     if heads <= known:
         return

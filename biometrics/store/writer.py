@@ -84,6 +84,10 @@ class Writer:
     database undo the transaction before the commit, all of the group are run again,
     each in a transaction of its own.
 
+    After a flush that failed nothing is written, since the next one may be called a
+    success though pages of the one before are gone. It goes on, without a new start,
+    once the database has brought everything that was acknowledged to the disk anew.
+
     An operation MUST NOT wait for another write: it would wait for itself. It MUST
     be such that it can be run again after all that it wrote was undone.
     """
@@ -93,6 +97,7 @@ class Writer:
         database: Database,
         housekeep: Callable[[sa.Connection, int], None],
         on_failure: Callable[[], None],
+        on_recovery: Callable[[], None],
     ) -> None:
         """Start the thread.
 
@@ -100,9 +105,11 @@ class Writer:
             database: held; the caller closes it after `close`.
             housekeep: called in each transaction with the number of its operations;
                 a failure of it is logged and undoes nothing else.
-            on_failure: called from the thread when it stops writing for good.
+            on_failure: called from the thread when it stops writing.
+            on_recovery: called from the thread when it goes on.
         """
         self._on_failure = on_failure
+        self._on_recovery = on_recovery
         self._database = database
         self._housekeep = housekeep
         # What writes one record or none does not wait behind chunks of many.
@@ -112,6 +119,7 @@ class Writer:
         self._arrived = threading.Condition()
         self._closing = False
         self._sync_failed = False
+        self._is_told = False
         self._thread = threading.Thread(target=self._serve, name="store-writer")
         self._thread.daemon = True  # a process that forgot to close still ends
         self._thread.start()
@@ -130,7 +138,7 @@ class Writer:
 
         Raises:
             ExhaustedError: too many operations wait already.
-            StorageError: writing stopped after a failed flush.
+            StorageError: writing is stopped after a failed flush.
             UnavailableError: the store is closed.
         """
         future: Future[T] = Future()
@@ -140,11 +148,7 @@ class Writer:
                     "STORE_CLOSED", "the exchange is stopping; send the request again"
                 )
             if self._sync_failed:
-                raise StorageError(
-                    "WRITING_STOPPED",
-                    "writing stopped after a failed flush to disk; check the disk and"
-                    " start the exchange again",
-                )
+                raise _stopped()
             if len(self._light) + len(self._heavy) >= limits.WRITE_QUEUE_OPERATIONS:
                 raise ExhaustedError(
                     "WRITE_QUEUE_FULL",
@@ -182,6 +186,8 @@ class Writer:
             live = [one for one in group if one.future.set_running_or_notify_cancel()]
             if live:
                 self._write(live)
+            while self._sync_failed and self._wait_for_disk():
+                self._recover()
 
     def _take(self) -> list[_Waiting[Any]]:
         """Wait for operations; return a group, or nothing once closed and drained."""
@@ -201,6 +207,34 @@ class Writer:
                 group.append(queue.popleft())
             return group
 
+    def _wait_for_disk(self) -> bool:
+        """Refuse what waits, and wait a while; say whether to go on, or to end."""
+        with self._arrived:
+            refused = [*self._light, *self._heavy]
+            self._light.clear()
+            self._heavy.clear()
+        for one in refused:
+            if one.future.set_running_or_notify_cancel():
+                one.future.set_exception(_stopped())
+        with self._arrived:
+            if not self._closing:
+                self._arrived.wait(limits.RECOVERY_SECONDS)
+            return not self._closing
+
+    def _recover(self) -> None:
+        """Go on writing if all that was acknowledged is on the disk now."""
+        try:
+            self._database.recover()
+        except (*DATABASE_ERRORS, ExchangeError, OSError) as error:
+            if not self._is_told:
+                _LOG.warning("writing stays stopped: %s", _explain(error).reason)
+            self._is_told = True
+            return
+        with self._arrived:
+            self._sync_failed = self._is_told = False
+        _LOG.warning("the disk is flushed: writing goes on")
+        self._on_recovery()
+
     def _write(self, group: list[_Waiting[Any]]) -> None:
         """Run a group, commit it, and only then resolve its futures."""
         try:
@@ -215,9 +249,7 @@ class Writer:
             reason = _explain(error).reason
             _LOG.warning("a group of %d writes failed: %s", len(group), reason)
             if reason == SYNC_FAILED:
-                with self._arrived:
-                    self._sync_failed = True
-                self._on_failure()
+                self._stop()
             outcomes = [_Outcome(error=_explain(error)) for _ in group]
         for waiting, outcome in zip(group, outcomes, strict=True):
             if outcome.error is None:
@@ -225,12 +257,20 @@ class Writer:
             else:
                 waiting.future.set_exception(outcome.error)
 
+    def _stop(self) -> None:
+        """Write nothing more until the database has recovered."""
+        with self._arrived:
+            self._sync_failed = True
+        self._on_failure()
+
     def _transact(self, group: list[_Waiting[Any]]) -> list[_Outcome]:
         """Run a group in one transaction; what it returns is durable.
 
         Savepoints are two statements for each operation, which hardly ever raises, and
         every statement gives the interpreter's lock away and waits for it.
         """
+        if self._sync_failed:  # since the group was taken
+            raise _stopped()
         try:
             return self._commit(group, _run)
         except _UndoneError:
@@ -255,6 +295,7 @@ class Writer:
                     " same request_id, and it is carried out once",
                 ) from error
             raise
+        self._database.note_commit()
         if kept.error is not None:
             _LOG.warning("housekeeping failed: %s", _explain(kept.error).reason)
         return outcomes
@@ -303,6 +344,17 @@ def _run(
         if connection.invalidated:
             raise
         raise _UndoneError from error
+
+
+def _stopped() -> StorageError:
+    """Return the error of a write that was not begun."""
+    return StorageError(
+        "WRITING_STOPPED",
+        "writing stopped after a failed flush to disk, and goes on by itself once the"
+        " disk works: nothing of this request was written, check the disk and send it"
+        " again",
+        retry_after=limits.RECOVERY_SECONDS,
+    )
 
 
 def _explain(error: Exception) -> ExchangeError:

@@ -234,3 +234,22 @@ def test_the_page_for_operators_brings_files_to_a_searchable_gallery(tmp_path: P
     assert "2,000 enrolled, 0 there already, 0 refused, in " in said
     assert re.search(r"face-synthetic-512 +2,000 +2,000 +(ready|loading)", said)
     assert set(told.splitlines()) == {"passed over in folders: 1 of `.npy`"}
+
+
+def test_the_page_for_those_who_keep_it_backs_up_and_restores(tmp_path: Path):
+    """Every command of it, in order; what is restored is whole."""
+    write_commands(tmp_path / "bin")
+    (tmp_path / "work").mkdir()
+    write_exchange(
+        tmp_path / "work" / "pilot",
+        clock=SystemClock(),
+        random_bytes=secrets.token_bytes,
+        listen=f"127.0.0.1:{free_port()}",
+    )
+    page = (ROOT / "biometrics/server/README.md").read_text("utf-8")
+    code = run_script(f"set -euo pipefail\n{''.join(commands(page))}", tmp_path)
+    said = (tmp_path / "out").read_text("utf-8")
+    assert code == 0, (tmp_path / "err").read_text("utf-8")
+    assert "no key is in it" in said
+    assert "restored 0 keys; those there already stayed\n" in said
+    assert said.count("everything is whole\n") == 2

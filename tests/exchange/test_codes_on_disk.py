@@ -14,6 +14,7 @@ from world import AGREEMENTS, SPACE, SPACES, World, face, record, unit
 from biometrics import limits
 from biometrics.client import Chunk, Record, Template
 from biometrics.custody import Vault
+from biometrics.errors import ConfigurationError
 from biometrics.members import Member
 from biometrics.templates import Position
 from matcher.galleries import Shelf
@@ -232,6 +233,10 @@ def test_a_database_from_a_backup_does_not_go_with_newer_codes(
     small.enroller("XAA").withdraw("face-0")
     small.stop()
     database(small).write_bytes(backup)
+    with pytest.raises(ConfigurationError) as caught:
+        small.start()
+    assert caught.value.reason == "DATABASE_BEHIND"
+    database(small).with_name(f"{database(small).name}.lock").unlink()  # on purpose
     small.start()
     assert is_right(small)
     assert outcome(small, 60) == "no-match"

@@ -1,9 +1,17 @@
-"""A stop with kill -9 loses nothing that was acknowledged."""
+"""A stop with kill -9 loses nothing that was acknowledged.
+
+In its long form, `poe kills`, a thousand kills: as many worlds as are needed for that,
+each killed at most `KILLS_A_WORLD` times, on both databases in turns.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +21,16 @@ from world import face, record, unit
 
 from biometrics.client import Chunk, ExchangeClient
 from biometrics.errors import ExchangeError
+from biometrics.server.examination import examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-KILLS = 20
+    from postgres_server import PostgresServer
+
+KILLS = int(os.environ.get("KILLS", "6"))
+KILLS_A_WORLD = 25
 # Codes are joined and kept all the time, in many small segments.
 HASTY = """\
 import sys
@@ -31,8 +43,10 @@ engine.TAIL_ROWS = 32
 from biometrics.cli import main
 main(sys.argv[1:])
 """
-HASTY_KILLS = 5
 MOST_SECONDS_TO_LIVE = 0.4
+# One of so many kills comes before the exchange is ready.
+EARLY = 5
+MOST_SECONDS_TO_START = 1.5
 
 
 class Ledger:
@@ -66,22 +80,52 @@ class Ledger:
             client.protect(other, excluded=["XCC"])
             self.hidden[other] = self.enrolled.pop(other)
 
+    def search(self, client: ExchangeClient) -> None:
+        """Search for whoever was acknowledged, until it is gone."""
+        while True:
+            for reference, number in list(self.enrolled.items())[-20:]:
+                answer = client.match(face(unit(number)), purpose="border-check")
+                outcomes = {each.outcome for each in answer.holders}
+                if reference not in self.withdrawing | self.hiding:
+                    assert outcomes == {"match"}
+
 
 def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
     victim: Victim,
 ) -> None:
-    """After each of 20 kills everything is as it was acknowledged."""
-    kill_time_and_again(victim, KILLS)
+    """After each of some kills everything is as it was acknowledged."""
+    kill_time_and_again(victim, min(KILLS, KILLS_A_WORLD))
 
 
 def test_nor_is_it_by_a_kill_while_codes_are_kept(hasty: Victim) -> None:
-    """After each of 5 kills codes on disk are whole, and go with the database."""
-    kill_time_and_again(hasty, HASTY_KILLS)
+    """After each of half as many, codes on disk are whole and go with the database."""
+    kill_time_and_again(hasty, min(KILLS, KILLS_A_WORLD) // 2)
     assert list((hasty.root / "data/segments/XAA").rglob("*.segment"))
     log = (hasty.root / "serve.log").read_text()
-    assert log.count("ready on") == HASTY_KILLS + 1
     assert "WARNING" not in log.replace("WARNING: All log messages before absl", "")
     assert "made anew" not in log
+
+
+def test_nor_is_it_on_postgresql(tmp_path: Path, postgres: PostgresServer) -> None:
+    """The same there, with the lock of the session that was killed to be waited for."""
+    kill_on_postgres(tmp_path, postgres, min(KILLS, KILLS_A_WORLD) // 3)
+
+
+@pytest.mark.skipif(KILLS <= KILLS_A_WORLD, reason="the long form: `poe kills`")
+@pytest.mark.parametrize("turn", range(-(-KILLS // KILLS_A_WORLD)))
+def test_in_world_after_world(
+    tmp_path: Path, request: pytest.FixtureRequest, turn: int
+) -> None:
+    """SQLite, SQLite whose codes are kept all the time, and PostgreSQL, in turns."""
+    if turn % 3 == 2:
+        postgres = request.getfixturevalue("postgres")
+        kill_on_postgres(tmp_path, postgres, KILLS_A_WORLD, turn)
+        return
+    victim = Victim(tmp_path, ("-c", HASTY) if turn % 3 else ("-m", "biometrics.cli"))
+    try:
+        kill_time_and_again(victim, KILLS_A_WORLD, turn)
+    finally:
+        victim.end()
 
 
 @pytest.fixture
@@ -89,49 +133,104 @@ def hasty(tmp_path: Path) -> Iterator[Victim]:
     """An exchange to be killed that keeps its codes all the time."""
     victim = Victim(tmp_path, ("-c", HASTY))
     yield victim
-    if victim.process is not None:
-        victim.kill()
+    victim.end()
 
 
-def kill_time_and_again(victim: Victim, kills: int) -> None:
-    """Write, kill, start and check, so many times."""
+def kill_on_postgres(
+    folder: Path, postgres: PostgresServer, kills: int, seed: int = 7
+) -> None:
+    """Do so with an exchange on PostgreSQL."""
+    url = postgres.make()
+    victim = Victim(folder)
+    text = victim.config.read_text()
+    victim.config.write_text(text.replace("data/exchange.sqlite", url))
+    try:
+        kill_time_and_again(victim, kills, seed)
+    finally:
+        victim.end()
+        postgres.take_back(url)
+
+
+def kill_time_and_again(victim: Victim, kills: int, seed: int = 7) -> None:
+    """Write and search, kill, start and check, so many times."""
     ledger = Ledger()
-    random = np.random.default_rng(7)
-    numbers = iter(range(10**9))
+    random = np.random.default_rng(seed)
+    numbers = itertools.count()
     lock = threading.Lock()
 
     def fresh() -> int:
         with lock:
             return next(numbers)
 
-    def write(client: ExchangeClient, tag: str) -> None:
-        try:
-            ledger.work(client, tag, fresh)
-        except (ExchangeError, ValueError):
-            return  # the kill, or the channel that was closed after it
-
-    for round_number in range(kills):
-        victim.start()
-        check(victim, ledger, random)
-        profile = victim.profile("XAA", "enroller")
-        clients = [ExchangeClient(profile) for _ in range(2)]
-        writers = [
-            threading.Thread(target=write, args=(client, f"k{round_number}-{n}"))
-            for n, client in enumerate(clients)
-        ]
-        for writer in writers:
-            writer.start()
-        time.sleep(float(random.uniform(0.05, MOST_SECONDS_TO_LIVE)))
-        victim.kill()
-        for client in clients:
-            client.close()  # or it would go on trying
-        for writer in writers:
-            writer.join()
+    for number in range(kills):
+        if number % EARLY == EARLY - 1:
+            victim.launch()
+            time.sleep(float(random.uniform(0, MOST_SECONDS_TO_START)))
+            victim.kill()
+        else:
+            victim.start()
+            check(victim, ledger, random)
+            seconds = float(random.uniform(0.05, MOST_SECONDS_TO_LIVE))
+            act_and_kill(victim, ledger, f"k{number}", fresh, seconds=seconds)
+        assert_whole(victim)
     victim.start()
     check(victim, ledger, random)
-    assert len(ledger.enrolled) > kills
-    assert len(ledger.withdrawn) > kills
+    assert ledger.enrolled
+    assert ledger.withdrawn
     assert ledger.hidden
+    # Stopped in order, it keeps the codes that it searched: they are the store's.
+    assert victim.process is not None
+    victim.process.send_signal(signal.SIGTERM)
+    assert victim.process.wait(30) == 0
+    assert_whole(victim)
+
+
+def act_and_kill(
+    victim: Victim,
+    ledger: Ledger,
+    tag: str,
+    fresh: Callable[[], int],
+    *,
+    seconds: float,
+) -> None:
+    """Let two systems write and one search, and kill the exchange meanwhile."""
+    wrong: list[AssertionError] = []
+
+    def act(what: Callable[[], None]) -> None:
+        try:
+            what()
+        except (ExchangeError, ValueError):
+            return  # the kill, or the channel that was closed after it
+        except AssertionError as error:
+            wrong.append(error)
+
+    enroller, client = (
+        victim.profile("XAA", "enroller"),
+        victim.profile("XCC", "client"),
+    )
+    first, second = ExchangeClient(enroller), ExchangeClient(enroller)
+    third = ExchangeClient(client)
+    work: list[Callable[[], None]] = [
+        partial(ledger.work, first, f"{tag}-0", fresh),
+        partial(ledger.work, second, f"{tag}-1", fresh),
+        partial(ledger.search, third),
+    ]
+    threads = [threading.Thread(target=act, args=(each,)) for each in work]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    victim.kill()
+    for each in (first, second, third):
+        each.close()  # or it would go on trying
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def assert_whole(victim: Victim) -> None:
+    """Compare everything that is on the disk with one another."""
+    found = examine(victim.config, show=lambda _step, _done, _of: None)
+    assert found.faults == []
 
 
 def check(victim: Victim, ledger: Ledger, random: np.random.Generator) -> None:

@@ -8,6 +8,7 @@ from world import face, record, unit
 
 from biometrics.client import Chunk, ExchangeClient
 from biometrics.server.check import check
+from biometrics.server.examination import examine
 
 if TYPE_CHECKING:
     from postgres_server import PostgresServer
@@ -51,3 +52,11 @@ def test_an_exchange_lives_on_postgresql(
         assert outcomes(victim, 2000 + turn, 10 + turn) == [MATCH, NO_MATCH]
     assert not list(victim.root.rglob("*.sqlite*"))
     assert check(victim.config) == []  # beside a running one
+    victim.kill()
+    found = examine(victim.config, show=lambda _step, _done, _of: None)
+    assert found.faults == []
+    assert found.opened["templates"] == len(PEOPLE) - 1
+    postgres.run(url, "UPDATE template SET ciphertext = '\\x00' WHERE template_id = 5")
+    postgres.run(url, "DELETE FROM change WHERE position = 7")
+    found = examine(victim.config, show=lambda _step, _done, _of: None)
+    assert {"DOES_NOT_OPEN", "JOURNAL_GAP"} <= set(found.faults_by_reason)

@@ -147,3 +147,32 @@ def test_every_result_code_has_its_error(
 def test_an_error_without_a_code_is_a_defect() -> None:
     """Such as one of SQLAlchemy's own."""
     assert translate(sa.exc.InvalidRequestError("misuse")).reason == "STORAGE_DEFECT"
+
+
+def test_a_recovery_writes_the_whole_log_into_the_database_anew(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not while a reader still needs the log; one write more goes through."""
+    monkeypatch.setattr(limits, "STORE_BUSY_SECONDS", 0.05)
+    log = shelf.path.with_name(f"{shelf.path.name}-wal")
+    database = shelf.store._database
+    with shelf.reading.connect() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM record").scalar_one()
+        shelf.enrol(*(f"R{n}" for n in range(100)))
+        with pytest.raises(StorageError):
+            database.recover()
+    before = log.stat().st_size
+    database.recover()
+    assert log.stat().st_size < before // 3
+    assert shelf.enrol("S").position == 101
+
+
+def test_a_recovery_fails_where_the_database_does_not_read_back(shelf: Shelf) -> None:
+    """Whatever the disk has made of it, nothing is written on top."""
+    shelf.enrol(*(f"R{n}" for n in range(100)))
+    shelf.store.erase()
+    content = bytearray(shelf.path.read_bytes())
+    content[-8192:] = b"\xff" * 8192
+    shelf.path.write_bytes(content)
+    with pytest.raises((DefectError, sqlite3.DatabaseError, exc.DatabaseError)):
+        shelf.store._database.recover()

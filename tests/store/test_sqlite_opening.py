@@ -203,3 +203,43 @@ def test_a_migration_that_leaves_orphans_changes_nothing(
     monkeypatch.undo()
     with open_store(shelf.path, ManualClock(START)) as store:
         assert len(store.journal.changes(0, 10)[0].templates) == 1
+
+
+@pytest.mark.parametrize(
+    ("noted", "found", "is_behind"),
+    [
+        ("00000000000000000007\n", 7, False),
+        ("00000000000000000007\n", 8, False),  # the note of the last one was lost
+        ("00000000000000000007\n", 6, True),
+        ("00000000000000000000\n", 2**31 - 1, True),  # numbers begin again
+        ("00000000002147483647\n", 0, False),
+        ("", 6, False),
+        ("7\n", 6, False),
+    ],
+)
+def test_a_database_that_lacks_commits_is_refused(
+    sqlite_place: SqlitePlace, noted: str, found: int, *, is_behind: bool
+) -> None:
+    """Those that were noted beside it; what is not known is not held against it."""
+    Shelf(sqlite_place).store.close()
+    sqlite_place.edit(f"PRAGMA user_version = {found}")
+    sqlite_place.where.with_name(f"{sqlite_place.where.name}.lock").write_text(noted)
+    if not is_behind:
+        Shelf(sqlite_place).store.close()
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        Shelf(sqlite_place)
+    assert caught.value.reason == "DATABASE_BEHIND"
+
+
+def test_every_commit_is_noted_beside_the_database(sqlite_shelf: Shelf) -> None:
+    """Once it is made, and before it is acknowledged; a copy from before is refused."""
+    sqlite_shelf.enrol("A")
+    sqlite_shelf.store.erase()
+    before = sqlite_shelf.path.read_bytes()
+    sqlite_shelf.enrol("B")
+    sqlite_shelf.store.close()
+    sqlite_shelf.path.write_bytes(before)
+    with pytest.raises(ConfigurationError) as caught:
+        Shelf(sqlite_shelf.place)
+    assert caught.value.reason == "DATABASE_BEHIND"

@@ -9,7 +9,11 @@ import pytest
 from store.shelf import START, XAA, XBB, XCC, Shelf, digest
 
 from biometrics.clock import ManualClock
+from biometrics.errors import ConfigurationError
+from biometrics.sealed import NewGalleryKey
 from biometrics.store import inspect_store, open_store, upgrade
+from biometrics.store.backups import restoring, write_copy
+from biometrics.store.moment import moment_of
 from biometrics.store.rows import ChangeKind
 
 FIRST = ("first_schema.py",)
@@ -67,6 +71,7 @@ def put_back(
     if isinstance(earlier.where, Path):
         earlier.edit(FILL.format(now=shelf.path, change=OF_CHANGES[scripts]))
         earlier.where.rename(shelf.path)
+        shelf.path.with_name(f"{shelf.path.name}.lock").unlink()  # of the later one
     else:
         shelf.place.edit(BACK[scripts])
         assert shelf.place.definitions() == earlier.definitions()
@@ -131,6 +136,60 @@ def test_records_of_an_earlier_schema_keep_their_protection(
     made = shelf.place.other("made")
     open_store(made.where, ManualClock(START)).close()
     assert shelf.place.definitions() == made.definitions()
+
+
+@pytest.mark.parametrize("scripts", [FIRST, SECOND])
+def test_a_copy_of_an_earlier_schema_is_restored_up_to_date(
+    shelf: Shelf,
+    tmp_path: Path,
+    scripts: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the numbers that were given out, and not where there is something."""
+    shelf.enrol("A", "B")
+    kept = shelf.store.journal.changes(0, 2)
+    put_back(shelf, scripts, tmp_path / "scripts", monkeypatch)
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    moment = write_copy(shelf.place.where, folder)
+    assert moment.position == 2
+    other = shelf.place.other("restored")
+    with restoring(other.where, folder, moment.schema) as connection:
+        assert moment_of(connection) == moment
+    with (
+        pytest.raises(ConfigurationError) as caught,
+        restoring(other.where, folder, moment.schema),
+    ):
+        pass
+    assert caught.value.reason == "DATABASE_EXISTS"
+    with (
+        pytest.raises(ConfigurationError) as caught,
+        restoring(shelf.place.other("none").where, folder, "9999"),
+    ):
+        pass
+    assert caught.value.reason == "NEWER_SCHEMA"
+    store = open_store(other.where, shelf.clock)
+    assert store.journal.changes(0, 2) == kept
+    assert other.definitions() == made_now(shelf)
+    shelf.store = store
+    key = store.keys.add_gallery_key(
+        NewGalleryKey(
+            member=XAA,
+            gallery="face-b",
+            epoch=1,
+            wrapped=b"w" * 72,
+            commitment=b"c" * 32,
+            created_at=START,
+        )
+    )
+    assert key.key_id == shelf.key_id + 1
+
+
+def made_now(shelf: Shelf) -> set[tuple[str, str, str]]:
+    """Return the definitions of a database that is made today."""
+    made = shelf.place.other("made")
+    open_store(made.where, ManualClock(START)).close()
+    return made.definitions()
 
 
 def test_an_upgrade_leaves_no_second_copy_of_a_key(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
@@ -159,24 +160,42 @@ def test_a_transaction_that_sqlite_gave_up_is_run_again_one_by_one(
     assert sqlite_shelf.store._writer.run(put("next")) == "next"
 
 
-def test_after_a_failed_flush_nothing_more_is_written(sqlite_shelf: Shelf) -> None:
-    """Writing stops for good, reading goes on."""
+def test_after_a_failed_flush_nothing_is_written_until_the_disk_works(
+    sqlite_shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what waited behind it either; reading goes on, and then writing does."""
+    monkeypatch.setattr(limits, "RECOVERY_SECONDS", 0.05)
     sqlite_shelf.enrol("A")
 
-    def fail(_: sa.Connection) -> None:
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-        raise error
+    good = iter(["of what holds the writer"])
 
-    sa.event.listen(sqlite_shelf.writing, "commit", fail)
+    def fail(_: sa.Connection) -> None:
+        if next(good, None) is None:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+
+    with sqlite_shelf.held():
+        failed = sqlite_shelf.begin_enrol(sqlite_shelf.record("B"))
+        chunk = [sqlite_shelf.record(f"C{n}") for n in range(3)]
+        behind = sqlite_shelf.begin_enrol(*chunk)
+        sa.event.listen(sqlite_shelf.writing, "commit", fail)
+    reasons = {future.exception(30).reason for future in (failed, behind)}  # type: ignore[union-attr] - one of ours
+    assert reasons == {"STORAGE_SYNC_FAILED", "WRITING_STOPPED"}
     with pytest.raises(StorageError) as caught:
-        sqlite_shelf.enrol("B")
-    assert caught.value.reason == "STORAGE_SYNC_FAILED"
-    sa.event.remove(sqlite_shelf.writing, "commit", fail)
-    with pytest.raises(StorageError) as caught:
-        sqlite_shelf.enrol("C")
+        sqlite_shelf.enrol("D")
     assert caught.value.reason == "WRITING_STOPPED"
     assert len(sqlite_shelf.store.journal.changes(0, 10)) == 1
+    sa.event.remove(sqlite_shelf.writing, "commit", fail)
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            sqlite_shelf.enrol("E")
+        except StorageError:
+            time.sleep(0.01)
+        else:
+            break
+    assert len(sqlite_shelf.store.journal.changes(0, 10)) == 2
 
 
 def test_a_defect_at_the_commit_does_not_end_the_writer(shelf: Shelf) -> None:
@@ -320,7 +339,7 @@ def test_failed_housekeeping_is_logged_and_undoes_nothing_else(
         raise ZeroDivisionError
 
     shelf.store._writer.close()
-    writer = Writer(shelf.store._database, housekeep, lambda: None)
+    writer = Writer(shelf.store._database, housekeep, lambda: None, lambda: None)
     assert writer.run(put("kept")) == "kept"
     writer.close()
     assert words(shelf) == ["kept"]
