@@ -11,6 +11,7 @@ from biometrics.client.profile import Profile
 from biometrics.client.results import (
     AgreementInfo,
     ChunkOutcome,
+    CustodyInfo,
     EnrolOutcome,
     EnrolStatus,
     Explanation,
@@ -30,6 +31,7 @@ __all__ = [
     "AsyncExchangeClient",
     "Chunk",
     "ChunkOutcome",
+    "CustodyInfo",
     "EnrolOutcome",
     "EnrolStatus",
     "ExchangeClient",

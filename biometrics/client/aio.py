@@ -27,6 +27,8 @@ from biometrics.errors import ExchangeError
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
+    custody_pb2,
+    custody_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         ChunkOutcome,
+        CustodyInfo,
         EnrolOutcome,
         Explanation,
         GalleryInfo,
@@ -101,6 +104,7 @@ class AsyncExchangeClient:
             profile.target, settings.credentials, settings.options
         )
         self._loading = enrolment_pb2_grpc.EnrolmentServiceStub(self._bulk_channel)
+        self._custody = custody_pb2_grpc.CustodyServiceStub(self._channel)
         self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
         self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
 
@@ -268,6 +272,44 @@ class AsyncExchangeClient:
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
             await self._call(self._enrolment.ListGalleries, request, deadline)
+        )
+
+    async def lock(
+        self, *, request_id: RequestId = None, deadline: float | None = None
+    ) -> dt.datetime:
+        """Close one's own galleries, until they are unlocked; restarts included.
+
+        When this returns, no search is answered from them, nothing can be enrolled into
+        them, and the exchange holds nothing in memory that opens them.
+
+        Returns:
+            Since when they are closed; the same moment where that was done before.
+        """
+        request = self._requests.lock(request_id)
+        response = await self._call(self._custody.Lock, request, deadline)
+        return responses.read_moment(response.lock_time)
+
+    async def unlock(
+        self, *, request_id: RequestId = None, deadline: float | None = None
+    ) -> dt.datetime:
+        """Open one's own galleries; they are searchable when this returns.
+
+        Returns:
+            Since when they are open.
+
+        Raises:
+            PreconditionError: one's key-encryption key is not at hand.
+            UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
+        """
+        request = self._requests.unlock(request_id)
+        response = await self._call(self._custody.Unlock, request, deadline)
+        return responses.read_moment(response.unlock_time)
+
+    async def custody(self, *, deadline: float | None = None) -> CustodyInfo:
+        """Tell whether one's own galleries are open."""
+        request = custody_pb2.GetCustodyRequest()
+        return responses.read_custody(
+            await self._call(self._custody.GetCustody, request, deadline)
         )
 
     async def records(

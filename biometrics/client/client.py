@@ -29,6 +29,8 @@ from biometrics.client.streams import BulkStream
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
+    custody_pb2,
+    custody_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         ChunkOutcome,
+        CustodyInfo,
         EnrolOutcome,
         Explanation,
         GalleryInfo,
@@ -91,6 +94,7 @@ class ExchangeClient:
         )
         self._matching = match_pb2_grpc.MatchServiceStub(self._channel)
         self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self._channel)
+        self._custody = custody_pb2_grpc.CustodyServiceStub(self._channel)
         self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
         self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
 
@@ -248,6 +252,44 @@ class ExchangeClient:
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
             self._call(self._enrolment.ListGalleries, request, deadline)
+        )
+
+    def lock(
+        self, *, request_id: RequestId = None, deadline: float | None = None
+    ) -> dt.datetime:
+        """Close one's own galleries, until they are unlocked; restarts included.
+
+        When this returns, no search is answered from them, nothing can be enrolled into
+        them, and the exchange holds nothing in memory that opens them.
+
+        Returns:
+            Since when they are closed; the same moment where that was done before.
+        """
+        request = self._requests.lock(request_id)
+        response = self._call(self._custody.Lock, request, deadline)
+        return responses.read_moment(response.lock_time)
+
+    def unlock(
+        self, *, request_id: RequestId = None, deadline: float | None = None
+    ) -> dt.datetime:
+        """Open one's own galleries; they are searchable when this returns.
+
+        Returns:
+            Since when they are open.
+
+        Raises:
+            PreconditionError: one's key-encryption key is not at hand.
+            UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
+        """
+        request = self._requests.unlock(request_id)
+        response = self._call(self._custody.Unlock, request, deadline)
+        return responses.read_moment(response.unlock_time)
+
+    def custody(self, *, deadline: float | None = None) -> CustodyInfo:
+        """Tell whether one's own galleries are open."""
+        request = custody_pb2.GetCustodyRequest()
+        return responses.read_custody(
+            self._call(self._custody.GetCustody, request, deadline)
         )
 
     def records(

@@ -126,6 +126,19 @@ class GalleryInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustodyInfo:
+    """Whether one's own galleries are open.
+
+    Attributes:
+        state: `open`, `locked` or `destroyed`.
+        since: when that was last changed; None if it never was.
+    """
+
+    state: str
+    since: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateInfo:
     """That a record has a template, and what sort."""
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from biometrics.custody.gallery import Epoch
 from biometrics.custody.xaes import KEY_BYTES, unopened
-from biometrics.errors import GalleryLockedError
-from biometrics.sealed import NewGalleryKey
+from biometrics.sealed import NewGalleryKey, locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -160,12 +159,3 @@ def open_keys(rows: Iterable[GalleryKeyRow], provider: KeyProvider) -> list[Gall
     return [
         Epoch(row.member, row.gallery, row.epoch).open(row, provider) for row in rows
     ]
-
-
-def locked(member: Member) -> GalleryLockedError:
-    """Return the error of a member whose keys are not at hand."""
-    return GalleryLockedError(
-        "GALLERY_LOCKED",
-        f"the galleries of `{member}` are locked; they can be used again once the"
-        " member unlocks them",
-    )

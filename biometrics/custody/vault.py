@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics.custody.index import IndexKeys
-from biometrics.custody.keyring import Keyring, locked
+from biometrics.custody.keyring import Keyring
 from biometrics.custody.xaes import TAG_BYTES, unopened
+from biometrics.sealed import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -33,6 +33,8 @@ from biometrics.errors import (
 from biometrics.precedence import Precedence
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
+from biometrics.server.custodian import Custodian
+from biometrics.server.custody import CustodyService
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
@@ -40,9 +42,10 @@ from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
 from biometrics.server.policy import read_signers, read_spaces
 from biometrics.server.tls import server_credentials
-from biometrics.store import open_store
+from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
     agreement_pb2_grpc,
+    custody_pb2_grpc,
     enrolment_pb2_grpc,
     match_pb2_grpc,
     space_pb2_grpc,
@@ -52,12 +55,14 @@ from enrolment.protect import LateProtection
 from enrolment.register import Register
 from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
+from matcher.access import Access
 from matcher.confirm import Confirmation
 from matcher.engine import Engine
 from matcher.follower import Follower
 from matcher.galleries import Galleries, GalleryName, Shelf
 from matcher.index import Index
 from matcher.keeper import Keeper
+from matcher.loading import Loading
 from matcher.match import Matcher
 from matcher.schedule import Scanner
 from matcher.segments import SegmentFiles
@@ -93,7 +98,7 @@ class Exchange:
     _parts: AsyncExitStack
 
     @classmethod
-    async def start(
+    async def start(  # noqa: PLR0915 - everything that there is, on one page
         cls,
         config: Config,
         *,
@@ -127,7 +132,7 @@ class Exchange:
             index = Index(
                 vault=vault, spaces=spaces, engine=engine, galleries=galleries
             )
-            files = SegmentFiles(config.segments, vault, random_bytes)
+            files = SegmentFiles(config.segments, random_bytes)
             follower = Follower(
                 journal=store.journal,
                 index=index,
@@ -182,6 +187,24 @@ class Exchange:
                 spaces=spaces,
                 clock=clock,
             )
+            # Custody.
+            access = Access(
+                galleries=galleries,
+                follower=follower,
+                loading=Loading(
+                    index=index,
+                    journal=store.journal,
+                    register=store.register,
+                    files=files,
+                    vault=vault,
+                    spaces=spaces,
+                ),
+                scanner=scanner,
+                keeper=keeper,
+            )
+            custodian = Custodian(
+                store=store, vault=vault, access=access, random_bytes=random_bytes
+            )
             # The edge.
             server = grpc.aio.server(
                 interceptors=chain(
@@ -198,6 +221,9 @@ class Exchange:
                 MatchService(matcher=matcher, spaces=spaces), server
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
+            custody_pb2_grpc.add_CustodyServiceServicer_to_server(
+                CustodyService(custodian=custodian), server
+            )
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
                 AgreementService(agreements=in_force.agreements, clock=clock), server
             )
@@ -222,6 +248,7 @@ class Exchange:
             )
             keeper.start()
             parts.callback(keeper.stop)
+            parts.push_async_callback(access.stop)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
             parts.callback(asyncio.create_task(keep_looking(in_force)).cancel)
@@ -311,8 +338,8 @@ def unlock(
 ) -> tuple[Vault, Galleries]:
     """Return the vault with every member unlocked whose key is at hand.
 
-    A member whose key is missing or does not fit stays locked: its holders' outcome
-    is UNAVAILABLE, and everybody else is served.
+    A member that has locked its galleries, or whose key is missing or does not fit,
+    stays locked: its holders' outcome is UNAVAILABLE, and everybody else is served.
 
     Raises:
         ConfigurationError: the exchange's own key is missing or does not fit.
@@ -324,17 +351,14 @@ def unlock(
             providers[member] = FileKeyProvider(path, random_bytes)
         except ConfigurationError as error:
             _stay_locked(galleries, member, error)
+    closed = store.custody.closed()
     exchange = FileKeyProvider(config.exchange_key, random_bytes)
     vault = Vault(exchange, providers, store.keys, clock, random_bytes)
     for member in config.members:
-        # Made now, so that no call has to wait for it.
-        try:
-            vault.index(member)
-        except SealError as error:
-            raise wrong_exchange_key(config.exchange_key) from error
-        for space in store.register.spaces(member):
-            galleries.know(member, space)
-        if member in providers:
+        _know(config, store, vault, galleries, member)
+        if (state := closed.get(member)) is not None:
+            _stay_closed(galleries, member, state)
+        elif member in providers:
             try:
                 vault.unlock(member)
             except (GalleryLockedError, SealError) as error:
@@ -342,10 +366,31 @@ def unlock(
     return vault, galleries
 
 
+def _know(  # noqa: PLR0917 - the parts that there are by then
+    config: Config, store: Store, vault: Vault, galleries: Galleries, member: Member
+) -> None:
+    """Have at hand what is needed of a member whether or not it is unlocked."""
+    try:
+        vault.index(member)  # made now, so that no call has to wait for it
+    except SealError as error:
+        raise wrong_exchange_key(config.exchange_key) from error
+    for space in store.register.spaces(member):
+        galleries.know(member, space)
+
+
 def _stay_locked(galleries: Galleries, member: Member, error: ExchangeError) -> None:
     """Note and tell that a member's galleries cannot be opened."""
     galleries.lock(member)
     log.warning("galleries of %s stay locked: %s", member, error.message)
+
+
+def _stay_closed(galleries: Galleries, member: Member, state: CustodyState) -> None:
+    """Note and tell that a member has closed its galleries."""
+    if state is CustodyState.DESTROYED:
+        galleries.destroy(member)
+    else:
+        galleries.lock(member)
+    log.info("galleries of %s stay closed: their member has %s them", member, state)
 
 
 def bind(server: grpc.aio.Server, config: Config, clock: Clock) -> int:

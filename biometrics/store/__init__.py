@@ -2,6 +2,7 @@
 
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
+from biometrics.store.custody import CustodyWriter
 from biometrics.store.journal import JournalReader
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import RecordReader
@@ -10,6 +11,8 @@ from biometrics.store.rows import (
     Change,
     ChangeKind,
     Committed,
+    Custody,
+    CustodyState,
     Disclosed,
     EnrolResult,
     GalleryCount,
@@ -33,6 +36,9 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Committed",
+    "Custody",
+    "CustodyState",
+    "CustodyWriter",
     "Disclosed",
     "EnrolResult",
     "GalleryCount",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from biometrics.clock import from_microseconds, to_microseconds
+from biometrics.store.custody import refuse_closed
 from biometrics.store.enrolment import append, judge
 from biometrics.store.entries import end_of
 from biometrics.store.protection import protect
@@ -13,7 +14,7 @@ from biometrics.store.withdrawal import remove
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     import sqlalchemy as sa
@@ -187,6 +188,7 @@ class RecordWriter:
         records: Sequence[NewRecord],
     ) -> Added:
         """Enrol what can be, within the writer's transaction."""
+        refuse_closed(connection, member, _keys_of(records))
         results = judge(connection, member, records)
         fresh = [
             record
@@ -210,6 +212,14 @@ class RecordWriter:
         """Advance the head to a change that is durable."""
         if not future.cancelled() and future.exception() is None:
             self._head.advance(future.result().position)
+
+
+def _keys_of(records: Sequence[NewRecord]) -> Iterator[int]:
+    """Yield the number of the key of everything that is sealed in some records."""
+    for record in records:
+        yield record.sealed_reference.key_id
+        for template in record.templates:
+            yield template.sealed.key_id
 
 
 def _replay(connection: sa.Connection, body: bytes) -> Committed:

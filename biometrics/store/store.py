@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
+from biometrics.store.custody import CustodyReader, CustodyWriter
 from biometrics.store.databases import database_at
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
@@ -39,6 +40,7 @@ class Store:
         keys: wrapped keys.
         agreements: the version of each that was last in force.
         records: enrols, protects and withdraws.
+        custody: opens and closes galleries.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
         register: what a holder is shown of its own.
@@ -63,6 +65,7 @@ class Store:
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading)
         self.records = RecordWriter(self._writer, replies, head, clock)
+        self.custody = CustodyWriter(self._writer, reading, replies, head, clock)
         self.answers = AnswerWriter(self._writer, reading, replies, references)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
@@ -145,6 +148,7 @@ class Inspection:
     """What can be read of a database while another exchange may have it open."""
 
     keys: KeyReader
+    custody: CustodyReader
     agreements: AgreementReader
     register: RecordReader
     journal: JournalReader
@@ -171,6 +175,7 @@ def inspect_store(where: Path | str) -> Iterator[Inspection | None]:
             return
         yield Inspection(
             KeyReader(database.reading),
+            CustodyReader(database.reading),
             AgreementReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),

@@ -1,0 +1,133 @@
+"""Closes and opens the galleries of one holder, while those of others are searched.
+
+What is durable decides: the follower drops what the journal says is closed. Here is
+what comes before and after it: the door, and whoever still has something of a gallery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from biometrics import limits
+from biometrics.errors import GalleryLockedError, StorageError, UnavailableError
+from matcher.galleries import GalleryState
+
+if TYPE_CHECKING:
+    from biometrics.members import Member
+    from matcher.follower import Follower
+    from matcher.galleries import Galleries
+    from matcher.keeper import Keeper
+    from matcher.loading import Loading
+    from matcher.schedule import Scanner
+
+log = logging.getLogger(__name__)
+
+
+class Access:
+    """Who may search a holder's galleries, and what is held of them; of one loop."""
+
+    def __init__(
+        self,
+        *,
+        galleries: Galleries,
+        follower: Follower,
+        loading: Loading,
+        scanner: Scanner,
+        keeper: Keeper,
+    ) -> None:
+        """Tell `galleries`; the others have something of them, or make it."""
+        self._galleries = galleries
+        self._follower = follower
+        self._loading = loading
+        self._scanner = scanner
+        self._keeper = keeper
+        self._door = threading.Lock()
+        self._loads: dict[Member, asyncio.Task[None]] = {}
+
+    def close(self, holder: Member) -> GalleryState | None:
+        """Let no search begin on a holder's galleries; return how they were before."""
+        with self._door:
+            before = self._galleries.closed(holder)
+            self._loads.pop(holder, None)  # it is in vain
+            if before is not GalleryState.DESTROYED:
+                self._galleries.lock(holder)
+        return before
+
+    def undo(self, holder: Member, before: GalleryState | None) -> None:
+        """Have a holder's galleries as they were before `close`."""
+        if before is None:
+            self._galleries.open(holder)
+        elif before is GalleryState.LOADING:
+            self.load(holder)
+
+    async def obeyed(self, position: int) -> None:
+        """Return once the follower has dropped what is closed up to a position.
+
+        Raises:
+            UnavailableError: that takes longer than it should.
+        """
+        await self._follower.searchable(position)
+
+    async def gone(self, holder: Member) -> None:
+        """Return once nobody has anything of a holder that the follower dropped."""
+        await asyncio.to_thread(self._scanner.settle)
+        await asyncio.to_thread(self._keeper.forget, holder)
+
+    def load(self, holder: Member) -> None:
+        """Begin to load a holder's galleries, whose keys are at hand."""
+        self._galleries.load(holder)
+        self._loads[holder] = asyncio.ensure_future(self._load(holder))
+
+    async def loaded(self, holder: Member) -> None:
+        """Return once a holder's galleries are loaded.
+
+        Raises:
+            UnavailableError: it takes longer than `limits.SEARCHABLE_WAIT_SECONDS`, or
+                they were closed meanwhile.
+        """
+        if (load := self._loads.get(holder)) is not None:
+            await asyncio.wait((load,), timeout=limits.SEARCHABLE_WAIT_SECONDS)
+        if self._galleries.closed(holder) is not None:
+            raise UnavailableError(
+                "GALLERY_LOADING",
+                f"the galleries of `{holder}` are unlocked but not searchable yet;"
+                " repeat the call with the same request_id, or see how they are by"
+                " `biometrics galleries list`",
+                retry_after=limits.BUSY_RETRY_SECONDS,
+            )
+
+    async def stop(self) -> None:
+        """Give up what is being loaded."""
+        loads = list(self._loads.values())
+        self._loads.clear()
+        await asyncio.gather(*loads, return_exceptions=True)
+
+    async def _load(self, holder: Member) -> None:
+        """Load a holder's galleries, however often the database cannot be read."""
+        own = asyncio.current_task()
+
+        def is_wanted() -> bool:
+            return self._loads.get(holder) is own
+
+        def done() -> None:
+            with self._door:
+                if is_wanted():
+                    self._galleries.open(holder)
+
+        while is_wanted():
+            try:
+                await asyncio.to_thread(
+                    self._loading.load, holder, is_wanted=is_wanted, done=done
+                )
+            except StorageError as error:
+                log.warning("galleries of %s are not loaded: %s", holder, error.reason)
+                await asyncio.sleep(limits.JOURNAL_POLL_SECONDS)
+                continue
+            except GalleryLockedError:
+                log.info("galleries of %s are locked before they were loaded", holder)
+            except Exception:
+                log.exception("galleries of %s cannot be loaded", holder)
+            return

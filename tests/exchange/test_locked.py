@@ -1,0 +1,217 @@
+"""A member closes its galleries and opens them again; others notice nothing."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from world import (
+    AGREEMENTS,
+    PRESENCE_HOLDERS,
+    World,
+    agreement,
+    face,
+    permit,
+    record,
+    unit,
+)
+
+from biometrics.client import Chunk, Outcome
+from biometrics.errors import (
+    ExchangeError,
+    PreconditionError,
+    RefusedError,
+    UnavailableError,
+)
+from biometrics.members import Member
+from matcher.engine import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from biometrics.client import ExchangeClient
+
+XAA = Member("XAA")
+
+
+@pytest.fixture
+def world(tmp_path: object) -> Iterator[World]:
+    """An exchange in which two holders have enrolled some people."""
+    agreements = AGREEMENTS | {
+        "XBB": agreement("XBB", permit("XCC", "holder")),
+    }
+    with World(tmp_path, agreements=agreements) as world:  # type: ignore[arg-type]
+        for holder, first in (("XAA", 0), ("XBB", 100)):
+            people = tuple(
+                record(f"case-{n}", unit(n)) for n in range(first, first + 40)
+            )
+            list(world.enroller(holder).enrol_many([Chunk(records=people)]))
+        yield world
+
+
+def administrator(world: World, member: str = "XAA") -> ExchangeClient:
+    """Return a member's administrator."""
+    return world.client(member, "administrator")
+
+
+def outcomes(world: World, number: int) -> dict[str, Outcome]:
+    """Return what a search for somebody answers, by holder."""
+    probe = face(unit(number))
+    answer = world.client("XCC").match(
+        probe, purpose="border-check", holders=["XAA", "XBB"]
+    )
+    return {told.holder: told.outcome for told in answer.holders}
+
+
+def codes_in_memory(world: World) -> int:
+    """Return how many segments of codes of XAA there are anywhere in memory."""
+    exchange = world.exchange
+    assert exchange is not None
+    engine = exchange._follower._index._engine
+    others = {
+        id(part)
+        for shelf in engine.names()
+        if shelf.holder != XAA
+        for part in engine.parts(shelf)
+    }
+    gc.collect()
+    return sum(
+        isinstance(each, Segment) and len(each) > 0 and id(each) not in others
+        for each in gc.get_objects()
+    )
+
+
+def test_a_locked_gallery_is_unavailable_and_nothing_of_it_is_in_memory(
+    world: World,
+) -> None:
+    """Never NO_MATCH; others are searched on. Unlocked, everybody is found again."""
+    assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
+    assert codes_in_memory(world) > 0
+    since = administrator(world).lock()
+    assert codes_in_memory(world) == 0
+    assert outcomes(world, 7) == {"XAA": "unavailable", "XBB": "no-match"}
+    assert outcomes(world, 107) == {"XAA": "unavailable", "XBB": "match"}
+    assert administrator(world).custody().state == "locked"
+    assert {g.state for g in world.enroller("XAA").galleries()} == {"locked"}
+    assert administrator(world).lock() == since
+    assert administrator(world).unlock() > since
+    assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
+    assert administrator(world).custody().state == "open"
+
+
+def test_a_restart_leaves_it_locked(world: World) -> None:
+    """Until its member unlocks it; then it starts from what was kept."""
+    since = administrator(world).lock()
+    world.restart()
+    assert administrator(world).custody().since == since
+    assert outcomes(world, 7) == {"XAA": "unavailable", "XBB": "no-match"}
+    administrator(world).unlock()
+    assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
+    world.restart()
+    assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
+
+
+def test_enrolment_is_refused_while_locked_and_withdrawal_and_protection_are_not(
+    world: World,
+) -> None:
+    """What was withdrawn or protected meanwhile is so when it is opened."""
+    administrator(world).lock()
+    enroller = world.enroller("XAA")
+    with pytest.raises(UnavailableError) as refused:
+        enroller.enrol(record("late", unit(50)))
+    assert refused.value.reason == "GALLERY_LOCKED"
+    with pytest.raises(UnavailableError):
+        list(enroller.records())
+    enroller.withdraw("case-3")
+    enroller.protect("case-4", excluded=["XCC"])
+    world.enroller("XBB").enrol(record("other", unit(150)))
+    administrator(world).unlock()
+    assert [outcomes(world, n)["XAA"] for n in (3, 4, 5)] == [
+        "no-match",
+        "no-match",
+        "match",
+    ]
+    assert outcomes(world, 150)["XBB"] == "match"
+    enroller.enrol(record("late", unit(50)))
+    assert outcomes(world, 50)["XAA"] == "match"
+    assert len(list(enroller.records())) == 40
+
+
+def test_only_an_administrator_of_its_own_does_it(world: World) -> None:
+    """Neither an enroller nor a client may; and nobody for another member."""
+    for client in (world.enroller("XAA"), world.client("XAA")):
+        with pytest.raises(RefusedError):
+            client.lock()
+        with pytest.raises(RefusedError):
+            client.unlock()
+    administrator(world, "XCC").lock()
+    assert outcomes(world, 7)["XAA"] == "match"
+
+
+def test_one_locked_holder_makes_the_regional_answer_unavailable_unnamed(
+    world: World,
+) -> None:
+    """Of `presence`, whatever others answer, as with any outage."""
+    holder = PRESENCE_HOLDERS[0]
+    for each in PRESENCE_HOLDERS:
+        world.enroller(each).enrol(record("somebody", unit(300)))
+    client = world.client("XAA")
+    assert client.match(face(unit(301)), purpose="visa").regional == "no-match"
+    administrator(world, holder).lock()
+    answer = client.match(face(unit(301)), purpose="visa")
+    assert (answer.regional, answer.holders) == ("unavailable", ())
+
+
+def test_searches_of_others_go_on_through_locks_and_every_answer_is_right(
+    world: World,
+) -> None:
+    """XAA is match or unavailable, never no-match; XBB always answers."""
+    stop = threading.Event()
+    told: list[dict[str, Outcome]] = []
+    failed: list[ExchangeError] = []
+
+    def search() -> None:
+        try:
+            while not stop.is_set():
+                told.append(outcomes(world, 7))
+        except ExchangeError as error:
+            failed.append(error)
+
+    searching = [threading.Thread(target=search) for _ in range(3)]
+    for thread in searching:
+        thread.start()
+    for _ in range(10):
+        administrator(world).lock()
+        assert outcomes(world, 7)["XAA"] == "unavailable"
+        administrator(world).unlock()
+        assert outcomes(world, 7)["XAA"] == "match"
+    stop.set()
+    for thread in searching:
+        thread.join()
+    assert not failed
+    assert {each["XBB"] for each in told} == {"no-match"}
+    assert {each["XAA"] for each in told} == {"match", "unavailable"}
+
+
+def test_a_request_that_is_repeated_is_answered_as_it_was(world: World) -> None:
+    """A lock that is repeated after an unlocking locks nothing."""
+    once = "5f0c3c1e-8d2e-4f6a-9a5b-1c2d3e4f5a6b"
+    since = administrator(world).lock(request_id=once)
+    administrator(world).unlock()
+    assert administrator(world).lock(request_id=once) == since
+    assert outcomes(world, 7)["XAA"] == "match"
+
+
+def test_without_its_key_a_gallery_cannot_be_unlocked(world: World) -> None:
+    """It says that the key is not at hand, and stays locked."""
+    administrator(world).lock()
+    world.stop()
+    key = world.root / "keys/XAA.key"
+    key.rename(key.with_suffix(".away"))
+    world.start()
+    with pytest.raises(PreconditionError) as refused:
+        administrator(world).unlock()
+    assert refused.value.reason == "KEY_NOT_AT_HAND"
+    assert administrator(world).custody().state == "locked"
