@@ -151,6 +151,9 @@ class GalleryKeyRow(NewGalleryKey):
     key_id: int
 
 
+KEYS_ROTATED: Final = "KEYS_ROTATED"
+
+
 def locked(member: Member, *, is_rotated: bool = False) -> GalleryLockedError:
     """Return the error of a member whose keys are not at hand.
 
@@ -160,7 +163,7 @@ def locked(member: Member, *, is_rotated: bool = False) -> GalleryLockedError:
     """
     if is_rotated:
         return GalleryLockedError(
-            "KEYS_ROTATED",
+            KEYS_ROTATED,
             f"the keys of `{member}` were rotated while this was sealed; send it again"
             " with the same request_id",
             retry_after=limits.BUSY_RETRY_SECONDS,

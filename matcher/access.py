@@ -81,6 +81,36 @@ class Access:
         self._galleries.load(holder)
         self._loads[holder] = asyncio.ensure_future(self._load(holder))
 
+    async def recode(self, holder: Member) -> None:
+        """Code a holder's galleries by their newest keys, and save them; slowly.
+
+        They are searched meanwhile.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
+            StorageError: the database cannot be read now.
+        """
+        await asyncio.to_thread(
+            self._loading.remake,
+            holder,
+            is_wanted=lambda: self.is_open(holder),
+        )
+
+    async def kept(self, holder: Member) -> bool:
+        """Save a holder's galleries by the keys of their codes; say whether it is done.
+
+        No file of theirs is left then that is sealed by another key.
+        """
+        return await asyncio.to_thread(self._keeper.keep, holder)
+
+    async def discarded(self, holder: Member) -> bool:
+        """Delete what is on disk of a holder's galleries; say whether it is gone."""
+        return await asyncio.to_thread(self._keeper.discard, holder)
+
+    def is_open(self, holder: Member) -> bool:
+        """Say whether nothing keeps a holder's galleries from being searched."""
+        return self._galleries.closed(holder) is None
+
     async def loaded(self, holder: Member) -> None:
         """Return once a holder's galleries are loaded.
 
@@ -90,7 +120,7 @@ class Access:
         """
         if (load := self._loads.get(holder)) is not None:
             await asyncio.wait((load,), timeout=limits.SEARCHABLE_WAIT_SECONDS)
-        if self._galleries.closed(holder) is not None:
+        if not self.is_open(holder):
             raise UnavailableError(
                 "GALLERY_LOADING",
                 f"the galleries of `{holder}` are unlocked but not searchable yet;"

@@ -130,6 +130,16 @@ class Index:
         """Begin after a position, up to which there is nothing for it."""
         self._position = max(self._position, position)
 
+    def has_older_codes(self, holder: Member) -> bool:
+        """Say whether a gallery of a holder is coded by another key than its newest.
+
+        Raises:
+            GalleryLockedError: the holder is locked.
+        """
+        with self._applying:
+            own = [(g, key) for g, key in self._keys.items() if g.holder == holder]
+        return any(self._vault.codes(*g).key_id != key.key_id for g, key in own)
+
     @contextmanager
     def held(self) -> Iterator[int]:
         """Hold the index at its position, which is given, while the block runs."""
@@ -335,6 +345,8 @@ class Index:
             if change.kind in (ChangeKind.LOCKED, ChangeKind.DESTROYED):
                 self._lock(change.member)
                 self._vault.lock(change.member)
+            if change.kind is ChangeKind.ROTATED:
+                self._vault.retire(change.member)
             if change.kind is ChangeKind.DESTROYED:
                 self._galleries.destroy(change.member)
 

@@ -70,6 +70,22 @@ class Keeper:
         with self._working:
             self._files.forget(holder)
 
+    def discard(self, holder: Member) -> bool:
+        """Delete what is kept of all galleries of a holder; say whether it is gone."""
+        with self._working:
+            return self._files.discard_of(holder)
+
+    def keep(self, holder: Member) -> bool:
+        """Save the galleries of a holder anew, now; say whether that was done.
+
+        What was saved of them before is deleted.
+        """
+        return not any(
+            self._keep_one(gallery, is_changed=True)
+            for gallery in sorted(self._galleries.known())
+            if gallery.holder == holder
+        )
+
     def _keep(self) -> None:
         """Keep until stopped, and once more then."""
         while not self._stopping.wait(limits.COMPACT_SECONDS):

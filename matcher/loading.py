@@ -69,6 +69,24 @@ class Loading:
         self._skip(holder, made)
         self._finish(holder, made, is_wanted, done)
 
+    def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> None:
+        """Code the galleries of a holder by their newest keys, if they are not yet.
+
+        Meanwhile they are searched as they were.
+
+        Args:
+            holder: whose; it is unlocked and loaded.
+            is_wanted: as of `load`.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
+            StorageError: the journal cannot be read now.
+        """
+        if self._index.has_older_codes(holder):
+            made = self._empty(holder)
+            self._skip(holder, made)
+            self._finish(holder, made, is_wanted, lambda: None)
+
     def _empty(self, holder: Member) -> Index:
         """Return an index of the holder's galleries, with nothing in it."""
         galleries = Galleries()

@@ -179,6 +179,15 @@ class SegmentFiles:
         self._names.pop(gallery, None)
         shutil.rmtree(self._of(gallery), ignore_errors=True)
 
+    def discard_of(self, holder: Member) -> bool:
+        """Delete everything that is kept of a holder; say whether it is gone."""
+        self.forget(holder)
+        folder = self._folder / holder.code
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _sync_folder(self._folder)
+        return not folder.exists()
+
     def discard_all(self) -> None:
         """Delete everything that is kept; what cannot be is not read either."""
         self._is_distrusted = True

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         ChunkOutcome,
         CustodyInfo,
         EnrolOutcome,
+        ErasureInfo,
         Explanation,
         GalleryInfo,
         MatchAnswer,
@@ -305,12 +306,73 @@ class AsyncExchangeClient:
         response = await self._call(self._custody.Unlock, request, deadline)
         return responses.read_moment(response.unlock_time)
 
+    async def rotate(
+        self, *, request_id: RequestId = None, deadline: float | None = None
+    ) -> dt.datetime:
+        """Begin to replace the keys that everything of one's own is sealed under.
+
+        When this returns, whatever is sealed from then on is under newer keys; the rest
+        follows by itself: `custody` tells how far it is, and `erasures` has the
+        certificate at its end. Where a rotation is under way, nothing is begun.
+
+        Returns:
+            When the rotation was begun that is under way now.
+
+        Raises:
+            UnavailableError: the galleries are locked.
+        """
+        request = self._requests.rotate(request_id)
+        response = await self._call(self._custody.Rotate, request, deadline)
+        return responses.read_moment(response.begin_time)
+
+    async def destroy(
+        self,
+        *,
+        confirm_holder: str,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> dt.datetime:
+        """Destroy one's own galleries, for good; `unlock` begins anew with empty ones.
+
+        When this returns, nothing opens any more what was enrolled. Its rows are
+        deleted by and by: `custody` tells how far that is, and `erasures` has the
+        certificate at its end.
+
+        Args:
+            confirm_holder: one's own member code, so that nothing is destroyed by
+                mistake.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Returns:
+            When the keys were destroyed; the same moment where that was done before.
+
+        Raises:
+            InvalidRequestError: `confirm_holder` is not one's own code.
+        """
+        request = self._requests.destroy(confirm_holder, request_id)
+        response = await self._call(self._custody.Destroy, request, deadline)
+        return responses.read_moment(response.destroy_time)
+
     async def custody(self, *, deadline: float | None = None) -> CustodyInfo:
-        """Tell whether one's own galleries are open."""
+        """Tell whether one's own galleries are open, and what is being done."""
         request = custody_pb2.GetCustodyRequest()
         return responses.read_custody(
             await self._call(self._custody.GetCustody, request, deadline)
         )
+
+    async def erasures(
+        self, *, deadline: float | None = None
+    ) -> AsyncIterator[ErasureInfo]:
+        """Iterate over what keys of one's own are no more; `deadline` is a page's."""
+        request = custody_pb2.ListErasuresRequest(page_size=limits.MAX_PAGE_RECORDS)
+        while True:
+            response = await self._call(self._custody.ListErasures, request, deadline)
+            for erasure in responses.read_erasures(response):
+                yield erasure
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
 
     async def records(
         self,

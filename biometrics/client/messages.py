@@ -174,6 +174,30 @@ class RequestMaker:
         message = custody_pb2.UnlockRequest(request_id=self._request_id(given, faults))
         return _sound(message, faults)
 
+    def rotate(self, given: RequestId) -> custody_pb2.RotateRequest:
+        """Return the request to replace the keys of one's galleries.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = custody_pb2.RotateRequest(request_id=self._request_id(given, faults))
+        return _sound(message, faults)
+
+    def destroy(
+        self, confirm_holder: str, given: RequestId
+    ) -> custody_pb2.DestroyRequest:
+        """Return the request to destroy one's galleries.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = custody_pb2.DestroyRequest(
+            request_id=self._request_id(given, faults), confirm_holder=confirm_holder
+        )
+        return _sound(message, faults)
+
     def _request_id(self, given: RequestId, faults: list[Fault]) -> str:
         """Return the given UUID, or a random one."""
         if given is None:

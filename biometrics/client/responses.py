@@ -10,6 +10,7 @@ from biometrics.client.results import (
     CustodyInfo,
     EnrolOutcome,
     EnrolStatus,
+    ErasureInfo,
     Explanation,
     GalleryInfo,
     HolderAnswer,
@@ -100,6 +101,26 @@ def read_custody(message: custody_pb2.GetCustodyResponse) -> CustodyInfo:
     return CustodyInfo(
         state=word_of(custody_pb2.CustodyState, message.state),
         since=read_moment(message.change_time) if changed else None,
+        is_busy=message.busy,
+        items_left=message.items_left,
+        trouble=message.trouble,
+    )
+
+
+def read_erasures(
+    message: custody_pb2.ListErasuresResponse,
+) -> tuple[ErasureInfo, ...]:
+    """Return one page of what keys of one's own are no more."""
+    return tuple(
+        ErasureInfo(
+            number=erasure.number,
+            kind=word_of(custody_pb2.ErasureKind, erasure.kind),
+            deleted_at=read_moment(erasure.delete_time),
+            records=erasure.record_count,
+            certificate=erasure.certificate,
+            verifier_key=message.verifier_key,
+        )
+        for erasure in message.erasures
     )
 
 

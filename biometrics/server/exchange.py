@@ -41,6 +41,8 @@ from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
 from biometrics.server.policy import read_signers, read_spaces
+from biometrics.server.rotation import Rotation
+from biometrics.server.tending import Tending
 from biometrics.server.tls import server_credentials
 from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
@@ -202,8 +204,24 @@ class Exchange:
                 scanner=scanner,
                 keeper=keeper,
             )
+            rotation = Rotation(
+                store=store,
+                vault=vault,
+                access=access,
+                spaces=spaces,
+                clock=clock,
+                random_bytes=random_bytes,
+                signer=f"{config.trust_domain}/erasure",
+            )
+            tending = Tending(
+                store=store, vault=vault, access=access, rotation=rotation
+            )
             custodian = Custodian(
-                store=store, vault=vault, access=access, random_bytes=random_bytes
+                store=store,
+                vault=vault,
+                access=access,
+                tending=tending,
+                random_bytes=random_bytes,
             )
             # The edge.
             server = grpc.aio.server(
@@ -222,7 +240,7 @@ class Exchange:
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
             custody_pb2_grpc.add_CustodyServiceServicer_to_server(
-                CustodyService(custodian=custodian), server
+                CustodyService(custodian=custodian, verifier=rotation.verifier), server
             )
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
                 AgreementService(agreements=in_force.agreements, clock=clock), server
@@ -249,6 +267,8 @@ class Exchange:
             keeper.start()
             parts.callback(keeper.stop)
             parts.push_async_callback(access.stop)
+            parts.push_async_callback(tending.stop)
+            tending.begin(*config.members)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
             parts.callback(asyncio.create_task(keep_looking(in_force)).cancel)

@@ -2,10 +2,11 @@
 
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
-from biometrics.store.custody import CustodyWriter
+from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.journal import JournalReader
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import RecordReader
+from biometrics.store.rotation import Rewrapped, RotationWriter, WrappedValue
 from biometrics.store.rows import (
     AgreementRow,
     Change,
@@ -13,8 +14,11 @@ from biometrics.store.rows import (
     Committed,
     Custody,
     CustodyState,
+    DeletedKey,
     Disclosed,
     EnrolResult,
+    ErasureKind,
+    ErasureRow,
     GalleryCount,
     LiveRecord,
     NewProtection,
@@ -39,8 +43,11 @@ __all__ = [
     "Custody",
     "CustodyState",
     "CustodyWriter",
+    "DeletedKey",
     "Disclosed",
     "EnrolResult",
+    "ErasureKind",
+    "ErasureRow",
     "GalleryCount",
     "Inspection",
     "JournalReader",
@@ -53,9 +60,13 @@ __all__ = [
     "RecordReader",
     "RecordRow",
     "RecordWriter",
+    "RequestKey",
+    "Rewrapped",
+    "RotationWriter",
     "SeenRecord",
     "Store",
     "StoredTemplate",
+    "WrappedValue",
     "inspect_store",
     "open_store",
 ]

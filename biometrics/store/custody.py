@@ -6,6 +6,7 @@ replaces keys is in the journal, so that who follows it learns of it in order.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -117,6 +118,19 @@ def set_custody(
     return position
 
 
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """What tells a request from others, and its replays.
+
+    Attributes:
+        request_id: 16 bytes.
+        digest: 32 bytes, of the request.
+    """
+
+    request_id: bytes
+    digest: bytes = field(repr=False)
+
+
 class CustodyReader:
     """Reads whether galleries are open; any thread."""
 
@@ -161,8 +175,7 @@ class CustodyWriter(CustodyReader):
         *,
         is_open: bool,
         change_id: bytes,
-        request_id: bytes,
-        digest: bytes,
+        request: RequestKey,
         make_reply: Callable[[dt.datetime], bytes],
     ) -> Future[Committed]:
         """Unlock or lock a member's galleries.
@@ -174,8 +187,7 @@ class CustodyWriter(CustodyReader):
             member: the holder.
             is_open: whether they are to be open.
             change_id: 16 random bytes, by which the journal tells this change.
-            request_id: 16 bytes.
-            digest: 32 bytes, of the request.
+            request: which request asks for it.
             make_reply: makes the sealed body from the moment since which they are
                 so. Runs in the writer's thread and MUST NOT write.
 
@@ -184,12 +196,7 @@ class CustodyWriter(CustodyReader):
             more: that changes nothing, and tells when they were.
         """
 
-        def operation(connection: sa.Connection) -> Committed:
-            found = self._replies.find_or_clear(connection, member, request_id, digest)
-            if found is not None:
-                return Committed(
-                    reply=found, position=end_of(connection), replayed=True
-                )
+        def operation(connection: sa.Connection) -> tuple[dt.datetime, int]:
             before = custody_of(connection, member)
             moment, position = before.since or self._clock.now(), end_of(connection)
             if is_open is not (before.state is CustodyState.OPEN):
@@ -201,15 +208,36 @@ class CustodyWriter(CustodyReader):
                     now=to_microseconds(moment),
                     change_id=change_id,
                 )
+            return moment, position
+
+        return self._once(member, operation, request, make_reply)
+
+    def _once(
+        self,
+        member: Member,
+        change: Callable[[sa.Connection], tuple[dt.datetime, int]],
+        request: RequestKey,
+        make_reply: Callable[[dt.datetime], bytes],
+    ) -> Future[Committed]:
+        """Make a change that a request asks for, or find what that was answered."""
+
+        def operation(connection: sa.Connection) -> Committed:
+            found = self._replies.find_or_clear(
+                connection, member, request.request_id, request.digest
+            )
+            if found is not None:
+                return Committed(
+                    reply=found, position=end_of(connection), replayed=True
+                )
+            moment, position = change(connection)
             body = make_reply(moment)
-            reply = Reply(request_id=request_id, digest=digest, body=body)
+            reply = Reply(
+                request_id=request.request_id, digest=request.digest, body=body
+            )
             self._replies.add(connection, member, reply)
             return Committed(reply=body, position=position, replayed=False)
 
-        return self._told(self._writer.submit(operation))
-
-    def _told(self, future: Future[Committed]) -> Future[Committed]:
-        """Wake the journal's followers when a change is durable."""
+        future = self._writer.submit(operation)
         future.add_done_callback(self._tell)
         return future
 

@@ -322,6 +322,53 @@ class Custody:
     since: dt.datetime | None
 
 
+class ErasureKind(StrEnum):
+    """Why keys were deleted for good."""
+
+    ROTATION = "rotation"  # what is left is under newer ones
+    DESTRUCTION = "destruction"  # nothing is left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedKey:
+    """A gallery key that is no more.
+
+    Attributes:
+        gallery: name of the gallery.
+        epoch: from 1.
+        commitment: 32 bytes, by which whoever had the key could tell that it was it.
+    """
+
+    gallery: str
+    epoch: int
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureRow:
+    """Keys that were deleted for good.
+
+    Attributes:
+        number: ascending.
+        member: the holder.
+        kind: why.
+        keys: which.
+        records: of a rotation, withdrawn ever up to `begun_at`; of a destruction, all.
+        begun_at: from when on nothing more was sealed under them.
+        deleted_at: when they were deleted.
+        note: the certificate; None until it is issued.
+    """
+
+    number: int
+    member: Member
+    kind: ErasureKind
+    keys: tuple[DeletedKey, ...]
+    records: int
+    begun_at: dt.datetime
+    deleted_at: dt.datetime
+    note: bytes | None = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenRecord:
     """A record as it was when it was decided that a requester may learn of it.

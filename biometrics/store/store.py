@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
-from biometrics.store.custody import CustodyReader, CustodyWriter
+from biometrics.store.custody import CustodyReader
 from biometrics.store.databases import database_at
+from biometrics.store.destruction import DestructionWriter
+from biometrics.store.erasure import ErasureTable
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
@@ -18,6 +20,7 @@ from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
 from biometrics.store.replies import Replies
+from biometrics.store.rotation import RotationWriter
 from biometrics.store.upgrade import is_current, upgrade
 from biometrics.store.writer import Writer
 
@@ -40,7 +43,9 @@ class Store:
         keys: wrapped keys.
         agreements: the version of each that was last in force.
         records: enrols, protects and withdraws.
-        custody: opens and closes galleries.
+        custody: opens and closes galleries, and replaces their keys.
+        destruction: destroys galleries.
+        erasures: what keys are no more, and what was signed of it.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
         register: what a holder is shown of its own.
@@ -65,7 +70,11 @@ class Store:
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading)
         self.records = RecordWriter(self._writer, replies, head, clock)
-        self.custody = CustodyWriter(self._writer, reading, replies, head, clock)
+        self.custody = RotationWriter(self._writer, reading, replies, head, clock)
+        self.destruction = DestructionWriter(
+            self._writer, reading, replies, head, clock
+        )
+        self.erasures = ErasureTable(self._writer, reading)
         self.answers = AnswerWriter(self._writer, reading, replies, references)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)

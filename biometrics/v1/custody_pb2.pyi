@@ -3,9 +3,11 @@
 isort:skip_file
 How a member closes and opens its galleries, and what becomes of their keys."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -45,6 +47,30 @@ CUSTODY_STATE_LOCKED: CustodyState.ValueType  # 2
 CUSTODY_STATE_DESTROYED: CustodyState.ValueType  # 3
 """The member has destroyed their keys."""
 Global___CustodyState: _TypeAlias = CustodyState  # noqa: Y015
+
+class _ErasureKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErasureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERASURE_KIND_UNSPECIFIED: _ErasureKind.ValueType  # 0
+    """Never sent."""
+    ERASURE_KIND_ROTATION: _ErasureKind.ValueType  # 1
+    """They were replaced by newer ones."""
+    ERASURE_KIND_DESTRUCTION: _ErasureKind.ValueType  # 2
+    """The galleries were destroyed."""
+
+class ErasureKind(_ErasureKind, metaclass=_ErasureKindEnumTypeWrapper):
+    """Why keys are no more."""
+
+ERASURE_KIND_UNSPECIFIED: ErasureKind.ValueType  # 0
+"""Never sent."""
+ERASURE_KIND_ROTATION: ErasureKind.ValueType  # 1
+"""They were replaced by newer ones."""
+ERASURE_KIND_DESTRUCTION: ErasureKind.ValueType  # 2
+"""The galleries were destroyed."""
+Global___ErasureKind: _TypeAlias = ErasureKind  # noqa: Y015
 
 @_typing.final
 class LockRequest(_message.Message):
@@ -152,6 +178,108 @@ class UnlockResponse(_message.Message):
 Global___UnlockResponse: _TypeAlias = UnlockResponse  # noqa: Y015
 
 @_typing.final
+class RotateRequest(_message.Message):
+    """Begins to replace the keys of the caller's own galleries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. UUID of this request, as in LockRequest."""
+    holder: _builtins.str
+    """Optional. The caller's own member code, as in LockRequest."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        holder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateRequest: _TypeAlias = RotateRequest  # noqa: Y015
+
+@_typing.final
+class RotateResponse(_message.Message):
+    """Answer to RotateRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def begin_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the rotation was begun that is under way now."""
+
+    def __init__(
+        self,
+        *,
+        begin_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateResponse: _TypeAlias = RotateResponse  # noqa: Y015
+
+@_typing.final
+class DestroyRequest(_message.Message):
+    """Destroys the caller's own galleries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONFIRM_HOLDER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. UUID of this request, as in LockRequest."""
+    confirm_holder: _builtins.str
+    """Required. The caller's own member code, once more, so that nothing is destroyed by
+    mistake; anything else is refused with INVALID_ARGUMENT.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        confirm_holder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_holder", b"confirm_holder", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DestroyRequest: _TypeAlias = DestroyRequest  # noqa: Y015
+
+@_typing.final
+class DestroyResponse(_message.Message):
+    """Answer to DestroyRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTROY_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def destroy_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the keys were destroyed: now, or when that was first done."""
+
+    def __init__(
+        self,
+        *,
+        destroy_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["destroy_time", b"destroy_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destroy_time", b"destroy_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DestroyResponse: _TypeAlias = DestroyResponse  # noqa: Y015
+
+@_typing.final
 class GetCustodyRequest(_message.Message):
     """Asks whether the caller's own galleries are open."""
 
@@ -176,8 +304,21 @@ class GetCustodyResponse(_message.Message):
 
     STATE_FIELD_NUMBER: _builtins.int
     CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    BUSY_FIELD_NUMBER: _builtins.int
+    ITEMS_LEFT_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
     state: Global___CustodyState.ValueType
     """Output only. Whether they are."""
+    busy: _builtins.bool
+    """Output only. Whether a rotation or a destruction is under way: its certificate is
+    not issued yet.
+    """
+    items_left: _builtins.int
+    """Output only. Of what is under way, how many values are under older keys, or how many
+    records are not deleted.
+    """
+    trouble: _builtins.str
+    """Output only. What keeps it from going on; empty if nothing does."""
     @_builtins.property
     def change_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When they were last opened or closed; absent if they never were."""
@@ -187,11 +328,114 @@ class GetCustodyResponse(_message.Message):
         *,
         state: Global___CustodyState.ValueType = ...,
         change_time: _timestamp_pb2.Timestamp | None = ...,
+        busy: _builtins.bool = ...,
+        items_left: _builtins.int = ...,
+        trouble: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "change_time", b"change_time", "items_left", b"items_left", "state", b"state", "trouble", b"trouble"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCustodyResponse: _TypeAlias = GetCustodyResponse  # noqa: Y015
+
+@_typing.final
+class ListErasuresRequest(_message.Message):
+    """Asks for one page of what keys of the caller's galleries are no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. Most erasures to return, 1 to 500; 0 means 100."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresRequest: _TypeAlias = ListErasuresRequest  # noqa: Y015
+
+@_typing.final
+class Erasure(_message.Message):
+    """Keys of galleries that are no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Output only. Its number, ascending."""
+    kind: Global___ErasureKind.ValueType
+    """Output only. Why."""
+    record_count: _builtins.int
+    """Output only. How many withdrawn or destroyed records they and earlier ones opened."""
+    certificate: _builtins.bytes
+    """Output only. The certificate, a C2SP signed note in UTF-8; empty until it is issued."""
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When they were deleted."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        kind: Global___ErasureKind.ValueType = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        record_count: _builtins.int = ...,
+        certificate: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "delete_time", b"delete_time", "kind", b"kind", "number", b"number", "record_count", b"record_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
+
+@_typing.final
+class ListErasuresResponse(_message.Message):
+    """One page of what keys of the caller's galleries are no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Output only. Token of the next page; empty on the last."""
+    verifier_key: _builtins.str
+    """Output only. The key that the exchange signs certificates by, as a verifier key of
+    C2SP signed notes. Compare it with your own copy.
+    """
+    @_builtins.property
+    def erasures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Erasure]:
+        """Output only. In their order."""
+
+    def __init__(
+        self,
+        *,
+        erasures: _abc.Iterable[Global___Erasure] | None = ...,
+        next_page_token: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasures", b"erasures", "next_page_token", b"next_page_token", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresResponse: _TypeAlias = ListErasuresResponse  # noqa: Y015

@@ -47,10 +47,25 @@ class CustodyServiceStub:
                 request_serializer=biometrics_dot_v1_dot_custody__pb2.UnlockRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_custody__pb2.UnlockResponse.FromString,
                 _registered_method=True)
+        self.Rotate = channel.unary_unary(
+                '/biometrics.v1.CustodyService/Rotate',
+                request_serializer=biometrics_dot_v1_dot_custody__pb2.RotateRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_custody__pb2.RotateResponse.FromString,
+                _registered_method=True)
+        self.Destroy = channel.unary_unary(
+                '/biometrics.v1.CustodyService/Destroy',
+                request_serializer=biometrics_dot_v1_dot_custody__pb2.DestroyRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_custody__pb2.DestroyResponse.FromString,
+                _registered_method=True)
         self.GetCustody = channel.unary_unary(
                 '/biometrics.v1.CustodyService/GetCustody',
                 request_serializer=biometrics_dot_v1_dot_custody__pb2.GetCustodyRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_custody__pb2.GetCustodyResponse.FromString,
+                _registered_method=True)
+        self.ListErasures = channel.unary_unary(
+                '/biometrics.v1.CustodyService/ListErasures',
+                request_serializer=biometrics_dot_v1_dot_custody__pb2.ListErasuresRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_custody__pb2.ListErasuresResponse.FromString,
                 _registered_method=True)
 
 
@@ -77,8 +92,36 @@ class CustodyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rotate(self, request, context):
+        """Begins to replace the keys that everything is sealed under; templates are not
+        touched. When it returns, whatever is sealed from then on is under newer keys; the
+        rest follows by itself, while searches go on, and across restarts: GetCustody tells
+        how far it is, and at its end a certificate of erasure is issued for the older keys.
+        Where a rotation is under way, nothing is begun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Destroy(self, request, context):
+        """Destroys the galleries, for good. When it returns, their keys are overwritten in the
+        database, gone from memory, and the files of codes are deleted; the rows that nothing
+        opens any more follow by themselves, and at the end a certificate is issued. Unlock
+        begins anew, with empty galleries.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCustody(self, request, context):
-        """Tells whether the galleries are open.
+        """Tells whether the galleries are open, and what is being done with their keys.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListErasures(self, request, context):
+        """Lists what keys of the caller's galleries are no more, with the certificates.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,10 +140,25 @@ def add_CustodyServiceServicer_to_server(servicer, server):
                     request_deserializer=biometrics_dot_v1_dot_custody__pb2.UnlockRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_custody__pb2.UnlockResponse.SerializeToString,
             ),
+            'Rotate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rotate,
+                    request_deserializer=biometrics_dot_v1_dot_custody__pb2.RotateRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_custody__pb2.RotateResponse.SerializeToString,
+            ),
+            'Destroy': grpc.unary_unary_rpc_method_handler(
+                    servicer.Destroy,
+                    request_deserializer=biometrics_dot_v1_dot_custody__pb2.DestroyRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_custody__pb2.DestroyResponse.SerializeToString,
+            ),
             'GetCustody': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCustody,
                     request_deserializer=biometrics_dot_v1_dot_custody__pb2.GetCustodyRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_custody__pb2.GetCustodyResponse.SerializeToString,
+            ),
+            'ListErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErasures,
+                    request_deserializer=biometrics_dot_v1_dot_custody__pb2.ListErasuresRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_custody__pb2.ListErasuresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -171,6 +229,60 @@ class CustodyService:
             _registered_method=True)
 
     @staticmethod
+    def Rotate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.CustodyService/Rotate',
+            biometrics_dot_v1_dot_custody__pb2.RotateRequest.SerializeToString,
+            biometrics_dot_v1_dot_custody__pb2.RotateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Destroy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.CustodyService/Destroy',
+            biometrics_dot_v1_dot_custody__pb2.DestroyRequest.SerializeToString,
+            biometrics_dot_v1_dot_custody__pb2.DestroyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetCustody(request,
             target,
             options=(),
@@ -187,6 +299,33 @@ class CustodyService:
             '/biometrics.v1.CustodyService/GetCustody',
             biometrics_dot_v1_dot_custody__pb2.GetCustodyRequest.SerializeToString,
             biometrics_dot_v1_dot_custody__pb2.GetCustodyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.CustodyService/ListErasures',
+            biometrics_dot_v1_dot_custody__pb2.ListErasuresRequest.SerializeToString,
+            biometrics_dot_v1_dot_custody__pb2.ListErasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,8 +45,23 @@ class CustodyServiceStub:
     """Opens the galleries. When it returns, they are searchable. Where loading takes
     longer than 30 s, UNAVAILABLE with the reason GALLERY_LOADING: it goes on.
     """
+    Rotate: _grpc.UnaryUnaryMultiCallable[_custody_pb2.RotateRequest, _custody_pb2.RotateResponse]
+    """Begins to replace the keys that everything is sealed under; templates are not
+    touched. When it returns, whatever is sealed from then on is under newer keys; the
+    rest follows by itself, while searches go on, and across restarts: GetCustody tells
+    how far it is, and at its end a certificate of erasure is issued for the older keys.
+    Where a rotation is under way, nothing is begun.
+    """
+    Destroy: _grpc.UnaryUnaryMultiCallable[_custody_pb2.DestroyRequest, _custody_pb2.DestroyResponse]
+    """Destroys the galleries, for good. When it returns, their keys are overwritten in the
+    database, gone from memory, and the files of codes are deleted; the rows that nothing
+    opens any more follow by themselves, and at the end a certificate is issued. Unlock
+    begins anew, with empty galleries.
+    """
     GetCustody: _grpc.UnaryUnaryMultiCallable[_custody_pb2.GetCustodyRequest, _custody_pb2.GetCustodyResponse]
-    """Tells whether the galleries are open."""
+    """Tells whether the galleries are open, and what is being done with their keys."""
+    ListErasures: _grpc.UnaryUnaryMultiCallable[_custody_pb2.ListErasuresRequest, _custody_pb2.ListErasuresResponse]
+    """Lists what keys of the caller's galleries are no more, with the certificates."""
 
 @_typing.type_check_only
 class CustodyServiceAsyncStub(CustodyServiceStub):
@@ -65,8 +80,23 @@ class CustodyServiceAsyncStub(CustodyServiceStub):
     """Opens the galleries. When it returns, they are searchable. Where loading takes
     longer than 30 s, UNAVAILABLE with the reason GALLERY_LOADING: it goes on.
     """
+    Rotate: _aio.UnaryUnaryMultiCallable[_custody_pb2.RotateRequest, _custody_pb2.RotateResponse]  # type: ignore[assignment]
+    """Begins to replace the keys that everything is sealed under; templates are not
+    touched. When it returns, whatever is sealed from then on is under newer keys; the
+    rest follows by itself, while searches go on, and across restarts: GetCustody tells
+    how far it is, and at its end a certificate of erasure is issued for the older keys.
+    Where a rotation is under way, nothing is begun.
+    """
+    Destroy: _aio.UnaryUnaryMultiCallable[_custody_pb2.DestroyRequest, _custody_pb2.DestroyResponse]  # type: ignore[assignment]
+    """Destroys the galleries, for good. When it returns, their keys are overwritten in the
+    database, gone from memory, and the files of codes are deleted; the rows that nothing
+    opens any more follow by themselves, and at the end a certificate is issued. Unlock
+    begins anew, with empty galleries.
+    """
     GetCustody: _aio.UnaryUnaryMultiCallable[_custody_pb2.GetCustodyRequest, _custody_pb2.GetCustodyResponse]  # type: ignore[assignment]
-    """Tells whether the galleries are open."""
+    """Tells whether the galleries are open, and what is being done with their keys."""
+    ListErasures: _aio.UnaryUnaryMultiCallable[_custody_pb2.ListErasuresRequest, _custody_pb2.ListErasuresResponse]  # type: ignore[assignment]
+    """Lists what keys of the caller's galleries are no more, with the certificates."""
 
 class CustodyServiceServicer(metaclass=_abc_1.ABCMeta):
     """All galleries of a member together, for one key-encryption key opens them all, and a
@@ -96,11 +126,44 @@ class CustodyServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def Rotate(
+        self,
+        request: _custody_pb2.RotateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_custody_pb2.RotateResponse, _abc.Awaitable[_custody_pb2.RotateResponse]]:
+        """Begins to replace the keys that everything is sealed under; templates are not
+        touched. When it returns, whatever is sealed from then on is under newer keys; the
+        rest follows by itself, while searches go on, and across restarts: GetCustody tells
+        how far it is, and at its end a certificate of erasure is issued for the older keys.
+        Where a rotation is under way, nothing is begun.
+        """
+
+    @_abc_1.abstractmethod
+    def Destroy(
+        self,
+        request: _custody_pb2.DestroyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_custody_pb2.DestroyResponse, _abc.Awaitable[_custody_pb2.DestroyResponse]]:
+        """Destroys the galleries, for good. When it returns, their keys are overwritten in the
+        database, gone from memory, and the files of codes are deleted; the rows that nothing
+        opens any more follow by themselves, and at the end a certificate is issued. Unlock
+        begins anew, with empty galleries.
+        """
+
+    @_abc_1.abstractmethod
     def GetCustody(
         self,
         request: _custody_pb2.GetCustodyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_custody_pb2.GetCustodyResponse, _abc.Awaitable[_custody_pb2.GetCustodyResponse]]:
-        """Tells whether the galleries are open."""
+        """Tells whether the galleries are open, and what is being done with their keys."""
+
+    @_abc_1.abstractmethod
+    def ListErasures(
+        self,
+        request: _custody_pb2.ListErasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_custody_pb2.ListErasuresResponse, _abc.Awaitable[_custody_pb2.ListErasuresResponse]]:
+        """Lists what keys of the caller's galleries are no more, with the certificates."""
 
 def add_CustodyServiceServicer_to_server(servicer: CustodyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

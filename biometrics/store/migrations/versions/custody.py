@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("number", _NUMBER, primary_key=True),
         sa.Column("member", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("keys", sa.Text, nullable=False),
+        sa.Column("key_list", sa.Text, nullable=False),
         sa.Column("records", sa.BigInteger, nullable=False),
         sa.Column("begun_at", sa.BigInteger, nullable=False),
         sa.Column("deleted_at", sa.BigInteger, nullable=False),

@@ -1,0 +1,220 @@
+"""A member's keys are replaced under load, or destroyed with all that they opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from world import AGREEMENTS, World, agreement, face, permit, record, unit
+
+from biometrics.client import Chunk, ErasureInfo, Outcome
+from biometrics.errors import (
+    ExchangeError,
+    InvalidRequestError,
+    RefusedError,
+    UnavailableError,
+)
+from biometrics.members import Member
+from biometrics.signing import Note, VerifierKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from biometrics.client import ExchangeClient
+
+XAA = Member("XAA")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """An exchange in which two holders have enrolled some people."""
+    agreements = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
+    with World(tmp_path, agreements=agreements) as world:
+        for holder, first in (("XAA", 0), ("XBB", 500)):
+            numbers = range(first, first + 300)
+            people = tuple(record(f"case-{n}", unit(n)) for n in numbers)
+            list(world.enroller(holder).enrol_many([Chunk(records=people)]))
+        yield world
+
+
+def administrator(world: World, member: str = "XAA") -> ExchangeClient:
+    """Return a member's administrator."""
+    return world.client(member, "administrator")
+
+
+def outcome(world: World, number: int, holder: str = "XAA") -> Outcome:
+    """Return what a search for somebody answers at a holder."""
+    probe = face(unit(number))
+    answer = world.client("XCC").match(probe, purpose="border-check", holders=[holder])
+    return answer.holders[0].outcome
+
+
+def certificate(world: World) -> ErasureInfo:
+    """Wait until what was begun is done; return what was signed of it."""
+    end = time.monotonic() + 30
+    while administrator(world).custody().is_busy:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    *_, last = administrator(world).erasures()
+    note = Note.parse(last.certificate)
+    key = VerifierKey.parse(last.verifier_key)
+    assert key.has_signed(note.text, note.signatures[0])
+    return last
+
+
+def rows(world: World, query: str) -> list[tuple[object, ...]]:
+    """Return what the database has."""
+    (path,) = (world.root / "data").glob("*.sqlite")
+    with sqlite3.connect(path) as connection:
+        found = connection.execute(query).fetchall()
+    connection.close()
+    return found
+
+
+def wrapped_keys(world: World) -> list[bytes]:
+    """Return the wrapped gallery keys of XAA as they are stored."""
+    query = "SELECT wrapped FROM gallery_key WHERE member = 'XAA'"
+    return [row[0] for row in rows(world, query) if isinstance(row[0], bytes)]
+
+
+def is_anywhere(world: World, secret: bytes) -> bool:
+    """Say whether some bytes are in any file of the exchange's data."""
+    files = [path for path in (world.root / "data").rglob("*") if path.is_file()]
+    return any(secret in path.read_bytes() for path in files)
+
+
+def test_after_a_rotation_everything_is_under_new_keys_and_the_old_are_nowhere(
+    world: World,
+) -> None:
+    """Everybody is found, after a restart too; the certificate says what went."""
+    world.enroller("XAA").withdraw("case-5")
+    before = wrapped_keys(world)
+    ciphertexts = rows(world, "SELECT ciphertext FROM template ORDER BY template_id")
+    administrator(world).rotate()
+    told = certificate(world)
+    assert (told.kind, told.records) == ("rotation", 1)
+    assert b"by rotation\n" in told.certificate
+    assert not set(before) & set(wrapped_keys(world))
+    assert not any(is_anywhere(world, key) for key in before)
+    epochs = rows(world, "SELECT epoch FROM gallery_key WHERE member = 'XAA'")
+    assert epochs == [(2,), (2,)]
+    after = rows(world, "SELECT ciphertext FROM template ORDER BY template_id")
+    assert after == ciphertexts
+    for _ in range(2):
+        assert [outcome(world, n) for n in (0, 5, 299)] == [
+            "match",
+            "no-match",
+            "match",
+        ]
+        assert len(list(world.enroller("XAA").records())) == 299
+        world.restart()
+    assert administrator(world).custody().is_busy is False
+    assert [told] == list(administrator(world).erasures())
+
+
+def test_a_rotation_under_load_stops_no_search_and_no_enrolment(world: World) -> None:
+    """Every search is answered right meanwhile, and what is enrolled is found."""
+    stop = threading.Event()
+    told: list[tuple[Outcome, Outcome]] = []
+    enrolled: list[int] = []
+    failed: list[ExchangeError] = []
+
+    def search() -> None:
+        try:
+            while not stop.is_set():
+                told.append((outcome(world, 7), outcome(world, 900)))
+        except ExchangeError as error:
+            failed.append(error)
+
+    def enrol() -> None:
+        number = 1000
+        try:
+            while not stop.is_set():
+                world.enroller("XAA").enrol(record(f"case-{number}", unit(number)))
+                enrolled.append(number)
+                number += 1
+        except ExchangeError as error:
+            failed.append(error)
+
+    working = [threading.Thread(target=each) for each in (search, search, enrol)]
+    for thread in working:
+        thread.start()
+    for _ in range(3):
+        administrator(world).rotate()
+        certificate(world)
+    stop.set()
+    for thread in working:
+        thread.join()
+    assert not failed
+    assert set(told) == {("match", "no-match")}
+    assert {outcome(world, n) for n in enrolled} == {"match"}
+    assert rows(world, "SELECT max(epoch) FROM gallery_key") == [(4,)]
+    keys = rows(world, "SELECT key_id FROM gallery_key")
+    assert set(rows(world, "SELECT DISTINCT key_id FROM template")) <= set(keys)
+    world.restart()
+    assert {outcome(world, n) for n in enrolled[-5:]} == {"match"}
+
+
+def test_a_locked_gallery_is_not_rotated_and_one_that_is_begun_waits(
+    world: World,
+) -> None:
+    """Locked in the middle, a rotation goes on when it is unlocked."""
+    administrator(world).rotate()
+    administrator(world).lock()
+    with pytest.raises(UnavailableError):
+        administrator(world).rotate()
+    administrator(world).unlock()
+    certificate(world)
+    assert outcome(world, 7) == "match"
+
+
+def test_after_a_destruction_nothing_is_left_and_others_are_as_they_were(
+    world: World,
+) -> None:
+    """No row, no key, no file of codes; and NOT_COMPARABLE, as if there never was."""
+    before = wrapped_keys(world)
+    administrator(world).destroy(confirm_holder="XAA")
+    assert outcome(world, 7) == "not-comparable"
+    assert not any(any(key) for key in wrapped_keys(world))
+    told = certificate(world)
+    assert (told.kind, told.records) == ("destruction", 300)
+    assert not any(is_anywhere(world, key) for key in before)
+    for table in ("record", "gallery", "tombstone", "gallery_key"):
+        members = rows(world, f"SELECT DISTINCT member FROM {table}")  # noqa: S608
+        assert ("XAA",) not in members, table
+    assert rows(world, "SELECT count(*) FROM template") == [(300,)]
+    assert not (world.root / "data/segments/XAA").exists()
+    for _ in range(2):
+        assert outcome(world, 7) == "not-comparable"
+        assert outcome(world, 507, "XBB") == "match"
+        assert administrator(world).custody().state == "destroyed"
+        with pytest.raises(UnavailableError):
+            world.enroller("XAA").enrol(record("late", unit(50)))
+        world.restart()
+    administrator(world).unlock()
+    world.enroller("XAA").enrol(record("case-7", unit(7)))
+    assert [outcome(world, 7), outcome(world, 8)] == ["match", "no-match"]
+    assert [told] == list(administrator(world).erasures())
+
+
+def test_nothing_is_destroyed_by_mistake_or_by_another(world: World) -> None:
+    """It takes the member's own code, and its administrator."""
+    for code in ("", "XBB"):
+        with pytest.raises(InvalidRequestError) as refused:
+            administrator(world).destroy(confirm_holder=code)
+        assert refused.value.reason == "NOT_CONFIRMED"
+    with pytest.raises(RefusedError):
+        world.enroller("XAA").destroy(confirm_holder="XAA")
+    assert outcome(world, 7) == "match"
+
+
+def test_a_locked_gallery_can_be_destroyed(world: World) -> None:
+    """It takes no key to destroy one."""
+    administrator(world).lock()
+    administrator(world).destroy(confirm_holder="XAA")
+    assert certificate(world).records == 300
+    assert outcome(world, 7) == "not-comparable"
