@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from biometrics import limits
@@ -16,6 +18,8 @@ from biometrics.errors import GalleryLockedError, StorageError, UnavailableError
 from matcher.galleries import GalleryState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from biometrics.members import Member
     from matcher.follower import Follower
     from matcher.galleries import Galleries
@@ -46,6 +50,8 @@ class Access:
         self._keeper = keeper
         self._door = threading.Lock()
         self._loads: dict[Member, asyncio.Task[None]] = {}
+        self._is_stopping = False
+        self._made: dict[Member, set[asyncio.Future[None]]] = defaultdict(set)
 
     def close(self, holder: Member) -> GalleryState | None:
         """Let no search begin on a holder's galleries; return how they were before."""
@@ -73,6 +79,8 @@ class Access:
 
     async def gone(self, holder: Member) -> None:
         """Return once nobody has anything of a holder that the follower dropped."""
+        if made := self._made.pop(holder, set()):
+            await asyncio.wait(made)  # in vain, and noticed within a page
         await asyncio.to_thread(self._scanner.settle)
         await asyncio.to_thread(self._keeper.forget, holder)
 
@@ -90,10 +98,13 @@ class Access:
             GalleryLockedError: the holder was locked meanwhile.
             StorageError: the database cannot be read now.
         """
-        await asyncio.to_thread(
-            self._loading.remake,
+
+        def is_wanted() -> bool:
+            return self.is_open(holder) and not self._is_stopping
+
+        await self._make(
             holder,
-            is_wanted=lambda: self.is_open(holder),
+            partial(self._loading.remake, holder, is_wanted=is_wanted),
         )
 
     async def kept(self, holder: Member) -> bool:
@@ -130,10 +141,20 @@ class Access:
             )
 
     async def stop(self) -> None:
-        """Give up what is being loaded."""
+        """Give up what is being made."""
+        self._is_stopping = True
         loads = list(self._loads.values())
         self._loads.clear()
         await asyncio.gather(*loads, return_exceptions=True)
+        made = [each for some in self._made.values() for each in some]
+        await asyncio.gather(*made, return_exceptions=True)
+
+    async def _make(self, holder: Member, make: Callable[[], None]) -> None:
+        """Make galleries of a holder on a thread, which `gone` waits for."""
+        making = asyncio.ensure_future(asyncio.to_thread(make))
+        self._made[holder].add(making)
+        making.add_done_callback(self._made[holder].discard)
+        await asyncio.shield(making)
 
     async def _load(self, holder: Member) -> None:
         """Load a holder's galleries, however often the database cannot be read."""
@@ -149,8 +170,9 @@ class Access:
 
         while is_wanted():
             try:
-                await asyncio.to_thread(
-                    self._loading.load, holder, is_wanted=is_wanted, done=done
+                await self._make(
+                    holder,
+                    partial(self._loading.load, holder, is_wanted=is_wanted, done=done),
                 )
             except StorageError as error:
                 log.warning("galleries of %s are not loaded: %s", holder, error.reason)

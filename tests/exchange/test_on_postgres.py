@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from world import face, record, unit
@@ -23,6 +24,17 @@ def outcomes(victim: Victim, *people: int) -> list[str]:
     with ExchangeClient(victim.profile("XCC", "client")) as client:
         answers = [client.match(face(unit(n)), purpose="border-check") for n in people]
     return [str(one.outcome) for answer in answers for one in answer.holders]
+
+
+def certified(client: ExchangeClient) -> str:
+    """Wait until what was begun is done; return what was certified of it."""
+    end = time.monotonic() + 30
+    while client.custody().is_busy:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    *_, last = client.erasures()
+    assert last.certificate
+    return last.kind
 
 
 def test_an_exchange_lives_on_postgresql(
@@ -49,5 +61,21 @@ def test_an_exchange_lives_on_postgresql(
             client.enrol(record(f"later-{turn}", unit(2000 + turn)))
             client.withdraw(f"R{10 + turn}")
         assert outcomes(victim, 2000 + turn, 10 + turn) == [MATCH, NO_MATCH]
+    with ExchangeClient(victim.profile("XAA", "administrator")) as client:
+        client.rotate()
+        client.lock()
+        assert outcomes(victim, 1, 3) == ["unavailable", "unavailable"]
+        victim.kill()
+        victim.start()
+        assert outcomes(victim, 1, 3) == ["unavailable", "unavailable"]
+        client.unlock()
+        assert certified(client) == "rotation"
+        assert outcomes(victim, 1, 3) == [MATCH, NO_MATCH]
+        client.destroy(confirm_holder="XAA")
+        assert certified(client) == "destruction"
+        assert outcomes(victim, 1, 3) == ["not-comparable", "not-comparable"]
     assert not list(victim.root.rglob("*.sqlite*"))
-    assert check(victim.config) == []  # beside a running one
+    # Beside a running one.
+    assert check(victim.config) == [
+        "galleries of XAA stay closed: it has destroyed them"
+    ]
