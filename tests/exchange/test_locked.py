@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import secrets
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +29,7 @@ from biometrics.errors import (
     UnavailableError,
 )
 from biometrics.members import Member
+from biometrics.store import AnswerWriter, RequestKey
 from matcher.engine import Segment
 
 if TYPE_CHECKING:
@@ -68,6 +71,14 @@ def outcomes(world: World, number: int) -> dict[str, Outcome]:
     return {told.holder: told.outcome for told in answer.holders}
 
 
+def until_saved(world: World) -> None:
+    """Wait until codes of XAA are on disk."""
+    end = time.monotonic() + 10
+    while not list((world.root / "data/segments/XAA").rglob("*.segment")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def codes_in_memory(world: World) -> int:
     """Return how many segments of codes of XAA there are anywhere in memory."""
     exchange = world.exchange
@@ -91,9 +102,12 @@ def test_a_locked_gallery_is_unavailable_and_nothing_of_it_is_in_memory(
 ) -> None:
     """Never NO_MATCH; others are searched on. Unlocked, everybody is found again."""
     assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
+    until_saved(world)  # who saves codes remembers which
     assert codes_in_memory(world) > 0
     since = administrator(world).lock()
     assert codes_in_memory(world) == 0
+    assert world.exchange is not None
+    assert not world.exchange._follower._index._vault.is_unlocked(XAA)
     assert outcomes(world, 7) == {"XAA": "unavailable", "XBB": "no-match"}
     assert outcomes(world, 507) == {"XAA": "unavailable", "XBB": "match"}
     assert administrator(world).custody().state == "locked"
@@ -197,6 +211,34 @@ def test_searches_of_others_go_on_through_locks_and_every_answer_is_right(
     assert not failed
     assert {each["XBB"] for each in told} == {"no-match"}
     assert {each["XAA"] for each in told} == {"match", "unavailable"}
+
+
+def test_an_answer_that_is_on_its_way_at_a_lock_is_decided_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had matched, or not; it was not durable before the lock was."""
+    commit = AnswerWriter.commit
+    for number in (7, 900):
+        locked: list[int] = []
+
+        def slowly(*arguments: object, locked: list[int] = locked) -> object:
+            if not locked:
+                locked.append(1)
+                exchange = world.exchange
+                assert exchange is not None
+                exchange.store.custody.set_open(
+                    XAA,
+                    is_open=False,
+                    change_id=bytes(16),
+                    request=RequestKey(secrets.token_bytes(16), bytes(32)),
+                    make_reply=lambda _: b"",
+                ).result(10)
+            return commit(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(AnswerWriter, "commit", slowly)
+        assert outcomes(world, number)["XAA"] == "unavailable"
+        monkeypatch.setattr(AnswerWriter, "commit", commit)
+        administrator(world).unlock()
 
 
 def test_a_request_that_is_repeated_is_answered_as_it_was(world: World) -> None:

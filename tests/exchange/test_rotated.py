@@ -21,6 +21,7 @@ from biometrics.errors import (
 )
 from biometrics.members import Member
 from biometrics.signing import Note, VerifierKey
+from matcher.confirm import Confirmation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,6 +173,52 @@ def test_a_rotation_under_load_stops_no_search_and_no_enrolment(world: World) ->
     assert set(rows(world, "SELECT DISTINCT key_id FROM template")) <= set(keys)
     world.restart()
     assert {outcome(world, n) for n in enrolled[-5:]} == {"match"}
+
+
+def test_a_candidate_whose_key_is_retired_before_it_is_opened_is_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole rotation between reading a row and opening it changes no answer."""
+    confirm = Confirmation.confirm
+    rotated: list[int] = []
+
+    def slowly(*arguments: object) -> object:
+        if not rotated:
+            rotated.append(1)
+            administrator(world).rotate()
+            certificate(world)
+        return confirm(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Confirmation, "confirm", slowly)
+    assert outcome(world, 7) == "match"
+    assert rotated
+
+
+def test_a_template_that_does_not_open_keeps_its_key(world: World) -> None:
+    """The rotation says so, and ends once the template is withdrawn."""
+    world.stop()
+    (path,) = (world.root / "data").glob("*.sqlite")
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE template SET wrapped_key = zeroblob(72) WHERE template_id = 12"
+        )
+    connection.close()
+    world.start()
+    administrator(world).rotate()
+    end = time.monotonic() + 30
+    while not (told := administrator(world).custody()).trouble:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert told.is_busy
+    assert told.items_left == 1
+    assert "1 values of `XAA` in `tiny-face` do not open" in told.trouble
+    assert outcome(world, 7) == "unavailable"  # as after a start
+    world.enroller("XAA").withdraw("case-11")
+    administrator(world).rotate()
+    assert certificate(world).kind == "rotation"
+    assert administrator(world).custody().trouble == ""
+    world.restart()
+    assert outcome(world, 7) == "match"
 
 
 def test_a_locked_gallery_is_not_rotated_and_one_that_is_begun_waits(
