@@ -84,6 +84,9 @@ JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
 # A gallery that is loaded beside searches: some 5 ms of work, and then others' turn.
 LOADING_PAGE_CHANGES: Final = 128
 LOADING_PAUSE_SECONDS: Final = 0.001
+# Then the keys of what was withdrawn meanwhile are retired: in all within a day.
+WITHDRAWAL_EPOCH_SECONDS: Final = 20 * 3600
+WITHDRAWAL_LOOK_SECONDS: Final = 3600
 TEND_RETRY_SECONDS: Final = 1.0  # a rotation or destruction that storage stops
 DELETED_AT_ONCE: Final = 64  # records of a gallery that is destroyed
 REWRAPPED_AT_ONCE: Final = 64  # values whose keys a rotation replaces: 2 ms of work

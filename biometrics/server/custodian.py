@@ -28,6 +28,7 @@ Destroy:
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,9 +43,9 @@ from biometrics.exclusive import Exclusive
 from biometrics.store import Custody, CustodyState, RequestKey
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Coroutine
 
+    from biometrics.clock import Clock
     from biometrics.custody import Vault
     from biometrics.members import Member
     from biometrics.server.tending import Tending
@@ -96,6 +97,7 @@ class Custodian:
         vault: Vault,
         access: Access,
         tending: Tending,
+        clock: Clock,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         """Keep in `store` what is to be, and have the others act by it."""
@@ -103,6 +105,7 @@ class Custodian:
         self._vault = vault
         self._access = access
         self._tending = tending
+        self._clock = clock
         self._random_bytes = random_bytes
         self._turns: Exclusive[Member] = Exclusive()
         self._begun: set[asyncio.Task[bytes]] = set()
@@ -155,6 +158,25 @@ class Custodian:
             encode: writes when that was done as the response.
         """
         return await self._to_the_end(self._destroy(asked, encode))
+
+    async def rotate_due(self, holder: Member) -> None:
+        """Begin to replace a member's gallery keys, if their epoch has lasted too long.
+
+        What was withdrawn in it is erased for good only at its end.
+
+        Raises:
+            GalleryLockedError: they are locked.
+            StorageError: the database cannot be read or written now.
+        """
+        since = await asyncio.to_thread(self._store.custody.withdrawn_since, holder)
+        longest = dt.timedelta(seconds=limits.WITHDRAWAL_EPOCH_SECONDS)
+        if since is None or self._clock.now() < since + longest:
+            return
+        async with self._turns.of(holder):
+            keys = await asyncio.to_thread(self._vault.successors, holder)
+            await asyncio.wrap_future(self._store.custody.begin_unasked(holder, keys))
+            await asyncio.to_thread(self._adopt, holder)
+        self._tending.begin(holder)
 
     async def custody(self, holder: Member) -> Standing:
         """Return whether a member's galleries are open, and what is being done."""

@@ -221,6 +221,7 @@ class Exchange:
                 vault=vault,
                 access=access,
                 tending=tending,
+                clock=clock,
                 random_bytes=random_bytes,
             )
             # The edge.
@@ -271,6 +272,8 @@ class Exchange:
             tending.begin(*config.members)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
+            ending = keep_ending_epochs(custodian, config.members)
+            parts.callback(asyncio.create_task(ending).cancel)
             parts.callback(asyncio.create_task(keep_looking(in_force)).cancel)
             health.set_all(serving=True)
             return cls(
@@ -312,6 +315,19 @@ async def keep_erasing(store: Store) -> None:
         await asyncio.sleep(
             limits.ERASE_SECONDS if is_erased else limits.ERASE_RETRY_SECONDS
         )
+
+
+async def keep_ending_epochs(custodian: Custodian, members: Iterable[Member]) -> None:
+    """Retire the keys of what was withdrawn within a day, time and again."""
+    while True:
+        for member in members:
+            try:
+                await custodian.rotate_due(member)
+            except GalleryLockedError:
+                continue  # once it is unlocked
+            except ExchangeError as error:
+                log.warning("keys of %s are not rotated yet: %s", member, error.reason)
+        await asyncio.sleep(limits.WITHDRAWAL_LOOK_SECONDS)
 
 
 def put_in_force(config: Config, store: Store, clock: Clock) -> InForce:

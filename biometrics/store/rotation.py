@@ -20,6 +20,7 @@ from biometrics.store.failures import translated
 from biometrics.store.keys import key_of
 from biometrics.store.rows import ChangeKind, ErasureKind
 from biometrics.store.schema import GALLERY_KEY, RECORD, TEMPLATE, TOMBSTONE
+from biometrics.store.values import moment_or_none
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,6 +46,13 @@ _OLD: Final = _KEYS.where(
     )
 )
 _ADD: Final = sa.insert(GALLERY_KEY)
+# When the newest key of each gallery of a member was made.
+_NEWEST: Final = (
+    sa.select(sa.func.max(GALLERY_KEY.c.created_at).label("created_at"))
+    .where(GALLERY_KEY.c.member == sa.bindparam("of_member"))
+    .group_by(GALLERY_KEY.c.gallery)
+    .subquery()
+)
 _DELETE: Final = sa.delete(GALLERY_KEY).where(
     GALLERY_KEY.c.key_id.in_(sa.bindparam("key_ids", expanding=True))
 )
@@ -118,6 +126,11 @@ _ARE_LEFT: Final = sa.select(
         RECORD.c.reference_key_id.in_(sa.bindparam("key_ids", expanding=True))
     )
 )
+_FIRST_WITHDRAWN: Final = sa.select(sa.func.min(TOMBSTONE.c.withdrawn_at)).where(
+    TOMBSTONE.c.member == sa.bindparam("of_member"),
+    TOMBSTONE.c.withdrawn_at
+    > sa.select(sa.func.min(_NEWEST.c.created_at)).scalar_subquery(),
+)
 _WITHDRAWN: Final = sa.select(sa.func.count()).where(
     TOMBSTONE.c.member == sa.bindparam("of_member"),
     TOMBSTONE.c.withdrawn_at <= sa.bindparam("until"),
@@ -185,18 +198,43 @@ class RotationWriter(CustodyWriter):
         """
 
         def operation(connection: sa.Connection) -> tuple[dt.datetime, int]:
-            if not are_open(connection, [member]):
-                raise locked(member)
-            begun = connection.execute(_OLD, {"of_member": member.code}).first()
-            moment = self._clock.now()
-            if begun is not None:
-                rows = connection.execute(_KEYS, {"of_member": member.code}).all()
-                moment = from_microseconds(max(row.created_at for row in rows))
-            elif keys:
-                connection.execute(_ADD, [_row(key) for key in keys])
-            return moment, end_of(connection)
+            return self._begin(connection, member, keys), end_of(connection)
 
         return self._once(member, operation, request, make_reply)
+
+    def begin_unasked(
+        self, member: Member, keys: Sequence[NewGalleryKey]
+    ) -> Future[dt.datetime]:
+        """Keep newer keys as `begin` does, where no request asks for it."""
+
+        def operation(connection: sa.Connection) -> dt.datetime:
+            return self._begin(connection, member, keys)
+
+        return self._writer.submit(operation)
+
+    def _begin(
+        self, connection: sa.Connection, member: Member, keys: Sequence[NewGalleryKey]
+    ) -> dt.datetime:
+        """Keep newer keys unless there are some; return when they were made."""
+        if not are_open(connection, [member]):
+            raise locked(member)
+        of_member = {"of_member": member.code}
+        if connection.execute(_OLD, of_member).first() is not None:
+            rows = connection.execute(_KEYS, of_member).all()
+            return from_microseconds(max(row.created_at for row in rows))
+        if keys:
+            connection.execute(_ADD, [_row(key) for key in keys])
+        return self._clock.now()
+
+    def withdrawn_since(self, member: Member) -> dt.datetime | None:
+        """Return the first withdrawal that is under today's keys, if there is one.
+
+        Of what was withdrawn before they were made, only older ones would open it.
+        """
+        with translated(), self._engine.connect() as connection:
+            first = connection.execute(_FIRST_WITHDRAWN, {"of_member": member.code})
+            moment: int | None = first.scalar()
+        return moment_or_none(moment)
 
     def old(self, member: Member) -> list[GalleryKeyRow]:
         """Return the keys of a member that newer ones are to replace."""

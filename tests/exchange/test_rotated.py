@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ from world import AGREEMENTS, World, agreement, face, permit, record, unit
 
 from biometrics import limits
 from biometrics.client import Chunk, ErasureInfo, Outcome
+from biometrics.clock import ManualClock, SystemClock
 from biometrics.custody import Vault
 from biometrics.errors import (
     ExchangeError,
@@ -25,6 +27,7 @@ from matcher.confirm import Confirmation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from biometrics.client import ExchangeClient
 
@@ -129,6 +132,33 @@ def test_after_a_rotation_everything_is_under_new_keys_and_the_old_are_nowhere(
             world.restart()
     assert administrator(world).custody().is_busy is False
     assert told in list(administrator(world).erasures())
+
+
+def test_what_was_withdrawn_is_under_no_key_a_day_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without anybody asking for it; and not where nothing was withdrawn."""
+    monkeypatch.setattr(limits, "WITHDRAWAL_LOOK_SECONDS", 0.05)
+    clock = ManualClock(SystemClock().now())
+    with World(tmp_path, clock=clock) as small:
+        for holder in ("XAA", "XBB"):
+            people = tuple(record(f"case-{n}", unit(n)) for n in range(3))
+            list(small.enroller(holder).enrol_many([Chunk(records=people)]))
+        clock.advance(dt.timedelta(hours=1))
+        small.enroller("XAA").withdraw("case-1")
+        clock.advance(dt.timedelta(hours=19))
+        time.sleep(0.2)
+        assert list(administrator(small).erasures()) == []
+        clock.advance(dt.timedelta(hours=4))
+        end = time.monotonic() + 30
+        while not (found := list(administrator(small).erasures())):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert certificate(small).records == 1
+        clock.advance(dt.timedelta(hours=48))
+        time.sleep(0.2)
+        assert len(list(administrator(small).erasures())) == len(found) == 1
+        assert list(administrator(small, "XBB").erasures()) == []
 
 
 def test_a_rotation_under_load_stops_no_search_and_no_enrolment(world: World) -> None:

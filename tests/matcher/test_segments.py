@@ -333,6 +333,18 @@ def turn_key(archive: Archive) -> None:
     archive.reopen()
 
 
+def test_codes_are_kept_under_the_key_that_they_were_made_by(kept: Archive) -> None:
+    """Kept under a newer one, they would be read by another rotation than their own."""
+    kept.rotate(XAA_FACES)
+    kept.vault.adopt(XAA, kept.store.keys.gallery_keys(XAA))
+    kept.enrol(FACES, 990)
+    kept.save()
+    kept.reopen()
+    kept.start()
+    assert 990 in kept.found(FACES, range(980, 1000))
+    assert not kept.index.has_older_codes(XAA)
+
+
 @pytest.mark.parametrize(
     ("kind", "damage"), list(itertools.product(["manifest", "*.segment"], DAMAGES))
 )
