@@ -6,7 +6,8 @@ import gc
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from world import (
@@ -26,11 +27,13 @@ from biometrics.errors import (
     ExchangeError,
     PreconditionError,
     RefusedError,
+    StorageError,
     UnavailableError,
 )
 from biometrics.members import Member
-from biometrics.store import AnswerWriter, RequestKey
+from biometrics.store import AnswerWriter, RequestKey, RotationWriter
 from matcher.engine import Segment
+from matcher.loading import Loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,6 +242,85 @@ def test_an_answer_that_is_on_its_way_at_a_lock_is_decided_anew(
         assert outcomes(world, number)["XAA"] == "unavailable"
         monkeypatch.setattr(AnswerWriter, "commit", commit)
         administrator(world).unlock()
+
+
+def refused_once(monkeypatch: pytest.MonkeyPatch, where: type, name: str) -> None:
+    """Let a method fail once, as when the database cannot be reached."""
+    method = getattr(where, name)
+    calls: list[int] = []
+
+    def failing(*arguments: object, **named: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            raise StorageError("STORAGE_UNREACHABLE", "the database is away")
+        return method(*arguments, **named)
+
+    monkeypatch.setattr(where, name, failing)
+
+
+def test_what_cannot_be_stored_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock leaves it searchable, an unlocking locked; tried again, both succeed."""
+    monkeypatch.setattr(limits, "CLIENT_TRIES", 2)
+    for act, before, after in (
+        (administrator(world).lock, "match", "unavailable"),
+        (administrator(world).unlock, "unavailable", "match"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(RotationWriter, "set_open", away)
+            with pytest.raises(UnavailableError):
+                act()
+        assert outcomes(world, 7)["XAA"] == before
+        act()
+        assert outcomes(world, 7)["XAA"] == after
+
+
+def away(*_: object, **__: object) -> NoReturn:
+    """Be a database that cannot be reached."""
+    raise StorageError("STORAGE_UNREACHABLE", "the database is away")
+
+
+def test_a_gallery_is_loaded_however_often_the_database_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unlocking is durable, and waits."""
+    administrator(world).lock()
+    refused_once(monkeypatch, Loading, "load")
+    administrator(world).unlock()
+    assert outcomes(world, 7)["XAA"] == "match"
+
+
+def test_an_unlocking_that_takes_long_goes_on_and_can_be_locked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so; a lock meanwhile waits for what is loaded, and drops it."""
+    administrator(world).lock()
+    load = Loading.load
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(*arguments: object, **named: object) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        load(*arguments, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loading, "load", slowly)
+        patch.setattr(limits, "SEARCHABLE_WAIT_SECONDS", 0.01)
+        with pytest.raises(UnavailableError) as refused:
+            administrator(world).unlock()
+        assert refused.value.reason == "GALLERY_LOADING"
+        assert {g.state for g in world.enroller("XAA").galleries()} == {"loading"}
+    with ThreadPoolExecutor(1) as pool:
+        locking = pool.submit(administrator(world).lock)
+        time.sleep(0.1)
+        assert not locking.done()
+        go_on.set()
+        locking.result(10)
+    assert codes_in_memory(world) == 0
+    assert outcomes(world, 7)["XAA"] == "unavailable"
+    administrator(world).unlock()
+    assert outcomes(world, 7)["XAA"] == "match"
 
 
 def test_a_request_that_is_repeated_is_answered_as_it_was(world: World) -> None:

@@ -19,11 +19,15 @@ from biometrics.errors import (
     ExchangeError,
     InvalidRequestError,
     RefusedError,
+    StorageError,
     UnavailableError,
 )
 from biometrics.members import Member
+from biometrics.server.rotation import Rotation
 from biometrics.signing import Note, VerifierKey
+from biometrics.store import Store
 from matcher.confirm import Confirmation
+from matcher.keeper import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,6 +189,8 @@ def test_a_rotation_under_load_stops_no_search_and_no_enrolment(world: World) ->
         except ExchangeError as error:
             failed.append(error)
 
+    for client in (world.client("XCC"), world.enroller("XAA")):
+        client.spaces()  # connected
     working = [threading.Thread(target=each) for each in (search, search, enrol)]
     for thread in working:
         thread.start()
@@ -264,6 +270,41 @@ def test_a_locked_gallery_is_not_rotated_and_one_that_is_begun_waits(
     assert outcome(world, 7) == "match"
 
 
+def test_a_rotation_goes_on_after_every_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the database, of the disk, and of ours, which is told."""
+    monkeypatch.setattr(limits, "TEND_RETRY_SECONDS", 0.01)
+    go_on = Rotation.go_on
+    failures: list[Exception] = [
+        StorageError("STORAGE_UNREACHABLE", "away"),
+        ValueError("a defect"),
+    ]
+
+    async def failing(rotation: Rotation, holder: Member) -> None:
+        if failures:
+            raise failures.pop(0)
+        await go_on(rotation, holder)
+
+    monkeypatch.setattr(Rotation, "go_on", failing)
+    administrator(world).rotate()
+    end = time.monotonic() + 10
+    while not (told := administrator(world).custody().trouble):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert told == "a defect, which the log of the exchange tells"
+    kept = [False, True]
+    keep, erase = Keeper.keep, Store.erase
+    erased = [False, True]
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "keep", lambda *a: keep(*a) and kept.pop(0))
+        patch.setattr(Store, "erase", lambda *a: erase(*a) and erased.pop(0))
+        kept.append(True)
+        administrator(world).rotate()
+        certificate(world)
+    assert administrator(world).custody().trouble == ""
+
+
 def test_nothing_is_destroyed_by_mistake_or_by_another(world: World) -> None:
     """It takes the member's own code, and its administrator."""
     for code in ("", "XBB"):
@@ -276,14 +317,19 @@ def test_nothing_is_destroyed_by_mistake_or_by_another(world: World) -> None:
 
 
 def test_after_a_destruction_nothing_is_left_and_others_are_as_they_were(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No row, no key, no file of codes; and NOT_COMPARABLE, as if there never was."""
+    monkeypatch.setattr(limits, "LOADING_PAUSE_SECONDS", 0.2)
     before = wrapped_keys(world)
     (gallery,) = world.enroller("XAA").galleries()
     administrator(world).destroy(confirm_holder="XAA")
     assert outcome(world, 7) == "not-comparable"
     assert not any(any(key) for key in wrapped_keys(world))
+    with pytest.raises(UnavailableError) as refused:
+        administrator(world).unlock()
+    assert refused.value.reason == "GALLERY_BEING_DESTROYED"
+    monkeypatch.undo()
     told = certificate(world)
     assert (told.kind, told.records) == ("destruction", gallery.records)
     assert not any(is_anywhere(world, key) for key in before)
