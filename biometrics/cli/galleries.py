@@ -17,7 +17,8 @@ from biometrics.errors import PreconditionError
 
 app = typer.Typer(help="Your own galleries.", no_args_is_help=True)
 
-LONGEST = float(limits.MAX_DEADLINE_SECONDS)
+# An unlocking waits half of it at the exchange; the rest is for what is before it.
+LONGEST = 2 * limits.SEARCHABLE_WAIT_SECONDS
 LOOK_SECONDS = 0.1
 
 
