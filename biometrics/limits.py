@@ -83,6 +83,7 @@ JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes 
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
 # A gallery that is loaded beside searches: some 5 ms of work, and then others' turn.
 LOADING_PAGE_CHANGES: Final = 128
+LOADING_THREADS: Final = 2  # galleries that are loaded at once
 LOADING_PAUSE_SECONDS: Final = 0.001
 # Then the keys of what was withdrawn meanwhile are retired: in all within a day.
 WITHDRAWAL_EPOCH_SECONDS: Final = 20 * 3600

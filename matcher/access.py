@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections import defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,9 @@ class Access:
         self._door = threading.Lock()
         self._loads: dict[Member, asyncio.Task[None]] = {}
         self._is_stopping = False
-        self._made: dict[Member, set[asyncio.Future[None]]] = defaultdict(set)
+        # Of its own: what takes minutes must not keep all threads from others.
+        self._makers = ThreadPoolExecutor(limits.LOADING_THREADS, "loading")
+        self._made: dict[Member, set[Future[None]]] = defaultdict(set)
 
     def close(self, holder: Member) -> GalleryState | None:
         """Let no search begin on a holder's galleries; return how they were before."""
@@ -79,8 +82,9 @@ class Access:
 
     async def gone(self, holder: Member) -> None:
         """Return once nobody has anything of a holder that the follower dropped."""
-        if made := self._made.pop(holder, set()):
-            await asyncio.wait(made)  # in vain, and noticed within a page
+        for making in list(self._made[holder]):
+            if not making.cancel():  # it is in vain, and notices within a page
+                await asyncio.wait([asyncio.wrap_future(making)])
         await asyncio.to_thread(self._scanner.settle)
         await asyncio.to_thread(self._keeper.forget, holder)
 
@@ -146,15 +150,14 @@ class Access:
         loads = list(self._loads.values())
         self._loads.clear()
         await asyncio.gather(*loads, return_exceptions=True)
-        made = [each for some in self._made.values() for each in some]
-        await asyncio.gather(*made, return_exceptions=True)
+        await asyncio.to_thread(self._makers.shutdown, cancel_futures=True)
 
     async def _make(self, holder: Member, make: Callable[[], None]) -> None:
         """Make galleries of a holder on a thread, which `gone` waits for."""
-        making = asyncio.ensure_future(asyncio.to_thread(make))
+        making = self._makers.submit(make)
         self._made[holder].add(making)
         making.add_done_callback(self._made[holder].discard)
-        await asyncio.shield(making)
+        await asyncio.shield(asyncio.wrap_future(making))
 
     async def _load(self, holder: Member) -> None:
         """Load a holder's galleries, however often the database cannot be read."""

@@ -249,6 +249,8 @@ class Index:
         shelves: dict[Shelf, list[StoredTemplate]] = defaultdict(list)
         for change in changes:
             for stored in change.templates:
+                if self._galleries.closed(stored.member):
+                    break  # what is loaded later reads it then
                 gallery = GalleryName(stored.member, stored.space)
                 self._galleries.know(*gallery)
                 if change.position <= self._reached.get(gallery, 0):
@@ -266,8 +268,6 @@ class Index:
         """Say whether a template can be opened; if not, note what that means."""
         if gallery.space not in self._spaces:
             self._galleries.damage(*gallery, "its space is not defined")
-        elif self._galleries.closed(gallery.holder):
-            return False  # what is loaded later reads it then
         elif not self._vault.is_unlocked(gallery.holder):
             self._lock(gallery.holder)
         elif stored.position not in _POSITIONS:

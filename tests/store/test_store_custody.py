@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -197,6 +198,20 @@ def test_what_was_sealed_under_a_retired_key_is_refused(shelf: Shelf) -> None:
     assert refused.value.reason == "KEYS_ROTATED"
     shelf.key_id = newest(shelf).key_id
     shelf.enrol("late")
+
+
+def test_a_gallery_that_is_new_is_no_part_of_a_rotation(shelf: Shelf) -> None:
+    """What is withdrawn after the rotation was begun is not counted as erased by it."""
+    begin(shelf, key(2))
+    shelf.store.keys.add_gallery_key(replace(key(9), gallery="face-b", epoch=1))
+    shelf.key_id = newest(shelf).key_id
+    shelf.clock.advance(dt.timedelta(minutes=3))
+    shelf.enrol("A", "B")
+    shelf.withdraw("A")
+    assert shelf.store.custody.withdrawn_since(XAA) == shelf.clock.now()
+    assert retire(shelf) is not None
+    (erasure,) = shelf.store.erasures.pending(XAA)
+    assert (erasure.records, erasure.begun_at) == (0, key(2).created_at)
 
 
 def test_one_rotation_at_a_time(shelf: Shelf) -> None:
