@@ -79,11 +79,22 @@ STORE_VARIABLES: Final = 32_766  # of one statement, where SQLite was built for 
 STORE_IDS_PER_QUERY: Final = 500  # a page of candidates; SQLite takes 32,766
 STORE_BUSY_SECONDS: Final = 5.0  # another process holds the write lock
 SEARCHABLE_WAIT_SECONDS: Final = 30.0  # a write becomes searchable, or is reported
+SETTLE_SECONDS: Final = 5.0  # searches that have begun end, when a gallery is locked
 CATCH_UP_SECONDS: Final = 2.0  # a worker waits; the follower is milliseconds behind
 FIRST_MESSAGE_SECONDS: Final = 10.0  # of a call without a deadline, such as a watch
 JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes at once
 CHANGES_GATHER_SECONDS: Final = 0.02  # a bulk load is searchable 50 ms later at most
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
+# A gallery that is loaded beside searches: some 5 ms of work, and then others' turn.
+LOADING_PAGE_CHANGES: Final = 128
+LOADING_THREADS: Final = 2  # galleries that are loaded at once
+LOADING_PAUSE_SECONDS: Final = 0.001
+# Then the keys of what was withdrawn meanwhile are retired: in all within a day.
+WITHDRAWAL_EPOCH_SECONDS: Final = 20 * 3600
+WITHDRAWAL_LOOK_SECONDS: Final = 3600
+TEND_RETRY_SECONDS: Final = 1.0  # a rotation or destruction that storage stops
+DELETED_AT_ONCE: Final = 64  # records of a gallery that is destroyed
+REWRAPPED_AT_ONCE: Final = 64  # values whose keys a rotation replaces: 2 ms of work
 ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
 ERASE_RETRY_SECONDS: Final = 10  # while a reader still needs the log
 COMPACT_SECONDS: Final = 1.0  # between looks at what can be joined

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from biometrics import limits
+from biometrics.errors import GalleryLockedError
+
 if TYPE_CHECKING:
     import datetime as dt
 
@@ -146,3 +149,27 @@ class GalleryKeyRow(NewGalleryKey):
     """
 
     key_id: int
+
+
+KEYS_ROTATED: Final = "KEYS_ROTATED"
+
+
+def locked(member: Member, *, is_rotated: bool = False) -> GalleryLockedError:
+    """Return the error of a member whose keys are not at hand.
+
+    Args:
+        member: the holder.
+        is_rotated: only those are gone that something was sealed under meanwhile.
+    """
+    if is_rotated:
+        return GalleryLockedError(
+            KEYS_ROTATED,
+            f"the keys of `{member}` were rotated while this was sealed; send it again"
+            " with the same request_id",
+            retry_after=limits.BUSY_RETRY_SECONDS,
+        )
+    return GalleryLockedError(
+        "GALLERY_LOCKED",
+        f"the galleries of `{member}` are locked; they can be used again once the"
+        " member unlocks them",
+    )

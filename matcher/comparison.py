@@ -69,7 +69,7 @@ def compare(
         codings = {
             shelf.position.value: engine.coding(shelf) for shelf in engine.names()
         }
-        kept = files.load(gallery, space.identity, codings, journal.entry)
+        kept = files.load(gallery, space.identity, codings, journal.entry, key=key)
     except (StaleError, SealError) as error:
         yield str(error)
         return

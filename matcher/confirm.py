@@ -15,6 +15,7 @@ import numpy as np
 from biometrics import limits
 from biometrics.disclosure import Protection
 from biometrics.errors import GalleryLockedError, SealError
+from biometrics.sealed import KEYS_ROTATED
 from biometrics.store import SeenRecord
 from matcher.index import binding_of
 
@@ -147,7 +148,15 @@ class Confirmation:
         if (template.member, template.space, template.position) != shelf:
             raise SealError("ROW_MOVED", "a template's row is another gallery's now")
         binding = binding_of(template, self._spaces)
-        self._vault.open_into(binding, template.sealed, clear)
+        try:
+            self._vault.open_into(binding, template.sealed, clear)
+        except GalleryLockedError as error:
+            # Locked; or it is under a newer key since it was read.
+            again = self._journal.templates([template.template_id])
+            if error.reason != KEYS_ROTATED or template.template_id not in again:
+                raise
+            newer = again[template.template_id].sealed
+            self._vault.open_into(binding, newer, clear)
         index = self._vault.index(template.member)
         index.check_record(template.attested, template.record_tag)
 

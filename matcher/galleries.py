@@ -12,6 +12,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from biometrics.members import Member
     from biometrics.templates import Position
 
@@ -26,6 +28,7 @@ class GalleryState(Enum):
     LOADING = "loading"
     LOCKED = "locked"
     DAMAGED = "damaged"
+    DESTROYED = "destroyed"
 
 
 class Shelf(NamedTuple):
@@ -54,7 +57,7 @@ class Galleries:
         self._changing = threading.Lock()
         self._loading = True
         self._lost = False
-        self._locked: frozenset[Member] = frozenset()
+        self._closed: Mapping[Member, GalleryState] = {}
         self._damaged: frozenset[GalleryName] = frozenset()
         self._known: frozenset[GalleryName] = frozenset()
 
@@ -62,8 +65,8 @@ class Galleries:
         """Return whether the holder's gallery in `space` can be searched."""
         if self._lost:
             return GalleryState.DAMAGED
-        if holder in self._locked:
-            return GalleryState.LOCKED
+        if (closed := self._closed.get(holder)) is not None:
+            return closed
         if (holder, space) in self._damaged:
             return GalleryState.DAMAGED
         return GalleryState.LOADING if self._loading else GalleryState.READY
@@ -92,8 +95,31 @@ class Galleries:
 
     def lock(self, holder: Member) -> None:
         """Note that the holder's keys are not at hand."""
+        self._close(holder, GalleryState.LOCKED)
+
+    def load(self, holder: Member) -> None:
+        """Note that the holder's keys are at hand again, its galleries not yet."""
+        self._close(holder, GalleryState.LOADING)
+
+    def destroy(self, holder: Member) -> None:
+        """Note that the holder has no gallery any more; damage is no more either."""
         with self._changing:
-            self._locked |= {holder}
+            self._known = frozenset(g for g in self._known if g.holder != holder)
+            self._damaged = frozenset(g for g in self._damaged if g.holder != holder)
+        self._close(holder, GalleryState.DESTROYED)
+
+    def open(self, holder: Member) -> None:
+        """Note that the holder's galleries are there as those of others are."""
+        with self._changing:
+            self._closed = {m: s for m, s in self._closed.items() if m != holder}
+
+    def closed(self, holder: Member) -> GalleryState | None:
+        """Return why no gallery of the holder is there, or None if they are."""
+        return self._closed.get(holder)
+
+    def _close(self, holder: Member, state: GalleryState) -> None:
+        with self._changing:
+            self._closed = {**self._closed, holder: state}
 
     def lose(self) -> None:
         """Note that nothing can be said of any gallery any more."""

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from biometrics.errors import GalleryLockedError, SealError
 from biometrics.sealed import Binding
+from biometrics.store import ChangeKind
 from biometrics.templates import Position
 from matcher.galleries import GalleryName, GalleryState, Shelf
 from matcher.segments import Snapshot, StaleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from biometrics.custody import Vault
+    from biometrics.custody import CodesKey, Vault
     from biometrics.members import Member
     from biometrics.store import Change, JournalReader, StoredTemplate
     from biometrics.templates import TemplateSpaces
@@ -59,8 +61,19 @@ class Index:
         spaces: TemplateSpaces,
         engine: Engine[Shelf],
         galleries: Galleries,
+        holder: Member | None = None,
     ) -> None:
-        """Fill `engine` and `galleries`, opening with `vault`."""
+        """Fill `engine` and `galleries`, opening with `vault`.
+
+        Args:
+            vault: opens templates; what closes it is followed too, but by the index of
+                one holder.
+            spaces: what templates can be compared.
+            engine: empty.
+            galleries: whose galleries are known.
+            holder: whose galleries alone it is of; everybody's if None.
+        """
+        self._holder = holder
         self._vault = vault
         self._spaces = spaces
         self._engine = engine
@@ -69,6 +82,8 @@ class Index:
         self._position = 0
         self._change = b""
         self._reached: dict[GalleryName, int] = {}
+        self._keys: dict[GalleryName, CodesKey] = {}
+        self._start = 0  # what was locked before is known by other means
 
     @property
     def position(self) -> int:
@@ -81,8 +96,11 @@ class Index:
         Raises:
             StorageError: the journal cannot be read now.
         """
+        self._start = journal.end()
         known = self._galleries.known()
         for gallery in sorted({*known, *files.galleries()}):
+            if self._holder not in (None, gallery.holder):
+                continue
             if gallery not in known and gallery.space not in self._spaces:
                 continue  # a folder of something else
             reached = self._restored(gallery, files, journal)
@@ -103,13 +121,57 @@ class Index:
         with self._applying:
             self._add(changes)
             self._remove(changes)
+            if self._holder is None:
+                self._obey(changes)
             self._position = changes[-1].position
             self._change = changes[-1].record_id
 
+    def skip_to(self, position: int) -> None:
+        """Begin after a position, up to which there is nothing for it."""
+        self._position = max(self._position, position)
+
+    def has_older_codes(self, holder: Member) -> bool:
+        """Say whether a gallery of a holder is coded by another key than its newest.
+
+        Raises:
+            GalleryLockedError: the holder is locked.
+        """
+        with self._applying:
+            own = [(g, key) for g, key in self._keys.items() if g.holder == holder]
+        return any(self._vault.codes(*g).key_id != key.key_id for g, key in own)
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold the index at its position, which is given, while the block runs."""
+        with self._applying:
+            yield self._position
+
+    def adopt(self, other: Index) -> None:
+        """Have the galleries that the index of one holder has made, as one's own.
+
+        To be called within `held`, with the other at the same position. It MUST NOT be
+        used any more.
+        """
+        for shelf in self._engine.names():
+            if shelf.holder == other._holder and shelf not in other._engine:
+                self._engine.drop(shelf)
+        self._engine.take(other._engine)
+        own = {g: k for g, k in self._keys.items() if g.holder != other._holder}
+        self._keys = own | other._keys
+        for gallery in other._galleries.known():
+            self._galleries.know(*gallery)
+            if other._galleries.state(*gallery) is GalleryState.DAMAGED:
+                self._galleries.damage(*gallery, "it could not be loaded whole")
+
     def snapshot(self, gallery: GalleryName) -> Snapshot:
-        """Return a gallery's codes as they are at the position."""
+        """Return a gallery's codes as they are at the position.
+
+        Raises:
+            GalleryLockedError: the holder is locked.
+        """
         with self._applying:
             return Snapshot(
+                key=self._key(gallery),
                 identity=self._spaces.named(gallery.space).identity,
                 position=self._position,
                 change=self._change,
@@ -128,7 +190,7 @@ class Index:
         be NO_MATCH. To be called after loading and before the first change.
         """
         for gallery in sorted({*self._galleries.known(), *counts}):
-            if self._galleries.state(*gallery) is GalleryState.LOCKED:
+            if self._galleries.closed(gallery.holder) is not None:
                 continue
             held = sum(self._engine.count(shelf) for shelf in self._shelves(gallery))
             counted = counts.get(gallery, 0)
@@ -136,6 +198,13 @@ class Index:
                 self._galleries.damage(
                     *gallery, f"{held} templates are there of {counted}"
                 )
+
+    def is_of(self, counts: Mapping[str, int]) -> bool:
+        """Say whether it has as many templates as counted, by space of its holder."""
+        held: dict[str, int] = defaultdict(int)
+        for shelf in self._engine.names():
+            held[shelf.space] += self._engine.count(shelf)
+        return +Counter(held) == +Counter(counts)
 
     def _restored(
         self, gallery: GalleryName, files: SegmentFiles, journal: JournalReader
@@ -154,7 +223,13 @@ class Index:
                 self._engine.drop(shelf)
                 self._make(shelf)
             codings = {p: self._engine.coding(shelf) for p, shelf in shelves.items()}
-            kept = files.load(gallery, space.identity, codings, journal.entry)
+            kept = files.load(
+                gallery,
+                space.identity,
+                codings,
+                journal.entry,
+                key=self._key(gallery),
+            )
         except StaleError as error:
             log.warning(
                 "codes of %s in %s are made anew from the database: %s", *gallery, error
@@ -174,6 +249,8 @@ class Index:
         shelves: dict[Shelf, list[StoredTemplate]] = defaultdict(list)
         for change in changes:
             for stored in change.templates:
+                if self._galleries.closed(stored.member):
+                    break  # what is loaded later reads it then
                 gallery = GalleryName(stored.member, stored.space)
                 self._galleries.know(*gallery)
                 if change.position <= self._reached.get(gallery, 0):
@@ -245,9 +322,33 @@ class Index:
         """
         if shelf not in self._engine:
             space = self._spaces.named(shelf.space)
-            key = self._vault.codes(shelf.holder, shelf.space)
-            seed = key.seed(shelf.position)
+            seed = self._key(GalleryName(shelf.holder, shelf.space)).seed(
+                shelf.position
+            )
             self._engine.make(shelf, dimension=space.dimension, seed=seed)
+
+    def _key(self, gallery: GalleryName) -> CodesKey:
+        """Return the key that the codes of a gallery are of: one, whatever position.
+
+        Raises:
+            GalleryLockedError: the holder is locked.
+        """
+        if gallery not in self._keys:
+            self._keys[gallery] = self._vault.codes(*gallery)
+        return self._keys[gallery]
+
+    def _obey(self, changes: Sequence[Change]) -> None:
+        """Drop what is closed, in the order of the journal."""
+        for change in changes:
+            if change.position <= self._start:
+                continue
+            if change.kind in (ChangeKind.LOCKED, ChangeKind.DESTROYED):
+                self._lock(change.member)
+                self._vault.lock(change.member)
+            if change.kind is ChangeKind.ROTATED:
+                self._vault.retire(change.member)
+            if change.kind is ChangeKind.DESTROYED:
+                self._galleries.destroy(change.member)
 
     def _shelves_of(self, holder: Member) -> list[Shelf]:
         """Return the shelves of a holder that the engine has."""
@@ -260,5 +361,6 @@ class Index:
     def _lock(self, holder: Member) -> None:
         """Make a holder's galleries unavailable, and drop what its keys have opened."""
         self._galleries.lock(holder)
+        self._keys = {g: k for g, k in self._keys.items() if g.holder != holder}
         for shelf in self._shelves_of(holder):
             self._engine.drop(shelf)

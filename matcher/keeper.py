@@ -16,6 +16,7 @@ from matcher.galleries import GalleryState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from biometrics.members import Member
     from matcher.engine import Engine
     from matcher.galleries import Galleries, GalleryName, Shelf
     from matcher.index import Index
@@ -46,6 +47,7 @@ class Keeper:
         self._engine = engine
         self._galleries = galleries
         self._files = files
+        self._working = threading.Lock()
         self._kept = -1
         self._trouble = ""
         # At once after a start, since nobody knows when it was done last.
@@ -62,6 +64,27 @@ class Keeper:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def forget(self, holder: Member) -> None:
+        """Hold nothing any more of a holder whose galleries were dropped."""
+        with self._working:
+            self._files.forget(holder)
+
+    def discard(self, holder: Member) -> bool:
+        """Delete what is kept of all galleries of a holder; say whether it is gone."""
+        with self._working:
+            return self._files.discard_of(holder)
+
+    def keep(self, holder: Member) -> bool:
+        """Save the galleries of a holder anew, now; say whether that was done.
+
+        What was saved of them before is deleted.
+        """
+        return not any(
+            self._keep_one(gallery, is_changed=True)
+            for gallery in sorted(self._galleries.known())
+            if gallery.holder == holder
+        )
 
     def _keep(self) -> None:
         """Keep until stopped, and once more then."""
@@ -83,7 +106,8 @@ class Keeper:
         is_erasing = now >= self._erase_at
         most_removed = 0.0 if is_erasing else MOST_REMOVED
         for shelf in self._engine.names():
-            self._engine.compact(shelf, most_removed=most_removed)
+            with self._working:
+                self._engine.compact(shelf, most_removed=most_removed)
         if is_erasing or (now >= self._retry_at and self._is_due()):
             is_saved = self._save(is_erasing=is_erasing)
             self._retry_at = now if is_saved else now + limits.KEEP_RETRY_SECONDS
@@ -130,6 +154,10 @@ class Keeper:
 
         One that cannot be saved keeps no other from it.
         """
+        with self._working:
+            return self._kept_one(gallery, is_changed=is_changed)
+
+    def _kept_one(self, gallery: GalleryName, *, is_changed: bool) -> str:
         state = self._galleries.state(*gallery)
         try:
             if state is GalleryState.DAMAGED:

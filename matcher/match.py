@@ -12,7 +12,7 @@ import asyncio
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from biometrics import limits
@@ -243,7 +243,11 @@ class Matcher:
         # 7. Decide: drop what this requester may not learn, and say the rest.
         learnt = learnable(confirmed.hits, search.requester, rules.now)
         answer = decide(plan, told(outcomes, learnt), self._references(plan))
-        return Found(answer, disclosed(answer, learnt, search.requester, rules.now))
+        searched = frozenset(
+            h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
+        )
+        tells = disclosed(answer, learnt, search.requester, rules.now)
+        return Found(answer, replace(tells, searched=searched))
 
     def _standings(
         self, holders: Sequence[Member], probe: Template
@@ -254,6 +258,8 @@ class Matcher:
     def _standing(self, holder: Member, probe: Template) -> Outcome:
         """Return the outcome at a holder before any record is compared."""
         state = self.galleries.state(holder, probe.space.name)
+        if state is GalleryState.DESTROYED:
+            return Outcome.NOT_COMPARABLE
         if state is not GalleryState.READY:
             return Outcome.UNAVAILABLE
         if not self.galleries.has(holder, probe.space.name):
@@ -321,6 +327,7 @@ def _all_disclosed(results: Sequence[Found | Refusal]) -> Disclosed:
     """Return what all answers of a request tell of."""
     found = [result.disclosed for result in results if isinstance(result, Found)]
     return Disclosed(
+        searched=frozenset(holder for each in found for holder in each.searched),
         records=tuple(record for each in found for record in each.records),
         references=tuple(given for each in found for given in each.references),
     )

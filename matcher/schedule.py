@@ -14,7 +14,7 @@ import asyncio
 import os
 import threading
 from collections import OrderedDict, deque
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
@@ -137,6 +137,15 @@ class Scanner:
             UnavailableError: the scanner stops.
         """
         return await asyncio.wrap_future(self.submit(probe, shelves))
+
+    def settle(self) -> None:
+        """Block until every search is done that has begun by now.
+
+        It takes milliseconds or does not come to an end: `limits.SETTLE_SECONDS`.
+        """
+        with self._changed:
+            running = [scan.future for scan in self._running]
+        wait(running, limits.SETTLE_SECONDS)
 
     def submit(self, probe: Template, shelves: Sequence[Shelf]) -> Future[Confirmed]:
         """Begin the search of one probe; see `search`."""

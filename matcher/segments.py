@@ -19,7 +19,7 @@ import re
 import shutil
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from biometrics.custody import CodesKey, Vault
+    from biometrics.custody import CodesKey
     from matcher.engine import Coding
 
 log = logging.getLogger(__name__)
@@ -60,12 +60,14 @@ class Snapshot:
         position: every change up to here is in it, and none after.
         change: record id of that change; empty at position 0.
         parts: by position on the body, segments with the rows that are alive.
+        key: of the codes; the rotation that they were made by is of the same.
     """
 
     identity: str
     position: int
     change: bytes
     parts: Mapping[str, Sequence[tuple[Segment, NDArray[np.bool_]]]]
+    key: CodesKey = field(repr=False)
 
 
 class StaleError(Exception):
@@ -73,14 +75,11 @@ class StaleError(Exception):
 
 
 class SegmentFiles:
-    """Reads and writes the sealed files of galleries; one thread at a time."""
+    """Reads and writes the sealed files of galleries; for each one thread at a time."""
 
-    def __init__(
-        self, folder: Path, vault: Vault, random_bytes: Callable[[int], bytes]
-    ) -> None:
-        """Keep files in `folder`, sealed by `vault`."""
+    def __init__(self, folder: Path, random_bytes: Callable[[int], bytes]) -> None:
+        """Keep files in `folder`."""
         self._folder = folder
-        self._vault = vault
         self._random_bytes = random_bytes
         self._names: dict[GalleryName, dict[Segment, bytes]] = {}
         self._is_distrusted = False
@@ -96,10 +95,9 @@ class SegmentFiles:
         """Replace what is kept of a gallery, whole or not at all.
 
         Raises:
-            GalleryLockedError: the holder is locked.
             OSError: it could not be written; what was kept before still counts.
         """
-        key = self._vault.codes(gallery.holder, gallery.space)
+        key = snapshot.key
         folder = self._of(gallery)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for made in (folder.parent, folder):
@@ -130,6 +128,8 @@ class SegmentFiles:
         identity: str,
         codings: Mapping[str, Coding],
         change_at: Callable[[int], bytes | None],
+        *,
+        key: CodesKey,
     ) -> Snapshot | None:
         """Return what is kept of a gallery, or None if that is nothing.
 
@@ -138,9 +138,9 @@ class SegmentFiles:
             identity: of the template space today.
             codings: how the gallery is coded, by position on the body.
             change_at: record id of the change at a position of the journal.
+            key: of the gallery's codes today.
 
         Raises:
-            GalleryLockedError: the holder is locked.
             StaleError: the files are damaged, incomplete, of another gallery, version
                 or epoch, or do not go with the journal.
         """
@@ -148,7 +148,6 @@ class SegmentFiles:
         data = None if self._is_distrusted else _read_manifest(folder)
         if data is None:
             return None
-        key = self._vault.codes(gallery.holder, gallery.space)
         manifest = _manifest(key, data)
         if manifest["version"] != _version(identity):
             raise StaleError("they are of another version of codes or template space")
@@ -167,13 +166,27 @@ class SegmentFiles:
             _check_order([segment for segment, _ in of_position])
         self._names[gallery] = names
         return Snapshot(
-            identity=identity, position=position, change=change, parts=parts
+            identity=identity, position=position, change=change, parts=parts, key=key
         )
+
+    def forget(self, holder: Member) -> None:
+        """Hold nothing of a holder's galleries in memory; their files stay."""
+        for gallery in [g for g in self._names if g.holder == holder]:
+            del self._names[gallery]
 
     def discard(self, gallery: GalleryName) -> None:
         """Delete what is kept of a gallery."""
         self._names.pop(gallery, None)
         shutil.rmtree(self._of(gallery), ignore_errors=True)
+
+    def discard_of(self, holder: Member) -> bool:
+        """Delete everything that is kept of a holder; say whether it is gone."""
+        self.forget(holder)
+        folder = self._folder / holder.code
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _sync_folder(self._folder)
+        return not folder.exists()
 
     def discard_all(self) -> None:
         """Delete everything that is kept; what cannot be is not read either."""

@@ -158,7 +158,7 @@ class Archive:
             engine=self.engine,
             galleries=self.galleries,
         )
-        self.files = SegmentFiles(self.folder, self.vault, os.urandom)
+        self.files = SegmentFiles(self.folder, os.urandom)
         self.index.restore(self.files, self.store.journal)
         self.restored = self.index.position
         self.follow()

@@ -1,13 +1,25 @@
-"""`biometrics galleries`: what a holder holds."""
+"""`biometrics galleries`: what a holder holds, and whether it can be searched."""
 
+import datetime as dt
+import sys
+import time
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from biometrics.cli.output import print_json, print_table
+from biometrics import limits
+from biometrics.cli.output import print_json, print_line, print_note, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
+from biometrics.client import ErasureInfo, ExchangeClient
+from biometrics.errors import PreconditionError
 
 app = typer.Typer(help="Your own galleries.", no_args_is_help=True)
+
+# An unlocking waits half of it at the exchange; the rest is for what is before it.
+LONGEST = 2 * limits.SEARCHABLE_WAIT_SECONDS
+LOOK_SECONDS = 0.1
 
 
 @app.callback()
@@ -32,3 +44,162 @@ def list_galleries(
         ("space", "records", "templates", "state"),
         [(g.space, g.records, g.templates, g.state) for g in galleries],
     )
+
+
+@app.command()
+def lock(
+    context: typer.Context,
+    *,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Close all your galleries at once, until you unlock them.
+
+    No search is answered from them, nothing can be enrolled into them, and the exchange
+    holds nothing in memory that opens them; a restart changes none of this. Withdrawals
+    and protections go on. Takes an administrator's certificate.
+    """
+    with connect(context, profile) as exchange:
+        moment = exchange.lock(deadline=LONGEST)
+    _tell("locked", moment, as_json=as_json)
+
+
+@app.command()
+def unlock(
+    context: typer.Context,
+    *,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Open all your galleries; they are searchable when this returns.
+
+    Takes an administrator's certificate, and your key-encryption key at the exchange.
+    """
+    with connect(context, profile) as exchange:
+        moment = exchange.unlock(deadline=LONGEST)
+    _tell("unlocked", moment, as_json=as_json)
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    *,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Replace the keys that all you enrolled is sealed under; searches go on.
+
+    Waits until the older keys are no more, and prints the exchange's certificate of
+    that. It goes on by itself if you stop waiting. Takes an administrator's
+    certificate.
+    """
+    with connect(context, profile) as exchange:
+        exchange.rotate(deadline=LONGEST)
+        _await_certificate(exchange, "values under older keys", as_json=as_json)
+
+
+@app.command()
+def destroy(
+    context: typer.Context,
+    *,
+    yes: Annotated[
+        str,
+        typer.Option(
+            "--yes",
+            help="Your own member code: destroy without asking.",
+            metavar="CODE",
+            prompt="All you have enrolled will be destroyed for good. Your member code",
+        ),
+    ],
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Destroy all your galleries for good, with their keys.
+
+    Waits until nothing of them is left, and prints the exchange's certificate of that.
+    It goes on by itself if you stop waiting. Backups keep what they have: only with
+    your key-encryption key can it be opened, so destroy that too. `unlock` begins anew,
+    with empty galleries. Takes an administrator's certificate.
+    """
+    with connect(context, profile) as exchange:
+        exchange.destroy(confirm_holder=yes, deadline=LONGEST)
+        _await_certificate(exchange, "records to delete", as_json=as_json)
+
+
+@app.command()
+def erasures(
+    context: typer.Context,
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help="Write the certificates into this folder, which must be there.",
+            metavar="FOLDER",
+            file_okay=False,
+            exists=True,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """List which keys of yours are no more, and get the certificates of that again."""
+    with connect(context, profile) as exchange:
+        found = list(exchange.erasures())
+    if to is not None:
+        for each in found:
+            if each.certificate:
+                (to / f"erasure-{each.number}.note").write_bytes(each.certificate)
+    if as_json:
+        print_json({"erasures": [_document(each) for each in found]})
+        return
+    print_table(
+        ("number", "kind", "keys deleted", "records", "certificate"),
+        [
+            (
+                e.number,
+                e.kind,
+                f"{e.deleted_at:%Y-%m-%d %H:%M:%S}",
+                e.records,
+                "issued" if e.certificate else "follows",
+            )
+            for e in found
+        ],
+    )
+
+
+def _await_certificate(
+    exchange: ExchangeClient, of_what: str, *, as_json: bool
+) -> None:
+    """Wait until a certificate of erasure is issued, and print it.
+
+    Raises:
+        PreconditionError: something keeps it from being issued.
+    """
+    told = None
+    while (custody := exchange.custody()).is_busy:
+        if custody.trouble:
+            raise PreconditionError("NOT_FINISHED", custody.trouble)
+        if custody.items_left != told and sys.stderr.isatty():
+            told = custody.items_left
+            print_note(f"{told:,} {of_what}")
+        time.sleep(LOOK_SECONDS)
+    *_, last = exchange.erasures()
+    if as_json:
+        print_json(_document(last))
+        return
+    for line in last.certificate.decode().splitlines():
+        print_line(line)
+
+
+def _document(erasure: ErasureInfo) -> dict[str, object]:
+    """Return an erasure for JSON."""
+    return asdict(erasure) | {"certificate": erasure.certificate.decode()}
+
+
+def _tell(done: str, moment: dt.datetime, *, as_json: bool) -> None:
+    """Say since when galleries are as they were asked to be."""
+    if as_json:
+        print_json({f"{done}_at": moment})
+    else:
+        print_line(f"{done} since {moment:%Y-%m-%d %H:%M:%S} UTC")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SERVICES: Final = (
     "MatchService",
     "EnrolmentService",
+    "CustodyService",
     "AgreementService",
     "SpaceService",
 )

@@ -29,6 +29,8 @@ from biometrics.client.streams import BulkStream
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
+    custody_pb2,
+    custody_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
@@ -46,7 +48,9 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         ChunkOutcome,
+        CustodyInfo,
         EnrolOutcome,
+        ErasureInfo,
         Explanation,
         GalleryInfo,
         MatchAnswer,
@@ -91,6 +95,7 @@ class ExchangeClient:
         )
         self._matching = match_pb2_grpc.MatchServiceStub(self._channel)
         self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self._channel)
+        self._custody = custody_pb2_grpc.CustodyServiceStub(self._channel)
         self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
         self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
 
@@ -249,6 +254,102 @@ class ExchangeClient:
         return responses.read_galleries(
             self._call(self._enrolment.ListGalleries, request, deadline)
         )
+
+    def lock(
+        self, *, request_id: RequestId = None, deadline: float | None = None
+    ) -> dt.datetime:
+        """Close one's own galleries, until they are unlocked; restarts included.
+
+        When this returns, no search is answered from them, nothing can be enrolled into
+        them, and the exchange holds nothing in memory that opens them.
+
+        Returns:
+            Since when they are closed; the same moment where that was done before.
+        """
+        request = self._requests.lock(request_id)
+        response = self._call(self._custody.Lock, request, deadline)
+        return responses.read_moment(response.lock_time)
+
+    def unlock(
+        self, *, request_id: RequestId = None, deadline: float | None = None
+    ) -> dt.datetime:
+        """Open one's own galleries; they are searchable when this returns.
+
+        Returns:
+            Since when they are open.
+
+        Raises:
+            PreconditionError: one's key-encryption key is not at hand.
+            UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
+        """
+        request = self._requests.unlock(request_id)
+        response = self._call(self._custody.Unlock, request, deadline)
+        return responses.read_moment(response.unlock_time)
+
+    def rotate(
+        self, *, request_id: RequestId = None, deadline: float | None = None
+    ) -> dt.datetime:
+        """Begin to replace the keys that everything of one's own is sealed under.
+
+        When this returns, whatever is sealed from then on is under newer keys; the rest
+        follows by itself: `custody` tells how far it is, and `erasures` has the
+        certificate at its end. Where a rotation is under way, nothing is begun.
+
+        Returns:
+            When the rotation was begun that is under way now.
+
+        Raises:
+            UnavailableError: the galleries are locked.
+        """
+        request = self._requests.rotate(request_id)
+        response = self._call(self._custody.Rotate, request, deadline)
+        return responses.read_moment(response.begin_time)
+
+    def destroy(
+        self,
+        *,
+        confirm_holder: str,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> dt.datetime:
+        """Destroy one's own galleries, for good; `unlock` begins anew with empty ones.
+
+        When this returns, nothing opens any more what was enrolled. Its rows are
+        deleted by and by: `custody` tells how far that is, and `erasures` has the
+        certificate at its end.
+
+        Args:
+            confirm_holder: one's own member code, so that nothing is destroyed by
+                mistake.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Returns:
+            When the keys were destroyed; the same moment where that was done before.
+
+        Raises:
+            InvalidRequestError: `confirm_holder` is not one's own code.
+        """
+        request = self._requests.destroy(confirm_holder, request_id)
+        response = self._call(self._custody.Destroy, request, deadline)
+        return responses.read_moment(response.destroy_time)
+
+    def custody(self, *, deadline: float | None = None) -> CustodyInfo:
+        """Tell whether one's own galleries are open, and what is being done."""
+        request = custody_pb2.GetCustodyRequest()
+        return responses.read_custody(
+            self._call(self._custody.GetCustody, request, deadline)
+        )
+
+    def erasures(self, *, deadline: float | None = None) -> Iterator[ErasureInfo]:
+        """Iterate over what keys of one's own are no more; `deadline` is a page's."""
+        request = custody_pb2.ListErasuresRequest(page_size=limits.MAX_PAGE_RECORDS)
+        while True:
+            response = self._call(self._custody.ListErasures, request, deadline)
+            yield from responses.read_erasures(response)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
 
     def records(
         self,

@@ -17,6 +17,7 @@ from biometrics.client.words import number_of
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.v1 import (
     agreement_pb2,
+    custody_pb2,
     enrolment_pb2,
     match_pb2,
     template_pb2,
@@ -150,6 +151,50 @@ class RequestMaker:
             reference=reference,
             excluded_requesters=excluded,
             exclude_nobody=exclude_nobody,
+        )
+        return _sound(message, faults)
+
+    def lock(self, given: RequestId) -> custody_pb2.LockRequest:
+        """Return the request to close one's galleries.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = custody_pb2.LockRequest(request_id=self._request_id(given, faults))
+        return _sound(message, faults)
+
+    def unlock(self, given: RequestId) -> custody_pb2.UnlockRequest:
+        """Return the request to open one's galleries.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = custody_pb2.UnlockRequest(request_id=self._request_id(given, faults))
+        return _sound(message, faults)
+
+    def rotate(self, given: RequestId) -> custody_pb2.RotateRequest:
+        """Return the request to replace the keys of one's galleries.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = custody_pb2.RotateRequest(request_id=self._request_id(given, faults))
+        return _sound(message, faults)
+
+    def destroy(
+        self, confirm_holder: str, given: RequestId
+    ) -> custody_pb2.DestroyRequest:
+        """Return the request to destroy one's galleries.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = custody_pb2.DestroyRequest(
+            request_id=self._request_id(given, faults), confirm_holder=confirm_holder
         )
         return _sound(message, faults)
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from biometrics.client.results import (
     AgreementInfo,
+    CustodyInfo,
     EnrolOutcome,
     EnrolStatus,
+    ErasureInfo,
     Explanation,
     GalleryInfo,
     HolderAnswer,
@@ -24,6 +26,7 @@ from biometrics.client.words import word_of, words_of
 from biometrics.errors import Fault
 from biometrics.v1 import (
     agreement_pb2,
+    custody_pb2,
     enrolment_pb2,
     match_pb2,
     space_pb2,
@@ -89,6 +92,35 @@ def read_protected(message: enrolment_pb2.ProtectResponse) -> ProtectOutcome:
         protected_at=read_moment(message.protect_time),
         added=tuple(message.added_requesters),
         removed=tuple(message.removed_requesters),
+    )
+
+
+def read_custody(message: custody_pb2.GetCustodyResponse) -> CustodyInfo:
+    """Return whether one's galleries are open."""
+    changed = message.HasField("change_time")
+    return CustodyInfo(
+        state=word_of(custody_pb2.CustodyState, message.state),
+        since=read_moment(message.change_time) if changed else None,
+        is_busy=message.busy,
+        items_left=message.items_left,
+        trouble=message.trouble,
+    )
+
+
+def read_erasures(
+    message: custody_pb2.ListErasuresResponse,
+) -> tuple[ErasureInfo, ...]:
+    """Return one page of what keys of one's own are no more."""
+    return tuple(
+        ErasureInfo(
+            number=erasure.number,
+            kind=word_of(custody_pb2.ErasureKind, erasure.kind),
+            deleted_at=read_moment(erasure.delete_time),
+            records=erasure.record_count,
+            certificate=erasure.certificate,
+            verifier_key=message.verifier_key,
+        )
+        for erasure in message.erasures
     )
 
 

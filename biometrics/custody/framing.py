@@ -40,6 +40,7 @@ class Purpose(Enum):
     CODES_KEY = "codes-key"
     CODES_ROTATION = "codes-key/rotation"
     CODES_FILE = "codes-key/file"
+    SIGNING_KEY = "signing-key"
     REPLY = "reply"
     RECORD_TAG = "record-tag"
 

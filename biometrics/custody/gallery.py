@@ -122,6 +122,25 @@ class GalleryKey:
         wrapped = self._xaes.seal(nonce, key, self._for_key + rest)
         return Sealed(key_id=self.key_id, wrapped_key=wrapped, ciphertext=ciphertext)
 
+    def rewrap(
+        self,
+        binding: Binding,
+        wrapped: bytes,
+        newer: GalleryKey,
+        random_bytes: Callable[[int], bytes],
+    ) -> bytes:
+        """Return a value's key, wrapped by the gallery's newer key instead.
+
+        The value stays as it is, and nobody opens it.
+
+        Raises:
+            SealError: it is damaged, or belongs to something else.
+        """
+        rest = frame_rest(binding)
+        key = self._xaes.open(wrapped, self._for_key + rest)
+        nonce = random_bytes(NONCE_BYTES)
+        return newer._xaes.seal(nonce, key, newer._for_key + rest)
+
     def open_into(self, binding: Binding, sealed: Sealed, buffer: Values) -> None:
         """Open a value into a buffer of exactly its size; see `Vault.open_into`."""
         clear = as_bytes(buffer)

@@ -112,7 +112,7 @@ class IndexKey:
 
 
 class IndexKeys:
-    """The index keys of all members, wrapped by the exchange's own key."""
+    """What the exchange's own key wraps: the index keys of members, a signing key."""
 
     def __init__(
         self,
@@ -131,6 +131,15 @@ class IndexKeys:
         """Return a member's index key; see `Vault.index`."""
         key = self._keys.get(member)
         return self._open(member) if key is None else key
+
+    def signing_seed(self) -> bytes:
+        """Return the seed of the exchange's signing key; see `Vault.signing_seed`."""
+        context = frame(Purpose.SIGNING_KEY)
+        wrapped = self._rows.signing_key()
+        if wrapped is None:
+            fresh = self._random_bytes(KEY_BYTES)
+            wrapped = self._rows.add_signing_key(self._exchange.wrap(fresh, context))
+        return self._exchange.unwrap(wrapped, context)
 
     def _open(self, member: Member) -> IndexKey:
         """Open the key that is stored, or make one, durable before it is used."""

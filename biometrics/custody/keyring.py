@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from biometrics.custody.gallery import Epoch
 from biometrics.custody.xaes import KEY_BYTES, unopened
-from biometrics.errors import GalleryLockedError
-from biometrics.sealed import NewGalleryKey
+from biometrics.sealed import NewGalleryKey, locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,6 +35,12 @@ class KeyRows(Protocol):
 
     def add_index_key(self, member: Member, wrapped: bytes) -> bytes:
         """Make a key durable; if the member has one already, return that one."""
+
+    def signing_key(self) -> bytes | None:
+        """Return the exchange's wrapped signing key, or None."""
+
+    def add_signing_key(self, wrapped: bytes) -> bytes:
+        """Make a key durable; if the exchange has one already, return that one."""
 
 
 class _Keys:
@@ -78,6 +83,7 @@ class Keyring:
         self._random_bytes = random_bytes
         self._changing = threading.Lock()
         self._keys: _Keys | None = None
+        self._retired: frozenset[int] = frozenset()
 
     @property
     def is_unlocked(self) -> bool:
@@ -102,10 +108,13 @@ class Keyring:
         """Return the gallery key of that number.
 
         Raises:
-            GalleryLockedError: the member is locked.
+            GalleryLockedError: the member is locked, or the key was retired since the
+                value was read (`KEYS_ROTATED`): by now it is under another.
             SealError: the member has no such key.
         """
         key = self._opened().by_id.get(key_id)
+        if key is None and key_id in self._retired:
+            raise locked(self._member, is_rotated=True)
         if key is None:
             raise unopened("its key is not one of the member's")
         return key
@@ -120,6 +129,44 @@ class Keyring:
         key = self._opened().newest.get(gallery)
         return self._make(gallery) if key is None else key
 
+    def successors(self) -> list[NewGalleryKey]:
+        """Return a key of the next epoch for each gallery, which is not used yet.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+        """
+        return [
+            self._fresh(Epoch(self._member, gallery, key.epoch.number + 1))
+            for gallery, key in sorted(self._opened().newest.items())
+        ]
+
+    def adopt(self, rows: Iterable[GalleryKeyRow]) -> None:
+        """Use keys that are durable: what is sealed from now on is under the newest.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: a row is damaged, or was wrapped by another key.
+        """
+        with self._changing:
+            for key in open_keys(rows, self._provider):
+                self._opened().add(key)
+
+    def is_rotating(self) -> bool:
+        """Say whether a gallery has a key beside its newest; not while locked."""
+        keys = self._keys
+        return keys is not None and len(keys.by_id) > len(keys.newest)
+
+    def retire(self) -> None:
+        """Drop every key but the newest of each gallery."""
+        with self._changing:
+            if (keys := self._keys) is None:
+                return
+            kept = _Keys()
+            for key in keys.newest.values():
+                kept.add(key)
+            self._retired |= keys.by_id.keys() - kept.by_id.keys()
+            self._keys = kept
+
     def _make(self, gallery: str) -> GalleryKey:
         """Return the first key of a gallery; it is durable before it is used."""
         with self._changing:
@@ -127,21 +174,23 @@ class Keyring:
             if gallery in keys.newest:  # another thread was first
                 return keys.newest[gallery]
             epoch = Epoch(self._member, gallery, FIRST_EPOCH)
-            secret = self._random_bytes(KEY_BYTES)
-            row = self._rows.add_gallery_key(
-                NewGalleryKey(
-                    member=self._member,
-                    gallery=gallery,
-                    epoch=epoch.number,
-                    wrapped=epoch.wrap(secret, self._provider),
-                    commitment=epoch.commit(secret),
-                    created_at=self._clock.now(),
-                )
-            )
+            row = self._rows.add_gallery_key(self._fresh(epoch))
             # The stored key counts: another process may have been first.
             key = epoch.open(row, self._provider)
             keys.add(key)
             return key
+
+    def _fresh(self, epoch: Epoch) -> NewGalleryKey:
+        """Return a new key of an epoch."""
+        secret = self._random_bytes(KEY_BYTES)
+        return NewGalleryKey(
+            member=self._member,
+            gallery=epoch.gallery,
+            epoch=epoch.number,
+            wrapped=epoch.wrap(secret, self._provider),
+            commitment=epoch.commit(secret),
+            created_at=self._clock.now(),
+        )
 
     def _opened(self) -> _Keys:
         keys = self._keys
@@ -160,12 +209,3 @@ def open_keys(rows: Iterable[GalleryKeyRow], provider: KeyProvider) -> list[Gall
     return [
         Epoch(row.member, row.gallery, row.epoch).open(row, provider) for row in rows
     ]
-
-
-def locked(member: Member) -> GalleryLockedError:
-    """Return the error of a member whose keys are not at hand."""
-    return GalleryLockedError(
-        "GALLERY_LOCKED",
-        f"the galleries of `{member}` are locked; they can be used again once the"
-        " member unlocks them",
-    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics.custody.index import IndexKeys
-from biometrics.custody.keyring import Keyring, locked
+from biometrics.custody.keyring import Keyring
 from biometrics.custody.xaes import TAG_BYTES, unopened
+from biometrics.sealed import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from biometrics.clock import Clock
     from biometrics.custody.buffers import Values
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from biometrics.custody.keyring import KeyRows
     from biometrics.custody.providers import KeyProvider
     from biometrics.members import Member
-    from biometrics.sealed import Binding, Sealed
+    from biometrics.sealed import Binding, GalleryKeyRow, NewGalleryKey, Sealed
 
 
 class Vault:
@@ -129,6 +130,62 @@ class Vault:
             StorageError: the gallery's key could not be made durable.
         """
         return self._ring(member).newest(gallery).codes
+
+    def successors(self, member: Member) -> list[NewGalleryKey]:
+        """Return a key of the next epoch for each gallery of a member.
+
+        None is used before it is durable and `adopt` is called.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+        """
+        return self._ring(member).successors()
+
+    def adopt(self, member: Member, rows: Iterable[GalleryKeyRow]) -> None:
+        """Use keys that are durable, beside those at hand; the newest seal from now on.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: a row is damaged, or was wrapped by another key.
+        """
+        self._ring(member).adopt(rows)
+
+    def is_rotating(self, member: Member) -> bool:
+        """Say whether there are keys at hand that newer ones are to replace."""
+        return member in self._rings and self._rings[member].is_rotating()
+
+    def rewrap(
+        self, binding: Binding, key_id: int, wrapped: bytes
+    ) -> tuple[int, bytes]:
+        """Return a value's key under the newest key of its gallery, and the number.
+
+        Args:
+            binding: what the value belongs to.
+            key_id: number of the gallery key that it is under.
+            wrapped: its key, as `Sealed.wrapped_key`.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: it is damaged, or belongs to something else.
+        """
+        ring = self._ring(binding.member)
+        newest = ring.newest(binding.gallery)
+        older = ring.numbered(key_id)
+        return newest.key_id, older.rewrap(binding, wrapped, newest, self._random_bytes)
+
+    def retire(self, member: Member) -> None:
+        """Drop every key of a member but the newest of each gallery."""
+        if member in self._rings:
+            self._rings[member].retire()
+
+    def signing_seed(self) -> bytes:
+        """Return the 32 bytes of the exchange's signing key, made on first use.
+
+        Raises:
+            SealError: the stored key is damaged, or wrapped by another exchange.
+            StorageError: it cannot be read, or a new one made durable.
+        """
+        return self._indexes.signing_seed()
 
     def index(self, member: Member) -> IndexKey:
         """Return the member's index key, made on first use. Works while locked.

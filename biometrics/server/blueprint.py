@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
 
 TRUST_DOMAIN: Final = "exchange.test"
-_ROLES: Final = (Role.CLIENT, Role.ENROLLER)
+_ROLES: Final = (Role.CLIENT, Role.ENROLLER, Role.ADMINISTRATOR)
 _VALIDITY: Final = dt.timedelta(days=365)
 _PRIVATE: Final = 0o700
 _EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared with, not bound
@@ -228,7 +228,7 @@ def _write_credential(place: Path, name: str, credential: Credential) -> None:
 
 
 def _write_profiles(folder: Path, members: Iterable[Member], listen: str) -> None:
-    """Write a profile of one client and of one enroller of each member."""
+    """Write a profile of one system of each role of each member."""
     place = folder / "clients"
     place.mkdir()
     for member in members:

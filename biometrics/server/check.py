@@ -100,7 +100,11 @@ def _gallery_notes(
     config: Config, stored: Inspection | None, spaces: TemplateSpaces
 ) -> Iterator[str]:
     """Yield a note for each gallery that could not be searched."""
+    closed = stored.custody.closed() if stored else {}
     for member, path in config.members.items():
+        if member in closed:
+            yield f"galleries of {member} stay closed: it has {closed[member]} them"
+            continue
         rows = stored.keys.gallery_keys(member) if stored else []
         try:
             keys = open_keys(rows, FileKeyProvider(path))

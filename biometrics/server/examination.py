@@ -12,8 +12,8 @@ value, while no exchange has the database:
     6. answers      each opens as the answer to its request
     7. codes        files open, and have the rows that the database has
 
-A member whose key is not at hand is locked. That is no fault: what only its key opens
-is counted as not opened.
+A member whose key is not at hand, or who has locked or destroyed its galleries, is
+locked. That is no fault: what only its key opens is counted as not opened.
 """
 
 from __future__ import annotations
@@ -191,7 +191,11 @@ class _Examination:
     def _vault(self) -> Vault:
         """Return a vault with the keys that are at hand; nobody is unlocked yet."""
         providers: dict[Member, KeyProvider] = {}
+        closed = self._stored.custody.closed()
         for member, path in self._config.members.items():
+            if member in closed:
+                self._found.locked[member.code] = f"it has {closed[member]} them"
+                continue
             try:
                 providers[member] = FileKeyProvider(path)
             except ConfigurationError as error:
@@ -335,7 +339,7 @@ class _Examination:
 
     def _of_codes(self, vault: Vault) -> Iterator[Fault]:
         """Compare files of codes with what is in the database."""
-        files = SegmentFiles(self._config.segments, vault, secrets.token_bytes)
+        files = SegmentFiles(self._config.segments, secrets.token_bytes)
         galleries = {
             *files.galleries(),
             *(
@@ -394,6 +398,14 @@ class _ReadKeys:
     def add_index_key(self, member: Member, wrapped: bytes) -> bytes:  # noqa: ARG002
         """Say that there is none."""
         raise _no_key(f"index of {member}")
+
+    def signing_key(self) -> bytes | None:
+        """Return the exchange's wrapped signing key, or None."""
+        return self._keys.signing_key()
+
+    def add_signing_key(self, wrapped: bytes) -> bytes:  # noqa: ARG002
+        """Say that there is none."""
+        raise _no_key("signature of the exchange")
 
 
 def _open_reference(vault: Vault, row: StoredReference) -> None:

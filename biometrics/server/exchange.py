@@ -33,17 +33,22 @@ from biometrics.errors import (
 from biometrics.precedence import Precedence
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
+from biometrics.server.custodian import Custodian
+from biometrics.server.custody import CustodyService
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
 from biometrics.server.policy import read_signers, read_spaces
+from biometrics.server.rotation import Rotation
+from biometrics.server.tending import Tending
 from biometrics.server.tls import server_credentials
 from biometrics.slots import Slots
-from biometrics.store import open_store
+from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
     agreement_pb2_grpc,
+    custody_pb2_grpc,
     enrolment_pb2_grpc,
     match_pb2_grpc,
     space_pb2_grpc,
@@ -53,12 +58,14 @@ from enrolment.protect import LateProtection
 from enrolment.register import Register
 from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
+from matcher.access import Access
 from matcher.confirm import Confirmation
 from matcher.engine import Engine
 from matcher.follower import Follower
 from matcher.galleries import Galleries, GalleryName, Shelf
 from matcher.index import Index
 from matcher.keeper import Keeper
+from matcher.loading import Loading
 from matcher.match import Matcher
 from matcher.schedule import Scanner
 from matcher.segments import SegmentFiles
@@ -94,7 +101,7 @@ class Exchange:
     _parts: AsyncExitStack
 
     @classmethod
-    async def start(
+    async def start(  # noqa: PLR0915 - everything that there is, on one page
         cls,
         config: Config,
         *,
@@ -133,7 +140,7 @@ class Exchange:
             index = Index(
                 vault=vault, spaces=spaces, engine=engine, galleries=galleries
             )
-            files = SegmentFiles(config.segments, vault, random_bytes)
+            files = SegmentFiles(config.segments, random_bytes)
             follower = Follower(
                 journal=store.journal,
                 index=index,
@@ -188,6 +195,41 @@ class Exchange:
                 spaces=spaces,
                 clock=clock,
             )
+            # Custody.
+            access = Access(
+                galleries=galleries,
+                follower=follower,
+                loading=Loading(
+                    index=index,
+                    journal=store.journal,
+                    register=store.register,
+                    files=files,
+                    vault=vault,
+                    spaces=spaces,
+                ),
+                scanner=scanner,
+                keeper=keeper,
+            )
+            rotation = Rotation(
+                store=store,
+                vault=vault,
+                access=access,
+                spaces=spaces,
+                clock=clock,
+                random_bytes=random_bytes,
+                signer=f"{config.trust_domain}/erasure",
+            )
+            tending = Tending(
+                store=store, vault=vault, access=access, rotation=rotation
+            )
+            custodian = Custodian(
+                store=store,
+                vault=vault,
+                access=access,
+                tending=tending,
+                clock=clock,
+                random_bytes=random_bytes,
+            )
             # The edge.
             server = grpc.aio.server(
                 interceptors=chain(
@@ -207,6 +249,9 @@ class Exchange:
                 server,
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
+            custody_pb2_grpc.add_CustodyServiceServicer_to_server(
+                CustodyService(custodian=custodian, verifier=rotation.verifier), server
+            )
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
                 AgreementService(agreements=in_force.agreements, clock=clock), server
             )
@@ -231,8 +276,13 @@ class Exchange:
             )
             keeper.start()
             parts.callback(keeper.stop)
+            parts.push_async_callback(access.stop)
+            parts.push_async_callback(tending.stop)
+            tending.begin(*config.members)
             await server.start()
             parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
+            ending = keep_ending_epochs(custodian, config.members)
+            parts.callback(asyncio.create_task(ending).cancel)
             parts.callback(asyncio.create_task(keep_looking(in_force)).cancel)
             health.set_all(serving=True)
             return cls(
@@ -274,6 +324,19 @@ async def keep_erasing(store: Store) -> None:
         await asyncio.sleep(
             limits.ERASE_SECONDS if is_erased else limits.ERASE_RETRY_SECONDS
         )
+
+
+async def keep_ending_epochs(custodian: Custodian, members: Iterable[Member]) -> None:
+    """Retire the keys of what was withdrawn within a day, time and again."""
+    while True:
+        for member in members:
+            try:
+                await custodian.rotate_due(member)
+            except GalleryLockedError:
+                continue  # once it is unlocked
+            except ExchangeError as error:
+                log.warning("keys of %s are not rotated yet: %s", member, error.reason)
+        await asyncio.sleep(limits.WITHDRAWAL_LOOK_SECONDS)
 
 
 def put_in_force(config: Config, store: Store, clock: Clock) -> InForce:
@@ -320,8 +383,8 @@ def unlock(
 ) -> tuple[Vault, Galleries]:
     """Return the vault with every member unlocked whose key is at hand.
 
-    A member whose key is missing or does not fit stays locked: its holders' outcome
-    is UNAVAILABLE, and everybody else is served.
+    A member that has locked its galleries, or whose key is missing or does not fit,
+    stays locked: its holders' outcome is UNAVAILABLE, and everybody else is served.
 
     Raises:
         ConfigurationError: the exchange's own key is missing or does not fit.
@@ -333,17 +396,14 @@ def unlock(
             providers[member] = FileKeyProvider(path, random_bytes)
         except ConfigurationError as error:
             _stay_locked(galleries, member, error)
+    closed = store.custody.closed()
     exchange = FileKeyProvider(config.exchange_key, random_bytes)
     vault = Vault(exchange, providers, store.keys, clock, random_bytes)
     for member in config.members:
-        # Made now, so that no call has to wait for it.
-        try:
-            vault.index(member)
-        except SealError as error:
-            raise wrong_exchange_key(config.exchange_key) from error
-        for space in store.register.spaces(member):
-            galleries.know(member, space)
-        if member in providers:
+        _know(config, store, vault, galleries, member)
+        if (state := closed.get(member)) is not None:
+            _stay_closed(galleries, member, state)
+        elif member in providers:
             try:
                 vault.unlock(member)
             except (GalleryLockedError, SealError) as error:
@@ -351,10 +411,31 @@ def unlock(
     return vault, galleries
 
 
+def _know(  # noqa: PLR0917 - the parts that there are by then
+    config: Config, store: Store, vault: Vault, galleries: Galleries, member: Member
+) -> None:
+    """Have at hand what is needed of a member whether or not it is unlocked."""
+    try:
+        vault.index(member)  # made now, so that no call has to wait for it
+    except SealError as error:
+        raise wrong_exchange_key(config.exchange_key) from error
+    for space in store.register.spaces(member):
+        galleries.know(member, space)
+
+
 def _stay_locked(galleries: Galleries, member: Member, error: ExchangeError) -> None:
     """Note and tell that a member's galleries cannot be opened."""
     galleries.lock(member)
     log.warning("galleries of %s stay locked: %s", member, error.message)
+
+
+def _stay_closed(galleries: Galleries, member: Member, state: CustodyState) -> None:
+    """Note and tell that a member has closed its galleries."""
+    if state is CustodyState.DESTROYED:
+        galleries.destroy(member)
+    else:
+        galleries.lock(member)
+    log.info("galleries of %s stay closed: their member has %s them", member, state)
 
 
 def bind(server: grpc.aio.Server, config: Config, clock: Clock) -> int:

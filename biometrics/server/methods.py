@@ -15,7 +15,13 @@ from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]  # no stub
 from biometrics import limits
 from biometrics.callers import Role
 from biometrics.errors import DefectError
-from biometrics.v1 import agreement_pb2, enrolment_pb2, match_pb2, space_pb2
+from biometrics.v1 import (
+    agreement_pb2,
+    custody_pb2,
+    enrolment_pb2,
+    match_pb2,
+    space_pb2,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,6 +50,7 @@ class Method:
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     match_pb2.DESCRIPTOR.services_by_name["MatchService"],
     enrolment_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],
+    custody_pb2.DESCRIPTOR.services_by_name["CustodyService"],
     agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
     space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
@@ -51,9 +58,15 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
 
 _CLIENT: Final = frozenset({Role.CLIENT})
 _ENROLLER: Final = frozenset({Role.ENROLLER})
+# Closes, opens and destroys all that a member has enrolled. Not the enroller: a system
+# that runs unattended and reads others' files; taking it over must neither open what
+# its member has closed nor end everything at one call.
+_ADMINISTRATOR: Final = frozenset({Role.ADMINISTRATOR})
 # How many records a gallery holds is what an auditor compares a log with. Their
 # references are not: an auditor has no use for them.
-_COUNTS: Final = Method(roles=frozenset({Role.ENROLLER, Role.AUDITOR}))
+_COUNTS: Final = Method(
+    roles=frozenset({Role.ENROLLER, Role.AUDITOR, Role.ADMINISTRATOR})
+)
 # What is agreed and what can be compared: everybody of a member but its witness,
 # who countersigns the log and needs nothing else.
 _RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
@@ -81,6 +94,12 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.EnrolmentService/Protect": Method(roles=_ENROLLER),
         "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
         "/biometrics.v1.EnrolmentService/ListRecords": Method(roles=_ENROLLER),
+        "/biometrics.v1.CustodyService/Lock": Method(roles=_ADMINISTRATOR),
+        "/biometrics.v1.CustodyService/Unlock": Method(roles=_ADMINISTRATOR),
+        "/biometrics.v1.CustodyService/Rotate": Method(roles=_ADMINISTRATOR),
+        "/biometrics.v1.CustodyService/Destroy": Method(roles=_ADMINISTRATOR),
+        "/biometrics.v1.CustodyService/GetCustody": _COUNTS,
+        "/biometrics.v1.CustodyService/ListErasures": _COUNTS,
         "/biometrics.v1.AgreementService/ListAgreements": _RULES,
         "/biometrics.v1.AgreementService/ExplainAgreement": _RULES,
         "/biometrics.v1.SpaceService/ListSpaces": _RULES,

@@ -1,6 +1,7 @@
-"""Who signed an agreement: notes, keys, and whose keys count."""
+"""Signed notes: agreements, and whose keys count; erasures, by the exchange."""
 
 from biometrics.signing.agreements import SignedVersion, statement_of, verify_version
+from biometrics.signing.erasure import Erased, erasure_note
 from biometrics.signing.files import create_signing_key, read_signing_key
 from biometrics.signing.keys import SigningKey, VerifierKey
 from biometrics.signing.note import Note, Signature
@@ -8,6 +9,7 @@ from biometrics.signing.proposal import Signed, approve, propose
 from biometrics.signing.signers import Signer, Signers, parse_signers
 
 __all__ = [
+    "Erased",
     "Note",
     "Signature",
     "Signed",
@@ -18,6 +20,7 @@ __all__ = [
     "VerifierKey",
     "approve",
     "create_signing_key",
+    "erasure_note",
     "parse_signers",
     "propose",
     "read_signing_key",

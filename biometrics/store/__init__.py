@@ -3,16 +3,23 @@
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.consistency import Consistency, Counts
+from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.journal import JournalReader
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import RecordReader
+from biometrics.store.rotation import Rewrapped, RotationWriter, WrappedValue
 from biometrics.store.rows import (
     AgreementRow,
     Change,
     ChangeKind,
     Committed,
+    Custody,
+    CustodyState,
+    DeletedKey,
     Disclosed,
     EnrolResult,
+    ErasureKind,
+    ErasureRow,
     GalleryCount,
     LiveRecord,
     NewProtection,
@@ -37,8 +44,14 @@ __all__ = [
     "Committed",
     "Consistency",
     "Counts",
+    "Custody",
+    "CustodyState",
+    "CustodyWriter",
+    "DeletedKey",
     "Disclosed",
     "EnrolResult",
+    "ErasureKind",
+    "ErasureRow",
     "GalleryCount",
     "Inspection",
     "JournalReader",
@@ -51,10 +64,14 @@ __all__ = [
     "RecordReader",
     "RecordRow",
     "RecordWriter",
+    "RequestKey",
+    "Rewrapped",
+    "RotationWriter",
     "SeenRecord",
     "Store",
     "StoredReference",
     "StoredTemplate",
+    "WrappedValue",
     "inspect_store",
     "open_store",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from biometrics.store.custody import are_open
 from biometrics.store.failures import translated
 from biometrics.store.protection import are_unchanged
 from biometrics.store.rows import Reply
@@ -58,7 +59,8 @@ class AnswerWriter:
 
         Only while every record that it tells of is there and protected as it was
         when that was decided: so no answer tells of a record whose withdrawal, or
-        whose protection from the requester, was durable before the answer was.
+        whose protection from the requester, was durable before the answer was; nor of
+        a holder whose galleries were closed before it.
 
         Args:
             member: the requester.
@@ -75,7 +77,10 @@ class AnswerWriter:
         """
 
         def operation(connection: sa.Connection) -> bytes | None:
-            if not are_unchanged(connection, disclosed.records):
+            if not (
+                are_open(connection, disclosed.searched)
+                and are_unchanged(connection, disclosed.records)
+            ):
                 return self._replies.find_or_clear(
                     connection, member, request_id, digest
                 )

@@ -82,8 +82,9 @@ _RULES: Final = (
         "journal, position {}",
         f"the change is of no kind, or names templates it cannot have taken{_RESTORE}",
         "SELECT c.position FROM change c, counter WHERE"
-        " c.kind NOT IN ('enrolled', 'withdrawn')"
-        " OR (c.kind = 'enrolled' AND (c.first_template IS NOT NULL"
+        " c.kind NOT IN ('enrolled', 'withdrawn', 'locked', 'unlocked', 'rotated',"
+        " 'destroyed')"
+        " OR (c.kind <> 'withdrawn' AND (c.first_template IS NOT NULL"
         " OR c.templates IS NOT NULL))"
         " OR (c.first_template IS NULL) <> (c.templates IS NULL)"
         " OR c.templates NOT BETWEEN 1 AND :most_templates"
@@ -126,7 +127,8 @@ _RULES: Final = (
         f" reference could be enrolled again{_RESTORE}",
         "SELECT w.member, w.taken FROM (SELECT member, count(*) AS taken FROM change"
         " WHERE kind = 'withdrawn' GROUP BY member) AS w WHERE w.taken >"
-        " (SELECT count(*) FROM tombstone t WHERE t.member = w.member)",
+        " (SELECT count(*) FROM tombstone t WHERE t.member = w.member)"
+        " AND w.member NOT IN (SELECT member FROM custody WHERE state = 'destroyed')",
     ),
     _Rule(
         "ENROLMENT_MISSING",
@@ -144,7 +146,8 @@ _RULES: Final = (
         " LEFT JOIN (SELECT member, record_id, position FROM change"
         " WHERE kind = 'withdrawn') AS w ON w.record_id = c.record_id"
         " AND w.member = c.member AND w.position > c.position"
-        " WHERE c.kind = 'enrolled' AND r.number IS NULL AND w.position IS NULL",
+        " WHERE c.kind = 'enrolled' AND r.number IS NULL AND w.position IS NULL"
+        " AND c.member NOT IN (SELECT member FROM custody WHERE state = 'destroyed')",
     ),
     _Rule(
         "WITHDRAWAL_OF_NOBODY",
@@ -175,12 +178,14 @@ _RULES: Final = (
         "TEMPLATES_MISSING",
         "table template, {} numbers of {}",
         f"some templates are neither there nor withdrawn{_LOST}",
-        # A withdrawal that schema 0001 wrote does not say how many went.
+        # Neither does a withdrawal that schema 0001 wrote say how many went, nor a
+        # destruction.
         "SELECT n.live + n.gone, counter.template_id FROM counter, (SELECT"
         " (SELECT count(*) FROM template) AS live,"
         " (SELECT coalesce(sum(templates), 0) FROM change) AS gone,"
         " (SELECT count(*) FROM change WHERE kind = 'withdrawn'"
-        " AND templates IS NULL) AS untold) AS n"
+        " AND templates IS NULL) + (SELECT count(*) FROM custody"
+        " WHERE state = 'destroyed') AS untold) AS n"
         " WHERE n.live + n.gone > counter.template_id"
         " OR (n.untold = 0 AND n.live + n.gone < counter.template_id)",
     ),
@@ -261,6 +266,8 @@ _CODES: Final = {
     "change": "member",
     "reply": "member",
     "agreement": "holder",
+    "custody": "member",
+    "erasure": "member",
 }
 
 _NUMBERS: Final = (

@@ -96,6 +96,36 @@ def add_withdrawal(
     )
 
 
+def add_change(
+    connection: sa.Connection,
+    position: int,
+    kind: ChangeKind,
+    member: Member,
+    *,
+    change_id: bytes,
+) -> None:
+    """Write a change of all galleries of a member at `position`, which is reserved.
+
+    Args:
+        connection: the writer's, in its transaction.
+        position: of the journal.
+        kind: what happened.
+        member: the holder.
+        change_id: 16 random bytes.
+    """
+    connection.execute(
+        _ADD,
+        {
+            "position": position,
+            "kind": kind.value,
+            "member": member.code,
+            "record_id": change_id,
+            "first_template": None,
+            "templates": None,
+        },
+    )
+
+
 def is_of_one_record(numbers: range, following: int) -> bool:
     """Say whether templates of one record may have had these numbers.
 

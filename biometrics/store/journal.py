@@ -21,6 +21,8 @@ from biometrics.store.values import member_of, moment_or_none, split_members
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from biometrics.members import Member
+
 _TEMPLATES: Final = (
     sa.select(
         RECORD.c.number,
@@ -51,6 +53,7 @@ _OF_IDS: Final = _TEMPLATES.where(
 _OF_CHANGES: Final = _TEMPLATES.where(
     RECORD.c.number.between(sa.bindparam("first"), sa.bindparam("last"))
 ).order_by(RECORD.c.number, TEMPLATE.c.template_id)
+_OF_HOLDER: Final = _OF_CHANGES.where(RECORD.c.member == sa.bindparam("holder"))
 # Whether a template is still there that a withdrawal says it took.
 _LEFT_BEHIND: Final = sa.exists().where(
     TEMPLATE.c.template_id.between(
@@ -112,12 +115,15 @@ class JournalReader:
         with translated(), self._engine.connect() as connection:
             return end_of(connection)
 
-    def changes(self, after: int, most: int) -> list[Change]:
+    def changes(
+        self, after: int, most: int, *, holder: Member | None = None
+    ) -> list[Change]:
         """Return the next changes, in the order of the commits, without a gap.
 
         Args:
             after: position of the last change seen, 0 for none.
             most: at most so many changes, at least 1.
+            holder: whose templates to read, of all; everybody's if None.
 
         Returns:
             Changes at `after + 1`, `after + 2` and so on; none at the end. Records
@@ -142,8 +148,10 @@ class JournalReader:
                     f"the journal lacks a change among the {due} after {after}: the"
                     " database is damaged; restore it from a backup",
                 )
+            reached = {"first": rows[0].position, "last": rows[-1].position}
             stored = connection.execute(
-                _OF_CHANGES, {"first": rows[0].position, "last": rows[-1].position}
+                _OF_CHANGES if holder is None else _OF_HOLDER,
+                reached if holder is None else reached | {"holder": holder.code},
             ).all()
             following = connection.execute(_NEXT).scalar_one()
         templates: dict[int, list[StoredTemplate]] = defaultdict(list)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import GalleryKeyRow
 from biometrics.store.failures import translated
-from biometrics.store.schema import GALLERY_KEY, INDEX_KEY
+from biometrics.store.schema import GALLERY_KEY, INDEX_KEY, SIGNING_KEY
 from biometrics.store.values import member_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _INDEX: Final = sa.select(INDEX_KEY.c.wrapped).where(
     INDEX_KEY.c.member == sa.bindparam("of_member")
 )
 _ADD_INDEX: Final = sa.insert(INDEX_KEY)
+_SIGNING: Final = sa.select(SIGNING_KEY.c.wrapped)
+_ADD_SIGNING: Final = sa.insert(SIGNING_KEY)
 
 
 class KeyReader:
@@ -45,12 +47,18 @@ class KeyReader:
         """Return every gallery key of a member, in the order of their numbers."""
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_OF_MEMBER, {"of_member": member.code}).all()
-        return [_key(row) for row in rows]
+        return [key_of(row) for row in rows]
 
     def index_key(self, member: Member) -> bytes | None:
         """Return the member's wrapped index key, or None."""
         with translated(), self._engine.connect() as connection:
             found = connection.execute(_INDEX, {"of_member": member.code}).scalar()
+        return None if found is None else bytes(found)
+
+    def signing_key(self) -> bytes | None:
+        """Return the exchange's wrapped signing key, or None."""
+        with translated(), self._engine.connect() as connection:
+            found = connection.execute(_SIGNING).scalar()
         return None if found is None else bytes(found)
 
 
@@ -89,7 +97,7 @@ class KeyTable(KeyReader):
         def operation(connection: sa.Connection) -> GalleryKeyRow:
             if connection.execute(_OF_EPOCH, epoch).first() is None:
                 connection.execute(_ADD, values)
-            return _key(connection.execute(_OF_EPOCH, epoch).one())
+            return key_of(connection.execute(_OF_EPOCH, epoch).one())
 
         return self._writer.run(operation)
 
@@ -109,9 +117,25 @@ class KeyTable(KeyReader):
 
         return self._writer.run(operation)
 
+    def add_signing_key(self, wrapped: bytes) -> bytes:
+        """Keep a wrapped signing key; return the one that the exchange has.
 
-def _key(row: sa.Row[*tuple[Any, ...]]) -> GalleryKeyRow:
-    """Return a row as a value."""
+        Raises:
+            StorageError: it could not be made durable.
+        """
+
+        def operation(connection: sa.Connection) -> bytes:
+            found = connection.execute(_SIGNING).scalar()
+            if found is not None:
+                return bytes(found)
+            connection.execute(_ADD_SIGNING, {"signing_key_id": 1, "wrapped": wrapped})
+            return wrapped
+
+        return self._writer.run(operation)
+
+
+def key_of(row: sa.Row[*tuple[Any, ...]]) -> GalleryKeyRow:
+    """Return a row of `gallery_key` as a value."""
     return GalleryKeyRow(
         key_id=row.key_id,
         member=member_of(row.member),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.errors import StorageError
+from biometrics.store.custody import refuse_closed
 from biometrics.store.enrolment import append, judge
 from biometrics.store.entries import end_of
 from biometrics.store.protection import protect
@@ -14,7 +15,7 @@ from biometrics.store.withdrawal import remove
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     import sqlalchemy as sa
@@ -202,6 +203,7 @@ class RecordWriter:
         Raises:
             StorageError: the disk is nearly full.
         """
+        refuse_closed(connection, member, _keys_of(records))
         results = judge(connection, member, records)
         fresh = [
             record
@@ -232,6 +234,14 @@ class RecordWriter:
         """Advance the head to a change that is durable."""
         if not future.cancelled() and future.exception() is None:
             self._head.advance(future.result().position)
+
+
+def _keys_of(records: Sequence[NewRecord]) -> Iterator[int]:
+    """Yield the number of the key of everything that is sealed in some records."""
+    for record in records:
+        yield record.sealed_reference.key_id
+        for template in record.templates:
+            yield template.sealed.key_id
 
 
 def _replay(connection: sa.Connection, body: bytes) -> Committed:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from biometrics.clock import from_microseconds
 from biometrics.sealed import Sealed
+from biometrics.store.entries import end_of
 from biometrics.store.failures import translated
 from biometrics.store.rows import GalleryCount, RecordRow, TemplateRow
 from biometrics.store.schema import GALLERY, PROTECTION, RECORD, TEMPLATE
@@ -40,6 +41,9 @@ _FIRST: Final = (
     )
     .order_by(RECORD.c.number)
     .limit(1)
+)
+_FIRST_RECORD: Final = sa.select(sa.func.min(RECORD.c.number)).where(
+    RECORD.c.member == sa.bindparam("of_member")
 )
 _RECORDS: Final = (
     sa.select(RECORD, PROTECTION.c.excluded, PROTECTION.c.set_at)
@@ -80,6 +84,13 @@ class RecordReader:
             for space, records, templates in sorted(rows, key=itemgetter(0))
         ]
 
+    def counted(self, member: Member) -> tuple[int, dict[str, int]]:
+        """Return how many templates each gallery has at the journal's end, and that."""
+        with translated(), self._engine.connect() as connection:
+            end = end_of(connection)
+            rows = connection.execute(_GALLERIES, {"of_member": member.code}).all()
+        return end, {row.space: row.templates for row in rows}
+
     def is_whole(self) -> bool:
         """Say whether there are as many templates as all galleries together count."""
         with translated(), self._engine.connect() as connection:
@@ -96,6 +107,13 @@ class RecordReader:
         values = {"of_member": member.code, "of_space": space}
         with translated(), self._engine.connect() as connection:
             found: int | None = connection.execute(_FIRST, values).scalar()
+        return found
+
+    def first_record(self, member: Member) -> int | None:
+        """Return the journal position of the member's first record, if any."""
+        with translated(), self._engine.connect() as connection:
+            values = {"of_member": member.code}
+            found: int | None = connection.execute(_FIRST_RECORD, values).scalar()
         return found
 
     def records(

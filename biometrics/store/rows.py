@@ -250,10 +250,14 @@ class StoredReply:
 
 
 class ChangeKind(StrEnum):
-    """What happened to a record."""
+    """What happened to a record, or to all galleries of a member."""
 
     ENROLLED = "enrolled"
     WITHDRAWN = "withdrawn"
+    LOCKED = "locked"
+    UNLOCKED = "unlocked"
+    ROTATED = "rotated"  # no value is under the keys before any more; they are gone
+    DESTROYED = "destroyed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +268,7 @@ class Change:
         position: from 1, without a gap, in the order of the commits.
         kind: what happened.
         member: the holder.
-        record_id: 16 bytes.
+        record_id: 16 bytes, of the record; of a change of all galleries random ones.
         templates: of an enrolment whose record is still there; else empty.
         withdrawn: numbers of the templates that a withdrawal took, of that record
             alone; none of them is there any more, nor will be. Empty for an
@@ -331,6 +335,74 @@ class GalleryCount:
     templates: int
 
 
+class CustodyState(StrEnum):
+    """Whether the galleries of a member can be sealed to and opened."""
+
+    OPEN = "open"
+    LOCKED = "locked"
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Custody:
+    """Whether a member's galleries are open.
+
+    Attributes:
+        state: whether they are.
+        since: when that was last changed; None if it never was.
+    """
+
+    state: CustodyState
+    since: dt.datetime | None
+
+
+class ErasureKind(StrEnum):
+    """Why keys were deleted for good."""
+
+    ROTATION = "rotation"  # what is left is under newer ones
+    DESTRUCTION = "destruction"  # nothing is left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedKey:
+    """A gallery key that is no more.
+
+    Attributes:
+        gallery: name of the gallery.
+        epoch: from 1.
+        commitment: 32 bytes, by which whoever had the key could tell that it was it.
+    """
+
+    gallery: str
+    epoch: int
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureRow:
+    """Keys that were deleted for good.
+
+    Attributes:
+        number: ascending.
+        member: the holder.
+        kind: why.
+        keys: which.
+        records: of a rotation, withdrawn ever up to `begun_at`; of a destruction, all.
+        begun_at: from when on nothing more was sealed under them.
+        deleted_at: when they were deleted.
+        note: the certificate; None until it is issued.
+    """
+
+    number: int
+    member: Member
+    kind: ErasureKind
+    keys: tuple[DeletedKey, ...]
+    records: int
+    begun_at: dt.datetime
+    deleted_at: dt.datetime
+    note: bytes | None = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenRecord:
     """A record as it was when it was decided that a requester may learn of it.
@@ -349,10 +421,12 @@ class Disclosed:
     """What an answer tells of, named or unnamed.
 
     Attributes:
+        searched: every holder with whose records was compared, matched or not.
         records: every record that makes it a match.
         references: those that it gives to the requester.
     """
 
+    searched: frozenset[Member] = frozenset()
     records: tuple[SeenRecord, ...] = ()
     references: tuple[NewReference, ...] = ()
 

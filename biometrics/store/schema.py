@@ -2,7 +2,9 @@
 
 Rows of `record` and `template` are only ever appended and deleted, in the order of
 their numbers, so that SQLite does not copy cells between pages and a deleted key
-leaves no second copy behind. Numbers come from `counter` and are never used twice.
+leaves no second copy behind. A rotation alone changes them in place, each wrapped key
+for another of the same size; a copy that it left behind would be of a wrap by the key
+that the next rotation retires. Numbers come from `counter` and are never used twice.
 
 Sources: SQLite, "Rowid Tables" and "The WITHOUT ROWID Optimization".
 """
@@ -72,6 +74,7 @@ RECORD: Final = sa.Table(
     sa.CheckConstraint("length(lookup) = 32", name="record_lookup_is_32_bytes"),
     sa.UniqueConstraint("member", "lookup", name="record_lookup"),
     sa.Index("record_of_member", "member", "number"),
+    sa.Index("record_of_key", "reference_key_id", "number"),
 )
 
 # One row for every record, so that there is no weaker one to fall back on where a row
@@ -112,6 +115,7 @@ TEMPLATE: Final = sa.Table(
     sa.Column("wrapped_key", sa.LargeBinary, nullable=False),
     sa.Column("ciphertext", sa.LargeBinary, nullable=False),
     sa.Index("template_of_record", "record_number"),
+    sa.Index("template_of_key", "key_id", "template_id"),
 )
 
 TOMBSTONE: Final = sa.Table(
@@ -197,4 +201,39 @@ AGREEMENT: Final = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.Column("note", sa.LargeBinary, nullable=False),
     sa.CheckConstraint("length(digest) = 32", name="agreement_digest_is_32_bytes"),
+)
+
+# A member without a row is open and has always been.
+CUSTODY: Final = sa.Table(
+    "custody",
+    METADATA,
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.BigInteger, nullable=False),
+)
+
+# What keys were deleted for good. `note` is NULL until their bytes have left the files
+# and that was signed.
+ERASURE: Final = sa.Table(
+    "erasure",
+    METADATA,
+    sa.Column("number", NUMBER, primary_key=True),
+    sa.Column("member", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("key_list", sa.Text, nullable=False),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("begun_at", sa.BigInteger, nullable=False),
+    sa.Column("deleted_at", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.LargeBinary),
+    sa.Index("erasure_of_member", "member", "number"),
+    sqlite_autoincrement=True,
+)
+
+# The exchange's own key, by which it signs what it has erased.
+SIGNING_KEY: Final = sa.Table(
+    "signing_key",
+    METADATA,
+    sa.Column("signing_key_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+    sa.CheckConstraint("signing_key_id = 1", name="signing_key_is_one_row"),
 )

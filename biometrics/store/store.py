@@ -10,7 +10,10 @@ from biometrics import limits
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.consistency import Consistency, refuse_behind
+from biometrics.store.custody import CustodyReader
 from biometrics.store.databases import database_at
+from biometrics.store.destruction import DestructionWriter
+from biometrics.store.erasure import ErasureTable
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
@@ -18,6 +21,7 @@ from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
 from biometrics.store.replies import Replies
+from biometrics.store.rotation import RotationWriter
 from biometrics.store.upgrade import is_current, upgrade
 from biometrics.store.writer import Writer
 
@@ -40,6 +44,9 @@ class Store:
         keys: wrapped keys.
         agreements: the version of each that was last in force.
         records: enrols, protects and withdraws.
+        custody: opens and closes galleries, and replaces their keys.
+        destruction: destroys galleries.
+        erasures: what keys are no more, and what was signed of it.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
         register: what a holder is shown of its own.
@@ -71,6 +78,11 @@ class Store:
         self.records = RecordWriter(
             self._writer, replies, head, clock=clock, has_room=database.has_room
         )
+        self.custody = RotationWriter(self._writer, reading, replies, head, clock)
+        self.destruction = DestructionWriter(
+            self._writer, reading, replies, head, clock
+        )
+        self.erasures = ErasureTable(self._writer, reading)
         self.answers = AnswerWriter(self._writer, reading, replies, references)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
@@ -162,6 +174,7 @@ class Inspection:
     """What can be read of a database while another exchange may have it open."""
 
     keys: KeyReader
+    custody: CustodyReader
     agreements: AgreementReader
     register: RecordReader
     journal: JournalReader
@@ -198,6 +211,7 @@ def inspect_store(
             return
         yield Inspection(
             KeyReader(database.reading),
+            CustodyReader(database.reading),
             AgreementReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),

@@ -67,6 +67,8 @@ class _GalleryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GalleryS
     """Some of its records are missing, do not open, or cannot be followed; searches of
     it are UNAVAILABLE until the exchange is mended and started again.
     """
+    GALLERY_STATE_DESTROYED: _GalleryState.ValueType  # 5
+    """Its keys are destroyed, and what they sealed is being deleted."""
 
 class GalleryState(_GalleryState, metaclass=_GalleryStateEnumTypeWrapper):
     """Whether a gallery can be searched."""
@@ -83,6 +85,8 @@ GALLERY_STATE_DAMAGED: GalleryState.ValueType  # 4
 """Some of its records are missing, do not open, or cannot be followed; searches of
 it are UNAVAILABLE until the exchange is mended and started again.
 """
+GALLERY_STATE_DESTROYED: GalleryState.ValueType  # 5
+"""Its keys are destroyed, and what they sealed is being deleted."""
 Global___GalleryState: _TypeAlias = GalleryState  # noqa: Y015
 
 @_typing.final

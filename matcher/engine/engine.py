@@ -148,6 +148,15 @@ class Engine(Generic[Name]):
         with self._changing:
             self._galleries.pop(gallery, None)
 
+    def take(self, other: Engine[Name]) -> None:
+        """Have the galleries of another engine, each in the place of one's own.
+
+        Searches that have begun go on with what was there. The other engine MUST NOT be
+        used any more.
+        """
+        with self._changing:
+            self._galleries.update(other._galleries)
+
     def coding(self, gallery: Name) -> Coding:
         """Return how a gallery that was made is coded."""
         return self._galleries[gallery].coding

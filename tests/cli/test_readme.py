@@ -196,6 +196,25 @@ def test_the_sdk_example_asks_the_same(session: Session):
     assert said.startswith("match (HolderAnswer(holder='XRA', outcome=")
 
 
+def test_a_locked_gallery_is_an_outage(session: Session):
+    """UNAVAILABLE while it is closed."""
+    said = session.output_of("galleries lock")
+    assert said.startswith("locked since ")
+    assert re.search(r"XRA +unavailable +-", said)
+    assert said.splitlines()[-1].startswith("unlocked since ")
+
+
+def test_what_keys_are_no_more_is_certified(session: Session):
+    """Of the withdrawal by the rotation, of the other records by the destruction."""
+    said = session.output_of("galleries rotate")
+    assert said.count("biometrics.exchange erasure\n") == 2
+    assert "by rotation\n" in said
+    assert "records 1\n" in said
+    assert "by destruction\n" in said
+    assert "records 999\n" in said
+    assert re.search(r"2 +destruction +[-0-9]{10} [:0-9]{8} +999 +issued", said)
+
+
 def test_an_edited_agreement_is_compared_and_signed(session: Session):
     """Who would learn less is told before it is signed by both."""
     said = session.output_of("agreements propose")

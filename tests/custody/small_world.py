@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -50,6 +50,7 @@ class Rows:
         """Hold none."""
         self.keys: list[GalleryKeyRow] = []
         self.indexes: dict[Member, bytes] = {}
+        self.signing: bytes | None = None
         self.additions = 0
         self.may_read = threading.Event()
         self.may_read.set()
@@ -92,12 +93,22 @@ class Rows:
             self.additions += 1
             return self.indexes.setdefault(member, wrapped)
 
+    def signing_key(self) -> bytes | None:
+        """Return the signing key."""
+        return self.signing
+
+    def add_signing_key(self, wrapped: bytes) -> bytes:
+        """Keep a signing key, or return the one that there is."""
+        self.signing = self.signing or wrapped
+        return self.signing
+
 
 @dataclass
 class World:
     """Everything that custody works with."""
 
     folder: Path
+    stranger: ClassVar[Member] = Member("XZZ")
     rows: Rows = field(default_factory=Rows)
     random_bytes: Generator = field(default_factory=Generator)
 

@@ -59,6 +59,7 @@ def test_purposes_are_fixed_and_differ():
         "record-tag",
         "record-value",
         "reply",
+        "signing-key",
     ]
     assert set("".join(values)) <= set(string.ascii_lowercase + "-/")
 

@@ -64,7 +64,7 @@ def galleries(world: World, monkeypatch: pytest.MonkeyPatch) -> Galleries:
     assert world.exchange is not None
     states = world.exchange._follower._galleries
     monkeypatch.setattr(states, "_loading", False)
-    monkeypatch.setattr(states, "_locked", frozenset())
+    monkeypatch.setattr(states, "_closed", {})
     return states
 
 

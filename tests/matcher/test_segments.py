@@ -73,7 +73,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
 def load(archive: Archive, gallery: GalleryName) -> Snapshot | None:
     """Load what is kept of a gallery, as another process would."""
-    files = SegmentFiles(archive.folder, archive.vault, os.urandom)
+    files = SegmentFiles(archive.folder, os.urandom)
     space = archive.spaces.named(gallery.space)
     codings = {
         shelf.position.value: archive.engine.coding(shelf)
@@ -81,7 +81,8 @@ def load(archive: Archive, gallery: GalleryName) -> Snapshot | None:
         if shelf[:2] == gallery
     }
     journal = archive.store.journal
-    return files.load(gallery, space.identity, codings, journal.entry)
+    key = archive.vault.codes(*gallery)
+    return files.load(gallery, space.identity, codings, journal.entry, key=key)
 
 
 def stale(archive: Archive, gallery: GalleryName = XAA_FACES) -> str:
@@ -332,6 +333,18 @@ def turn_key(archive: Archive) -> None:
     archive.reopen()
 
 
+def test_codes_are_kept_under_the_key_that_they_were_made_by(kept: Archive) -> None:
+    """Kept under a newer one, they would be read by another rotation than their own."""
+    kept.rotate(XAA_FACES)
+    kept.vault.adopt(XAA, kept.store.keys.gallery_keys(XAA))
+    kept.enrol(FACES, 990)
+    kept.save()
+    kept.reopen()
+    kept.start()
+    assert 990 in kept.found(FACES, range(980, 1000))
+    assert not kept.index.has_older_codes(XAA)
+
+
 @pytest.mark.parametrize(
     ("kind", "damage"), list(itertools.product(["manifest", "*.segment"], DAMAGES))
 )
@@ -478,12 +491,14 @@ def test_codes_of_another_definition_of_the_space_are_made_anew(kept: Archive) -
     """What was made by another extractor or about another centre is not compared."""
     codings = {FACES.position.value: kept.engine.coding(FACES)}
     entry = kept.store.journal.entry
+    key = kept.vault.codes(*XAA_FACES)
     with pytest.raises(StaleError, match="template space"):
-        kept.files.load(XAA_FACES, f"{SPACE}@0123", codings, entry)
+        kept.files.load(XAA_FACES, f"{SPACE}@0123", codings, entry, key=key)
     identity = kept.spaces.named(FINGER).identity
     only_left = {LEFT_FINGERS.position.value: kept.engine.coding(LEFT_FINGERS)}
+    key = kept.vault.codes(*XAA_FINGERS)
     with pytest.raises(StaleError, match="positions"):
-        kept.files.load(XAA_FINGERS, identity, only_left, entry)
+        kept.files.load(XAA_FINGERS, identity, only_left, entry, key=key)
 
 
 def test_an_older_database_does_not_go_with_newer_codes(

@@ -17,6 +17,7 @@ from biometrics.server.methods import (
 )
 from biometrics.v1 import (
     agreement_pb2,
+    custody_pb2,
     enrolment_pb2,
     match_pb2,
     space_pb2,
@@ -28,8 +29,10 @@ ENROLMENT = "/biometrics.v1.EnrolmentService/"
 
 def test_every_method_of_the_contract_has_its_row_and_no_other_has_one():
     """Contract and table name the same methods."""
-    files = (match_pb2, enrolment_pb2, agreement_pb2, space_pb2, health_pb2)
-    whole = [s for f in files for s in f.DESCRIPTOR.services_by_name.values()]
+    files = (match_pb2, enrolment_pb2, custody_pb2, agreement_pb2, space_pb2)
+    whole = [
+        s for f in (*files, health_pb2) for s in f.DESCRIPTOR.services_by_name.values()
+    ]
     assert set(whole) == set(SERVICES)
     check_table(SERVICES)
     assert served_methods(SERVICES) == set(METHODS)

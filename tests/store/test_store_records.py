@@ -9,7 +9,7 @@ import pytest
 from store.shelf import START, XAA, XBB, XCC, digest, request
 
 from biometrics import limits
-from biometrics.errors import DefectError, NotFoundError
+from biometrics.errors import GalleryLockedError, NotFoundError
 from biometrics.store.rows import (
     ChangeKind,
     Disclosed,
@@ -104,10 +104,10 @@ def test_a_record_without_templates_can_be_kept(shelf: Shelf) -> None:
     assert shelf.store.journal.changes(0, 10)[0].templates == ()
 
 
-def test_a_record_under_an_unknown_key_is_a_defect(shelf: Shelf) -> None:
+def test_a_record_under_a_key_that_is_gone_is_refused(shelf: Shelf) -> None:
     """What could never be opened is not stored, nor anything with it."""
     shelf.key_id += 1
-    with pytest.raises(DefectError):
+    with pytest.raises(GalleryLockedError, match="rotated while this was sealed"):
         shelf.enrol("A")
     assert shelf.store.journal.end() == 0
     assert shelf.count("reply") == 0

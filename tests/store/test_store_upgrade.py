@@ -43,6 +43,11 @@ TO_SECOND = """
         ALTER COLUMN record_tag SET NOT NULL;
     DROP TABLE protection;
     DROP TABLE agreement;
+    DROP TABLE custody;
+    DROP TABLE erasure;
+    DROP TABLE signing_key;
+    DROP INDEX template_of_key;
+    DROP INDEX record_of_key;
     UPDATE alembic_version SET version_num = '0002';
 """
 TO_FIRST = """

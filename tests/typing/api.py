@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from biometrics.client import (
     AsyncExchangeClient,
     Chunk,
+    CustodyInfo,
     ExchangeClient,
     MatchAnswer,
     Probe,
@@ -16,6 +19,9 @@ from biometrics.client import (
     Record,
     Template,
 )
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 vector = np.zeros(512, np.float32)
 probe = Template(space="faces", position="face", vector=vector, quality=80)
@@ -29,6 +35,9 @@ with ExchangeClient(Profile.load("XAA-client.toml")) as exchange:
         purpose="visa",
         holders=["XAA"],
     )
+    since: dt.datetime = exchange.lock()
+    custody: CustodyInfo = exchange.custody()
+    certificates: list[bytes] = [each.certificate for each in exchange.erasures()]
     done: ProtectOutcome = exchange.protect("case-1", excluded=["XBB", "XCC"])
     for told in exchange.enrol_many([Chunk(records=(record,))]):
         statuses: list[str] = [each.status for each in told.outcomes]

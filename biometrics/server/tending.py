@@ -1,0 +1,106 @@
+"""What goes on by itself once a member has begun it: rotations and destructions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from biometrics import limits
+from biometrics.errors import (
+    GalleryLockedError,
+    PreconditionError,
+    StorageError,
+    UnavailableError,
+)
+from biometrics.store import CustodyState
+
+if TYPE_CHECKING:
+    from biometrics.custody import Vault
+    from biometrics.members import Member
+    from biometrics.server.rotation import Rotation
+    from biometrics.store import Store
+    from matcher.access import Access
+
+log = logging.getLogger(__name__)
+
+
+class Tending:
+    """Finishes what was begun, for each member one thing at a time; of one loop."""
+
+    def __init__(
+        self, *, store: Store, vault: Vault, access: Access, rotation: Rotation
+    ) -> None:
+        """Look in `store` for what is left, and do it."""
+        self._store = store
+        self._vault = vault
+        self._access = access
+        self._rotation = rotation
+        self._due: set[Member] = set()
+        self._tasks: dict[Member, asyncio.Task[None]] = {}
+        self._troubles: dict[Member, str] = {}
+
+    def begin(self, *holders: Member) -> None:
+        """Look for what is left of some holders, and do it in the background."""
+        for holder in holders:
+            self._due.add(holder)
+            if holder not in self._tasks:
+                self._tasks[holder] = asyncio.ensure_future(self._tend(holder))
+
+    def trouble(self, holder: Member) -> str:
+        """Return what stops the work on a holder's galleries; empty if nothing."""
+        return self._troubles.get(holder, "")
+
+    async def stop(self) -> None:
+        """Leave the rest to the next start."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _tend(self, holder: Member) -> None:
+        """Do what is due, until nothing is."""
+        try:
+            while holder in self._due:
+                self._due.discard(holder)
+                await self._try(holder)
+        finally:
+            del self._tasks[holder]
+
+    async def _try(self, holder: Member) -> None:
+        """Do what is due, or see to it that it is done later."""
+        try:
+            await self._do(holder)
+            self._troubles.pop(holder, None)
+        except GalleryLockedError:
+            log.info("keys of %s are rotated on once they are unlocked", holder)
+        except PreconditionError as error:
+            self._troubles[holder] = error.message
+            log.error("keys of %s cannot be rotated: %s", holder, error.message)  # noqa: TRY400
+        except UnavailableError as error:
+            log.warning("keys of %s wait: %s", holder, error.reason)
+            await asyncio.sleep(limits.TEND_RETRY_SECONDS)
+            self._due.add(holder)
+        except Exception:
+            self._troubles[holder] = "a defect, which the log of the exchange tells"
+            log.exception("keys of %s cannot be seen to", holder)
+
+    async def _do(self, holder: Member) -> None:
+        """Rotate or delete, whichever was begun, and sign for it."""
+        custody = await asyncio.to_thread(self._store.custody.custody, holder)
+        if custody.state is CustodyState.DESTROYED:
+            if not await asyncio.to_thread(self._store.erasures.pending, holder):
+                return
+            if not await self._access.discarded(holder):
+                raise StorageError("CODES_NOT_DELETED", "codes cannot be deleted now")
+            is_more = True
+            while is_more:
+                await asyncio.sleep(limits.LOADING_PAUSE_SECONDS)
+                deleting = self._store.destruction.delete_some(
+                    holder, limits.DELETED_AT_ONCE
+                )
+                is_more = await asyncio.wrap_future(deleting)
+        elif self._vault.is_rotating(holder):
+            await self._access.loaded(holder)
+            await self._rotation.go_on(holder)
+        await self._rotation.certify(holder)

@@ -1,0 +1,156 @@
+"""Makes the galleries of one holder anew, beside those that are searched.
+
+They are filled apart, from what is kept on disk or from nothing, page by page like the
+index at a start; and once they have caught up with the index it adopts them whole,
+between two changes. Until then searches, the follower and other holders' galleries
+notice nothing but the work.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from biometrics import limits
+from matcher.engine import Engine
+from matcher.galleries import Galleries, GalleryName
+from matcher.index import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from biometrics.custody import Vault
+    from biometrics.members import Member
+    from biometrics.store import JournalReader, RecordReader
+    from biometrics.templates import TemplateSpaces
+    from matcher.galleries import Shelf
+    from matcher.segments import SegmentFiles
+
+_MOST_COUNTS: Final = 8  # one that withdrawals disturb is made again
+
+
+class Loading:
+    """Loads the galleries of a holder; each call blocks, on any thread."""
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        journal: JournalReader,
+        register: RecordReader,
+        files: SegmentFiles,
+        vault: Vault,
+        spaces: TemplateSpaces,
+    ) -> None:
+        """Load from `journal` and `files` for `index`, as `register` counts."""
+        self._index = index
+        self._journal = journal
+        self._register = register
+        self._files = files
+        self._vault = vault
+        self._spaces = spaces
+
+    def load(
+        self, holder: Member, *, is_wanted: Callable[[], bool], done: Callable[[], None]
+    ) -> None:
+        """Load the galleries of a holder from what is kept on disk.
+
+        Args:
+            holder: whose; it is unlocked.
+            is_wanted: asked time and again; where it says no, nothing is adopted.
+            done: called while the index holds still, once it has adopted them.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
+            StorageError: the journal cannot be read now.
+        """
+        made = self._empty(holder)
+        made.restore(self._files, self._journal)
+        self._skip(holder, made)
+        self._finish(holder, made, is_wanted, done)
+
+    def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> None:
+        """Code the galleries of a holder by their newest keys, if they are not yet.
+
+        Meanwhile they are searched as they were.
+
+        Args:
+            holder: whose; it is unlocked and loaded.
+            is_wanted: as of `load`.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
+            StorageError: the journal cannot be read now.
+        """
+        if self._index.has_older_codes(holder):
+            made = self._empty(holder)
+            self._skip(holder, made)
+            self._finish(holder, made, is_wanted, lambda: None)
+
+    def _empty(self, holder: Member) -> Index:
+        """Return an index of the holder's galleries, with nothing in it."""
+        galleries = Galleries()
+        for space in self._register.spaces(holder):
+            galleries.know(holder, space)
+        engine: Engine[Shelf] = Engine()
+        return Index(
+            vault=self._vault,
+            spaces=self._spaces,
+            engine=engine,
+            galleries=galleries,
+            holder=holder,
+        )
+
+    def _skip(self, holder: Member, made: Index) -> None:
+        """Pass over what others did before the holder's first record."""
+        if not made.position:
+            first = self._register.first_record(holder)
+            made.skip_to(self._journal.end() if first is None else first - 1)
+
+    def _finish(
+        self,
+        holder: Member,
+        made: Index,
+        is_wanted: Callable[[], bool],
+        done: Callable[[], None],
+    ) -> None:
+        """Fill an index up to where the other is, and hand it over."""
+        # 1. Everything that is durable, and as much as was counted.
+        self._fill_counted(holder, made, is_wanted)
+        while is_wanted():
+            # 2. The last few changes, while no other is applied.
+            with self._index.held() as position:
+                if made.position <= position:
+                    self._follow(holder, made, position, is_wanted)
+                    # 3. From here on the index follows them by itself.
+                    if is_wanted():
+                        self._index.adopt(made)
+                        done()
+                    return
+            time.sleep(limits.LOADING_PAUSE_SECONDS)
+
+    def _fill_counted(
+        self, holder: Member, made: Index, is_wanted: Callable[[], bool]
+    ) -> None:
+        """Fill an index up to the journal's end; a lost row makes a gallery damaged."""
+        tries = 0
+        while True:
+            end, counts = self._register.counted(holder)
+            self._follow(holder, made, end, is_wanted)
+            tries += 1
+            if made.is_of(counts) or not is_wanted():
+                return
+            if tries == _MOST_COUNTS:
+                break
+        made.verify(
+            {GalleryName(holder, space): count for space, count in counts.items()}
+        )
+
+    def _follow(
+        self, holder: Member, made: Index, end: int, is_wanted: Callable[[], bool]
+    ) -> None:
+        """Bring changes up to `end` into an index, a page at a time."""
+        while made.position < end and is_wanted():
+            most = min(limits.LOADING_PAGE_CHANGES, end - made.position)
+            made.apply(self._journal.changes(made.position, most, holder=holder))
+            time.sleep(limits.LOADING_PAUSE_SECONDS)

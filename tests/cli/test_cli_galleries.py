@@ -1,0 +1,100 @@
+"""`biometrics galleries`: lock, unlock, rotate and destroy, against a real exchange."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from world import World, record, unit
+
+from biometrics.cli import galleries
+from biometrics.client import CustodyInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from biometrics.client import ExchangeClient
+    from tests.cli.conftest import Told
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An exchange in which XAA has enrolled somebody."""
+    with World(tmp_path_factory.mktemp("world")) as world:
+        world.enroller("XAA").enrol(record("case-1", unit(1)))
+        yield world
+
+
+@pytest.fixture
+def do(world: World, run: Callable[..., Told]) -> Callable[..., Told]:
+    """Run a command of `galleries` as XAA's administrator."""
+    profile = world.profile_file("XAA", "administrator")
+    return lambda *arguments: run("--profile", profile, "galleries", *arguments)
+
+
+def test_a_gallery_is_locked_and_unlocked(do: Callable[..., Told]) -> None:
+    """With the moment, for people and for programs."""
+    told = do("lock")
+    assert told.code == 0
+    assert told.out.startswith("locked since ")
+    again = do("lock", "--json")
+    assert again.document["locked_at"][:10] in told.out
+    assert "locked" in do("list").out
+    assert do("unlock").out.startswith("unlocked since ")
+    assert do("unlock", "--json").document["unlocked_at"]
+
+
+def test_a_rotation_is_waited_for_and_certified(
+    do: Callable[..., Told], tmp_path: Path
+) -> None:
+    """The certificate is printed, listed, and written into a folder."""
+    told = do("rotate")
+    assert told.code == 0
+    assert told.out.startswith("biometrics.exchange erasure\nnumber 1\nholder XAA\n")
+    document = do("rotate", "--json").document
+    assert (document["number"], document["kind"]) == (2, "rotation")
+    listed = do("erasures", "--to", tmp_path)
+    assert listed.out.count("issued") == 2
+    assert (tmp_path / "erasure-1.note").read_text() == told.out
+    assert (tmp_path / "erasure-2.note").read_text() == document["certificate"]
+    both = do("erasures", "--json").document["erasures"]
+    assert both[1] == document
+
+
+def test_what_keeps_a_rotation_from_its_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, do: Callable[..., Told]
+) -> None:
+    """One does not wait for it in vain."""
+
+    def custody(_: ExchangeClient) -> CustodyInfo:
+        return CustodyInfo(
+            state="open", since=None, is_busy=True, items_left=3, trouble="3 values"
+        )
+
+    monkeypatch.setattr(galleries.ExchangeClient, "custody", custody)
+    told = do("rotate")
+    assert (told.code, told.out) == (1, "")
+    assert "3 values" in told.err
+
+
+def test_a_destruction_takes_the_members_own_code(
+    world: World, do: Callable[..., Told]
+) -> None:
+    """Without it, or with another, nothing is destroyed."""
+    assert do("destroy").code != 0
+    refused = do("destroy", "--yes", "XBB")
+    assert refused.code == 2
+    assert "must be `XAA`" in refused.err
+    assert [g.records for g in world.enroller("XAA").galleries()] == [1]
+    told = do("destroy", "--yes", "XAA")
+    assert told.code == 0
+    assert "by destruction\n" in told.out
+    assert world.enroller("XAA").galleries() == ()
+
+
+def test_only_an_administrator_may(world: World, run: Callable[..., Told]) -> None:
+    """An enroller is refused."""
+    profile = world.profile_file("XAA", "enroller")
+    told = run("--profile", profile, "galleries", "lock")
+    assert told.code == 3
