@@ -273,4 +273,4 @@ def _replayed(found: Replay) -> dict[str, object]:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's
     """Return a member, which `asdict` has taken apart, as its code."""
-    return value["code"] if isinstance(value, dict) else value
+    return value.get("code", value) if isinstance(value, dict) else value
