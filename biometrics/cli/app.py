@@ -11,6 +11,7 @@ import typer
 
 from biometrics.cli import (
     agreements,
+    calibrate,
     demo,
     enrol,
     galleries,
@@ -82,6 +83,7 @@ app.command("enrol")(enrol.enrol)
 app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
+app.command("calibrate")(calibrate.calibrate)
 app.command("demo")(demo.demo)
 app.add_typer(galleries.app, name="galleries")
 app.add_typer(records.app, name="records")
