@@ -73,6 +73,15 @@ CALIBRATIONS = {
 }
 
 
+def write_spaces(root: Path, calibrations: dict[str, str] | None = None) -> None:
+    """Write the tiny spaces into an exchange in place of the samples."""
+    (root / "spaces.toml").write_text(SPACES)
+    for path in (root / "calibrations").iterdir():
+        path.unlink()
+    for space, text in (CALIBRATIONS | (calibrations or {})).items():
+        (root / "calibrations" / f"{space}.toml").write_text(text)
+
+
 def agreement(holder: str, *clauses: str, revision: int = 1) -> str:
     """Return the text of a holder's agreements file."""
     head = f'version = 1\nholder = "{holder}"\nrevision = {revision}\n'
@@ -164,11 +173,7 @@ class World:
             random_bytes=secrets.token_bytes,
             listen="127.0.0.1:0",
         )
-        (self.root / "spaces.toml").write_text(SPACES)
-        for path in (self.root / "calibrations").iterdir():
-            path.unlink()
-        for space, text in (CALIBRATIONS | (calibrations or {})).items():
-            (self.root / "calibrations" / f"{space}.toml").write_text(text)
+        write_spaces(self.root, calibrations)
         for path in (self.root / "agreements").iterdir():
             path.unlink()
         for text in (agreements or {}).values():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -171,10 +172,8 @@ def rows(
     most = comparisons_supported(searched)
     for fpir, low, middle, high in zip(FpirClass, *np.round(told, 6), strict=True):
         is_supported = evidence.subjects >= searches_needed(fpir)
-        for place, size in enumerate(sizes):
-            if place + 1 < len(sizes) and high[place] == high[place + 1]:
-                continue  # the next one says it too
-            yield Row(
+        found = [
+            Row(
                 fpir=fpir,
                 comparisons=size,
                 cosine=max(float(high[place]), float(middle[place])),
@@ -182,6 +181,15 @@ def rows(
                 low=min(float(low[place]), float(middle[place])),
                 is_established=is_supported and size <= most,
             )
+            for place, size in enumerate(sizes)
+        ]
+        for row, larger in zip_longest(found, found[1:]):
+            # Where a larger size has the same threshold, it says all.
+            if larger is None or (row.cosine, row.is_established) != (
+                larger.cosine,
+                larger.is_established,
+            ):
+                yield row
 
 
 def _highest(found: Searches) -> list[Pair]:

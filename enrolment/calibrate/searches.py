@@ -205,7 +205,9 @@ class _Arena:
             if own_rows is not None:
                 own[self._probes.rows[part, None] == own_rows] = NO_SCORE
             np.maximum(
-                self._mated[part], own.max(axis=1, initial=NO_SCORE), self._mated[part]
+                self._mated[part],
+                own.max(axis=1, initial=NO_SCORE),
+                out=self._mated[part],
             )
             scores[is_own] = NO_SCORE
             before = self._strata[:, part].max(axis=0)
@@ -224,13 +226,14 @@ class _Arena:
         """Keep the greatest scores of some probes with others."""
         for number in range(len(SHARES)):
             there = scores[:, stratum == number].max(axis=1, initial=NO_SCORE)
-            np.maximum(self._strata[number, part], there, self._strata[number, part])
+            kept = self._strata[number, part]
+            np.maximum(kept, there, out=kept)
         for name in np.unique(member):
             held = self._by_member.setdefault(
                 str(name), np.full(len(self._nearest), NO_SCORE)
             )
             there = scores[:, member == name].max(axis=1)
-            np.maximum(held[part], there, held[part])
+            np.maximum(held[part], there, out=held[part])
         if part.start == 0:
             some = scores[:_PAIRED]
             self._pairs += np.histogram(some[some > NO_SCORE], BINS)[0]

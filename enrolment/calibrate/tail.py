@@ -28,6 +28,7 @@ RESAMPLES: Final = 200
 # Maxima between these quantiles say what is usual: above them stand look-alikes, failed
 # captures, and people whom the truth holds twice.
 _USUAL: Final = np.linspace(0.5, 0.97, 48)
+_HEAVIEST: Final = -0.95  # at -1 there is no mean to fit by
 _LEAST, _GREATEST = 1e-3, 1 - 1e-3  # a threshold is inside (0, 1)
 
 
@@ -65,9 +66,10 @@ def _excess(
 ) -> NDArray[np.float64]:
     """Return how far above the level so small shares of the excesses lie."""
     mean, spread = stats.lmoment(excesses, order=[1, 2], standardize=False)
-    if spread <= 0:
+    if spread <= 0:  # all alike
         return np.full(len(beyond), mean)
-    shape = mean / spread - 2  # of Hosking and Wallis, SciPy's with the other sign
+    # Of Hosking and Wallis, SciPy's with the other sign; not of the heaviest of all.
+    shape = max(mean / spread - 2, _HEAVIEST)
     found: NDArray[np.float64] = stats.genpareto.isf(
         beyond, -shape, scale=mean * (1 + shape)
     )
