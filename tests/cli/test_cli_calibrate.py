@@ -57,6 +57,9 @@ def folder(tmp_path: Path) -> Path:
         subject=np.repeat([f"p{n}" for n in range(320)], 2),
         group=np.repeat(["a", "b"], 320),
     )
+    alone = rows[:, 0].astype("f4")
+    alone[5, 0] = np.nan
+    np.savez(tmp_path / "alone.npz", embedding=alone, reference=np.arange(320))
     return tmp_path
 
 
@@ -117,6 +120,16 @@ def test_pictures_are_drawn(run: Run, folder: Path) -> None:
             assert min(picture.size) > 800
             pixels = np.asarray(picture.convert("L"))
         assert (pixels < 200).mean() > 0.005
+
+
+def test_a_gallery_without_mates_has_no_fnir(run: Run, folder: Path) -> None:
+    """And is calibrated and drawn all the same; what was passed over is told."""
+    told = run("calibrate", "alone.npz", *ASKED[2:], "--pictures", "report")
+    assert told.code == 0, told.err
+    assert told.out.startswith("319 searches against 319 templates")
+    assert "; 0 mated as well" in told.out
+    assert "passed over: 1 vector, NOT_FINITE" in told.err
+    assert len(list((folder / "report").iterdir())) == 3
 
 
 @pytest.mark.parametrize(
