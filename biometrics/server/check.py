@@ -55,6 +55,7 @@ def check(path: Path) -> list[str]:
         held = stored.journal.templates_by_space() if stored else {}
         rates = Rates(spaces, calibrations, lambda space: held.get(space, 0))
         return [
+            *rates.outgrown(),
             *_agreement_notes(config, stored, signers, rates),
             *_gallery_notes(config, stored, spaces),
         ]

@@ -286,6 +286,8 @@ def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> In
             "calibration of %s: %s, of %s; SHA-256 %s",
             *(each.space, each.basis, each.dated, each.digest),
         )
+    for text in rates.outgrown():
+        log.warning("%s", text)
     in_force = InForce(
         config.agreements,
         members=config.members,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from biometrics.calibration import FpirClass
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from biometrics.calibration import Calibrations, FpirClass
+    from biometrics.calibration import Calibrations
     from biometrics.disclosure import Clause
     from biometrics.templates import Modality, TemplateSpace, TemplateSpaces
 
@@ -59,6 +61,17 @@ class Rates:
                 f"`{clause.source}` permits nothing in `{space.name}`: it demands a"
                 f" measured FPIR of {fpir}, and {why}"
             )
+
+    def outgrown(self) -> list[str]:
+        """Return a note for each calibration that the exchange has outgrown."""
+        reaches = {each: max(map(each.reach, FpirClass)) for each in self.calibrations}
+        return [
+            f"calibration of {each.space}, of {each.dated}: supports up to {reach:,}"
+            " comparisons, and a search has more: no FPIR is established until it is"
+            " calibrated again"
+            for each, reach in reaches.items()
+            if 0 < reach < self.comparisons(each.space)
+        ]
 
     def unkept(self, clauses: Iterable[Clause]) -> list[str]:
         """Return a note for each clause and space of which the promise is not kept."""

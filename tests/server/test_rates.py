@@ -106,3 +106,10 @@ def test_one_modality_can_be_asked_about_alone():
     assert len(list(large.shortfalls(both))) == 3
     assert len(list(large.shortfalls(both, Modality.FINGERPRINT))) == 1
     assert list(large.shortfalls(both, Modality.IRIS)) == []
+
+
+def test_an_outgrown_calibration_is_told():
+    """Once no class of it is established any more, and not before."""
+    assert rates(2048).outgrown() == []
+    told = rates(2049).outgrown()
+    assert [text.split()[2] for text in told] == [f"{s.name}," for s in TABLES]
