@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks import growth_report
 from benchmarks.kit import machine, results, tables, timing
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
-from benchmarks.kit.scanning import Probe, Space, scanner_of
+from benchmarks.kit.scanning import Probe, scanner_of
 from benchmarks.peers.exhaustive import NumpyProduct
 from matcher.engine import Engine
 
@@ -114,9 +114,7 @@ def search(
     scanner: Scanner, name: str, probes: NDArray[np.float32]
 ) -> list[dict[str, list[int]]]:
     """Return the candidates of probes that are asked for at once."""
-    waiting = [
-        scanner.submit(Probe(probe, Space(THRESHOLD)), [name]) for probe in probes
-    ]
+    waiting = [scanner.submit(Probe(probe), {name: THRESHOLD}) for probe in probes]
     return [each.result() for each in waiting]
 
 

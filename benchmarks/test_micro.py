@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from biometrics import limits
+from biometrics.calibration import EVERY_CLASS
 from biometrics.clock import UTC, SystemClock
 from biometrics.custody import FileKeyProvider, Vault, create_key_file
 from biometrics.disclosure import (
@@ -224,6 +225,7 @@ def test_plan_over_all_members(benchmark: BenchmarkFixture) -> None:
         today=today,
         holders=frozenset(),
         excluded=frozenset(),
+        established=EVERY_CLASS,
     )
     assert len(plan.permissions) == len(codes)
 

@@ -192,3 +192,14 @@ MAX_LIST_VALUES: Final = 2**28  # 1 GiB, should one row of a row group have them
 
 # -- finger minutiae ----------------------------------------------------------
 MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data
+
+# -- error rates --------------------------------------------------------------
+RULE_OF_THREE: Final = 3  # none in n trials bounds a rate by 3 / n, at 95 %
+# A calibration speaks for galleries that have grown a little since, which rounding up
+# to a power of two takes. People who resemble one another lie in a part of the tail
+# that it has not seen: see benchmarks/README.md, Calibration.
+MAX_CALIBRATED_GROWTH: Final = 2
+LEAST_CALIBRATION_SUBJECTS: Final = 20  # below, a tenth of the maxima is no tail
+MAX_COMPARISONS: Final = 1 << 40  # of one search, far beyond any; fits a signed number
+MAX_THRESHOLDS: Final = 128  # three classes, every power of two up to that
+MAX_METHOD_CHARACTERS: Final = 512  # how a calibration was made, in words

@@ -17,7 +17,6 @@ from biometrics.settings import (
     configuration_error,
 )
 from biometrics.templates import (
-    Basis,
     Metric,
     Modality,
     Normalisation,
@@ -44,8 +43,6 @@ class _Space(Settings):
     normalisation: Word[Normalisation] = Normalisation.UNIT
     # One fault tells enough of 4,096 wrong numbers.
     centre: list[float] = Field(default_factory=list, min_length=1, fail_fast=True)
-    threshold: float
-    threshold_basis: Word[Basis]
 
     def value(self) -> TemplateSpace:
         """Return the space.
@@ -65,8 +62,6 @@ class _Space(Settings):
             metric=self.metric,
             centre=centre,
             normalisation=self.normalisation,
-            threshold=self.threshold,
-            basis=self.threshold_basis,
         )
 
 

@@ -71,7 +71,7 @@ class Normalisation(StrEnum):
 
 
 class Basis(StrEnum):
-    """What the threshold of a space rests on."""
+    """What the thresholds of a space rest on."""
 
     MEASURED = "measured"
     VENDOR = "vendor"
@@ -95,12 +95,10 @@ class TemplateSpace:
         metric: how its templates are compared.
         centre: float64 (dimension,), subtracted before normalising; zeros if none.
         normalisation: what follows the centring.
-        threshold: cosine at or above which two templates match, in (0, 1).
-        basis: what the threshold rests on.
         identity: name and digest of all that makes templates comparable. Sealed
             templates are bound to it: one made under another definition of the same
             name does not open, rather than being compared wrongly. Positions may be
-            added and the threshold recalibrated without changing it.
+            added without changing it.
 
     Raises:
         InvalidRequestError: with every fault at once.
@@ -115,8 +113,6 @@ class TemplateSpace:
     metric: Metric = Metric.COSINE
     centre: NDArray[np.float64] = field(repr=False, compare=False)
     normalisation: Normalisation = Normalisation.UNIT
-    threshold: float
-    basis: Basis
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -152,11 +148,6 @@ class TemplateSpace:
                     self.centre.shape != (self.dimension,)
                     or not np.isfinite(self.centre).all(),
                     f"must be {self.dimension} finite numbers",
-                ),
-                (
-                    "threshold",
-                    not 0.0 < self.threshold < 1.0,
-                    f"`{self.threshold}` must be a cosine above 0 and below 1",
                 ),
             )
             if broken

@@ -100,15 +100,21 @@ class Confirmation:
         )
 
     def confirm(
-        self, probe: Template, found: Candidates, rows: Mapping[int, StoredTemplate]
+        self,
+        probe: Template,
+        thresholds: Mapping[Shelf, float],
+        found: Candidates,
+        rows: Mapping[int, StoredTemplate],
     ) -> Confirmed:
         """Return which records among the candidates match the probe.
 
-        A candidate that was withdrawn since the scan is no longer there and does
+        A record's score is the greatest of its templates': it matches if any does. A
+        candidate that was withdrawn since the scan is no longer there and does
         not match. A holder with too many candidates has no outcome.
 
         Args:
             probe: what to compare with.
+            thresholds: by shelf, the cosine at or above which a template matches.
             found: template ids by shelf, each of the probe's space and position.
             rows: theirs, and maybe others, as `rows` read them after the scan.
         """
@@ -129,7 +135,7 @@ class Confirmation:
                         self._galleries.damage(shelf.holder, shelf.space, error.message)
                     continue
                 np.copyto(exact, clear)
-                if float(vector @ exact) >= probe.space.threshold:
+                if float(vector @ exact) >= thresholds[shelf]:
                     hits[template.record_id] = _hit(template)
         finally:
             for each in (clear, exact, vector):

@@ -150,11 +150,16 @@ class Follower:
         """Apply one page of changes, or wait for some."""
         if self._start is None:
             self._index.restore(self._files, self._journal)
+            self._galleries.count(self._journal.templates_by_space())
             self._start = self._journal.end()
         position = self._index.position
         changes = self._journal.changes(position, limits.JOURNAL_PAGE_CHANGES)
         if changes:
+            # Read before anything is applied: whoever waits for these changes is
+            # searched for at the threshold of a database that has them.
+            comparisons = self._journal.templates_by_space()
             self._index.apply(changes)
+            self._galleries.count(comparisons)
             self._advance(changes[-1].position)
         if not self._is_loaded and self._is_at(self._start):
             self._galleries.loaded()

@@ -60,6 +60,7 @@ class Galleries:
         self._closed: Mapping[Member, GalleryState] = {}
         self._damaged: frozenset[GalleryName] = frozenset()
         self._known: frozenset[GalleryName] = frozenset()
+        self._comparisons: Mapping[str, int] = {}
 
     def state(self, holder: Member, space: str) -> GalleryState:
         """Return whether the holder's gallery in `space` can be searched."""
@@ -88,6 +89,18 @@ class Galleries:
     def known(self) -> frozenset[GalleryName]:
         """Return every gallery that there is or was."""
         return self._known
+
+    def comparisons(self, space: str) -> int:
+        """Return how many templates all holders together have in `space`.
+
+        Those of locked and damaged galleries count too: what thresholds follow must
+        not move with anybody's key.
+        """
+        return self._comparisons.get(space, 0)
+
+    def count(self, comparisons: Mapping[str, int]) -> None:
+        """Note how many templates all holders together have, by space."""
+        self._comparisons = comparisons
 
     def loaded(self) -> None:
         """Note that everything that was durable at the start is searchable."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,12 +37,13 @@ from matcher.galleries import GalleryState, Shelf
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from biometrics.calibration import Calibrations
     from biometrics.clock import Clock
     from biometrics.custody import Vault
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
     from biometrics.precedence import Precedence
     from biometrics.store import AnswerWriter
-    from biometrics.templates import Modality, Template
+    from biometrics.templates import Template, TemplateSpace
     from matcher.confirm import Hit
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
@@ -60,12 +61,12 @@ class Question:
     """One person to search for.
 
     Attributes:
-        modality: of the space that the probe names.
+        space: that the probe names.
         excluded: holders with whose records it is never compared.
         template: reads the probe; raises InvalidRequestError.
     """
 
-    modality: Modality
+    space: TemplateSpace
     excluded: frozenset[Member]
     template: Callable[[], Template]
 
@@ -113,6 +114,7 @@ class Matcher:
 
     Attributes:
         agreements: returns those in force at the moment.
+        calibrations: the thresholds of every template space.
         galleries: who can be searched.
         precedence: holds up bulk loads during steps 5 and 6.
         scanner: steps 5 and 6.
@@ -124,6 +126,7 @@ class Matcher:
     """
 
     agreements: Callable[[], Agreements]
+    calibrations: Calibrations
     galleries: Galleries
     precedence: Precedence
     scanner: Scanner
@@ -214,26 +217,32 @@ class Matcher:
 
     async def _find(self, search: Search, rules: Rules, question: Question) -> Found:
         """Search for one person."""
-        # 2. Authorise by the agreements; knows nothing of any gallery's content.
+        # 2. Authorise by the agreements; knows nothing of any gallery's content. What
+        #    they promise of errors is kept at the threshold for all comparisons that
+        #    the exchange can make in the space, whomever the requester names.
+        thresholds = self.calibrations.of(question.space.name).thresholds(
+            self.galleries.comparisons(question.space.name)
+        )
         plan = plan_search(
             rules.agreements,
             requester=search.requester,
             purpose=search.purpose,
-            modality=question.modality,
+            modality=question.space.modality,
             today=rules.now.date(),
             holders=search.holders,
             excluded=question.excluded,
+            established={c for c, each in thresholds.items() if each.is_established},
         )
         # 3. Admit the probe.
         probe = question.template()
-        # 4. Plan: which galleries can be asked.
-        holders = [permission.holder for permission in plan.permissions]
-        outcomes = self._standings(holders, probe)
-        shelves = [
-            Shelf(holder, probe.space.name, probe.position)
+        # 4. Plan: which galleries can be asked, each at the threshold of its promise.
+        asked = {p.holder: thresholds[p.promise.fpir].cosine for p in plan.permissions}
+        outcomes = self._standings(asked, probe)
+        shelves = {
+            Shelf(holder, probe.space.name, probe.position): asked[holder]
             for holder, outcome in outcomes.items()
             if outcome is Outcome.NO_MATCH
-        ]
+        }
         # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
         #    be: a gallery that was locked during the scan may not have been compared.
         with self.precedence.searching():
@@ -250,7 +259,7 @@ class Matcher:
         return Found(answer, replace(tells, searched=searched))
 
     def _standings(
-        self, holders: Sequence[Member], probe: Template
+        self, holders: Iterable[Member], probe: Template
     ) -> dict[Member, Outcome]:
         """Return the outcome at each holder before any record is compared."""
         return {holder: self._standing(holder, probe) for holder in holders}

@@ -26,7 +26,7 @@ from biometrics.errors import ExhaustedError, UnavailableError
 from matcher.engine import Probes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -44,7 +44,11 @@ class Confirmation(Protocol):
         """Read the rows of all candidates of some probes at once, for `confirm`."""
 
     def confirm(
-        self, probe: Template, found: Candidates, rows: Mapping[int, StoredTemplate]
+        self,
+        probe: Template,
+        thresholds: Mapping[Shelf, float],
+        found: Candidates,
+        rows: Mapping[int, StoredTemplate],
     ) -> Confirmed:
         """Return which records among the candidates match the probe."""
 
@@ -54,6 +58,7 @@ class _Scan:
     """One probe, and how many segments are left to be scanned, or passed over."""
 
     probe: Template
+    thresholds: Mapping[Shelf, float]
     left: int
     found: dict[Shelf, list[int]]
     future: Future[Confirmed] = field(default_factory=Future)
@@ -126,8 +131,12 @@ class Scanner:
         self._waiting.clear()
         self._unconfirmed.clear()
 
-    async def search(self, probe: Template, shelves: Sequence[Shelf]) -> Confirmed:
+    async def search(
+        self, probe: Template, thresholds: Mapping[Shelf, float]
+    ) -> Confirmed:
         """Return what became of all templates on some shelves that may match a probe.
+
+        Each shelf has its own threshold, a cosine.
 
         Whoever no longer waits, because its deadline is over, is not scanned for, and
         has its place in the queue until its turns come.
@@ -136,7 +145,7 @@ class Scanner:
             ExhaustedError: too many probes wait.
             UnavailableError: the scanner stops.
         """
-        return await asyncio.wrap_future(self.submit(probe, shelves))
+        return await asyncio.wrap_future(self.submit(probe, thresholds))
 
     def settle(self) -> None:
         """Block until every search is done that has begun by now.
@@ -147,12 +156,14 @@ class Scanner:
             running = [scan.future for scan in self._running]
         wait(running, limits.SETTLE_SECONDS)
 
-    def submit(self, probe: Template, shelves: Sequence[Shelf]) -> Future[Confirmed]:
+    def submit(
+        self, probe: Template, thresholds: Mapping[Shelf, float]
+    ) -> Future[Confirmed]:
         """Begin the search of one probe; see `search`."""
-        scan = _Scan(probe, 0, {shelf: [] for shelf in shelves})
+        scan = _Scan(probe, thresholds, 0, {shelf: [] for shelf in thresholds})
         work = [
             (part, turn)
-            for turn in [_Turn(scan, shelf) for shelf in shelves]
+            for turn in [_Turn(scan, shelf) for shelf in thresholds]
             for part in self._engine.parts(turn.shelf)
         ]
         scan.left = len(work)
@@ -259,7 +270,9 @@ class Scanner:
         try:
             if rows is None:
                 rows = self._confirmation.rows([scan.found])
-            confirmed = self._confirmation.confirm(scan.probe, scan.found, rows)
+            confirmed = self._confirmation.confirm(
+                scan.probe, scan.thresholds, scan.found, rows
+            )
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             scan.future.set_exception(error)
         else:
@@ -276,7 +289,7 @@ def _ready(segment: Segment, turns: list[_Turn]) -> Probes:
         probes = Probes.of(
             segment.coding,
             np.stack([turn.scan.probe.vector for turn in new]),
-            np.array([turn.scan.probe.space.threshold for turn in new]),
+            np.array([turn.scan.thresholds[turn.shelf] for turn in new]),
         )
         for turn, ready in zip(new, probes.apart(), strict=True):
             turn.ready = ready

@@ -91,13 +91,13 @@ def _question(
     most = limits.MAX_EXCLUDED_HOLDERS
     field = "probe.excluded_holders"
     excluded = read_members(probe.excluded_holders, most, field, faults)
-    modality = None
+    space = None
     with caught(faults, "probe.templates[0]"):
-        modality = spaces.named(template.space).modality
-    if faults or modality is None:
+        space = spaces.named(template.space)
+    if faults or space is None:
         return InvalidRequestError.of(faults)
     return Question(
-        modality=modality,
+        space=space,
         excluded=excluded,
         template=partial(_template, probe, spaces),
     )

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from world import AGREEMENTS, SPACES
+from world import AGREEMENTS, write_spaces
 
 from biometrics.client import ExchangeClient, Profile
 from biometrics.clock import SystemClock
@@ -39,7 +39,7 @@ class Victim:
             random_bytes=secrets.token_bytes,
             listen=f"127.0.0.1:{free_port()}",
         )
-        (self.root / "spaces.toml").write_text(SPACES)
+        write_spaces(self.root)
         write_agreement(self.root, AGREEMENTS["XAA"])
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from biometrics.calibration import FpirClass
 from biometrics.client import ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.server.blueprint import write_exchange
@@ -45,8 +46,6 @@ extractor = "tiny"
 extractor_version = "1"
 positions = ["face"]
 dimension = {DIMENSION}
-threshold = {THRESHOLD}
-threshold_basis = "unmeasured"
 
 [[space]]
 name = "tiny-finger"
@@ -55,9 +54,32 @@ extractor = "tiny"
 extractor_version = "1"
 positions = ["right-index", "left-index"]
 dimension = {DIMENSION}
-threshold = {FINGER_THRESHOLD}
-threshold_basis = "unmeasured"
 """
+
+
+def calibration(space: str, *cosines: float) -> str:
+    """Return a calibration that was not measured: thresholds of 1e-2, 1e-3 and 1e-4."""
+    rows = zip(FpirClass, cosines * 3, strict=False)
+    return (
+        f'version = 1\nspace = "{space}"\nbasis = "unmeasured"\ndated = 2026-01-01\n'
+        'method = "chosen"\n'
+        + "".join(f'[[threshold]]\nfpir = "{f}"\ncosine = {c}\n' for f, c in rows)
+    )
+
+
+CALIBRATIONS = {
+    SPACE: calibration(SPACE, THRESHOLD),
+    "tiny-finger": calibration("tiny-finger", FINGER_THRESHOLD),
+}
+
+
+def write_spaces(root: Path, calibrations: dict[str, str] | None = None) -> None:
+    """Write the tiny spaces into an exchange in place of the samples."""
+    (root / "spaces.toml").write_text(SPACES)
+    for path in (root / "calibrations").iterdir():
+        path.unlink()
+    for space, text in (CALIBRATIONS | (calibrations or {})).items():
+        (root / "calibrations" / f"{space}.toml").write_text(text)
 
 
 def agreement(holder: str, *clauses: str, revision: int = 1) -> str:
@@ -129,6 +151,7 @@ class World:
         root: Path,
         *,
         agreements: dict[str, str] | None = None,
+        calibrations: dict[str, str] | None = None,
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         slot_ms: int = 1,
@@ -138,6 +161,7 @@ class World:
         Args:
             root: an empty folder.
             agreements: text by holder; a holder that is not there permits nothing.
+            calibrations: text by space, in place of those above.
             clock: the exchange's time.
             random_bytes: the exchange's randomness.
             slot_ms: when answers leave; tests do not wait for it.
@@ -151,10 +175,10 @@ class World:
             random_bytes=secrets.token_bytes,
             listen="127.0.0.1:0",
         )
-        (self.root / "spaces.toml").write_text(SPACES)
         settings = self.root / "exchange.toml"
         text = settings.read_text()
         settings.write_text(text.replace("slot_ms = 50", f"slot_ms = {slot_ms}"))
+        write_spaces(self.root, calibrations)
         for path in (self.root / "agreements").iterdir():
             path.unlink()
         for text in (agreements or {}).values():

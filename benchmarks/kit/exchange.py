@@ -91,10 +91,10 @@ class BenchmarkExchange:
         )
         stated = re.sub(r"(?m)^slot_ms = .*$", f"slot_ms = {slot_ms}", stated)
         self.config.write_text(stated, "utf-8")
-        spaces = root / "spaces.toml"
-        text = spaces.read_text("utf-8")
-        stated = re.sub(r"(?m)^threshold = .*$", f"threshold = {threshold!r}", text)
-        spaces.write_text(stated, "utf-8")
+        calibration = root / "calibrations" / "face-synthetic-512.toml"
+        text = calibration.read_text("utf-8")
+        stated = re.sub(r"(?m)^cosine = .*$", f"cosine = {threshold!r}", text)
+        calibration.write_text(stated, "utf-8")
 
     @property
     def config(self) -> Path:

@@ -11,20 +11,13 @@ if TYPE_CHECKING:
 
     from matcher.engine import Engine
 
-__all__ = ["Probe", "Space", "scanner_of"]
-
-
-class Space(NamedTuple):
-    """What the scanner asks of a template space."""
-
-    threshold: float
+__all__ = ["Probe", "scanner_of"]
 
 
 class Probe(NamedTuple):
     """What the scanner asks of a template."""
 
     vector: NDArray[Any]
-    space: Space
 
 
 class _Nothing:
@@ -34,7 +27,11 @@ class _Nothing:
         """Read nothing."""
 
     def confirm(
-        self, _: object, found: dict[Any, list[int]], _rows: None
+        self,
+        _: object,
+        _thresholds: object,
+        found: dict[Any, list[int]],
+        _rows: None,
     ) -> dict[Any, list[int]]:
         """Return what was found."""
         return found

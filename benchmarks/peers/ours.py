@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from benchmarks.kit.machine import resident_bytes
-from benchmarks.kit.scanning import Probe, Space, scanner_of
+from benchmarks.kit.scanning import Probe, scanner_of
 from benchmarks.peers.base import Peer
 from matcher.engine import Engine
 
@@ -58,7 +58,7 @@ class Ours(Peer):
     ) -> list[NDArray[np.int64]]:
         """Return the candidates of all parts."""
         waiting = [
-            self._scanner.submit(Probe(probe, Space(threshold)), [_GALLERY])
+            self._scanner.submit(Probe(probe), {_GALLERY: threshold})
             for probe in probes
         ]
         return [np.array(each.result()[_GALLERY], np.int64) for each in waiting]

@@ -69,6 +69,9 @@ def _terms(clause: AgreementInfo) -> list[str]:
     return [
         ", ".join(clause.purposes),
         f"{', '.join(clause.modalities)}; {_validity(clause)}",
+        f"FPIR {clause.fpir}{', measured' if clause.measured_only else ''}"
+        if clause.fpir
+        else "",
         clause.legal_basis,
     ]
 

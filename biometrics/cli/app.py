@@ -12,6 +12,7 @@ import typer
 from biometrics.cli import (
     agreements,
     backup,
+    calibrate,
     check,
     demo,
     enrol,
@@ -87,6 +88,7 @@ app.command("enrol")(enrol.enrol)
 app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
+app.command("calibrate")(calibrate.calibrate)
 app.command("demo")(demo.demo)
 app.add_typer(backup.app, name="backup")
 app.add_typer(restore.app, name="restore")

@@ -1,4 +1,4 @@
-"""The progress bar of a bulk load, on the operator's terminal."""
+"""Progress bars, on the operator's terminal."""
 
 from __future__ import annotations
 
@@ -65,3 +65,36 @@ class LoadProgress:
             rate=load.settled / seconds if seconds else 0.0,
             refused=load.refused,
         )
+
+
+class ShareProgress:
+    """A bar with what is done, how far it is, and the time left; a context manager.
+
+    It goes to stderr, and nowhere if that is no terminal.
+    """
+
+    def __init__(self) -> None:
+        """Prepare a bar."""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=1.0)
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def show(self, doing: str, share: float) -> None:
+        """Show what is done, and how much of it is."""
+        self._bar.update(self._task, description=doing, completed=share)

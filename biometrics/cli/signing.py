@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from biometrics.cli.output import counted, print_json, print_line, print_table
+from biometrics.cli.beside import rates_beside
+from biometrics.cli.output import (
+    counted,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+)
 from biometrics.cli.session import JsonOption
 from biometrics.clock import SystemClock
 from biometrics.errors import ConfigurationError, ExchangeError, Fault
@@ -108,16 +115,26 @@ def check(
 ) -> None:
     """Check every agreement of a folder and its signatures, without an exchange.
 
+    Says too which permissions demand a measured FPIR that no calibration in
+    `calibrations`, in the folder above, supports: those permit nothing.
+
     Compare the printed SHA-256 of the list of signers with your own copy of it:
     whoever can change that list decides who signs.
     """
     listed = read_list(signers, folder)
     good, faults = _verified(folder, listed)
+    rates = rates_beside(folder)
+    unkept = (
+        rates.unkept(clause for each in good for clause in each.version.clauses)
+        if rates
+        else []
+    )
     if as_json and not faults:
         print_json(
             {
                 "signers_sha256": listed.fingerprint,
                 "agreements": [_document(each) for each in good],
+                "unkept": unkept,
             }
         )
         return
@@ -138,6 +155,8 @@ def check(
         )
     if faults:
         raise configuration_error(faults)
+    for text in unkept:
+        print_note(f"warning: {text}")
     told = counted(len(good), "agreement")
     print_line(f"{told} in order; list of signers: SHA-256 {listed.fingerprint}")
 

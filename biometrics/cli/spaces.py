@@ -6,6 +6,7 @@ import typer
 
 from biometrics.cli.output import print_json, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
+from biometrics.client import SpaceInfo
 
 app = typer.Typer(help="The template spaces of the exchange.", no_args_is_help=True)
 
@@ -22,7 +23,11 @@ def list_spaces(
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """List the template spaces: extractor, version, positions and dimension."""
+    """List the template spaces, and what their thresholds rest on.
+
+    Established are the false positive identification rates that a calibration supports
+    for what the exchange holds today; of others a threshold is kept to, and no more.
+    """
     with connect(context, profile) as exchange:
         spaces = exchange.spaces()
     if as_json:
@@ -31,7 +36,7 @@ def list_spaces(
     print_table(
         (
             *("space", "modality", "extractor", "dimension", "positions"),
-            "threshold basis",
+            "thresholds",
         ),
         [
             (
@@ -40,9 +45,16 @@ def list_spaces(
                 f"{space.extractor} {space.extractor_version}",
                 space.dimension,
                 space.positions,
-                space.threshold_basis,
+                [space.threshold_basis, _established(space)],
             )
             for space in spaces
         ],
-        texts=("extractor", "positions", "threshold basis"),
+        texts=("extractor", "positions", "thresholds"),
     )
+
+
+def _established(space: SpaceInfo) -> str:
+    """Return the error rates that are established, in words."""
+    if not space.established:
+        return "FPIR not established"
+    return f"FPIR {', '.join(space.established)} established"

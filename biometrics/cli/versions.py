@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from biometrics.calibration import EVERY_CLASS
+from biometrics.cli.beside import rates_beside
 from biometrics.cli.output import counted, print_json, print_line, print_table
 from biometrics.cli.session import JsonOption
 from biometrics.client import Explanation
@@ -190,6 +192,8 @@ def read_versions(path: Path) -> Agreements:
 def explain_from(path: Path, day: dt.date, **question: str) -> Explanation:
     """Return what decides one question in files, as an exchange would tell it.
 
+    A demand for a measured FPIR is held against the calibrations beside them, if any.
+
     Args:
         path: one agreement, or a folder of them.
         day: in UTC.
@@ -198,19 +202,26 @@ def explain_from(path: Path, day: dt.date, **question: str) -> Explanation:
     Raises:
         ExchangeError: a file or a word is wrong.
     """
+    modality = read_word(Modality, question["modality"], "--modality")
+    rates = rates_beside(path)
     told = explain(
         read_versions(path),
         holder=Member(question["holder"]),
         requester=Member(question["requester"]),
         purpose=read_word(Purpose, question["purpose"], "--purpose"),
-        modality=read_word(Modality, question["modality"], "--modality"),
+        modality=modality,
         today=day,
+        established=rates.in_any(modality) if rates else EVERY_CLASS,
+    )
+    permission = told.permission
+    doubts = (
+        rates.shortfalls(permission.clause, modality) if rates and permission else ()
     )
     return Explanation(
-        permitted=told.permission is not None,
-        level=told.permission.level.value if told.permission else "",
+        permitted=permission is not None,
+        level=permission.level.value if permission else "",
         decided_by=told.decided_by,
-        text=told.text,
+        text="; ".join([told.text, *doubts]),
     )
 
 
@@ -273,4 +284,4 @@ def _replayed(found: Replay) -> dict[str, object]:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's
     """Return a member, which `asdict` has taken apart, as its code."""
-    return value["code"] if isinstance(value, dict) else value
+    return value.get("code", value) if isinstance(value, dict) else value

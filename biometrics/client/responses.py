@@ -187,6 +187,8 @@ def read_agreements(
             valid_from=_date(clause.valid_from),
             valid_until=_date(clause.valid_until),
             legal_basis=clause.legal_basis,
+            fpir=word_of(space_pb2.FpirClass, clause.fpir_class),
+            measured_only=clause.measured_only,
         )
         for clause in message.agreements
     )
@@ -218,6 +220,9 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
             metric=word_of(space_pb2.Metric, space.metric),
             normalisation=word_of(space_pb2.Normalisation, space.normalisation),
             threshold_basis=word_of(space_pb2.ThresholdBasis, space.threshold_basis),
+            calibrated=_date(space.calibration_day),
+            calibration_sha256=space.calibration_sha256,
+            established=words_of(space_pb2.FpirClass, space.established_fpir_classes),
         )
         for space in message.spaces
     )

@@ -205,6 +205,8 @@ class AgreementInfo:
         valid_from: first day, in UTC, or None.
         valid_until: last day, in UTC, or None.
         legal_basis: of the clause.
+        fpir: such as `1e-3`, which sets the threshold; empty for a clause that forbids.
+        measured_only: whether it permits nothing where that is not established.
     """
 
     holder: str
@@ -216,6 +218,8 @@ class AgreementInfo:
     valid_from: dt.date | None
     valid_until: dt.date | None
     legal_basis: str
+    fpir: str = ""
+    measured_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +234,11 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceInfo:
-    """One template space of the exchange."""
+    """One template space of the exchange.
+
+    `established` are the classes of FPIR that its calibration supports at present;
+    `calibrated` is its day, and `calibration_sha256` that of its file.
+    """
 
     name: str
     modality: str
@@ -242,3 +250,6 @@ class SpaceInfo:
     metric: str
     normalisation: str
     threshold_basis: str
+    calibrated: dt.date | None = None
+    calibration_sha256: str = ""
+    established: tuple[str, ...] = ()

@@ -21,6 +21,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from biometrics import limits
+from biometrics.calibration import (
+    Calibration,
+    FpirClass,
+    Row,
+    write_calibration,
+)
 from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.demo.agreements import PURPOSES, write_agreements
@@ -36,6 +42,7 @@ from biometrics.errors import (
     RefusedError,
 )
 from biometrics.server.blueprint import write_exchange
+from biometrics.templates import Basis
 from enrolment.formats.arrays import read_npz, write_npz
 
 if TYPE_CHECKING:
@@ -100,7 +107,7 @@ def run(plan: Plan, progress: Progress) -> Outcome:
         random_bytes=secrets.token_bytes,
         listen=f"127.0.0.1:{free_port()}",
     )
-    write_space(root / "spaces.toml", centre, threshold)
+    write_space(root, centre, threshold)
     today = SystemClock().now().date()
     write_agreements(root, today)
     rules = Agreements(root / "agreements", today)
@@ -179,19 +186,34 @@ def deal_captures(captures: Captures, random: np.random.Generator) -> People:
     return people
 
 
-def write_space(path: Path, centre: NDArray[np.float64], threshold: float) -> None:
-    """Write the demo's one template space."""
+def write_space(root: Path, centre: NDArray[np.float64], threshold: float) -> None:
+    """Write the demo's one template space, and its one threshold for every promise."""
     numbers = ", ".join(repr(float(x)) for x in centre)
-    path.write_text(
-        "# The template space of the demo: centre and threshold are estimated on the\n"
-        "# half of the subjects that is not enrolled. An estimate, not a calibration.\n"
+    (root / "spaces.toml").write_text(
+        "# The template space of the demo: its centre is estimated on the half of the\n"
+        "# subjects that is not enrolled.\n"
         "version = 1\n\n[[space]]\n"
         f'name = "{SPACE}"\nmodality = "face"\nextractor = "demo"\n'
         'extractor_version = "1"\npositions = ["face"]\n'
-        f"dimension = {len(centre)}\nthreshold = {threshold!r}\n"
-        f'threshold_basis = "unmeasured"\ncentre = [{numbers}]\n',
+        f"dimension = {len(centre)}\ncentre = [{numbers}]\n",
         "utf-8",
     )
+    for path in (root / "calibrations").iterdir():
+        path.unlink()
+    calibration = Calibration(
+        space=SPACE,
+        definition=None,
+        basis=Basis.UNMEASURED,
+        dated=SystemClock().now().date(),
+        method="estimated on the subjects that are not enrolled, for one FPIR alone",
+        evidence=None,
+        rows=tuple(
+            Row(fpir=fpir, comparisons=None, cosine=threshold) for fpir in FpirClass
+        ),
+        digest="",
+    )
+    text = write_calibration(calibration)
+    (root / "calibrations" / f"{SPACE}.toml").write_text(text, "utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,18 @@ decision in `biometrics.disclosure.decision`.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
 from biometrics import limits
+from biometrics.calibration import BY_DEFAULT, FpirClass, Promise
 from biometrics.disclosure.clauses import Clause, Effect, Level, Purpose
-from biometrics.errors import InvalidRequestError
+from biometrics.errors import Fault, InvalidRequestError
 from biometrics.members import Member
 from biometrics.settings import (
     Document,
@@ -102,7 +104,8 @@ class Agreements:
         """Return the clauses on one question, of any validity.
 
         They stand in the order in which they decide: prohibitions first, then
-        permissions from the level that tells most. The first that is valid decides.
+        permissions from the level that tells most, and of one level from the promise
+        that lets most match. The first that is valid decides.
         """
         question = (holder.code, requester.code, purpose, modality)
         decisive = self._index.get(question)
@@ -130,9 +133,11 @@ def _index(clauses: Iterable[Clause]) -> dict[_Question, tuple[Clause, ...]]:
     return decided
 
 
-def _weight(clause: Clause) -> int:
+def _weight(clause: Clause) -> tuple[float, float, bool]:
     """Return where a clause stands among those on one question, least first."""
-    return -1 if clause.level is None else len(Level) - clause.level.rank
+    rate, is_lax = clause.promise.laxity
+    rank = -1 if clause.level is None else len(Level) - clause.level.rank
+    return rank, -rate, not is_lax
 
 
 def _citation(clause: Clause) -> tuple[object, ...]:
@@ -171,6 +176,8 @@ class _Permit(Settings):
     valid_from: dt.date
     valid_until: dt.date
     legal_basis: _Basis
+    fpir: Word[FpirClass] = BY_DEFAULT.fpir
+    measured_only: bool = BY_DEFAULT.measured_only
 
     def clause(self, holder: Member, source: str) -> Clause:
         """Return the table as a clause.
@@ -189,6 +196,7 @@ class _Permit(Settings):
             valid_until=self.valid_until,
             legal_basis=self.legal_basis,
             source=source,
+            promise=Promise(fpir=self.fpir, measured_only=self.measured_only),
         )
 
 
@@ -239,6 +247,35 @@ class _AgreementsFile(SettingsFile):
     forbid: list[_Forbid] = Field([], max_length=limits.MAX_CLAUSES_PER_HOLDER)
 
 
+def _class_faults(document: Document, rows: Sequence[_Permit]) -> Iterator[Fault]:
+    """Yield where one question is promised two classes on the same days.
+
+    Whichever counted, the other would be no promise; and who takes one line back would
+    not know what is left.
+    """
+    by_question: dict[tuple[str, Purpose, Modality], list[int]] = {}
+    for index, row in enumerate(rows):
+        for purpose, modality in product(row.purposes, row.modalities):
+            question = (row.requester.code, purpose, modality)
+            by_question.setdefault(question, []).append(index)
+    told: set[int] = set()
+    for indices in by_question.values():
+        ends: dict[FpirClass, dt.date] = {}
+        for index in sorted(indices, key=lambda each: rows[each].valid_from):
+            row = rows[index]
+            others = (day for fpir, day in ends.items() if fpir is not row.fpir)
+            if max(others, default=dt.date.min) >= row.valid_from:
+                told.add(index)
+            ends[row.fpir] = max(ends.get(row.fpir, dt.date.min), row.valid_until)
+    for index in sorted(told):
+        yield document.fault(
+            ("permit", index, "fpir"),
+            "DIFFERENT_CLASS",
+            "differs from that of another permission of the same search on the same"
+            " days; promise one",
+        )
+
+
 def parse_version(text: str, source: str, holder: Member | None = None) -> Version:
     """Read one version of what a holder lets others learn.
 
@@ -257,6 +294,7 @@ def parse_version(text: str, source: str, holder: Member | None = None) -> Versi
     if holder is not None and file.holder != holder:
         told = f"must be `{holder}`, whose file this is; nobody permits for another"
         faults.append(document.fault(("holder",), "WRONG_HOLDER", told))
+    faults += _class_faults(document, file.permit)
     clauses = []
     tables: tuple[tuple[str, Sequence[_Permit | _Forbid]], ...] = (
         ("permit", file.permit),

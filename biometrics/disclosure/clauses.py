@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from biometrics.calibration import BY_DEFAULT, Promise
 from biometrics.errors import Fault, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Clause:
         valid_until: last day, in UTC; None if open, in a clause that forbids.
         legal_basis: legal basis of a permission, reason of a prohibition.
         source: file and line of its header, such as `XAA.toml:12`.
+        promise: how often a search that it permits may match a stranger.
 
     Raises:
         InvalidRequestError: the parts contradict one another; every fault at once.
@@ -94,6 +96,7 @@ class Clause:
     valid_until: dt.date | None
     legal_basis: str
     source: str
+    promise: Promise = BY_DEFAULT
 
     def __post_init__(self) -> None:
         """Check the clause as a whole."""

@@ -20,7 +20,9 @@ from biometrics.templates import Modality
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from biometrics.calibration import Promise
     from biometrics.disclosure.agreements import Agreements, Clause
+    from biometrics.disclosure.decision import Permission
 
 T = TypeVar("T")
 # Holder, requester, purpose and modality of a search.
@@ -41,6 +43,8 @@ class Difference:
         modality: with what.
         before: what the old version lets it learn; None for nothing.
         after: what the new one does.
+        promise_before: how often the old version lets a stranger match; None likewise.
+        promise_after: how often the new one does.
         first: first day of the difference.
         last: last day; None if it does not end.
     """
@@ -51,13 +55,17 @@ class Difference:
     modality: Modality
     before: Level | None
     after: Level | None
+    promise_before: Promise | None
+    promise_after: Promise | None
     first: dt.date
     last: dt.date | None
 
     @property
     def tells_more(self) -> bool:
-        """Whether the new version tells more, not less."""
-        return _rank(self.after) > _rank(self.before)
+        """Whether the new version tells more, not less; of one level, more often."""
+        return _weight(self.after, self.promise_after) > _weight(
+            self.before, self.promise_before
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +123,7 @@ def differences(
         question = (holder, requester, purpose, modality)
         mentioned = (*old.about(*question), *new.about(*question))
         told = (
-            (day, (level(old, question, day), level(new, question, day)))
+            (day, (_told(old, question, day), _told(new, question, day)))
             for day in _days(mentioned, first_day)
         )
         found += (
@@ -124,13 +132,15 @@ def differences(
                 holder=holder,
                 purpose=purpose,
                 modality=modality,
-                before=before,
-                after=after,
+                before=before[0],
+                after=after[0],
+                promise_before=before[1],
+                promise_after=after[1],
                 first=first,
                 last=last,
             )
             for (before, after), first, last in _stretches(told)
-            if before is not after
+            if before != after
         )
     return found
 
@@ -191,8 +201,24 @@ def strongest(
 
 def level(agreements: Agreements, question: Question, day: dt.date) -> Level | None:
     """Return how much one question tells on a day, or None for nothing."""
+    permission = _permission(agreements, question, day)
+    return permission.level if permission else None
+
+
+def _told(
+    agreements: Agreements, question: Question, day: dt.date
+) -> tuple[Level | None, Promise | None]:
+    """Return how much one question tells on a day, and how often of a stranger."""
+    permission = _permission(agreements, question, day)
+    return (permission.level, permission.promise) if permission else (None, None)
+
+
+def _permission(
+    agreements: Agreements, question: Question, day: dt.date
+) -> Permission | None:
+    """Return what permits one question on a day."""
     holder, requester, purpose, modality = question
-    permission = permit(
+    return permit(
         agreements,
         holder=holder,
         requester=requester,
@@ -200,12 +226,13 @@ def level(agreements: Agreements, question: Question, day: dt.date) -> Level | N
         modality=modality,
         today=day,
     )
-    return permission.level if permission else None
 
 
-def _rank(told: Level | None) -> int:
-    """Return how much a level tells; least for nothing."""
-    return -1 if told is None else told.rank
+def _weight(told: Level | None, promise: Promise | None) -> tuple[int, float, bool]:
+    """Return how much is told; least for nothing."""
+    if told is None or promise is None:
+        return -1, 0.0, False
+    return told.rank, *promise.laxity
 
 
 def _unnamed(

@@ -13,12 +13,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
+from biometrics.calibration import EVERY_CLASS
 from biometrics.disclosure.agreements import Level
 from biometrics.errors import DefectError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from biometrics.calibration import FpirClass, Promise
     from biometrics.disclosure.agreements import Agreements, Clause, Purpose
     from biometrics.members import Member
     from biometrics.templates import Modality
@@ -31,6 +33,11 @@ class Permission:
     holder: Member
     level: Level
     clause: Clause
+
+    @property
+    def promise(self) -> Promise:
+        """How often a search by it may match a stranger."""
+        return self.clause.promise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +117,7 @@ class Answer:
     holders: tuple[HolderAnswer, ...]
 
 
-def permit(
+def permit(  # noqa: PLR0913 - the whole question
     agreements: Agreements,
     *,
     holder: Member,
@@ -118,15 +125,19 @@ def permit(
     purpose: Purpose,
     modality: Modality,
     today: dt.date,
+    established: Collection[FpirClass] = EVERY_CLASS,
 ) -> Permission | None:
     """Return what the holder lets the requester learn on that day, or None.
 
     A prohibition beats every permission; of several permissions the one that tells
-    most counts, and of equal ones the first in the file. Where no clause applies
-    the answer is no.
+    most counts, and of equal ones the first in the file. A permission whose promise
+    cannot be kept permits nothing. Where no clause applies the answer is no.
+
+    `established` are the classes that the calibration of the space supports now; left
+    out where agreements are read without an exchange, and then none is doubted.
     """
     for clause in agreements.about(holder, requester, purpose, modality):
-        if clause.is_valid_on(today):
+        if clause.is_valid_on(today) and clause.promise.is_kept(established):
             return _permission(clause)
     return None
 
@@ -137,7 +148,7 @@ def _permission(clause: Clause) -> Permission | None:
     return Permission(clause.holder, clause.level, clause)
 
 
-def explain(
+def explain(  # noqa: PLR0913 - the whole question
     agreements: Agreements,
     *,
     holder: Member,
@@ -145,6 +156,7 @@ def explain(
     purpose: Purpose,
     modality: Modality,
     today: dt.date,
+    established: Collection[FpirClass] = EVERY_CLASS,
 ) -> Explanation:
     """Return what `permit` returns, with the clause that decides and why.
 
@@ -152,22 +164,30 @@ def explain(
     """
     search = f"a search of {holder} by {requester} for `{purpose}` with `{modality}`"
     clauses = agreements.about(holder, requester, purpose, modality)
+    broken = ""
     for clause in clauses:
-        if clause.is_valid_on(today):
-            permission = _permission(clause)
-            told = (
-                f"forbids {search}, whatever else permits it; reason"
-                if permission is None
-                else f"permits {search} at level `{permission.level}`; legal basis"
+        if not clause.is_valid_on(today):
+            continue
+        if not clause.promise.is_kept(established):
+            broken += (
+                f"; `{clause.source}` would, but demands a measured FPIR of"
+                f" {clause.promise.fpir}, which no calibration supports now"
             )
-            text = f"`{clause.source}` {told}: {clause.legal_basis}"
-            return Explanation(
-                permission=permission, decided_by=clause.source, text=text
-            )
-    text = f"no clause permits {search} on {today}: refused by default"
+            continue
+        permission = _permission(clause)
+        told = (
+            f"forbids {search}, whatever else permits it; reason"
+            if permission is None
+            else f"permits {search} at level `{permission.level}`,"
+            f" {permission.promise}; legal basis"
+        )
+        text = f"`{clause.source}` {told}: {clause.legal_basis}"
+        return Explanation(permission=permission, decided_by=clause.source, text=text)
+    text = f"no clause permits {search} on {today}: refused by default{broken}"
     if holder == requester:
         text += "; a member's own gallery is not searched"
-    for clause in [each for each in clauses if each.level is not None][:1]:
+    outdated = (c for c in clauses if c.level is not None and not c.is_valid_on(today))
+    for clause in [*outdated][:1]:
         text += f"; `{clause.source}` covers it, but only"
         text += f" from {clause.valid_from} until {clause.valid_until}"
     return Explanation(permission=None, decided_by="", text=text)
@@ -187,6 +207,19 @@ def refusal() -> RefusedError:
     )
 
 
+def not_established() -> RefusedError:
+    """Return the refusal of what would be permitted if its FPIR were established.
+
+    It depends on agreements and calibrations alone, which the requester can list.
+    """
+    return RefusedError(
+        "FPIR_NOT_ESTABLISHED",
+        "agreements permit this search only at a measured false positive rate, which"
+        " the calibration of the template space does not support for what the exchange"
+        " holds today: `biometrics agreements explain`, `biometrics spaces list`",
+    )
+
+
 def plan_search(  # noqa: PLR0913 - the whole question
     agreements: Agreements,
     *,
@@ -196,6 +229,7 @@ def plan_search(  # noqa: PLR0913 - the whole question
     today: dt.date,
     holders: frozenset[Member],
     excluded: frozenset[Member],
+    established: Collection[FpirClass],
 ) -> SearchPlan:
     """Return the holders to search for one probe.
 
@@ -212,37 +246,53 @@ def plan_search(  # noqa: PLR0913 - the whole question
         holders: the holders that the requester names; empty for all permitted.
         excluded: the holders that the probe is marked for, named or not; never
             searched.
+        established: the classes that the calibration of the probe's space supports for
+            as many comparisons as the exchange makes today.
 
     Raises:
         RefusedError: a named holder is not permitted, or only at `presence`, or
             nothing is permitted at all, or only what the probe is marked for; one
-            text for all.
+            text for all. Another where it is only the promised FPIR that cannot be
+            kept.
     """
-    asked: Collection[Member] = holders or agreements.holders_for(requester)
-    found = [
-        permit(
-            agreements,
-            holder=holder,
-            requester=requester,
-            purpose=purpose,
-            modality=modality,
-            today=today,
-        )
-        for holder in sorted(asked)
-    ]
-    permissions = [permission for permission in found if permission is not None]
+
+    def permitted(classes: Collection[FpirClass]) -> SearchPlan | None:
+        found = [
+            permit(
+                agreements,
+                holder=holder,
+                requester=requester,
+                purpose=purpose,
+                modality=modality,
+                today=today,
+                established=classes,
+            )
+            for holder in sorted(holders or agreements.holders_for(requester))
+        ]
+        return _plan([each for each in found if each is not None], holders, excluded)
+
+    plan = permitted(established)
+    if plan is None:
+        raise not_established() if permitted(EVERY_CLASS) else refusal()
+    return plan
+
+
+def _plan(
+    permissions: list[Permission],
+    holders: frozenset[Member],
+    excluded: frozenset[Member],
+) -> SearchPlan | None:
+    """Return whom to search by these permissions, or None."""
     named = [each for each in permissions if each.level is not Level.PRESENCE]
     if holders and len(named) != len(holders):
-        raise refusal()
+        return None
     # A small group would name its holders by their common outcome, and one that lacks
     # a holder would name that one by the difference.
     unnamed = {each.holder for each in permissions} - {each.holder for each in named}
     is_large = len(unnamed) >= limits.MIN_PRESENCE_HOLDERS
     group = permissions if is_large and unnamed.isdisjoint(excluded) else named
     searched = [each for each in group if each.holder not in excluded]
-    if not searched:
-        raise refusal()
-    return SearchPlan(permissions=tuple(searched))
+    return SearchPlan(permissions=tuple(searched)) if searched else None
 
 
 _NEVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)

@@ -19,6 +19,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, ValidationError
 
 from biometrics import limits
+from biometrics.calibration import EVERY_CLASS
 from biometrics.disclosure.agreements import Agreements
 from biometrics.disclosure.clauses import Level, Purpose
 from biometrics.disclosure.decision import plan_search
@@ -143,6 +144,7 @@ def told_by(agreements: Agreements, question: Question) -> dict[Member, Level]:
             today=question.time.astimezone(dt.UTC).date(),
             holders=frozenset(question.holders),
             excluded=frozenset(question.excluded_holders),
+            established=EVERY_CLASS,
         )
     except RefusedError:
         return {}

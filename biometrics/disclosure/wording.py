@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator, Sequence
 
+    from biometrics.calibration import Promise
     from biometrics.disclosure.clauses import Purpose
     from biometrics.disclosure.compare import Difference, GroupDifference
     from biometrics.members import Member
@@ -47,7 +48,11 @@ def _searches_in_words(rows: Sequence[Difference]) -> Iterator[str]:
     """Yield a line for all searches of a pair whose difference is the same."""
     alike: dict[tuple[str, ...], dict[Modality, list[Purpose]]] = {}
     for row in rows:
-        change = (_told(row.before), _told(row.after), _span(row.first, row.last))
+        change = (
+            _told(row.before, row.promise_before, row.promise_after),
+            _told(row.after, row.promise_after, row.promise_before),
+            _span(row.first, row.last),
+        )
         by_modality = alike.setdefault(change, {})
         by_modality.setdefault(row.modality, []).append(row.purpose)
     for (before, after, span), by_modality in alike.items():
@@ -61,9 +66,11 @@ def _searches_in_words(rows: Sequence[Difference]) -> Iterator[str]:
             )
 
 
-def _told(told: Level | None) -> str:
-    """Return a level in words."""
-    return _LEVELS[told]
+def _told(told: Level | None, promise: Promise | None, other: Promise | None) -> str:
+    """Return a level in words, with its promise where the other version has another."""
+    if promise is None or promise == other:
+        return _LEVELS[told]
+    return f"{_LEVELS[told]}, {promise}"
 
 
 _LEVELS: Final = {

@@ -2,6 +2,7 @@
 
 DIR/exchange.toml      the settings, which name everything else
 DIR/spaces.toml        the template spaces
+DIR/calibrations/      from where templates match, one file a space
 DIR/agreements/        one file a holder, and its signatures
 DIR/signers.toml       whose signatures count
 DIR/signing/           the samples' signing keys, for development only
@@ -31,6 +32,7 @@ from biometrics.server.development import write_agreement, write_signers
 from biometrics.server.pki import LIFE, Credential, DevelopmentAuthority
 from biometrics.server.samples import (
     AGREEMENTS,
+    CALIBRATION,
     EVERYBODY,
     NO_CLAUSE,
     NOTICE,
@@ -85,6 +87,7 @@ def write_exchange(
     try:
         draft.mkdir(_PRIVATE)
         _write_settings(draft, named, listen)
+        _write_calibrations(draft, clock.now().date())
         write_signers(draft, named, TRUST_DOMAIN, random_bytes)
         _write_agreements(draft, named, clock.now())
         _write_keys(draft, named, random_bytes)
@@ -150,6 +153,14 @@ def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) ->
     (folder / "spaces.toml").write_text(SPACES, "utf-8")
     (folder / ".gitignore").write_text("*\n", "utf-8")
     (folder / "data").mkdir(_PRIVATE)
+
+
+def _write_calibrations(folder: Path, today: dt.date) -> None:
+    """Write the calibration of the sample space."""
+    place = folder / "calibrations"
+    place.mkdir()
+    text = CALIBRATION.format(day=today.isoformat())
+    (place / "face-synthetic-512.toml").write_text(text, "utf-8")
 
 
 def _write_agreements(

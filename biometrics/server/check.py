@@ -17,7 +17,8 @@ from biometrics.errors import ConfigurationError, SealError
 from biometrics.server.config import read_config
 from biometrics.server.in_force import InForce
 from biometrics.server.methods import SERVICES, check_table
-from biometrics.server.policy import read_signers, read_spaces
+from biometrics.server.policy import read_calibrated, read_signers
+from biometrics.server.rates import Rates
 from biometrics.server.tls import server_credentials
 from biometrics.store import inspect_store
 from matcher.index import binding_of
@@ -44,7 +45,7 @@ def check(path: Path) -> list[str]:
         ConfigurationError: with every fault of the first file that has any.
     """
     config = read_config(path)
-    spaces = read_spaces(config.spaces)
+    spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
     signers = read_signers(config.signers)
     check_table(SERVICES)
     server_credentials(config, SystemClock().now())
@@ -52,22 +53,26 @@ def check(path: Path) -> list[str]:
     with inspect_store(config.database) as stored:
         if stored is not None:
             _check_index_keys(config, stored, exchange)
+        held = stored.journal.templates_by_space() if stored else {}
+        rates = Rates(spaces, calibrations, lambda space: held.get(space, 0))
         return [
-            *_agreement_notes(config, stored, signers),
+            *rates.outgrown(),
+            *_agreement_notes(config, stored, signers, rates),
             *_gallery_notes(config, stored, spaces),
         ]
 
 
 def _agreement_notes(
-    config: Config, stored: Inspection | None, signers: Signers
+    config: Config, stored: Inspection | None, signers: Signers, rates: Rates
 ) -> list[str]:
-    """Return a note for each agreement that would not come into force."""
+    """Return a note for each agreement, or part of it, that would not count."""
     in_force = InForce(
         config.agreements,
         members=config.members,
         signers=signers,
         keep=lambda _row: None,
         clock=SystemClock(),
+        unkept=rates.unkept,
     )
     told = in_force.restore(stored.agreements.last() if stored else [])
     return [each.text for each in (*told, *in_force.look()) if each.is_warning]

@@ -19,6 +19,7 @@
     spaces = "spaces.toml"
     [answers]                          # may be left out
     slot_ms = 50                       # an answer leaves at the end of such a slot
+    calibrations = "calibrations"      # of each space, NAME.toml
     [[member]]
     code = "XAA"
     name = "a state"
@@ -81,6 +82,7 @@ class Config:
         signers: file of those who sign agreements.
         spaces: file of the template spaces.
         slot_seconds: an answer to a search leaves at the end of such a slot.
+        calibrations: folder of their calibrations.
         members: each with the file of its key-encryption key, no file twice. The
             file may be missing: whoever takes away its key locks its galleries.
         member_names: for people.
@@ -99,6 +101,7 @@ class Config:
     signers: Path
     spaces: Path
     slot_seconds: float
+    calibrations: Path
     members: Mapping[Member, Path]
     member_names: Mapping[Member, str]
 
@@ -207,6 +210,7 @@ class _Policy(Settings):
     agreements: _File
     signers: _File = "signers.toml"
     spaces: _File
+    calibrations: _File = "calibrations"
 
 
 class _Answers(Settings):
@@ -276,6 +280,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         signers=folder / file.policy.signers,
         spaces=folder / file.policy.spaces,
         slot_seconds=file.answers.slot_ms / 1000,
+        calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
             {each.code: folder / each.key for each in file.member}
         ),
@@ -321,9 +326,13 @@ def _missing(document: Document, config: Config) -> Iterator[Fault]:
         if not path.is_file():
             told = f"there is no file `{path}`; make it or correct the path"
             yield document.fault(key, "MISSING_FILE", told)
-    if not config.agreements.is_dir():
-        told = f"there is no folder `{config.agreements}`; make it or correct the path"
-        yield document.fault(("policy", "agreements"), "MISSING_FOLDER", told)
+    for name, folder in (
+        ("agreements", config.agreements),
+        ("calibrations", config.calibrations),
+    ):
+        if not folder.is_dir():
+            told = f"there is no folder `{folder}`; make it or correct the path"
+            yield document.fault(("policy", name), "MISSING_FOLDER", told)
     if config.tls_key.is_file() and config.tls_key.stat().st_mode & stat.S_IRWXO:
         told = f"everybody can read `{config.tls_key}`; run `chmod 600` on it"
         yield document.fault(("tls", "key"), "OPEN_KEY", told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from biometrics.calibration import FpirClass
 from biometrics.callers import CALLER
 from biometrics.disclosure import Level, Purpose, explain
 from biometrics.errors import Fault, InvalidRequestError, RefusedError
@@ -21,21 +22,26 @@ from biometrics.wire import caught, read_page_size, read_word, write_word
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import grpc
 
+    from biometrics.calibration import Calibration
     from biometrics.clock import Clock
     from biometrics.disclosure import Agreements, Clause
-    from biometrics.templates import TemplateSpace, TemplateSpaces
+    from biometrics.server.rates import Rates
+    from biometrics.templates import TemplateSpace
 
 
 class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
     """The agreements that the caller is a party to; see `agreement.proto`."""
 
-    def __init__(self, *, agreements: Callable[[], Agreements], clock: Clock) -> None:
-        """Read the agreements in force from `agreements`."""
+    def __init__(
+        self, *, agreements: Callable[[], Agreements], rates: Rates, clock: Clock
+    ) -> None:
+        """Read the agreements in force from `agreements`, what they keep in `rates`."""
         self._agreements = agreements
+        self._rates = rates
         self._clock = clock
 
     async def ListAgreements(
@@ -84,22 +90,26 @@ class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
             purpose=purpose,
             modality=modality,
             today=self._clock.now().date(),
+            established=self._rates.in_any(modality),
         )
         permission = explanation.permission
+        told = [explanation.text]
+        if permission is not None:
+            told += self._rates.shortfalls(permission.clause, modality)
         return agreement_pb2.ExplainAgreementResponse(
             permitted=permission is not None,
             level=_level(permission.level if permission else None),
             decided_by=explanation.decided_by,
-            explanation=explanation.text,
+            explanation="; ".join(told),
         )
 
 
 class SpaceService(space_pb2_grpc.SpaceServiceServicer):
     """The template spaces of the exchange; see `space.proto`."""
 
-    def __init__(self, *, spaces: TemplateSpaces) -> None:
-        """List `spaces`."""
-        self._spaces = spaces
+    def __init__(self, *, rates: Rates) -> None:
+        """List the spaces of `rates`."""
+        self._rates = rates
 
     async def ListSpaces(
         self,
@@ -108,7 +118,14 @@ class SpaceService(space_pb2_grpc.SpaceServiceServicer):
     ) -> space_pb2.ListSpacesResponse:
         """List every template space."""
         return space_pb2.ListSpacesResponse(
-            spaces=[_space(space) for space in self._spaces]
+            spaces=[
+                _space(
+                    space,
+                    self._rates.calibrations.of(space.name),
+                    self._rates.established(space),
+                )
+                for space in self._rates.spaces
+            ]
         )
 
 
@@ -143,6 +160,10 @@ def _agreement(clause: Clause) -> agreement_pb2.Agreement:
         valid_from=_day(clause.valid_from),
         valid_until=_day(clause.valid_until),
         legal_basis=clause.legal_basis,
+        fpir_class=_fpir(clause.promise.fpir)
+        if clause.level
+        else space_pb2.FPIR_CLASS_UNSPECIFIED,
+        measured_only=clause.promise.measured_only,
     )
 
 
@@ -154,13 +175,22 @@ def _level(level: Level | None) -> agreement_pb2.DisclosureLevel.ValueType:
     return agreement_pb2.DisclosureLevel.ValueType(number)
 
 
+def _fpir(fpir: FpirClass) -> space_pb2.FpirClass.ValueType:
+    """Return the number of a class."""
+    return space_pb2.FpirClass.Value(
+        f"FPIR_CLASS_{fpir.value.upper().replace('-', '_')}"
+    )
+
+
 def _day(day: dt.date | None) -> str:
     """Return a day as the contract writes it."""
     return day.isoformat() if day else ""
 
 
-def _space(space: TemplateSpace) -> space_pb2.Space:
-    """Return the message of one template space; its threshold is not told."""
+def _space(
+    space: TemplateSpace, calibration: Calibration, established: Collection[FpirClass]
+) -> space_pb2.Space:
+    """Return the message of one template space; no threshold is told."""
     return space_pb2.Space(
         name=space.name,
         modality=template_pb2.Modality.ValueType(
@@ -175,10 +205,13 @@ def _space(space: TemplateSpace) -> space_pb2.Space:
         dimension=space.dimension,
         data_type=template_pb2.DATA_TYPE_FLOAT32,
         threshold_basis=space_pb2.ThresholdBasis.ValueType(
-            write_word(space_pb2.ThresholdBasis, space.basis)
+            write_word(space_pb2.ThresholdBasis, calibration.basis)
         ),
         metric=space_pb2.Metric.ValueType(write_word(space_pb2.Metric, space.metric)),
         normalisation=space_pb2.Normalisation.ValueType(
             write_word(space_pb2.Normalisation, space.normalisation)
         ),
+        calibration_day=calibration.dated.isoformat(),
+        calibration_sha256=calibration.digest,
+        established_fpir_classes=[_fpir(c) for c in FpirClass if c in established],
     )

@@ -40,7 +40,8 @@ from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
-from biometrics.server.policy import read_signers, read_spaces
+from biometrics.server.policy import read_calibrated, read_signers
+from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import server_credentials
@@ -114,7 +115,7 @@ class Exchange:
             ConfigurationError: a file or setting is wrong, or the port is taken.
         """
         # What the operator has decided.
-        spaces = read_spaces(config.spaces)
+        spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
         check_table(SERVICES)
         async with AsyncExitStack() as parts:
             # Whether anything can be called; nothing yet.
@@ -130,7 +131,8 @@ class Exchange:
             )
             vault, galleries = unlock(config, store, clock, random_bytes)
             # What the members have decided.
-            in_force = put_in_force(config, store, clock)
+            rates = Rates(spaces, calibrations, galleries.comparisons)
+            in_force = put_in_force(config, store, clock, rates)
             precedence = Precedence()
             # The matcher.
             workers = parts.enter_context(
@@ -164,6 +166,7 @@ class Exchange:
             )
             matcher = Matcher(
                 agreements=in_force.agreements,
+                calibrations=calibrations,
                 galleries=galleries,
                 precedence=precedence,
                 scanner=scanner,
@@ -253,10 +256,13 @@ class Exchange:
                 CustodyService(custodian=custodian, verifier=rotation.verifier), server
             )
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
-                AgreementService(agreements=in_force.agreements, clock=clock), server
+                AgreementService(
+                    agreements=in_force.agreements, rates=rates, clock=clock
+                ),
+                server,
             )
             space_pb2_grpc.add_SpaceServiceServicer_to_server(
-                SpaceService(spaces=spaces), server
+                SpaceService(rates=rates), server
             )
             health_pb2_grpc.add_HealthServicer_to_server(health, server)
             port = bind(server, config, clock)
@@ -339,7 +345,7 @@ async def keep_ending_epochs(custodian: Custodian, members: Iterable[Member]) ->
         await asyncio.sleep(limits.WITHDRAWAL_LOOK_SECONDS)
 
 
-def put_in_force(config: Config, store: Store, clock: Clock) -> InForce:
+def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> InForce:
     """Return the agreements in force: those of before, and what was signed since.
 
     Raises:
@@ -347,12 +353,20 @@ def put_in_force(config: Config, store: Store, clock: Clock) -> InForce:
     """
     signers = read_signers(config.signers)
     log.info("those who sign agreements: SHA-256 %s", signers.fingerprint)
+    for each in rates.calibrations:
+        log.info(
+            "calibration of %s: %s, of %s; SHA-256 %s",
+            *(each.space, each.basis, each.dated, each.digest),
+        )
+    for text in rates.outgrown():
+        log.warning("%s", text)
     in_force = InForce(
         config.agreements,
         members=config.members,
         signers=signers,
         keep=store.agreements.keep,
         clock=clock,
+        unkept=rates.unkept,
     )
     tell(in_force.restore(store.agreements.last()))
     tell(in_force.look())
@@ -390,6 +404,7 @@ def unlock(
         ConfigurationError: the exchange's own key is missing or does not fit.
     """
     galleries = Galleries()
+    galleries.count(store.journal.templates_by_space())
     providers = {}
     for member, path in config.members.items():
         try:

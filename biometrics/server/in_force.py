@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.clock import Clock
+    from biometrics.disclosure import Clause
     from biometrics.members import Member
     from biometrics.signing import SignedVersion, Signers
 
@@ -56,6 +57,7 @@ class InForce:
         signers: Signers,
         keep: Callable[[AgreementRow], None],
         clock: Clock,
+        unkept: Callable[[Iterable[Clause]], Iterable[str]] = lambda _: (),
     ) -> None:
         """Have nothing in force yet.
 
@@ -65,12 +67,14 @@ class InForce:
             signers: whose signatures count.
             keep: makes the row of a version durable.
             clock: for versions that are dated in the future.
+            unkept: says which clauses promise what no calibration supports.
         """
         self._folder = folder
         self._members = tuple(sorted(members))
         self._signers = signers
         self._keep = keep
         self._clock = clock
+        self._unkept = unkept
         self._agreements = Agreements(())
         self._versions: dict[Member, SignedVersion] = {}
         self._indexed: dict[Member, SignedVersion] = {}
@@ -194,7 +198,8 @@ class InForce:
             f" SHA-256 {version.digest.hex()}",
             is_warning=False,
         )
-        for text in strangers(version.version.clauses, self._members):
+        clauses = version.version.clauses
+        for text in (*strangers(clauses, self._members), *self._unkept(clauses)):
             yield Told(text, is_warning=True)
 
     def _refusal(self, holder: Member, error: ExchangeError) -> Iterator[Told]:

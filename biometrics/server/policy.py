@@ -1,10 +1,12 @@
-"""Reads the files that say what may be compared and whose signatures count."""
+"""Reads the files that say what is compared, when it matches, and who signs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from biometrics.settings import read_bytes, read_text
+from biometrics.calibration import Calibrations, parse_calibration
+from biometrics.errors import ConfigurationError, Fault
+from biometrics.settings import configuration_error, read_bytes, read_text
 from biometrics.signing import parse_signers
 from biometrics.spaces import parse_spaces
 
@@ -25,6 +27,43 @@ def read_spaces(path: Path) -> TemplateSpaces:
         ConfigurationError: with every fault at once.
     """
     return parse_spaces(read_text(path), path.name)
+
+
+def read_calibrated(
+    spaces: Path, calibrations: Path
+) -> tuple[TemplateSpaces, Calibrations]:
+    """Return the template spaces, and the calibration of each.
+
+    Raises:
+        ConfigurationError: with every fault of the spaces, or of all calibrations.
+    """
+    found = read_spaces(spaces)
+    return found, read_calibrations(calibrations, found)
+
+
+def read_calibrations(folder: Path, spaces: TemplateSpaces) -> Calibrations:
+    """Return the calibration of every space, each out of its file in `folder`.
+
+    Raises:
+        ConfigurationError: one is missing or wrong; with every fault of every file.
+    """
+    found, faults = [], []
+    for space in spaces:
+        path = folder / f"{space.name}.toml"
+        if not path.is_file():
+            told = (
+                f"`{space.name}` has no calibration; make one with `biometrics"
+                " calibrate`, or write one whose basis is `vendor` or `unmeasured`"
+            )
+            faults.append(Fault(field=str(path), reason="NOT_CALIBRATED", message=told))
+            continue
+        try:
+            found.append(parse_calibration(read_bytes(path), path.name, space))
+        except ConfigurationError as error:
+            faults += error.faults
+    if faults:
+        raise configuration_error(faults)
+    return Calibrations(found)
 
 
 def read_signers(path: Path) -> Signers:

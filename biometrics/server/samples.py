@@ -138,14 +138,11 @@ extractor = "synthetic"            # what makes the templates
 extractor_version = "1"
 positions = ["face"]
 dimension = 512                    # components of a vector
-# A template reaching this cosine with another one matches it. Each space has its
-# own, found by a calibration on the galleries themselves.
-threshold = 0.40
-threshold_basis = "unmeasured"     # measured, vendor or unmeasured
+# The cosines from which templates match are in calibrations/face-synthetic-512.toml.
 
 # The 128-d face space of dlib's network. Its vectors are neither of unit length nor
-# centred: put the mean of your own images' vectors into `centre` (128 numbers),
-# calibrate the threshold, and take the signs `#` away.
+# centred: put the mean of your own images' vectors into `centre` (128 numbers), take
+# the signs `#` away, and calibrate: `biometrics calibrate --help`.
 #
 # [[space]]
 # name = "face-dlib-128"
@@ -155,8 +152,35 @@ threshold_basis = "unmeasured"     # measured, vendor or unmeasured
 # positions = ["face"]
 # dimension = 128
 # centre = []
-# threshold = 0.60
-# threshold_basis = "unmeasured"
+"""
+
+# Chosen with independent normal vectors in mind, which have a cosine of 0 +- 0.044: no
+# two of a million reach 0.38. Nobody's face is so far from everybody else's.
+CALIBRATION: Final = """\
+# From which cosine a template of the space matches a probe, by the false positive
+# identification rate (FPIR) that an agreement promises: the share of searches for
+# persons who are not enrolled that match somebody all the same.
+#
+# Chosen and not measured: for the synthetic vectors of the README they are high enough,
+# for an extractor's they mean nothing. `biometrics calibrate` makes a file that was
+# measured. It is read when the exchange starts: restart it after an edit.
+version = 1
+space = "face-synthetic-512"
+basis = "unmeasured"               # measured, vendor or unmeasured
+dated = {day}
+method = "chosen for the samples"
+
+[[threshold]]
+fpir = "1e-2"
+cosine = 0.38
+
+[[threshold]]
+fpir = "1e-3"                      # where an agreement says nothing else
+cosine = 0.40
+
+[[threshold]]
+fpir = "1e-4"
+cosine = 0.42
 """
 
 SETTINGS: Final = """\
@@ -193,6 +217,7 @@ exchange = "keys/exchange.key"
 agreements = "agreements"           # one file a holder, CODE.toml, and its CODE.note
 signers = "signers.toml"            # whose signatures of agreements count
 spaces = "spaces.toml"
+calibrations = "calibrations"       # from where templates match, a file a space
 
 [answers]
 # An answer to a search leaves at the end of such a slot, so that its moment does not
@@ -215,6 +240,10 @@ AGREEMENTS: Final = """\
 #
 # Levels: presence (counts toward one regional answer, from five holders on),
 # holder (match or no match), reference (and a reference for the follow-up).
+#
+# `fpir` is how often a search for somebody who is not enrolled may match: "1e-2",
+# "1e-3" (if nothing is said) or "1e-4". `measured_only = true` permits nothing where no
+# calibration has established that.
 version = 1
 holder = "{holder}"
 revision = 1
@@ -229,6 +258,7 @@ NO_CLAUSE: Final = """\
 # purposes = ["border-check"]
 # modalities = ["face"]
 # level = "holder"
+# fpir = "1e-3"
 # valid_from = 2026-01-01
 # valid_until = 2026-12-31
 # legal_basis = "the treaty and the article"

@@ -15,7 +15,14 @@ from biometrics.sealed import Sealed
 from biometrics.store.entries import end_of, is_of_one_record
 from biometrics.store.failures import translated
 from biometrics.store.rows import Change, ChangeKind, StoredTemplate
-from biometrics.store.schema import CHANGE, COUNTER, PROTECTION, RECORD, TEMPLATE
+from biometrics.store.schema import (
+    CHANGE,
+    COUNTER,
+    GALLERY,
+    PROTECTION,
+    RECORD,
+    TEMPLATE,
+)
 from biometrics.store.values import member_of, moment_or_none, split_members
 
 if TYPE_CHECKING:
@@ -77,6 +84,9 @@ _CHANGES: Final = (
 _ENTRY: Final = sa.select(CHANGE.c.record_id).where(
     CHANGE.c.position == sa.bindparam("at")
 )
+_BY_SPACE: Final = sa.select(
+    GALLERY.c.space, sa.func.sum(GALLERY.c.templates)
+).group_by(GALLERY.c.space)
 _NEXT: Final = sa.select(COUNTER.c.template_id + 1)
 
 
@@ -169,6 +179,17 @@ class JournalReader:
             )
             for row in rows
         ]
+
+    def templates_by_space(self) -> dict[str, int]:
+        """Return how many templates all members together have, by template space.
+
+        Raises:
+            StorageError: the counts cannot be read now.
+        """
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_BY_SPACE).all()
+        # PostgreSQL sums bigints as decimals.
+        return {space: int(templates) for space, templates in rows}
 
     def entry(self, position: int) -> bytes | None:
         """Return the id of the record that was changed at a position.

@@ -4,6 +4,7 @@ isort:skip_file
 What holders let requesters learn."""
 
 from biometrics.v1 import match_pb2 as _match_pb2
+from biometrics.v1 import space_pb2 as _space_pb2
 from biometrics.v1 import template_pb2 as _template_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -88,6 +89,8 @@ class Agreement(_message.Message):
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     LEGAL_BASIS_FIELD_NUMBER: _builtins.int
+    FPIR_CLASS_FIELD_NUMBER: _builtins.int
+    MEASURED_ONLY_FIELD_NUMBER: _builtins.int
     holder: _builtins.str
     """Output only. Member code of the holder."""
     requester: _builtins.str
@@ -102,6 +105,14 @@ class Agreement(_message.Message):
     """Output only. Last day of validity, YYYY-MM-DD in UTC; empty if open."""
     legal_basis: _builtins.str
     """Output only. Legal basis of the clause."""
+    fpir_class: _space_pb2.FpirClass.ValueType
+    """Output only. The most that the false positive identification rate of a search by
+    a clause that permits may be; it sets the threshold.
+    """
+    measured_only: _builtins.bool
+    """Output only. Whether the clause permits nothing where that rate is not established
+    by a measured calibration.
+    """
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_match_pb2.Purpose.ValueType]:
         """Output only. Purposes that the clause covers."""
@@ -122,10 +133,12 @@ class Agreement(_message.Message):
         valid_from: _builtins.str = ...,
         valid_until: _builtins.str = ...,
         legal_basis: _builtins.str = ...,
+        fpir_class: _space_pb2.FpirClass.ValueType = ...,
+        measured_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "holder", b"holder", "legal_basis", b"legal_basis", "level", b"level", "modalities", b"modalities", "purposes", b"purposes", "requester", b"requester", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "fpir_class", b"fpir_class", "holder", b"holder", "legal_basis", b"legal_basis", "level", b"level", "measured_only", b"measured_only", "modalities", b"modalities", "purposes", b"purposes", "requester", b"requester", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

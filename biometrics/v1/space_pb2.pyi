@@ -48,6 +48,37 @@ THRESHOLD_BASIS_UNMEASURED: ThresholdBasis.ValueType  # 3
 """Chosen without a calibration; FPIR not established."""
 Global___ThresholdBasis: _TypeAlias = ThresholdBasis  # noqa: Y015
 
+class _FpirClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FpirClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FpirClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FPIR_CLASS_UNSPECIFIED: _FpirClass.ValueType  # 0
+    """Never sent, but for clauses that forbid."""
+    FPIR_CLASS_1E_2: _FpirClass.ValueType  # 1
+    """One in a hundred."""
+    FPIR_CLASS_1E_3: _FpirClass.ValueType  # 2
+    """One in a thousand."""
+    FPIR_CLASS_1E_4: _FpirClass.ValueType  # 3
+    """One in ten thousand."""
+
+class FpirClass(_FpirClass, metaclass=_FpirClassEnumTypeWrapper):
+    """The most that the false positive identification rate of a search may be: the share of
+    searches for persons who are not enrolled that match somebody. It is about a search
+    of everything that the exchange holds in a template space, whomever it names.
+    """
+
+FPIR_CLASS_UNSPECIFIED: FpirClass.ValueType  # 0
+"""Never sent, but for clauses that forbid."""
+FPIR_CLASS_1E_2: FpirClass.ValueType  # 1
+"""One in a hundred."""
+FPIR_CLASS_1E_3: FpirClass.ValueType  # 2
+"""One in a thousand."""
+FPIR_CLASS_1E_4: FpirClass.ValueType  # 3
+"""One in ten thousand."""
+Global___FpirClass: _TypeAlias = FpirClass  # noqa: Y015
+
 class _Metric:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -106,6 +137,9 @@ class Space(_message.Message):
     THRESHOLD_BASIS_FIELD_NUMBER: _builtins.int
     METRIC_FIELD_NUMBER: _builtins.int
     NORMALISATION_FIELD_NUMBER: _builtins.int
+    CALIBRATION_DAY_FIELD_NUMBER: _builtins.int
+    CALIBRATION_SHA256_FIELD_NUMBER: _builtins.int
+    ESTABLISHED_FPIR_CLASSES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Name by which templates refer to it."""
     modality: _template_pb2.Modality.ValueType
@@ -124,9 +158,22 @@ class Space(_message.Message):
     """Output only. How its templates are compared."""
     normalisation: Global___Normalisation.ValueType
     """Output only. How its templates are normalised."""
+    calibration_day: _builtins.str
+    """Output only. Day of the calibration, YYYY-MM-DD in UTC."""
+    calibration_sha256: _builtins.str
+    """Output only. SHA-256 of the calibration's file, 64 hexadecimal digits, to be
+    compared with one's own copy.
+    """
     @_builtins.property
     def positions(self) -> _containers.RepeatedScalarFieldContainer[_template_pb2.Position.ValueType]:
         """Output only. Positions that it allows."""
+
+    @_builtins.property
+    def established_fpir_classes(self) -> _containers.RepeatedScalarFieldContainer[Global___FpirClass.ValueType]:
+        """Output only. Classes that the calibration supports for as many comparisons as the
+        exchange makes today; of the others a threshold is kept to, and the rate is not
+        established.
+        """
 
     def __init__(
         self,
@@ -141,10 +188,13 @@ class Space(_message.Message):
         threshold_basis: Global___ThresholdBasis.ValueType = ...,
         metric: Global___Metric.ValueType = ...,
         normalisation: Global___Normalisation.ValueType = ...,
+        calibration_day: _builtins.str = ...,
+        calibration_sha256: _builtins.str = ...,
+        established_fpir_classes: _abc.Iterable[Global___FpirClass.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "dimension", b"dimension", "extractor", b"extractor", "extractor_version", b"extractor_version", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "threshold_basis", b"threshold_basis"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "threshold_basis", b"threshold_basis"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from biometrics.server.development import write_agreement
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -108,6 +110,33 @@ def test_check_lists_every_agreement_and_the_fingerprint(
     with (folder.parent / "signers.toml").open("a") as file:
         file.write("# more\n")
     assert found["signers_sha256"] not in run("agreements", "check", folder).out
+
+
+def test_check_and_explain_know_promises_that_are_kept_nowhere(
+    run: Run, folder: Path
+) -> None:
+    """By the calibrations beside the agreements; without these nothing is doubted."""
+    path = folder / "XAA.toml"
+    header = "\n[[permit]]\n"
+    text = path.read_text().replace(header, f"{header}measured_only = true\n")
+    write_agreement(folder.parent, text)
+    told = run("agreements", "check", folder)
+    assert told.code == 0, told.err
+    assert told.err.count("warning: `XAA.toml:") == text.count(header)
+    assert "and the calibration of `face-synthetic-512` is `unmeasured`" in told.err
+    assert len(run("agreements", "check", folder, "--json").document["unkept"]) > 1
+    question = (
+        *("--holder", "XAA", "--requester", "XRA", "--modality", "face"),
+        *("--purpose", "asylum-and-protection", "--agreements"),
+    )
+    for place in (folder, path):
+        found = run("agreements", "explain", *question, place)
+        assert found.out.startswith("not permitted\n")
+        assert "demands a measured FPIR of 1e-3, which no calibration" in found.out
+    shutil.rmtree(folder.parent / "calibrations")
+    assert run("agreements", "check", folder).err == ""
+    found = run("agreements", "explain", *question, folder)
+    assert found.out.startswith("permitted, level reference\n")
 
 
 def test_check_tells_every_fault_of_every_file(run: Run, folder: Path) -> None:

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from biometrics import limits
+from biometrics.calibration import FpirClass, Promise
 from biometrics.disclosure.agreements import (
     Agreements,
     Clause,
@@ -336,3 +337,48 @@ def test_holders_for_a_requester_are_each_named_once():
     agreements = Agreements(parse_version(text, "XAA.toml").clauses)
     assert agreements.holders_for(Member("XBB")) == (Member("XAA"),)
     assert agreements.holders_for(Member("XCC")) == ()
+
+
+def test_a_permission_promises_an_error_rate():
+    """The class and the demand are read; without them it is 1e-3, measured or not."""
+    (clause,) = parse_version(HEAD + PERMIT, "XAA.toml").clauses
+    assert clause.promise == Promise(fpir=FpirClass.THOUSANDTH, measured_only=False)
+    text = HEAD + PERMIT + 'fpir = "1e-4"\nmeasured_only = true\n'
+    (clause,) = parse_version(text, "XAA.toml").clauses
+    assert clause.promise == Promise(fpir=FpirClass.TEN_THOUSANDTH, measured_only=True)
+    for wrong in ('fpir = "1e-5"', "fpir = 0.001", 'measured_only = "yes"'):
+        (fault,) = faults_of(HEAD + PERMIT + wrong + "\n")
+        assert fault[1] == "INVALID_VALUE"
+
+
+OTHER = '"asylum-and-protection"'
+OTHER_CLASS = PERMIT + 'fpir = "1e-2"\n'
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        (OTHER_CLASS, True),
+        (OTHER_CLASS.replace('"holder"', '"reference"'), True),
+        (OTHER_CLASS.replace("2026-01-01", "2026-12-31"), True),
+        (OTHER_CLASS.replace("2026-12-31", "2026-01-01"), True),
+        (OTHER_CLASS.replace('"border-check", ', ""), True),
+        (OTHER_CLASS.replace("2026-", "2027-"), False),
+        (OTHER_CLASS.replace('"face"', '"iris"'), False),
+        (
+            OTHER_CLASS.replace('"border-check", "visa"', OTHER),
+            False,
+        ),
+        (OTHER_CLASS.replace('"XBB"', '"XCC"'), False),
+        (PERMIT + "measured_only = true\n", False),
+    ],
+)
+def test_one_question_has_one_class_on_any_day(other: str, *, differs: bool):
+    """Two classes for the same search on the same days are refused, in either order."""
+    for text in (PERMIT + other, other + PERMIT):
+        if not differs:
+            assert len(parse_version(HEAD + text, "XAA.toml").clauses) == 2
+            continue
+        ((field, reason),) = faults_of(HEAD + text)
+        assert reason == "DIFFERENT_CLASS"
+        assert field.endswith(".fpir")

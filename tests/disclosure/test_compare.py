@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biometrics import limits
+from biometrics.calibration import FpirClass, Promise
 from biometrics.disclosure import Agreements, Clause, Effect, Level, Purpose, permit
 from biometrics.disclosure.compare import (
     Difference,
@@ -207,11 +209,14 @@ def test_words_say_more_or_less_and_join_what_is_alike():
             f" `holder` (match or no match); {span}"
         ),
         "XBB would learn MORE from XPE",
-        f"  visa with face: nothing -> `presence` (one answer for the region); {span}",
+        (
+            "  visa with face: nothing -> `presence` (one answer for the region), FPIR"
+            f" 1e-3; {span}"
+        ),
         "XCC would learn MORE from XAA",
         (
             "  border-check, visa with face, iris: nothing -> `holder` (match or no"
-            f" match); {span}"
+            f" match), FPIR 1e-3; {span}"
         ),
         "XBB would learn MORE from holders without a name",
         (
@@ -226,10 +231,35 @@ def test_words_say_more_or_less_and_join_what_is_alike():
         modality=FACE,
         before=None,
         after=Level.HOLDER,
+        promise_before=None,
+        promise_after=Promise(),
         first=TODAY,
         last=None,
     )
     assert list(in_words([endless], []))[1].endswith("; from 2026-06-01 on")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "tells_more"),
+    [
+        (Promise(), Promise(fpir=FpirClass.HUNDREDTH), True),
+        (Promise(), Promise(fpir=FpirClass.TEN_THOUSANDTH), False),
+        (Promise(), Promise(measured_only=True), False),
+        (Promise(measured_only=True), Promise(), True),
+    ],
+)
+def test_another_promise_is_a_difference(
+    before: Promise, after: Promise, *, tells_more: bool
+):
+    """What lets more searches match tells more; both promises are named."""
+    clause = permission(level=Level.HOLDER)
+    old, new = (Agreements([replace(clause, promise=p)]) for p in (before, after))
+    (found,) = differences(old, new, named_members(old), TODAY)
+    assert found.tells_more is tells_more
+    assert (found.before, found.after) == (Level.HOLDER, Level.HOLDER)
+    head, line = in_words([found], [])
+    assert ("MORE" in head) is tells_more
+    assert f"match), {before} -> `holder` (match or no match), {after};" in line
 
 
 def test_the_strongest_is_the_most_that_any_search_tells():

@@ -2,10 +2,12 @@
 
 import datetime as dt
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
 from biometrics import limits
+from biometrics.calibration import FpirClass, Promise
 from biometrics.disclosure.agreements import (
     Agreements,
     Clause,
@@ -78,6 +80,7 @@ def plan(
     today: dt.date = TODAY,
     requester: Member = ASKER,
     excluded: Collection[Member] = (),
+    established: Collection[FpirClass] = (),
 ):
     """Return the plan of a face search for a visa."""
     return plan_search(
@@ -88,6 +91,7 @@ def plan(
         today=today,
         holders=frozenset(holders),
         excluded=frozenset(excluded),
+        established=established,
     )
 
 
@@ -238,7 +242,7 @@ def test_explanation_of_a_permission_names_file_and_line():
     assert explanation.permission is not None
     assert explanation.text == (
         "`XAA.toml:5` permits a search of XAA by XZZ for `visa` with `face` at level"
-        " `holder`; legal basis: treaty, article 4"
+        " `holder`, FPIR 1e-3; legal basis: treaty, article 4"
     )
 
 
@@ -411,3 +415,76 @@ def test_an_answer_cannot_carry_a_wrong_reference(outcome: Outcome, reference: b
 def test_an_answer_has_no_place_for_a_score():
     """The answer's fields are outcome, holder and reference, and nothing else."""
     assert set(HolderAnswer.__slots__) == {"holder", "outcome", "reference"}
+
+
+def promised(
+    level: Level, fpir: FpirClass, holder: Member = NAMED, *, measured_only: bool = True
+):
+    """Return a permission that promises an error rate."""
+    promise = Promise(fpir=fpir, measured_only=measured_only)
+    return replace(permission(holder, level), promise=promise)
+
+
+def test_a_promise_that_cannot_be_kept_permits_nothing():
+    """Where the rate is established it permits, and else another line decides."""
+    strict = promised(Level.REFERENCE, FpirClass.THOUSANDTH)
+    assert searched(plan([strict], established={FpirClass.THOUSANDTH})) == [NAMED]
+    assert plan([strict, permission(NAMED, Level.HOLDER)]).permissions[0].level is (
+        Level.HOLDER
+    )
+    with pytest.raises(RefusedError) as refused:
+        plan([strict], established={FpirClass.HUNDREDTH})
+    assert refused.value.reason == "FPIR_NOT_ESTABLISHED"
+
+
+@pytest.mark.parametrize("holders", [(), (NAMED,)])
+def test_the_reason_is_told_only_where_it_is_the_reason(holders: tuple[Member, ...]):
+    """What would not be permitted anyway is refused in the one text for all."""
+    strict = promised(Level.HOLDER, FpirClass.THOUSANDTH)
+    for clauses in (
+        [strict, prohibition(NAMED, ASKER)],
+        [promised(Level.PRESENCE, FpirClass.THOUSANDTH)],
+    ):
+        with pytest.raises(RefusedError) as refused:
+            plan(clauses, *holders)
+        assert refused.value.message == refusal().message
+    with pytest.raises(RefusedError) as refused:
+        plan([strict, permission(CITED, Level.HOLDER)], NAMED, CITED)
+    assert refused.value.reason == "FPIR_NOT_ESTABLISHED"
+
+
+def test_a_holder_whose_promise_cannot_be_kept_is_missing_among_others():
+    """The others are searched, as where it permits nothing."""
+    clauses = [
+        promised(Level.HOLDER, FpirClass.THOUSANDTH),
+        permission(CITED, Level.HOLDER),
+    ]
+    assert searched(plan(clauses)) == [CITED]
+
+
+def test_of_one_level_the_promise_that_lets_most_match_counts():
+    """So that taking a line back never lets more match."""
+    lax = promised(Level.HOLDER, FpirClass.HUNDREDTH, measured_only=False)
+    strict = promised(Level.HOLDER, FpirClass.TEN_THOUSANDTH, measured_only=False)
+    for clauses in ([lax, strict], [strict, lax]):
+        (found,) = plan(clauses).permissions
+        assert found.promise == lax.promise
+
+
+def test_explanation_says_which_promise_cannot_be_kept():
+    """By line and class, where nothing else permits."""
+    strict = promised(Level.HOLDER, FpirClass.TEN_THOUSANDTH)
+    explanation = explain(
+        Agreements([strict]),
+        holder=NAMED,
+        requester=ASKER,
+        purpose=Purpose.VISA,
+        modality=Modality.FACE,
+        today=TODAY,
+        established=(),
+    )
+    assert explanation.permission is None
+    assert explanation.text.endswith(
+        "refused by default; `XAA.toml:5` would, but demands a measured FPIR of 1e-4,"
+        " which no calibration supports now"
+    )

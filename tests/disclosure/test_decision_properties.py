@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from biometrics import limits
+from biometrics.calibration import EVERY_CLASS, FpirClass, Promise
 from biometrics.disclosure.agreements import (
     Agreements,
     Clause,
@@ -33,6 +34,9 @@ days = st.sampled_from(DAYS)
 some_purposes = st.frozensets(st.sampled_from(PURPOSES), min_size=1)
 some_modalities = st.frozensets(st.sampled_from(MODALITIES), min_size=1)
 lines = st.integers(1, 9).map(lambda line: f"agreements.toml:{line}")
+promises = st.builds(
+    Promise, fpir=st.sampled_from(FpirClass), measured_only=st.booleans()
+)
 pairs = st.permutations(MEMBERS).map(lambda order: tuple(order[:2]))
 
 
@@ -52,6 +56,7 @@ def permits(draw: st.DrawFn):
         valid_until=end,
         legal_basis="treaty",
         source=draw(lines),
+        promise=draw(promises),
     )
 
 
@@ -74,10 +79,15 @@ def forbids(draw: st.DrawFn):
     )
 
 
+classes = st.frozensets(st.sampled_from(FpirClass))
 worlds = st.lists(permits() | permits() | forbids(), max_size=12)
 
 
-def ask(agreements: Agreements, question: Question):
+def ask(
+    agreements: Agreements,
+    question: Question,
+    established: frozenset[FpirClass] = EVERY_CLASS,
+):
     """Return what the product decides on one question."""
     holder, requester, purpose, modality, today = question
     return permit(
@@ -87,10 +97,15 @@ def ask(agreements: Agreements, question: Question):
         purpose=purpose,
         modality=modality,
         today=today,
+        established=established,
     )
 
 
-def oracle(clauses: list[Clause], question: Question):
+def oracle(
+    clauses: list[Clause],
+    question: Question,
+    established: frozenset[FpirClass] = EVERY_CLASS,
+):
     """Return the level that plain reading gives, or None; slow and obvious."""
     holder, requester, purpose, modality, today = question
     best = None
@@ -105,6 +120,8 @@ def oracle(clauses: list[Clause], question: Question):
             continue
         if clause.effect == Effect.FORBID:
             return None
+        if clause.promise.measured_only and clause.promise.fpir not in established:
+            continue
         order = ["presence", "holder", "reference"]
         level = order.index(clause.level.value)
         best = level if best is None else max(best, level)
@@ -117,13 +134,15 @@ def told(permission: Permission | None):
 
 
 @settings(max_examples=60, deadline=None)
-@given(worlds)
-def test_decision_agrees_with_a_plain_reading_of_the_clauses(clauses: list[Clause]):
+@given(worlds, classes)
+def test_decision_agrees_with_a_plain_reading_of_the_clauses(
+    clauses: list[Clause], established: frozenset[FpirClass]
+):
     """Every question of a small world has the answer of the naive oracle."""
     agreements = Agreements(clauses)
     for question in QUESTIONS:
-        permission = ask(agreements, question)
-        expected = oracle(clauses, question)
+        permission = ask(agreements, question, established)
+        expected = oracle(clauses, question, established)
         assert (permission and permission.level.rank) == expected
         if permission is not None:
             assert permission.holder == question[0]
@@ -152,6 +171,18 @@ def test_one_permission_less_never_tells_more(
     after = Agreements(clauses)
     for question in QUESTIONS:
         assert told(ask(after, question)) <= told(ask(before, question))
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds, classes, st.sampled_from(FpirClass))
+def test_one_class_more_never_tells_less(
+    clauses: list[Clause], established: frozenset[FpirClass], more: FpirClass
+):
+    """A better calibration gives or leaves, and never takes."""
+    agreements = Agreements(clauses)
+    for question in QUESTIONS:
+        before = ask(agreements, question, established)
+        assert told(ask(agreements, question, established | {more})) >= told(before)
 
 
 # Six holders, so that a group of unnamed ones begins and ceases to be answered.
@@ -192,6 +223,7 @@ def searched(clauses: list[Clause], holders: frozenset[Member]):
             today=DAYS[1],
             holders=holders,
             excluded=frozenset(),
+            established=EVERY_CLASS,
         )
     except RefusedError:
         return {}
@@ -348,6 +380,7 @@ def test_plan_holds_exactly_what_is_permitted_or_refuses(
             today=today,
             holders=holders,
             excluded=frozenset(),
+            established=EVERY_CLASS,
         )
         if refused:
             with pytest.raises(RefusedError):
@@ -377,6 +410,7 @@ def test_one_mark_more_never_searches_more(
                 today=DAYS[1],
                 holders=holders,
                 excluded=excluded,
+                established=EVERY_CLASS,
             )
         except RefusedError:
             return set()

@@ -21,7 +21,7 @@ from biometrics.errors import ConflictError, InvalidRequestError, RefusedError
 from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
     from concurrent.futures import Future
 
     from biometrics.templates import Template
@@ -85,7 +85,7 @@ def test_a_marked_probe_is_neither_scanned_nor_answered_for_its_holders(
     submit = Scanner.submit
 
     def watching(
-        scanner: Scanner, probe: Template, shelves: Sequence[Shelf]
+        scanner: Scanner, probe: Template, shelves: Mapping[Shelf, float]
     ) -> Future[Confirmed]:
         scanned.update(shelf.holder.code for shelf in shelves)
         return submit(scanner, probe, shelves)

@@ -5,7 +5,7 @@ import pytest
 
 from biometrics.errors import ConfigurationError
 from biometrics.spaces import parse_spaces
-from biometrics.templates import Basis, Modality, Position
+from biometrics.templates import Modality, Position
 
 SPACE = """
 [[space]]
@@ -15,8 +15,6 @@ extractor = "extractor"
 extractor_version = "1.0"
 positions = ["face"]
 dimension = 16
-threshold = 0.4
-threshold_basis = "unmeasured"
 """
 HEAD = "version = 1\n"
 ONES = "centre = [" + "1, " * 15 + "0.5]\n"
@@ -37,7 +35,6 @@ def test_spaces_are_what_the_file_says():
     assert (space.extractor, space.extractor_version) == ("extractor", "1.0")
     assert space.positions == {Position.FACE}
     assert space.dimension == 16
-    assert (space.threshold, space.basis) == (0.4, Basis.UNMEASURED)
     np.testing.assert_array_equal(space.centre, np.zeros(16))
 
 
@@ -66,14 +63,10 @@ def test_centre_is_read_and_cannot_be_changed():
         ("= 16\n", "= 17\n" + ONES, ("centre", "INVALID_SPACE")),
         ("= 16\n", "= 16\ncentre = []\n", ("centre", "INVALID_VALUE")),
         ("= 16\n", "= 16\ncentre = ['a', 'b']\n", ("centre[0]", "INVALID_VALUE")),
-        ("0.4", "1.4", ("threshold", "INVALID_SPACE")),
-        ("0.4", "nan", ("threshold", "INVALID_SPACE")),
-        ("0.4", '"0.4"', ("threshold", "INVALID_VALUE")),
-        ('"unmeasured"', '"guessed"', ("threshold_basis", "INVALID_VALUE")),
         ('"extractor"', '""', ("extractor", "EMPTY_TEXT")),
         ('"1.0"', '"' + "1" * 65 + '"', ("extractor_version", "INVALID_VALUE")),
-        ("threshold = 0.4", "limit = 0.4", ("limit", "UNKNOWN_KEY")),
-        ("threshold = 0.4", "", ("threshold", "MISSING_KEY")),
+        ("= 16\n", "= 16\nthreshold = 0.4\n", ("threshold", "UNKNOWN_KEY")),
+        ("dimension = 16", "", ("dimension", "MISSING_KEY")),
     ],
 )
 def test_each_mistake_is_told_by_line_and_key(
@@ -91,15 +84,19 @@ def test_names_are_unique():
     other = SPACE.replace("face-a-1", "face-b-1")
     assert len(list(parse_spaces(HEAD + SPACE + other, "spaces.toml"))) == 2
     faults = faults_of(HEAD + SPACE + SPACE)
-    assert faults == [("spaces.toml:13: space[1].name", "REPEATED_SPACE")]
+    assert faults == [("spaces.toml:11: space[1].name", "REPEATED_SPACE")]
 
 
 def test_mistakes_in_several_spaces_are_told_together():
     """Every fault of the file is in one error."""
-    text = HEAD + SPACE.replace("0.4", "0.0") + SPACE.replace("face-a-1", "FACE")
+    text = (
+        HEAD
+        + SPACE.replace('["face"]', '["left-iris"]')
+        + SPACE.replace("face-a-1", "FACE")
+    )
     assert faults_of(text) == [
-        ("spaces.toml:3: space[0].threshold", "INVALID_SPACE"),
-        ("spaces.toml:13: space[1].name", "INVALID_SPACE"),
+        ("spaces.toml:3: space[0].positions", "INVALID_SPACE"),
+        ("spaces.toml:11: space[1].name", "INVALID_SPACE"),
     ]
 
 

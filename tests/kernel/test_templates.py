@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from biometrics import limits
 from biometrics.errors import InvalidRequestError
 from biometrics.templates import (
-    Basis,
     Modality,
     Position,
     Template,
@@ -28,8 +27,6 @@ SPACE = TemplateSpace(
     positions=frozenset({Position.FACE}),
     dimension=DIMENSION,
     centre=np.zeros(DIMENSION),
-    threshold=0.4,
-    basis=Basis.UNMEASURED,
 )
 SPACES = TemplateSpaces({SPACE.name: SPACE})
 
@@ -157,9 +154,6 @@ def test_a_template_does_not_print_its_vector():
         ("dimension", 4097),
         ("centre", np.zeros(17)),
         ("centre", np.full(DIMENSION, np.nan)),
-        ("threshold", 0.0),
-        ("threshold", 1.0),
-        ("threshold", float("nan")),
     ],
 )
 def test_space_that_makes_no_sense_cannot_be_made(
@@ -183,9 +177,8 @@ def test_a_vector_that_is_zero_once_centred_is_refused(scale: float):
 
 
 def test_identity_follows_what_makes_templates_comparable():
-    """Another extractor or centre is another identity; a threshold is not."""
-    recalibrated = replace(SPACE, threshold=0.5, basis=Basis.MEASURED)
-    assert recalibrated.identity == SPACE.identity
+    """Another extractor or centre is another identity; another position is not."""
+    assert replace(SPACE).identity == SPACE.identity
     others = [
         replace(SPACE, name="face-b-1"),
         replace(SPACE, extractor="extractor1", extractor_version=""),

@@ -8,7 +8,6 @@ import time
 import weakref
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import faiss
@@ -27,7 +26,7 @@ from matcher.galleries import Shelf
 from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -69,7 +68,11 @@ class Found:
         return {}
 
     def confirm(
-        self, _: Template, found: Candidates, _rows: dict[int, StoredTemplate]
+        self,
+        _: Template,
+        _thresholds: dict[Shelf, float],
+        found: Candidates,
+        _rows: dict[int, StoredTemplate],
     ) -> Candidates:
         """Return what was found."""
         self.confirmed.append([number for ids in found.values() for number in ids])
@@ -108,7 +111,7 @@ class Watch:
         held = []
         try:
             for number in range(len(scanner._threads)):
-                held.append(scanner.submit(at(unit(number), SURE), [ONE]))
+                held.append(ask(scanner, at(unit(number), SURE), [ONE]))
                 assert self.begun.acquire(timeout=SECONDS)
             self.calls.clear()
             yield
@@ -137,10 +140,18 @@ def lone(engine: Engine[Shelf]) -> Iterator[Scanner]:
         yield scanner
 
 
-def at(vector: NDArray[np.float32], threshold: float) -> Template:
-    """Return a probe for a space with some threshold."""
-    space = replace(FACES, threshold=threshold)
-    return Template.parse(space, Position.FACE, vector.tobytes(), None)
+Asked = tuple[Template, float]
+
+
+def at(vector: NDArray[np.float32], threshold: float) -> Asked:
+    """Return a probe, and the threshold that it is searched for at."""
+    return Template.parse(FACES, Position.FACE, vector.tobytes(), None), threshold
+
+
+def ask(scanner: Scanner, asked: Asked, shelves: Sequence[Shelf]) -> Future[Candidates]:
+    """Begin a search at one threshold for every shelf."""
+    probe, threshold = asked
+    return scanner.submit(probe, dict.fromkeys(shelves, threshold))
 
 
 def plain(found: Candidates) -> dict[Shelf, list[int]]:
@@ -162,14 +173,15 @@ def test_results_are_the_engines(engine: Engine[Shelf], scanner: Scanner) -> Non
         vector = at_cosine(unit(person), float(random.uniform(0.3, 1.0)), seed=number)
         threshold = float(random.choice([0.01, 0.1, 0.3, 0.5, SURE]))
         shelves = [shelf for shelf in SHELVES if random.random() < SURE]
-        probe = at(vector, threshold)
+        asked = at(vector, threshold)
+        probe, _ = asked
         alone = {
             shelf: engine.search(shelf, probe.vector[None], np.array([threshold]))[0]
             for shelf in shelves
         }
         wanted.append(
             (
-                scanner.submit(probe, shelves),
+                ask(scanner, asked, shelves),
                 {shelf: sorted(ids.tolist()) for shelf, ids in alone.items()},
             )
         )
@@ -183,7 +195,7 @@ def test_a_lone_probe_starts_at_once_and_on_every_core(
 ) -> None:
     """Two segments are being scanned before either is done."""
     watch.go_on.clear()
-    future = scanner.submit(at(unit(150), SURE), [TWO])
+    future = ask(scanner, at(unit(150), SURE), [TWO])
     for _ in scanner._threads:
         assert watch.begun.acquire(timeout=SECONDS)
     assert not future.done()
@@ -197,7 +209,7 @@ def test_probes_that_wait_share_one_call(
     """Forty probes of several thresholds are one call for each segment."""
     with watch.held(scanner):
         futures = [
-            scanner.submit(at(unit(person), 0.5 + person / 100), [TWO, THREE])
+            ask(scanner, at(unit(person), 0.5 + person / 100), [TWO, THREE])
             for person in range(40)
         ]
     for person, future in enumerate(futures):
@@ -213,7 +225,7 @@ def test_no_call_takes_more_probes_than_gain_by_it(
     """Beyond 64 the others have their turn later; all get their answers."""
     most = limits.MAX_PROBES_PER_SCAN
     with watch.held(scanner):
-        futures = [scanner.submit(at(unit(n % 10), SURE), [ONE]) for n in range(150)]
+        futures = [ask(scanner, at(unit(n % 10), SURE), [ONE]) for n in range(150)]
     assert [f.result(SECONDS)[ONE] for f in futures] == [[n % 10] for n in range(150)]
     (segment,) = engine.parts(ONE)
     assert {called for called, _ in watch.calls} == {segment}
@@ -226,8 +238,7 @@ def test_whoever_waits_longest_goes_first(
     """Later probes join a segment's turn, and do not get another one before it."""
     with watch.held(lone):
         futures = [
-            lone.submit(at(unit(1), SURE), [shelf])
-            for shelf in (THREE, ONE, TWO, THREE)
+            ask(lone, at(unit(1), SURE), [shelf]) for shelf in (THREE, ONE, TWO, THREE)
         ]
     wait(futures, SECONDS)
     order = [*engine.parts(THREE), *engine.parts(ONE), *engine.parts(TWO)]
@@ -242,8 +253,8 @@ def test_those_who_found_no_place_in_a_call_do_not_keep_others_waiting(
 ) -> None:
     """A flood at one gallery has one call between any two of another's."""
     with watch.held(lone):
-        flood = [lone.submit(at(unit(1), SURE), [ONE]) for _ in range(200)]
-        other = lone.submit(at(unit(1), SURE), [TWO])
+        flood = [ask(lone, at(unit(1), SURE), [ONE]) for _ in range(200)]
+        other = ask(lone, at(unit(1), SURE), [TWO])
     wait([*flood, other], SECONDS)
     (first, *second), (flooded,) = engine.parts(TWO), engine.parts(ONE)
     told = [segment for segment, _ in watch.calls]
@@ -256,15 +267,15 @@ def test_a_probe_beyond_the_bound_is_refused(
     """The queue is bounded; whoever is refused is told when to try again."""
     monkeypatch.setattr(limits, "MAX_WAITING_PROBES", 5)
     with watch.held(scanner):
-        futures = [scanner.submit(at(unit(n), SURE), [ONE, TWO]) for n in range(3)]
+        futures = [ask(scanner, at(unit(n), SURE), [ONE, TWO]) for n in range(3)]
         with pytest.raises(ExhaustedError) as refused:
-            scanner.submit(at(unit(4), SURE), [ONE])
+            ask(scanner, at(unit(4), SURE), [ONE])
         assert refused.value.reason == "EXCHANGE_BUSY"
         assert refused.value.retry_after == limits.BUSY_RETRY_SECONDS
-        assert scanner.submit(at(unit(4), SURE), []).result(0) == {}
+        assert ask(scanner, at(unit(4), SURE), []).result(0) == {}
     wait(futures, SECONDS)
     until(lambda: is_idle(scanner))
-    assert scanner.submit(at(unit(4), SURE), [ONE]).result(SECONDS) == {ONE: [4]}
+    assert ask(scanner, at(unit(4), SURE), [ONE]).result(SECONDS) == {ONE: [4]}
 
 
 def test_whoever_gave_up_is_not_scanned_for_and_has_its_place_till_its_turn(
@@ -285,11 +296,11 @@ def test_whoever_gave_up_is_not_scanned_for_and_has_its_place_till_its_turn(
 
     with watch.held(scanner):
         asyncio.run(give_up())
-        future = scanner.submit(at(unit(7), SURE), [ONE])
-        given_up = scanner.submit(at(unit(8), SURE), [TWO])
+        future = ask(scanner, at(unit(7), SURE), [ONE])
+        given_up = ask(scanner, at(unit(8), SURE), [TWO])
         assert given_up.cancel()
         with pytest.raises(ExhaustedError):
-            scanner.submit(at(unit(9), SURE), [TWO])
+            ask(scanner, at(unit(9), SURE), [TWO])
     assert future.result(SECONDS) == {ONE: [7]}
     assert [count for _, count in watch.calls] == [1]
     until(lambda: is_idle(scanner))
@@ -303,8 +314,8 @@ def test_many_candidates_wait_behind_what_is_to_be_scanned(
     found = Found()
     with Scanner(engine=engine, confirmation=found, threads=1) as scanner:
         with watch.held(scanner):
-            flood = [scanner.submit(at(unit(n), SURE), [ONE]) for n in range(1, 6)]
-            other = scanner.submit(at(unit(150), SURE), [TWO])
+            flood = [ask(scanner, at(unit(n), SURE), [ONE]) for n in range(1, 6)]
+            other = ask(scanner, at(unit(150), SURE), [TWO])
         assert not wait([*flood, other], SECONDS).not_done
     order = [min(ids) for ids in found.confirmed]
     assert sorted(order) == [0, 1, 2, 3, 4, 5, 150]
@@ -323,7 +334,7 @@ def test_rows_that_cannot_be_read_are_one_probes_alone(
 
     monkeypatch.setattr(Found, "rows", rows)
     with watch.held(scanner):
-        one, other = (scanner.submit(at(unit(n), SURE), [ONE]) for n in (3, 4))
+        one, other = (ask(scanner, at(unit(n), SURE), [ONE]) for n in (3, 4))
     assert isinstance(one.exception(SECONDS), KeyError)
     assert other.result(SECONDS) == {ONE: [4]}
 
@@ -333,7 +344,7 @@ def test_whoever_gives_up_in_the_middle_harms_nobody(
 ) -> None:
     """A probe that is cancelled while it is scanned leaves those beside it alone."""
     watch.go_on.clear()
-    one, other = (scanner.submit(at(unit(n), SURE), [TWO, THREE]) for n in (3, 150))
+    one, other = (ask(scanner, at(unit(n), SURE), [TWO, THREE]) for n in (3, 150))
     assert watch.begun.acquire(timeout=SECONDS)
     assert one.cancel()
     watch.go_on.set()
@@ -348,7 +359,7 @@ def test_an_error_reaches_exactly_whom_it_concerns(
     watch.failing = set(engine.parts(TWO))
     with watch.held(scanner):
         futures = {
-            shelves: [scanner.submit(at(unit(5), SURE), shelves) for _ in range(5)]
+            shelves: [ask(scanner, at(unit(5), SURE), shelves) for _ in range(5)]
             for shelves in [(ONE,), (TWO,), (THREE,), (ONE, TWO), (ONE, THREE)]
         }
     for shelves, of_those in futures.items():
@@ -360,7 +371,7 @@ def test_an_error_reaches_exactly_whom_it_concerns(
     watch.failing.clear()
     assert all(thread.is_alive() for thread in scanner._threads)
     for _ in scanner._threads:
-        assert scanner.submit(at(unit(5), SURE), [TWO]).result(SECONDS) == {TWO: [5]}
+        assert ask(scanner, at(unit(5), SURE), [TWO]).result(SECONDS) == {TWO: [5]}
     until(lambda: is_idle(scanner))
 
 
@@ -379,7 +390,7 @@ def test_two_segments_that_fail_at_once_end_no_thread(
     watch.failing = set(engine.parts(THREE))
     with Scanner(engine=engine, confirmation=Found(), threads=8) as scanner:
         for _ in range(20):
-            future = scanner.submit(at(unit(5), SURE), [THREE])
+            future = ask(scanner, at(unit(5), SURE), [THREE])
             assert isinstance(future.exception(SECONDS), MemoryError)
         assert all(thread.is_alive() for thread in scanner._threads)
 
@@ -389,7 +400,7 @@ def test_a_scan_uses_one_thread_of_faiss(scanner: Scanner, watch: Watch) -> None
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(3)
     try:
-        futures = [scanner.submit(at(unit(n), SURE), SHELVES) for n in range(20)]
+        futures = [ask(scanner, at(unit(n), SURE), SHELVES) for n in range(20)]
         wait(futures, SECONDS)
     finally:
         faiss.omp_set_num_threads(before)
@@ -399,8 +410,8 @@ def test_a_scan_uses_one_thread_of_faiss(scanner: Scanner, watch: Watch) -> None
 def test_a_gallery_that_is_not_there_has_no_candidates(scanner: Scanner) -> None:
     """Nothing to be scanned is an answer, at once."""
     nowhere = Shelf(Member("XZZ"), SPACE, Position.FACE)
-    assert scanner.submit(at(unit(1), SURE), [nowhere]).result(0) == {nowhere: []}
-    future = scanner.submit(at(unit(1), SURE), [nowhere, ONE])
+    assert ask(scanner, at(unit(1), SURE), [nowhere]).result(0) == {nowhere: []}
+    future = ask(scanner, at(unit(1), SURE), [nowhere, ONE])
     assert future.result(SECONDS) == {nowhere: [], ONE: [1]}
 
 
@@ -409,7 +420,7 @@ def test_what_is_removed_while_it_waits_is_not_found(
 ) -> None:
     """A withdrawal counts for probes that are not scanned yet."""
     with watch.held(scanner):
-        future = scanner.submit(at(unit(5), SURE), [ONE, TWO])
+        future = ask(scanner, at(unit(5), SURE), [ONE, TWO])
         engine.remove(ONE, np.array([5]))
     assert future.result(SECONDS) == {ONE: [], TWO: [5]}
 
@@ -426,16 +437,16 @@ def test_a_stop_keeps_nobody_waiting(engine: Engine[Shelf], watch: Watch) -> Non
     """What was begun is answered, what waited is told so, and no thread is left."""
     scanner = Scanner(engine=engine, confirmation=Found(), threads=2).__enter__()
     watch.go_on.clear()
-    begun = [scanner.submit(at(unit(n), SURE), [ONE]) for n in range(1)]
-    begun += [scanner.submit(at(unit(150), SURE), [Shelf(*TWO)]) for _ in range(1)]
+    begun = [ask(scanner, at(unit(n), SURE), [ONE]) for n in range(1)]
+    begun += [ask(scanner, at(unit(150), SURE), [Shelf(*TWO)]) for _ in range(1)]
     for _ in scanner._threads:
         assert watch.begun.acquire(timeout=SECONDS)
-    waiting = [scanner.submit(at(unit(n), SURE), [THREE]) for n in range(20)]
-    given_up = scanner.submit(at(unit(1), SURE), [THREE])
+    waiting = [ask(scanner, at(unit(n), SURE), [THREE]) for n in range(20)]
+    given_up = ask(scanner, at(unit(1), SURE), [THREE])
     assert given_up.cancel()
     thread = stopping(scanner)
     with pytest.raises(UnavailableError) as refused:
-        scanner.submit(at(unit(1), SURE), [ONE])
+        ask(scanner, at(unit(1), SURE), [ONE])
     assert refused.value.reason == "EXCHANGE_STOPPING"
     watch.go_on.set()
     thread.join(SECONDS)
@@ -454,7 +465,8 @@ def test_a_stop_wakes_whoever_awaits(engine: Engine[Shelf], watch: Watch) -> Non
     scanner = Scanner(engine=engine, confirmation=Found(), threads=1).__enter__()
 
     async def ask() -> None:
-        asking = asyncio.create_task(scanner.search(at(unit(1), SURE), [TWO]))
+        probe, threshold = at(unit(1), SURE)
+        asking = asyncio.create_task(scanner.search(probe, {TWO: threshold}))
         assert await asyncio.to_thread(watch.begun.acquire, timeout=SECONDS)
         thread = stopping(scanner)
         watch.go_on.set()
@@ -471,7 +483,7 @@ def test_a_dropped_gallery_is_gone_from_memory(
 ) -> None:
     """A worker that waits keeps nothing of what it scanned last."""
     for _ in range(4):
-        scanner.submit(at(unit(1), SURE), SHELVES).result(SECONDS)
+        ask(scanner, at(unit(1), SURE), SHELVES).result(SECONDS)
     parts = [part for shelf in SHELVES for part in engine.parts(shelf)]
     ids = [part.ids for part in parts]  # of arrays, weak references can be had
     watched = [weakref.ref(each) for each in ids]

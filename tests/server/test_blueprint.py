@@ -23,7 +23,7 @@ from biometrics.server.blueprint import write_exchange
 from biometrics.server.config import Config, read_config
 from biometrics.server.identity import parse_spiffe_id
 from biometrics.server.in_force import InForce
-from biometrics.server.policy import read_signers, read_spaces
+from biometrics.server.policy import read_calibrations, read_signers, read_spaces
 from biometrics.server.samples import SAMPLE_MEMBERS
 from biometrics.spaces import parse_spaces
 from biometrics.templates import Basis, Modality
@@ -104,10 +104,16 @@ def test_the_samples_portray_no_state():
 
 
 def test_the_spaces_are_valid(config: Config):
-    """One space is there, its threshold known to be unmeasured."""
-    (space,) = read_spaces(config.spaces)
+    """One space is there, its thresholds known to be unmeasured."""
+    spaces = read_spaces(config.spaces)
+    (space,) = spaces
     assert (space.name, space.dimension) == ("face-synthetic-512", 512)
-    assert (space.threshold, space.basis) == (0.40, Basis.UNMEASURED)
+    (calibration,) = read_calibrations(config.calibrations, spaces)
+    assert calibration.basis is Basis.UNMEASURED
+    for size in (1, 2**30):
+        told = calibration.thresholds(size)
+        assert [each.cosine for each in told.values()] == [0.38, 0.40, 0.42]
+        assert not any(each.is_established for each in told.values())
 
 
 def test_the_space_that_is_commented_out_is_valid_with_a_centre(config: Config):
@@ -169,7 +175,8 @@ def test_nothing_of_it_is_committed_by_accident(folder: Path):
 
 def test_the_files_say_that_a_restart_is_needed(folder: Path):
     """Settings, template spaces and signers; an agreement says that none is."""
-    for name in ("exchange.toml", "spaces.toml", "signers.toml"):
+    calibration = "calibrations/face-synthetic-512.toml"
+    for name in ("exchange.toml", "spaces.toml", "signers.toml", calibration):
         head = (folder / name).read_text().partition("\nversion")[0]
         assert "restart it after an edit" in " ".join(head.split()), name
     head = (folder / "agreements/XAA.toml").read_text().partition("\nversion")[0]

@@ -56,7 +56,8 @@ def folder(tmp_path: Path) -> Path:
     for name in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch(0o600)
-    (tmp_path / "agreements").mkdir()
+    for name in ("agreements", "calibrations"):
+        (tmp_path / name).mkdir()
     return tmp_path
 
 
@@ -233,6 +234,7 @@ def test_every_missing_file_is_told(folder: Path):
     for name in FILES:
         (folder / name).unlink()
     (folder / "agreements").rmdir()
+    (folder / "calibrations").rmdir()
     assert faults(path) == [
         ("exchange.toml: tls.certificate", "MISSING_FILE"),
         ("exchange.toml: tls.key", "MISSING_FILE"),
@@ -241,6 +243,7 @@ def test_every_missing_file_is_told(folder: Path):
         ("exchange.toml: policy.signers", "MISSING_FILE"),
         ("exchange.toml: policy.spaces", "MISSING_FILE"),
         ("exchange.toml: policy.agreements", "MISSING_FOLDER"),
+        ("exchange.toml: policy.calibrations", "MISSING_FOLDER"),
     ]
 
 

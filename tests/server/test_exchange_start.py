@@ -10,7 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
-from world import AGREEMENTS, World, record, unit
+from world import AGREEMENTS, World, calibration, record, unit
 
 from biometrics.clock import SystemClock
 from biometrics.custody import create_key_file
@@ -233,6 +233,8 @@ def test_the_check_knows_which_galleries_a_start_would_not_search(
         world.stop()
         spaces = world.root / "spaces.toml"
         spaces.write_text(change(spaces.read_text()))
+        other = world.root / "calibrations" / "other.toml"
+        other.write_text(calibration("other", 0.5))
         (note,) = check(path)
         assert note.startswith("gallery of XAA in `tiny-face` would be UNAVAILABLE")
         assert words in note

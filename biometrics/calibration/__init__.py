@@ -1,0 +1,36 @@
+"""Error rates as promised, and the thresholds that keep them: values and files."""
+
+from biometrics.calibration.calibration import (
+    Calibration,
+    Calibrations,
+    Evidence,
+    Row,
+    Threshold,
+)
+from biometrics.calibration.file import parse_calibration, write_calibration
+from biometrics.calibration.promise import (
+    BY_DEFAULT,
+    EVERY_CLASS,
+    FpirClass,
+    Promise,
+    comparisons_supported,
+    rounded_up,
+    searches_needed,
+)
+
+__all__ = [
+    "BY_DEFAULT",
+    "EVERY_CLASS",
+    "Calibration",
+    "Calibrations",
+    "Evidence",
+    "FpirClass",
+    "Promise",
+    "Row",
+    "Threshold",
+    "comparisons_supported",
+    "parse_calibration",
+    "rounded_up",
+    "searches_needed",
+    "write_calibration",
+]

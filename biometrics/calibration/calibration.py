@@ -1,0 +1,160 @@
+"""The thresholds of a template space, and how far they are known to keep a promise."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from biometrics.calibration.promise import FpirClass, rounded_up
+from biometrics.errors import DefectError
+from biometrics.templates import Basis
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a calibration was measured by.
+
+    Attributes:
+        searches: non-mated searches whose greatest scores were taken.
+        subjects: people whose probes those were; only people are independent.
+        comparisons: templates that each of them was compared with.
+        interval: probability that the interval of each threshold covers it.
+    """
+
+    searches: int
+    subjects: int
+    comparisons: int
+    interval: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A threshold for one class, up to some number of comparisons.
+
+    Attributes:
+        fpir: the class.
+        comparisons: of a search, a power of two; None for however many.
+        cosine: the threshold, in (0, 1): the safe end of its interval, if it has one.
+        estimate: what is most likely the threshold; None if it was not measured.
+        low: other end of the interval, likewise.
+        is_established: whether what was measured supports it.
+    """
+
+    fpir: FpirClass
+    comparisons: int | None
+    cosine: float
+    estimate: float | None = None
+    low: float | None = None
+    is_established: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Where a search matches, and whether the promised FPIR is established there."""
+
+    cosine: float
+    is_established: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """The thresholds of one template space; `file.parse_calibration` checks them.
+
+    Attributes:
+        space: name of the template space.
+        definition: identity of the space that it was made for; None if it is for any
+            of that name.
+        basis: what it rests on.
+        dated: day, in UTC.
+        method: how it was made, in words.
+        evidence: what it was measured by; None if it was not.
+        rows: by class, then comparisons ascending; at least one of each class.
+        digest: SHA-256 of the file, in hexadecimal.
+    """
+
+    space: str
+    definition: str | None
+    basis: Basis
+    dated: dt.date
+    method: str
+    evidence: Evidence | None
+    rows: tuple[Row, ...]
+    digest: str
+
+    def at(self, fpir: FpirClass, comparisons: int) -> Threshold:
+        """Return the threshold of a search of so many comparisons.
+
+        It changes only where `comparisons` passes a power of two. Beyond the last row
+        that row's holds on, and nothing is established.
+        """
+        rows = [row for row in self.rows if row.fpir is fpir]
+        size = rounded_up(comparisons)
+        place = bisect_left([_reach(row) for row in rows], size)
+        if place == len(rows):
+            return Threshold(rows[-1].cosine, is_established=False)
+        return Threshold(rows[place].cosine, rows[place].is_established)
+
+    def thresholds(self, comparisons: int) -> dict[FpirClass, Threshold]:
+        """Return the thresholds of a search of so many comparisons, by class."""
+        return {fpir: self.at(fpir, comparisons) for fpir in FpirClass}
+
+    def reach(self, fpir: FpirClass) -> int:
+        """Return up to how many comparisons a class is established; 0 for none."""
+        return max(
+            (
+                row.comparisons
+                for row in self.rows
+                if row.fpir is fpir and row.is_established and row.comparisons
+            ),
+            default=0,
+        )
+
+    def shortfall(self, fpir: FpirClass) -> str:
+        """Say why a class is not established; never how much the exchange holds."""
+        if self.basis is not Basis.MEASURED or self.evidence is None:
+            return f"the calibration of `{self.space}` is `{self.basis}`"
+        reach = self.reach(fpir)
+        if not reach:
+            return (
+                f"the calibration of `{self.space}` rests on"
+                f" {self.evidence.subjects:,} subjects' searches, too few for {fpir}"
+            )
+        return (
+            f"the calibration of `{self.space}` supports {fpir} up to {reach:,}"
+            " comparisons, and a search has more"
+        )
+
+
+class Calibrations:
+    """The calibration of every template space of an exchange."""
+
+    def __init__(self, calibrations: Iterable[Calibration]) -> None:
+        """Hold them, each by the name of its space."""
+        self._by_space: Mapping[str, Calibration] = {
+            each.space: each for each in calibrations
+        }
+
+    def __iter__(self) -> Iterator[Calibration]:
+        """Iterate in the order they were given in."""
+        return iter(self._by_space.values())
+
+    def of(self, space: str) -> Calibration:
+        """Return the calibration of a space.
+
+        Raises:
+            DefectError: there is none; a start without it is refused.
+        """
+        found = self._by_space.get(space)
+        if found is None:
+            raise DefectError("NOT_CALIBRATED", f"`{space}` has no calibration")
+        return found
+
+
+def _reach(row: Row) -> float:
+    """Return up to how many comparisons a row holds."""
+    return float("inf") if row.comparisons is None else row.comparisons
