@@ -196,7 +196,9 @@ def _hit(template: StoredTemplate) -> Hit:
         record_id=template.record_id,
         protection=protection_of(template),
         seen=SeenRecord(
-            template_id=template.template_id, record_tag=template.record_tag
+            template_id=template.template_id,
+            record_tag=template.record_tag,
+            expires_at=template.expires_at,
         ),
     )
 

@@ -93,7 +93,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What one request is decided by, from its beginning to its end."""
+    """What one request is decided by, all its questions alike."""
 
     agreements: Agreements
     now: dt.datetime
@@ -155,10 +155,10 @@ class Matcher:
         """
         index = self.vault.index(search.requester)
         key = (search.requester, search.request_id, index.digest(search.content))
-        # One version of the agreements and one moment for the whole request.
-        rules = Rules(self.agreements(), self.clock.now())
         try:
             for _ in range(limits.MAX_DECISIONS_PER_SEARCH):
+                # One version of the agreements and one moment for all questions.
+                rules = Rules(self.agreements(), self.clock.now())
                 results = await self._results(search, rules)
                 body = encode(
                     [r.answer if isinstance(r, Found) else r for r in results]
@@ -166,7 +166,8 @@ class Matcher:
                 # 8. Log: what is answered is durable first. The log of the exchange
                 #    joins this transaction. It finds out a replay, and keeps what it
                 #    has; or that a record was protected or withdrawn since it was
-                #    read, and keeps nothing: then all is decided anew.
+                #    read, or has expired, and keeps nothing: then all is decided anew,
+                #    by the rules of that moment.
                 sealed = index.seal_reply(search.request_id, body)
                 stored = await asyncio.wrap_future(
                     self.answers.commit(*key, sealed, _all_disclosed(results))

@@ -15,6 +15,7 @@ from biometrics.store.schema import PROTECTION, TEMPLATE
 from biometrics.store.values import join_members
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
 
     from biometrics.members import Member
@@ -85,6 +86,11 @@ def protect(
         added=after.excluded - before,
         removed=before - after.excluded,
     )
+
+
+def has_expired(records: Sequence[SeenRecord], now: dt.datetime) -> bool:
+    """Say whether some of the records seen have expired by now."""
+    return any(r.expires_at is not None and r.expires_at <= now for r in records)
 
 
 def are_unchanged(connection: sa.Connection, records: Sequence[SeenRecord]) -> bool:

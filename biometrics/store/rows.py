@@ -304,10 +304,12 @@ class SeenRecord:
     Attributes:
         template_id: of one of its templates.
         record_tag: 32 bytes, which attest what protected it.
+        expires_at: moment from which nobody learns of it, or None; attested.
     """
 
     template_id: int
     record_tag: bytes = field(repr=False)
+    expires_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
