@@ -15,9 +15,10 @@ from biometrics.cli.report import Report
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.cli.terms import Terms
 from biometrics.client import Chunk, ExchangeClient
-from biometrics.clock import UTC, SystemClock
+from biometrics.clock import SystemClock
 from biometrics.errors import ExchangeError, InvalidRequestError
 from enrolment.bulk import Batch, read_batches
+from enrolment.formats.expiry import end_of_day
 from enrolment.gather import gather
 
 
@@ -42,7 +43,8 @@ def enrol(  # noqa: PLR0913 - the options of the command
     expires: Annotated[
         dt.datetime | None,
         typer.Option(
-            help="Last day, in UTC, on which searches find the records.",
+            help="Last day, in UTC, on which searches find the records, unless their"
+            " file says.",
             formats=["%Y-%m-%d"],
             metavar="DATE",
         ),
@@ -87,7 +89,7 @@ def enrol(  # noqa: PLR0913 - the options of the command
         position=position,
         excluded=tuple(exclude or ()),
         legal_basis=legal_basis,
-        expires_at=_end_of(expires),
+        expires_at=None if expires is None else end_of_day(expires.date()),
     )
     clock = SystemClock()
     with (
@@ -158,8 +160,3 @@ def _check(batches: Iterator[Batch], load: Load, bar: LoadProgress) -> None:
     for batch in batches:
         load.add_valid(batch)
         bar.show(load)
-
-
-def _end_of(day: dt.datetime | None) -> dt.datetime | None:
-    """Return the last moment of a day in UTC."""
-    return None if day is None else dt.datetime.combine(day, dt.time.max, UTC)

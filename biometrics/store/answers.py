@@ -30,6 +30,7 @@ class AnswerWriter:
         engine: sa.Engine,
         replies: Replies,
         references: References,
+        *,
         clock: Clock,
     ) -> None:
         """Write by `writer`, read by `engine`, judge by `clock` what has expired."""

@@ -63,7 +63,9 @@ class Store:
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading)
         self.records = RecordWriter(self._writer, replies, head, clock)
-        self.answers = AnswerWriter(self._writer, reading, replies, references, clock)
+        self.answers = AnswerWriter(
+            self._writer, reading, replies, references, clock=clock
+        )
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
 

@@ -1,15 +1,17 @@
 """Parquet and Arrow tables of embeddings; needs the extra `tables`.
 
 Columns: `embedding`, lists of floating-point numbers, all of one length; `reference`,
-texts or integers; where they are there, `position`, texts, and `quality`, integers.
+texts or integers; where they are there, `position`, texts, `quality`, integers, and
+`expires`, days, moments with a time zone, or texts.
 Other columns are not read. One batch of rows is held at a time.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute
@@ -18,6 +20,7 @@ import pyarrow.parquet
 
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
+from enrolment.formats.expiry import end_of_day, read_expiry
 from enrolment.formats.files import open_regular
 from enrolment.formats.source import Block, Found, Unreadable, VectorSample
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _REQUIRED: Final = ("embedding", "reference")
-_OPTIONAL: Final = ("position", "quality")
+_OPTIONAL: Final = ("position", "quality", "expires")
 _PARQUET: Final = ".parquet"
 # What pyarrow raises on damage; OSError is also how it tells of a truncated file.
 _DAMAGE: Final = (
@@ -68,7 +71,7 @@ class Table:
         """Yield the records of some rows."""
         vectors = _vectors(batch.column("embedding"))
         columns = {
-            name: batch.column(name).to_pylist()
+            name: _values(name, batch.column(name))
             for name in self._columns
             if name != "embedding"
         }
@@ -81,12 +84,45 @@ class Table:
                 fault = Fault(field="embedding", reason="WRONG_VECTOR", message=message)
                 yield Unreadable(number=number, reference=reference, faults=(fault,))
                 continue
+            try:
+                expires_at = _expiry(said.get("expires"))
+            except InvalidRequestError as error:
+                faults = tuple(error.faults)
+                yield Unreadable(number=number, reference=reference, faults=faults)
+                continue
             sample = VectorSample(
                 vector=vector,
                 position=said.get("position"),
                 quality=said.get("quality"),
             )
-            yield Found(number=number, reference=reference, samples=(sample,))
+            yield Found(
+                number=number,
+                reference=reference,
+                samples=(sample,),
+                expires_at=expires_at,
+            )
+
+
+def _values(name: str, column: pa.Array) -> list[Any]:
+    """Return what a column says in each row."""
+    if name == "expires" and pa.types.is_timestamp(column.type):
+        # Python's moments have no nanoseconds; what is cut off only ends it sooner.
+        column = column.cast(pa.timestamp("us", "UTC"), safe=False)
+    return list(column.to_pylist())
+
+
+def _expiry(said: object) -> dt.datetime | None:
+    """Return the moment at which a row says that its record expires.
+
+    Raises:
+        InvalidRequestError: it is a text that says none.
+    """
+    if isinstance(said, str):
+        return read_expiry(said)
+    if said is None or isinstance(said, dt.datetime):
+        return said
+    assert isinstance(said, dt.date)  # noqa: S101 - by the type of the column
+    return end_of_day(said)
 
 
 def open_table(path: Path) -> Table:
@@ -170,6 +206,7 @@ _TYPES: Final = {
     "reference": "texts or integers",
     "position": "texts",
     "quality": "integers",
+    "expires": "days, moments with a time zone, or texts",
 }
 
 
@@ -186,6 +223,9 @@ def _fits(name: str, kind: pa.DataType) -> bool:
         return bool(listed and types.is_floating(kind.value_type))
     if name == "reference":
         return bool(text or types.is_integer(kind))
+    if name == "expires":
+        zoned = types.is_timestamp(kind) and kind.tz is not None
+        return bool(text or types.is_date(kind) or zoned)
     return bool(text if name == "position" else types.is_integer(kind))
 
 

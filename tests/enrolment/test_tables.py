@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ROWS = np.arange(1, 5 * 16 + 1, dtype=np.float32).reshape(5, 16)
 NAMES = ["a", "bb", "Zoë", "\N{OLD PERSIAN SIGN A}", "e"]
+ENDS = dt.datetime(2030, 12, 31, 23, 59, 59, 999999, dt.UTC)
 FIXED = pa.FixedSizeListArray.from_arrays(pa.array(ROWS.ravel()), 16)
 
 
@@ -64,6 +66,35 @@ def test_every_row_is_a_record(path: Path, kind: pa.DataType, *, fixed: bool):
         assert np.array_equal(sample.vector, rows[number])
     assert len(items) == 5
     assert open_source(path).dimension == (16 if fixed else None)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([dt.date(2030, 12, 31), None] * 2 + [None]),
+        pa.array(["2030-12-31", None, "2030-12-31T23:59:59.999999Z", None, None]),
+        pa.array([ENDS, None] * 2 + [None], pa.timestamp("us", "Asia/Bangkok")),
+        pa.array(
+            [int(ENDS.timestamp()) * 10**9 + 999_999_999, None] * 2 + [None],
+            pa.int64(),
+        ).cast(pa.timestamp("ns", "UTC")),
+    ],
+)
+def test_a_row_says_when_it_expires(path: Path, column: pa.Array):
+    """By a day, a text or a moment; a null says nothing."""
+    save(path, reference=NAMES, embedding=FIXED, expires=column)
+    said = [item.expires_at for item in read(path) if isinstance(item, Found)]
+    assert said == [ENDS, None] * 2 + [None]
+
+
+def test_a_row_that_says_no_moment_is_refused_alone(path: Path):
+    """The rows around it are read."""
+    said = ["2030-12-31", "soon", None, "", "2030-13-01"]
+    save(path, reference=NAMES, embedding=FIXED, expires=said)
+    wrong = [item for item in read(path) if isinstance(item, Unreadable)]
+    assert [(item.number, item.faults[0].reason) for item in wrong] == [
+        (number, "WRONG_TIME") for number in (1, 3, 4)
+    ]
 
 
 def test_position_and_quality_are_read_where_they_are(path: Path):
