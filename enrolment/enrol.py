@@ -254,7 +254,10 @@ _CONFLICTS = {
     ),
     EnrolResult.REFERENCE_WITHDRAWN: (
         "REFERENCE_WITHDRAWN",
-        "was withdrawn, and a reference is never used again; use a new one",
+        (
+            "was withdrawn or has expired, and a reference is never used again; use a"
+            " new one"
+        ),
     ),
 }
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.store import Protected, RecordRow
+    from biometrics.store import Protected, RecordRow, Removed
     from biometrics.templates import TemplateSpaces
     from enrolment.enrol import Enrolment, Outcome
     from enrolment.protect import LateProtection
@@ -217,9 +217,10 @@ def _write_chunk(outcomes: Sequence[Outcome]) -> bytes:
     return response.SerializeToString()
 
 
-def _write_withdraw(at: dt.datetime) -> bytes:
+def _write_withdraw(removed: Removed) -> bytes:
     """Return the response to a withdrawal."""
-    return v1.WithdrawResponse(withdraw_time=write_moment(at)).SerializeToString()
+    message = v1.WithdrawResponse(withdraw_time=write_moment(removed.at))
+    return message.SerializeToString()
 
 
 def _write_protect(done: Protected) -> bytes:

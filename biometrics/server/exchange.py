@@ -47,6 +47,7 @@ from biometrics.v1 import (
     match_pb2_grpc,
     space_pb2_grpc,
 )
+from enrolment.dispose import Disposal
 from enrolment.enrol import Enrolment
 from enrolment.protect import LateProtection
 from enrolment.register import Register
@@ -182,6 +183,15 @@ class Exchange:
                 spaces=spaces,
                 clock=clock,
             )
+            disposal = Disposal(
+                members=config.members,
+                rows=store.register,
+                records=store.records,
+                precedence=precedence,
+                vault=vault,
+                workers=workers,
+                clock=clock,
+            )
             # The edge.
             server = grpc.aio.server(
                 interceptors=chain(
@@ -223,8 +233,12 @@ class Exchange:
             keeper.start()
             parts.callback(keeper.stop)
             await server.start()
-            parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
-            parts.callback(asyncio.create_task(keep_looking(in_force)).cancel)
+            for keeping in (
+                keep_erasing(store),
+                keep_disposing(disposal),
+                keep_looking(in_force),
+            ):
+                parts.callback(asyncio.create_task(keeping).cancel)
             health.set_all(serving=True)
             return cls(
                 port=port,
@@ -265,6 +279,31 @@ async def keep_erasing(store: Store) -> None:
         await asyncio.sleep(
             limits.ERASE_SECONDS if is_erased else limits.ERASE_RETRY_SECONDS
         )
+
+
+async def keep_disposing(disposal: Disposal) -> None:
+    """Withdraw what has expired, time and again."""
+    left = 0
+    while True:
+        try:
+            swept = await disposal.sweep()
+        except ExchangeError as error:
+            log.warning("what has expired is not disposed of yet: %s", error.reason)
+        except Exception:  # what is to come must not wait for ever
+            log.exception("the sweep of what has expired failed, and is made again")
+        else:
+            if swept.disposed:
+                log.info(
+                    "records that had expired, and were withdrawn: %d", swept.disposed
+                )
+            if swept.left > left:
+                log.error(
+                    "rows of %d records say that they have expired and are not as they"
+                    " were written: restore the database from a backup",
+                    swept.left,
+                )
+            left = swept.left
+        await asyncio.sleep(limits.DISPOSE_SECONDS)
 
 
 def put_in_force(config: Config, store: Store, clock: Clock) -> InForce:

@@ -4,14 +4,16 @@ from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.journal import JournalReader
 from biometrics.store.records import RecordWriter
-from biometrics.store.register import RecordReader
+from biometrics.store.register import FIRST_EXPIRED, RecordReader
 from biometrics.store.rows import (
     AgreementRow,
     Change,
     ChangeKind,
     Committed,
     Disclosed,
+    Disposed,
     EnrolResult,
+    ExpiredRow,
     GalleryCount,
     LiveRecord,
     NewProtection,
@@ -19,13 +21,17 @@ from biometrics.store.rows import (
     NewReference,
     NewTemplate,
     Protected,
+    Reason,
     RecordRow,
+    Removed,
     SeenRecord,
     StoredTemplate,
+    TemplateRow,
 )
 from biometrics.store.store import Inspection, Store, inspect_store, open_store
 
 __all__ = [
+    "FIRST_EXPIRED",
     "AgreementReader",
     "AgreementRow",
     "AgreementTable",
@@ -34,7 +40,9 @@ __all__ = [
     "ChangeKind",
     "Committed",
     "Disclosed",
+    "Disposed",
     "EnrolResult",
+    "ExpiredRow",
     "GalleryCount",
     "Inspection",
     "JournalReader",
@@ -44,12 +52,15 @@ __all__ = [
     "NewReference",
     "NewTemplate",
     "Protected",
+    "Reason",
     "RecordReader",
     "RecordRow",
     "RecordWriter",
+    "Removed",
     "SeenRecord",
     "Store",
     "StoredTemplate",
+    "TemplateRow",
     "inspect_store",
     "open_store",
 ]

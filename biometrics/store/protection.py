@@ -8,8 +8,7 @@ import sqlalchemy as sa
 
 from biometrics import limits
 from biometrics.clock import from_microseconds
-from biometrics.errors import NotFoundError
-from biometrics.store.live import find_live, find_withdrawn
+from biometrics.store.live import find_live, find_removed, no_longer_there
 from biometrics.store.rows import Protected
 from biometrics.store.schema import PROTECTION, TEMPLATE
 from biometrics.store.values import join_members
@@ -64,11 +63,9 @@ def protect(
     """
     found = find_live(connection, member, lookup)
     if found is None:
-        moment = from_microseconds(find_withdrawn(connection, member, lookup))
-        raise NotFoundError(
-            "RECORD_WITHDRAWN",
-            f"the record was withdrawn at {moment:%Y-%m-%d %H:%M:%S} UTC: no search"
-            " finds it, and it needs no protection any more",
+        raise no_longer_there(
+            find_removed(connection, member, lookup),
+            "no search finds it, and it needs no protection any more",
         )
     before, after = found.row.attested.excluded, attest(found.row)
     at = found.set_at

@@ -1,18 +1,17 @@
-"""Enrols, protects and withdraws records; each call is one operation of the writer."""
+"""Changes the records of members; each call is one operation of the writer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from biometrics.clock import from_microseconds, to_microseconds
+from biometrics.clock import to_microseconds
 from biometrics.store.enrolment import append, judge
 from biometrics.store.entries import end_of
 from biometrics.store.protection import protect
-from biometrics.store.rows import Added, Committed, EnrolResult, Reply
-from biometrics.store.withdrawal import remove
+from biometrics.store.rows import Added, Committed, Disposed, EnrolResult, Reply
+from biometrics.store.withdrawal import dispose, remove
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
@@ -22,10 +21,16 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.journal import JournalHead
     from biometrics.store.replies import Replies
-    from biometrics.store.rows import LiveRecord, NewProtection, NewRecord, Protected
+    from biometrics.store.rows import (
+        LiveRecord,
+        NewProtection,
+        NewRecord,
+        Protected,
+        Removed,
+    )
     from biometrics.store.writer import Writer
 
-T = TypeVar("T", Added, Committed)
+T = TypeVar("T", Added, Committed, Disposed)
 
 
 class RecordWriter:
@@ -104,7 +109,7 @@ class RecordWriter:
         request_id: bytes,
         digest: bytes,
         check: Callable[[LiveRecord], None],
-        make_reply: Callable[[dt.datetime], bytes],
+        make_reply: Callable[[Removed], bytes],
     ) -> Future[Committed]:
         """Withdraw a record: its keys and templates go, a tombstone stays.
 
@@ -115,9 +120,8 @@ class RecordWriter:
             digest: 32 bytes, of the request.
             check: raises if the row found is not the record's own; then nothing is
                 written.
-            make_reply: makes the sealed body from the moment of the withdrawal, the
-                first one if it was withdrawn before. Runs in the writer's thread
-                and MUST NOT write.
+            make_reply: makes the sealed body from what was removed, now or before.
+                Runs in the writer's thread and MUST NOT write.
 
         Returns:
             As `enrol`; raises NotFoundError if no such record was ever enrolled.
@@ -128,11 +132,33 @@ class RecordWriter:
             if found is not None:
                 return _replay(connection, found)
             now = to_microseconds(self._clock.now())
-            moment, position = remove(connection, member, lookup, now=now, check=check)
-            body = make_reply(from_microseconds(moment))
+            removed, position = remove(connection, member, lookup, now=now, check=check)
+            body = make_reply(removed)
             reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)
             return Committed(reply=body, position=position, replayed=False)
+
+        return self._submit(operation, weight=1)
+
+    def dispose(
+        self, member: Member, lookup: bytes, *, check: Callable[[LiveRecord], None]
+    ) -> Future[Disposed]:
+        """Withdraw a record because it has expired; any other stays as it is.
+
+        Args:
+            member: the holder.
+            lookup: keyed hash of the holder's reference.
+            check: raises if the row found is not the record's own; then nothing is
+                written.
+
+        Returns:
+            Resolves when it is durable; raises as `withdraw`, but for a record that
+            was never enrolled, which is not disposed of.
+        """
+
+        def operation(connection: sa.Connection) -> Disposed:
+            now = to_microseconds(self._clock.now())
+            return dispose(connection, member, lookup, now=now, check=check)
 
         return self._submit(operation, weight=1)
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from biometrics.clock import from_microseconds
+from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import Sealed
 from biometrics.store.failures import translated
-from biometrics.store.rows import GalleryCount, RecordRow, TemplateRow
+from biometrics.store.rows import ExpiredRow, GalleryCount, RecordRow, TemplateRow
 from biometrics.store.schema import GALLERY, PROTECTION, RECORD, TEMPLATE
 from biometrics.store.values import moment_or_none, split_members
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from biometrics.members import Member
 
 _GALLERIES: Final = sa.select(
@@ -51,6 +53,19 @@ _RECORDS: Final = (
     .order_by(RECORD.c.number)
     .limit(sa.bindparam("most"))
 )
+_EXPIRED: Final = (
+    sa.select(RECORD.c.expires_at, RECORD.c.number, RECORD.c.member, RECORD.c.lookup)
+    .where(
+        RECORD.c.expires_at.is_not(None),  # as the index has it
+        RECORD.c.expires_at.between(sa.bindparam("moment"), sa.bindparam("now")),
+        sa.or_(
+            RECORD.c.expires_at > sa.bindparam("moment"),
+            RECORD.c.number > sa.bindparam("number"),
+        ),
+    )
+    .order_by(RECORD.c.expires_at, RECORD.c.number)
+    .limit(sa.bindparam("most"))
+)
 _TEMPLATES: Final = (
     sa.select(
         TEMPLATE.c.record_number,
@@ -61,6 +76,10 @@ _TEMPLATES: Final = (
     .where(TEMPLATE.c.record_number.in_(sa.bindparam("numbers", expanding=True)))
     .order_by(TEMPLATE.c.template_id)
 )
+
+
+# Before every place; 0 is 1970.
+FIRST_EXPIRED: Final = (0, 0)
 
 
 class RecordReader:
@@ -97,6 +116,29 @@ class RecordReader:
         with translated(), self._engine.connect() as connection:
             found: int | None = connection.execute(_FIRST, values).scalar()
         return found
+
+    def expired(
+        self, now: dt.datetime, after: tuple[int, int], most: int
+    ) -> list[ExpiredRow]:
+        """Return the next records that have expired, whoever holds them.
+
+        Args:
+            now: the moment.
+            after: place of the last record of the page before, or `FIRST_EXPIRED`.
+            most: at most so many, at least 1.
+        """
+        values = {
+            "now": to_microseconds(now),
+            "moment": after[0],
+            "number": after[1],
+            "most": most,
+        }
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_EXPIRED, values).all()
+        return [
+            ExpiredRow(place=(moment, number), member=member, lookup=lookup)
+            for moment, number, member, lookup in rows
+        ]
 
     def records(
         self, member: Member, after_position: int, most: int

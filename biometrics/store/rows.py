@@ -215,6 +215,57 @@ class Protected:
     removed: frozenset[Member]
 
 
+class Reason(StrEnum):
+    """Why a record is no longer there."""
+
+    WITHDRAWN = "withdrawn"  # by its holder
+    EXPIRED = "expired"  # by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What a withdrawal has removed.
+
+    Attributes:
+        at: when the record was removed, now or before.
+        reason: why it was.
+        templates: what went now, in the order in which it was enrolled; empty of a
+            record that was removed before, of which nothing but this is known.
+    """
+
+    at: dt.datetime
+    reason: Reason
+    templates: tuple[TemplateRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disposed:
+    """What became of a record that was to be disposed of.
+
+    Attributes:
+        done: whether it was removed now.
+        position: journal position of that; the journal's end where it was not.
+    """
+
+    done: bool
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiredRow:
+    """A record whose row says that it has expired, which nobody has attested yet.
+
+    Attributes:
+        place: by which pages go on.
+        member: code of the holder.
+        lookup: keyed hash of the holder's reference.
+    """
+
+    place: tuple[int, int]
+    member: str
+    lookup: bytes = field(repr=False)
+
+
 class ChangeKind(StrEnum):
     """What happened to a record."""
 
