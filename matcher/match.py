@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from biometrics.precedence import Precedence
     from biometrics.store import AnswerWriter
     from biometrics.templates import Modality, Template
-    from matcher.confirm import Hit
+    from matcher.confirm import Confirmed, Hit
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
 
@@ -238,13 +238,25 @@ class Matcher:
         # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
         #    be: a gallery that was locked during the scan may not have been compared.
         with self.precedence.searching():
-            confirmed = await self.scanner.search(probe, shelves)
+            confirmed = await self._confirmed(probe, shelves)
         outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
         # 7. Decide: drop what this requester may not learn, and say the rest.
         learnt = learnable(confirmed.hits, search.requester, rules.now)
         answer = decide(plan, told(outcomes, learnt), self._references(plan))
         return Found(answer, disclosed(answer, learnt, search.requester, rules.now))
+
+    async def _confirmed(self, probe: Template, shelves: Sequence[Shelf]) -> Confirmed:
+        """Scan and confirm, until nothing that was found is moved in between.
+
+        A record that was replaced after the scan and before its template was read is
+        found as what it was or as what it is, and never as neither.
+        """
+        for _ in range(limits.MAX_DECISIONS_PER_SEARCH):
+            confirmed = await self.scanner.search(probe, shelves)
+            if not confirmed.moved:
+                return confirmed
+        raise _changing()
 
     def _standings(
         self, holders: Sequence[Member], probe: Template
