@@ -8,7 +8,7 @@ from typing import Final
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 # Parsed, a message of empty messages takes many times its bytes: no method reads more
 # than it needs.
-MAX_SEARCH_BYTES: Final = 32 * 1024  # one probe of 4096-d has 16 KiB
+MAX_SEARCH_BYTES: Final = 32 * 1024  # one template of 4096-d has 16 KiB
 MAX_RECORD_BYTES: Final = 640 * 1024  # 32 templates of 4096-d, and every text
 MAX_QUESTION_BYTES: Final = 4 * 1024  # a reference, a page, a name
 # May grow, never shrink: the journal's withdrawals are held to it for ever.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from biometrics import limits
@@ -12,13 +13,15 @@ from biometrics.exclusive import Exclusive
 from biometrics.store import EnrolResult
 from biometrics.v1 import enrolment_pb2 as v1
 from biometrics.v1 import enrolment_pb2_grpc
-from biometrics.wire import read_page_size
+from biometrics.wire import read_page_size, write_word
 from enrolment.enrol import conflict
 from enrolment.wire import (
+    Asked,
     read_asked,
     read_chunk,
     read_enrol,
     read_protect,
+    read_replace,
     read_withdraw,
     write_faults,
     write_moment,
@@ -33,11 +36,12 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.store import Protected, RecordRow, Removed
+    from biometrics.store import Protected, RecordRow, Removed, TemplateRow
     from biometrics.templates import TemplateSpaces
     from enrolment.enrol import Enrolment, Outcome
     from enrolment.protect import LateProtection
     from enrolment.register import Register
+    from enrolment.replace import Replaced, Replacement
     from enrolment.wire import Enrolling
     from enrolment.withdraw import Withdrawal
 
@@ -51,11 +55,12 @@ _OUTCOMES = {
 class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
     """A holder's own records; see `enrolment.proto` for the contract."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the main paths, and what they read by
         self,
         *,
         enrolment: Enrolment,
         withdrawal: Withdrawal,
+        replacement: Replacement,
         protection: LateProtection,
         register: Register,
         spaces: TemplateSpaces,
@@ -64,6 +69,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         """Take the main paths."""
         self._enrolment = enrolment
         self._withdrawal = withdrawal
+        self._replacement = replacement
         self._protection = protection
         self._register = register
         self._spaces = spaces
@@ -151,8 +157,21 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         self, request: v1.WithdrawRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> v1.WithdrawResponse:
         """Withdraw one record."""
-        body = await self._withdrawal.withdraw(read_withdraw(request), _write_withdraw)
+        write = partial(_write_withdraw, request.reference)
+        body = await self._withdrawal.withdraw(read_withdraw(request), write)
         return v1.WithdrawResponse.FromString(body)
+
+    async def Replace(
+        self, request: v1.ReplaceRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> v1.ReplaceResponse:
+        """Replace one template of a record."""
+        asked = read_replace(request, self._spaces)
+        body = await self._enrolment.replay(
+            Asked(asked.holder, asked.request_id, asked.content)
+        )
+        if body is None:
+            body = await self._replacement.replace(asked, _write_replace)
+        return v1.ReplaceResponse.FromString(body)
 
     async def Protect(
         self, request: v1.ProtectRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -217,10 +236,25 @@ def _write_chunk(outcomes: Sequence[Outcome]) -> bytes:
     return response.SerializeToString()
 
 
-def _write_withdraw(removed: Removed) -> bytes:
+def _write_withdraw(reference: str, removed: Removed) -> bytes:
     """Return the response to a withdrawal."""
-    message = v1.WithdrawResponse(withdraw_time=write_moment(removed.at))
-    return message.SerializeToString()
+    return v1.WithdrawResponse(
+        withdraw_time=write_moment(removed.at),
+        reference=reference,
+        reason=v1.DisposalReason.ValueType(
+            write_word(v1.DisposalReason, removed.reason)
+        ),
+        removed_templates=map(_template, removed.templates),
+    ).SerializeToString()
+
+
+def _write_replace(done: Replaced) -> bytes:
+    """Return the response to a replacement."""
+    return v1.ReplaceResponse(
+        replace_time=write_moment(done.at),
+        sample=done.sample,
+        generation=done.generation,
+    ).SerializeToString()
 
 
 def _write_protect(done: Protected) -> bytes:
@@ -236,18 +270,23 @@ def _summary(reference: str, row: RecordRow) -> v1.RecordSummary:
     """Return what a holder sees of one record."""
     summary = v1.RecordSummary(
         reference=reference,
-        templates=[
-            v1.TemplateSummary(
-                space=space, position=write_position(position), quality=quality
-            )
-            for space, position, quality in row.templates
-        ],
+        templates=map(_template, row.templates),
         excluded_requesters=sorted(member.code for member in row.excluded),
         legal_basis=row.legal_basis,
         enrol_time=write_moment(row.enrolled_at),
+        generation=row.generation,
     )
     if row.expires_at is not None:
         summary.expire_time.CopyFrom(write_moment(row.expires_at))
     if row.protected_at is not None:
         summary.protect_time.CopyFrom(write_moment(row.protected_at))
+    if row.replaced_at is not None:
+        summary.replace_time.CopyFrom(write_moment(row.replaced_at))
     return summary
+
+
+def _template(row: TemplateRow) -> v1.TemplateSummary:
+    """Return what a holder sees of one template."""
+    return v1.TemplateSummary(
+        space=row.space, position=write_position(row.position), quality=row.quality
+    )

@@ -228,8 +228,20 @@ class PocketExchange(
                 "no record is enrolled under this reference",
                 (info("NOT_ENROLLED"),),
             ).abort(context)
-        response = enrolment_pb2.WithdrawResponse()
+        response = enrolment_pb2.WithdrawResponse(
+            reference=request.reference,
+            reason=enrolment_pb2.DISPOSAL_REASON_WITHDRAWN,
+        )
+        response.removed_templates.add(
+            space="faces-v1", position=template_pb2.POSITION_FACE, quality=70
+        )
         response.withdraw_time.FromDatetime(WITHDRAWN_AT)
+        return response
+
+    async def Replace(self, request, context):
+        await self._begin(request, context)
+        response = enrolment_pb2.ReplaceResponse(sample=request.sample, generation=2)
+        response.replace_time.FromDatetime(WITHDRAWN_AT)
         return response
 
     async def Protect(self, request, context):
@@ -266,7 +278,10 @@ class PocketExchange(
         )
         for name in names[start:end]:
             record = response.records.add(
-                reference=name, excluded_requesters=["XAD"], legal_basis="test"
+                reference=name,
+                excluded_requesters=["XAD"],
+                legal_basis="test",
+                generation=1,
             )
             record.templates.add(
                 space="faces-v1", position=template_pb2.POSITION_FACE, quality=0

@@ -21,8 +21,10 @@ from biometrics.client.results import (
     ProbeRefusal,
     ProtectOutcome,
     RecordInfo,
+    ReplaceOutcome,
     SpaceInfo,
     TemplateInfo,
+    WithdrawReceipt,
 )
 
 __all__ = [
@@ -44,7 +46,9 @@ __all__ = [
     "ProtectOutcome",
     "Record",
     "RecordInfo",
+    "ReplaceOutcome",
     "SpaceInfo",
     "Template",
     "TemplateInfo",
+    "WithdrawReceipt",
 ]

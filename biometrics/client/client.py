@@ -37,7 +37,6 @@ from biometrics.v1 import (
 )
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from biometrics.client.inputs import Chunk, Probe, Record, Template
@@ -53,7 +52,9 @@ if TYPE_CHECKING:
         ProbeRefusal,
         ProtectOutcome,
         RecordInfo,
+        ReplaceOutcome,
         SpaceInfo,
+        WithdrawReceipt,
     )
 
 RequestT = TypeVar("RequestT")
@@ -196,18 +197,59 @@ class ExchangeClient:
         *,
         request_id: RequestId = None,
         deadline: float | None = None,
-    ) -> dt.datetime:
+    ) -> WithdrawReceipt:
         """Withdraw one record; no search finds it when this returns.
 
         Returns:
-            When it was withdrawn; the same moment where that was done before.
+            When it was withdrawn, and what was removed; the first moment, and nothing,
+            where that was done before.
 
         Raises:
             NotFoundError: no record was ever enrolled under the reference.
         """
         request = self._requests.withdraw(reference, request_id)
-        response = self._call(self._enrolment.Withdraw, request, deadline)
-        return responses.read_moment(response.withdraw_time)
+        return responses.read_withdrawn(
+            self._call(self._enrolment.Withdraw, request, deadline)
+        )
+
+    def replace(
+        self,
+        reference: str,
+        template: Template,
+        *,
+        sample: int | None = None,
+        accept_lower_quality: bool = False,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> ReplaceOutcome:
+        """Put a better sample in the place of one of a record's templates.
+
+        Until this returns, searches find the record by the one or by the other, never
+        by both and never by neither; from then on by the new one alone.
+
+        Args:
+            reference: that the record was enrolled under.
+            template: the new one, of the same space and position as the old.
+            sample: which template of the record, in the order in which it lists them;
+                to be given where several are of that space and position.
+            accept_lower_quality: True lets a template of lower quality replace it.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Raises:
+            NotFoundError: the record is not there, or has no such template.
+            PreconditionError: the new one is of lower quality.
+        """
+        request = self._requests.replace(
+            reference,
+            template,
+            request_id,
+            sample=sample,
+            accept_lower_quality=accept_lower_quality,
+        )
+        return responses.read_replaced(
+            self._call(self._enrolment.Replace, request, deadline)
+        )
 
     def protect(
         self,

@@ -131,6 +131,37 @@ class RequestMaker:
         )
         return _sound(message, faults)
 
+    def replace(
+        self,
+        reference: str,
+        template: Template,
+        given: RequestId,
+        *,
+        sample: int | None,
+        accept_lower_quality: bool,
+    ) -> enrolment_pb2.ReplaceRequest:
+        """Return the replacement of one template.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        faults: list[Fault] = []
+        message = enrolment_pb2.ReplaceRequest(
+            request_id=self._request_id(given, faults),
+            reference=reference,
+            template=_template(template, "template", faults),
+            accept_lower_quality=accept_lower_quality,
+        )
+        if sample is not None:
+            if 0 <= sample < limits.MAX_TEMPLATES_PER_RECORD:
+                message.sample = sample
+            else:
+                told = f"must be 0 to {limits.MAX_TEMPLATES_PER_RECORD - 1}"
+                faults.append(
+                    Fault(field="sample", reason="WRONG_SAMPLE", message=told)
+                )
+        return _sound(message, faults)
+
     def protect(
         self,
         reference: str,

@@ -17,8 +17,10 @@ from biometrics.client.results import (
     ProbeRefusal,
     ProtectOutcome,
     RecordInfo,
+    ReplaceOutcome,
     SpaceInfo,
     TemplateInfo,
+    WithdrawReceipt,
 )
 from biometrics.client.words import word_of, words_of
 from biometrics.errors import Fault
@@ -31,6 +33,8 @@ from biometrics.v1 import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.timestamp_pb2 import Timestamp
 
 
@@ -92,6 +96,25 @@ def read_protected(message: enrolment_pb2.ProtectResponse) -> ProtectOutcome:
     )
 
 
+def read_withdrawn(message: enrolment_pb2.WithdrawResponse) -> WithdrawReceipt:
+    """Return the receipt of a withdrawal."""
+    return WithdrawReceipt(
+        reference=message.reference,
+        withdrawn_at=read_moment(message.withdraw_time),
+        reason=word_of(enrolment_pb2.DisposalReason, message.reason),
+        removed=_templates(message.removed_templates),
+    )
+
+
+def read_replaced(message: enrolment_pb2.ReplaceResponse) -> ReplaceOutcome:
+    """Return what a replacement has changed."""
+    return ReplaceOutcome(
+        replaced_at=read_moment(message.replace_time),
+        sample=message.sample,
+        generation=message.generation,
+    )
+
+
 def read_galleries(
     message: enrolment_pb2.ListGalleriesResponse,
 ) -> tuple[GalleryInfo, ...]:
@@ -114,14 +137,7 @@ def read_records(
     return tuple(
         RecordInfo(
             reference=record.reference,
-            templates=tuple(
-                TemplateInfo(
-                    space=template.space,
-                    position=word_of(template_pb2.Position, template.position),
-                    quality=template.quality if template.HasField("quality") else None,
-                )
-                for template in record.templates
-            ),
+            templates=_templates(record.templates),
             excluded=tuple(record.excluded_requesters),
             legal_basis=record.legal_basis,
             enrolled_at=read_moment(record.enrol_time),
@@ -135,6 +151,12 @@ def read_records(
                 if record.HasField("protect_time")
                 else None
             ),
+            replaced_at=(
+                read_moment(record.replace_time)
+                if record.HasField("replace_time")
+                else None
+            ),
+            generation=record.generation,
         )
         for record in message.records
     )
@@ -194,6 +216,20 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
 def read_moment(stamp: Timestamp) -> dt.datetime:
     """Return an aware moment in UTC."""
     return stamp.ToDatetime(tzinfo=dt.UTC)
+
+
+def _templates(
+    summaries: Iterable[enrolment_pb2.TemplateSummary],
+) -> tuple[TemplateInfo, ...]:
+    """Return what templates there are."""
+    return tuple(
+        TemplateInfo(
+            space=template.space,
+            position=word_of(template_pb2.Position, template.position),
+            quality=template.quality if template.HasField("quality") else None,
+        )
+        for template in summaries
+    )
 
 
 def _outcome(number: int) -> Outcome:

@@ -116,6 +116,21 @@ class ProtectOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceOutcome:
+    """What a replacement has changed.
+
+    Attributes:
+        replaced_at: when.
+        sample: which template of the record, in the order in which it lists them.
+        generation: of the record: 1 as it was enrolled, and one more each time.
+    """
+
+    replaced_at: dt.datetime
+    sample: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GalleryInfo:
     """One's own templates in one space; `state` is `ready` if it is searched."""
 
@@ -135,10 +150,29 @@ class TemplateInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawReceipt:
+    """That a record is no longer there; it is not signed.
+
+    Attributes:
+        reference: that it was enrolled under.
+        withdrawn_at: when, now or before.
+        reason: `withdrawn` by its holder, or `expired`.
+        removed: what this request removed; empty if that was done before.
+    """
+
+    reference: str = field(repr=False)
+    withdrawn_at: dt.datetime
+    reason: str
+    removed: tuple[TemplateInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordInfo:
     """One record of one's own, without any template.
 
-    `protected_at` is when `excluded` was last changed, None if never.
+    `protected_at` is when `excluded` was last changed, `replaced_at` when a template
+    was last replaced; None if never. `generation` is 1 and one more each time that one
+    was.
     """
 
     reference: str = field(repr=False)
@@ -148,6 +182,8 @@ class RecordInfo:
     enrolled_at: dt.datetime
     expires_at: dt.datetime | None
     protected_at: dt.datetime | None
+    replaced_at: dt.datetime | None
+    generation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

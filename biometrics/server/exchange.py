@@ -51,6 +51,7 @@ from enrolment.dispose import Disposal
 from enrolment.enrol import Enrolment
 from enrolment.protect import LateProtection
 from enrolment.register import Register
+from enrolment.replace import Replacement
 from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
 from matcher.confirm import Confirmation
@@ -175,6 +176,14 @@ class Exchange:
                 ),
                 withdrawal=Withdrawal(
                     records=store.records, vault=vault, index=follower
+                ),
+                replacement=Replacement(
+                    records=store.records,
+                    whole=store.whole,
+                    vault=vault,
+                    spaces=spaces,
+                    index=follower,
+                    workers=workers,
                 ),
                 protection=LateProtection(records=store.records, vault=vault),
                 register=Register(

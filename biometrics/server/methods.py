@@ -78,6 +78,9 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
             most_bytes=limits.MAX_MESSAGE_BYTES,
         ),
         "/biometrics.v1.EnrolmentService/Withdraw": Method(roles=_ENROLLER),
+        "/biometrics.v1.EnrolmentService/Replace": Method(
+            roles=_ENROLLER, most_bytes=limits.MAX_SEARCH_BYTES
+        ),
         "/biometrics.v1.EnrolmentService/Protect": Method(roles=_ENROLLER),
         "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
         "/biometrics.v1.EnrolmentService/ListRecords": Method(roles=_ENROLLER),

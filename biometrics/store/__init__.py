@@ -27,8 +27,10 @@ from biometrics.store.rows import (
     SeenRecord,
     StoredTemplate,
     TemplateRow,
+    WholeRecord,
 )
 from biometrics.store.store import Inspection, Store, inspect_store, open_store
+from biometrics.store.whole import WholeReader
 
 __all__ = [
     "FIRST_EXPIRED",
@@ -61,6 +63,8 @@ __all__ = [
     "Store",
     "StoredTemplate",
     "TemplateRow",
+    "WholeReader",
+    "WholeRecord",
     "inspect_store",
     "open_store",
 ]

@@ -21,7 +21,7 @@ from biometrics.store.values import member_of, moment_or_none, split_members
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TEMPLATES: Final = (
+TEMPLATES: Final = (
     sa.select(
         RECORD.c.number,
         TEMPLATE.c.template_id,
@@ -45,10 +45,10 @@ _TEMPLATES: Final = (
     .join(PROTECTION)  # without protection a record is not read at all
 )
 
-_OF_IDS: Final = _TEMPLATES.where(
+_OF_IDS: Final = TEMPLATES.where(
     TEMPLATE.c.template_id.in_(sa.bindparam("ids", expanding=True))
 )
-_OF_CHANGES: Final = _TEMPLATES.where(
+_OF_CHANGES: Final = TEMPLATES.where(
     RECORD.c.number.between(sa.bindparam("first"), sa.bindparam("last"))
 ).order_by(RECORD.c.number, TEMPLATE.c.template_id)
 # Whether a template is still there that a withdrawal says it took.
@@ -148,7 +148,7 @@ class JournalReader:
             following = connection.execute(_NEXT).scalar_one()
         templates: dict[int, list[StoredTemplate]] = defaultdict(list)
         for row in stored:
-            if (template := _template(row)) is not None:
+            if (template := read_row(row)) is not None:
                 templates[row[0]].append(template)
         return [
             Change(
@@ -214,7 +214,7 @@ class JournalReader:
             for start in range(0, len(ids), limits.STORE_IDS_PER_QUERY):
                 some = list(ids[start : start + limits.STORE_IDS_PER_QUERY])
                 rows = connection.execute(_OF_IDS, {"ids": some}).all()
-                templates = [_template(row) for row in rows]
+                templates = [read_row(row) for row in rows]
                 found |= {t.template_id: t for t in templates if t is not None}
         return found
 
@@ -245,15 +245,15 @@ def _withdrawn(row: sa.Row[*tuple[Any, ...]], following: int) -> range:
     )
 
 
-# Of the columns of `_TEMPLATES`: SQLite keeps what it is given, whatever its type.
+# Of the columns of `TEMPLATES`: SQLite keeps what it is given, whatever its type.
 _TYPES: Final[tuple[type | tuple[type, ...], ...]] = (
     *(int, int, bytes, str, str, str, str, int, int, (int, NoneType)),
     *(int, bytes, bytes, str, (int, NoneType), bytes, bytes),
 )
 
 
-def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
-    """Return a row of `_TEMPLATES` as a value; None if somebody made it no such row."""
+def read_row(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
+    """Return a row of `TEMPLATES` as a value; None if somebody made it no such row."""
     if not all(map(isinstance, row, _TYPES)):
         return None
     if any(isinstance(each, int) and each < 0 for each in row):

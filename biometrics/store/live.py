@@ -52,12 +52,15 @@ class Live:
     Attributes:
         number: of its row.
         row: what its rows say of it.
-        set_at: microseconds since which it excludes whom it excludes.
+        enrolled_at: microseconds.
+        set_at: microseconds since which it excludes whom it excludes; None if that is
+            since its enrolment.
     """
 
     number: int
     row: LiveRecord
-    set_at: int
+    enrolled_at: int
+    set_at: int | None
 
 
 def find_live(connection: sa.Connection, member: Member, lookup: bytes) -> Live | None:
@@ -83,7 +86,8 @@ def find_live(connection: sa.Connection, member: Member, lookup: bytes) -> Live 
             ),
             record_tag=row.record_tag,
         ),
-        set_at=row.enrolled_at if row.set_at is None else row.set_at,
+        enrolled_at=row.enrolled_at,
+        set_at=row.set_at,
     )
 
 

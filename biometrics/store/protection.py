@@ -68,7 +68,7 @@ def protect(
             "no search finds it, and it needs no protection any more",
         )
     before, after = found.row.attested.excluded, attest(found.row)
-    at = found.set_at
+    at = found.enrolled_at if found.set_at is None else found.set_at
     if after.excluded != before:
         at = now
         values = {

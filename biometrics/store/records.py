@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from biometrics.clock import to_microseconds
-from biometrics.store.enrolment import append, judge
+from biometrics.clock import from_microseconds, to_microseconds
+from biometrics.store.enrolment import Moments, append, judge
 from biometrics.store.entries import end_of
 from biometrics.store.protection import protect
+from biometrics.store.replacement import replace
 from biometrics.store.rows import Added, Committed, Disposed, EnrolResult, Reply
 from biometrics.store.withdrawal import dispose, remove
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     )
     from biometrics.store.writer import Writer
 
-T = TypeVar("T", Added, Committed, Disposed)
+T = TypeVar("T", bound=Added | Committed | Disposed | None)
 
 
 class RecordWriter:
@@ -140,6 +142,48 @@ class RecordWriter:
 
         return self._submit(operation, weight=1)
 
+    def replace(
+        self,
+        member: Member,
+        record: NewRecord,
+        *,
+        before: bytes,
+        request_id: bytes,
+        digest: bytes,
+        make_reply: Callable[[dt.datetime], bytes],
+    ) -> Future[Committed | None]:
+        """Put a record that was sealed anew in the place of what it was.
+
+        Args:
+            member: the holder.
+            record: what it is from now on, as a whole.
+            before: 32 bytes, its tag as it was read.
+            request_id: 16 bytes.
+            digest: 32 bytes, of the request.
+            make_reply: makes the sealed body from the moment of the replacement. Runs
+                in the writer's thread and MUST NOT write.
+
+        Returns:
+            As `enrol`; None if the record was changed since it was read, and then it
+            is to be read and sealed again. Raises NotFoundError if it is no longer
+            there.
+        """
+
+        def operation(connection: sa.Connection) -> Committed | None:
+            found = self._replies.find_or_clear(connection, member, request_id, digest)
+            if found is not None:
+                return _replay(connection, found)
+            now = to_microseconds(self._clock.now())
+            position = replace(connection, member, record, before=before, now=now)
+            if position is None:
+                return None
+            body = make_reply(from_microseconds(now))
+            reply = Reply(request_id=request_id, digest=digest, body=body)
+            self._replies.add(connection, member, reply)
+            return Committed(reply=body, position=position, replayed=False)
+
+        return self._submit(operation, weight=1)
+
     def dispose(
         self, member: Member, lookup: bytes, *, check: Callable[[LiveRecord], None]
     ) -> Future[Disposed]:
@@ -221,8 +265,8 @@ class RecordWriter:
         ]
         if not fresh:
             return Added(results, end_of(connection))
-        now = to_microseconds(self._clock.now())
-        return Added(results, append(connection, member, fresh, now))
+        moments = Moments(enrolled_at=to_microseconds(self._clock.now()))
+        return Added(results, append(connection, member, fresh, moments))
 
     def _submit(
         self, operation: Callable[[sa.Connection], T], *, weight: int
@@ -235,7 +279,9 @@ class RecordWriter:
     def _tell(self, future: Future[T]) -> None:
         """Advance the head to a change that is durable."""
         if not future.cancelled() and future.exception() is None:
-            self._head.advance(future.result().position)
+            done = future.result()
+            if done is not None:
+                self._head.advance(done.position)
 
 
 def _replay(connection: sa.Connection, body: bytes) -> Committed:

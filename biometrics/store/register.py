@@ -143,7 +143,7 @@ class RecordReader:
     def records(
         self, member: Member, after_position: int, most: int
     ) -> list[RecordRow]:
-        """Return the member's next records, in the order of their enrolment.
+        """Return the member's next records, in the order of their numbers.
 
         Args:
             member: the holder.
@@ -173,6 +173,7 @@ class RecordReader:
                 enrolled_at=from_microseconds(row.enrolled_at),
                 expires_at=moment_or_none(row.expires_at),
                 protected_at=moment_or_none(row.set_at),
+                replaced_at=moment_or_none(row.replaced_at),
                 templates=tuple(templates[row.number]),
             )
             for row in rows

@@ -266,6 +266,25 @@ class ExpiredRow:
     lookup: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRecord:
+    """All that is stored of one record, for whoever seals it anew.
+
+    Attributes:
+        row: what its rows say of it, with the tag that attests it.
+        content_digest: 32 bytes, of the record as it was enrolled.
+        sealed_reference: the holder's reference.
+        legal_basis: why it was enrolled.
+        templates: in the order of their samples.
+    """
+
+    row: LiveRecord
+    content_digest: bytes = field(repr=False)
+    sealed_reference: Sealed = field(repr=False)
+    legal_basis: str
+    templates: tuple[StoredTemplate, ...]
+
+
 class ChangeKind(StrEnum):
     """What happened to a record."""
 
@@ -309,7 +328,8 @@ class RecordRow:
     """What a holder is shown of one record of its own.
 
     Attributes:
-        position: journal position of its enrolment, by which pages go on.
+        position: journal position of its enrolment or last replacement, by which pages
+            go on.
         record_id: 16 bytes.
         sealed_reference: the holder's reference.
         generation: generation of the record.
@@ -318,6 +338,7 @@ class RecordRow:
         enrolled_at: when.
         expires_at: moment from which it is as if withdrawn, or None.
         protected_at: when `excluded` was last changed; None if never.
+        replaced_at: when one of its templates was last replaced; None if never.
         templates: in the order in which they were enrolled.
     """
 
@@ -330,6 +351,7 @@ class RecordRow:
     enrolled_at: dt.datetime
     expires_at: dt.datetime | None
     protected_at: dt.datetime | None
+    replaced_at: dt.datetime | None
     templates: tuple[TemplateRow, ...]
 
 

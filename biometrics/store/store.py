@@ -18,6 +18,7 @@ from biometrics.store.references import References
 from biometrics.store.register import RecordReader
 from biometrics.store.replies import Replies
 from biometrics.store.upgrade import is_current, upgrade
+from biometrics.store.whole import WholeReader
 from biometrics.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ class Store:
     Attributes:
         keys: wrapped keys.
         agreements: the version of each that was last in force.
-        records: enrols, protects and withdraws.
+        records: enrols, replaces, protects and withdraws.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
         register: what a holder is shown of its own.
+        whole: records with their sealed templates, to be sealed anew.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Store:
         )
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
+        self.whole = WholeReader(reading)
 
     def erase(self) -> bool:
         """Make the bytes of what was withdrawn go from the files of the database.

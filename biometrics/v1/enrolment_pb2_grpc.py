@@ -51,6 +51,11 @@ class EnrolmentServiceStub:
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawResponse.FromString,
                 _registered_method=True)
+        self.Replace = channel.unary_unary(
+                '/biometrics.v1.EnrolmentService/Replace',
+                request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ReplaceRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ReplaceResponse.FromString,
+                _registered_method=True)
         self.Protect = channel.unary_unary(
                 '/biometrics.v1.EnrolmentService/Protect',
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.SerializeToString,
@@ -99,6 +104,16 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Replace(self, request, context):
+        """Puts a better sample in the place of one of a record's templates. Until it
+        returns, searches find the record by the one or by the other, never by both and
+        never by neither; from then on by the new one alone, and the keys of the old one
+        are gone from the database's live rows. Everything else of the record stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Protect(self, request, context):
         """Sets which members must never learn of a record: the complete new set. When it
         returns, no search that begins later, and none whose answer was not durable
@@ -117,7 +132,8 @@ class EnrolmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRecords(self, request, context):
-        """Lists the caller's own records in the order of their enrolment.
+        """Lists the caller's own records in the order of their enrolment or last
+        replacement; one that is replaced while it is listed may be listed twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +156,11 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     servicer.Withdraw,
                     request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawResponse.SerializeToString,
+            ),
+            'Replace': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replace,
+                    request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ReplaceRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_enrolment__pb2.ReplaceResponse.SerializeToString,
             ),
             'Protect': grpc.unary_unary_rpc_method_handler(
                     servicer.Protect,
@@ -240,6 +261,33 @@ class EnrolmentService:
             '/biometrics.v1.EnrolmentService/Withdraw',
             biometrics_dot_v1_dot_enrolment__pb2.WithdrawRequest.SerializeToString,
             biometrics_dot_v1_dot_enrolment__pb2.WithdrawResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.EnrolmentService/Replace',
+            biometrics_dot_v1_dot_enrolment__pb2.ReplaceRequest.SerializeToString,
+            biometrics_dot_v1_dot_enrolment__pb2.ReplaceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,7 +25,7 @@ from biometrics.errors import (
     RefusedError,
     UnavailableError,
 )
-from tests.pocket import WITHDRAWN_AT, Failure, Script, info
+from tests.pocket import Failure, Script, info
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -77,6 +77,7 @@ def test_every_call_answers_as_the_synchronous_one(
             await client.explain(**asked),
             await client.spaces(),
             await client.protect("ref-1", excluded=["XAD"]),
+            await client.replace("ref-1", face(2), sample=3),
             await client.withdraw("ref-1"),
         ]
 
@@ -91,7 +92,8 @@ def test_every_call_answers_as_the_synchronous_one(
             client.explain(**asked),
             client.spaces(),
             client.protect("ref-1", excluded=["XAD"]),
-            WITHDRAWN_AT,
+            client.replace("ref-1", face(2), sample=3),
+            client.withdraw("ref-1"),
         ]
     assert answers[0].status == "enrolled"
     assert isinstance(answers[1], MatchAnswer)

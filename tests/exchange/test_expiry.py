@@ -63,7 +63,9 @@ def test_what_has_expired_is_taken_out_for_good(world: World) -> None:
     until(lambda: references(world) == ["stays", "ends-later"])
     (gallery,) = enroller.galleries()
     assert (gallery.records, gallery.state) == (2, "ready")
-    assert enroller.withdraw("ends-0") >= ends
+    receipt = enroller.withdraw("ends-0")
+    assert (receipt.reason, receipt.removed) == ("expired", ())
+    assert receipt.withdrawn_at >= ends
     with pytest.raises(ConflictError) as caught:
         enroller.enrol(record("ends-1", unit(1)))
     assert caught.value.reason == "REFERENCE_WITHDRAWN"

@@ -129,6 +129,15 @@ def test_the_largest_search_and_the_largest_record_fit_into_their_methods():
         excluded_requesters=everybody,
         exclude_nobody=True,
     )
+    replace = enrolment_pb2.ReplaceRequest(
+        request_id="0" * 36,
+        holder="UNHCR",
+        reference=record.reference,
+        template=template,
+        sample=limits.MAX_TEMPLATES_PER_RECORD - 1,
+        accept_lower_quality=True,
+    )
+    assert replace.ByteSize() <= METHODS[ENROLMENT + "Replace"].most_bytes
     assert protect.ByteSize() <= METHODS[ENROLMENT + "Protect"].most_bytes
     assert search.ByteSize() <= METHODS["/biometrics.v1.MatchService/Match"].most_bytes
     assert enrol.ByteSize() <= METHODS[ENROLMENT + "Enrol"].most_bytes
@@ -150,6 +159,8 @@ def test_the_largest_page_fits_into_a_message():
         enrol_time={"seconds": 2**40, "nanos": 999_999_999},
         expire_time={"seconds": 2**40, "nanos": 999_999_999},
         protect_time={"seconds": 2**40, "nanos": 999_999_999},
+        replace_time={"seconds": 2**40, "nanos": 999_999_999},
+        generation=2**31,
     )
     page = enrolment_pb2.ListRecordsResponse(
         records=[record] * limits.MAX_PAGE_RECORDS, next_page_token="0" * 200
