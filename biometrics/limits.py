@@ -23,6 +23,7 @@ MAX_REFERENCE_CHARACTERS: Final = 128  # an opaque identifier, not a text
 MAX_LEGAL_BASIS_CHARACTERS: Final = 256
 MAX_NAME_CHARACTERS: Final = 64  # template spaces, extractors, roles, services
 MAX_PAGE_RECORDS: Final = 500  # at their largest they fit into a message
+MONTHS_SUMMARISED: Final = 240  # of what is to come; later is one count
 DEFAULT_PAGE_RECORDS: Final = 100
 MAX_QUALITY: Final = 100  # ISO/IEC 29794-1 scale
 

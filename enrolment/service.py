@@ -30,13 +30,19 @@ from enrolment.wire import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     import grpc
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.store import Protected, RecordRow, Removed, TemplateRow
+    from biometrics.store import (
+        Protected,
+        Reason,
+        RecordRow,
+        Removed,
+        TemplateRow,
+    )
     from biometrics.templates import TemplateSpaces
     from enrolment.enrol import Enrolment, Outcome
     from enrolment.protect import LateProtection
@@ -199,6 +205,31 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
             ]
         )
 
+    async def SummariseRecords(
+        self,
+        request: v1.SummariseRecordsRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> v1.SummariseRecordsResponse:
+        """Count the caller's own records."""
+        summary = await self._register.summary(CALLER.get().member)
+        # Counted in months, which have no length.
+        most = 12 * summary.at.year + summary.at.month + limits.MONTHS_SUMMARISED
+        expiring = summary.lives.expiring
+        near = {m: n for m, n in expiring.items() if 12 * m.year + m.month <= most}
+        return v1.SummariseRecordsResponse(
+            count_time=write_moment(summary.at),
+            lasting_count=summary.lives.lasting,
+            expired_count=summary.lives.expired,
+            expiring=_months(near),
+            later_count=sum(expiring.values()) - sum(near.values()),
+            disposals=[
+                v1.DisposalSummary(
+                    reason=_reason(reason), disposed=_months(summary.disposed[reason])
+                )
+                for reason in sorted(summary.disposed)
+            ],
+        )
+
     async def ListRecords(
         self,
         request: v1.ListRecordsRequest,
@@ -241,9 +272,7 @@ def _write_withdraw(reference: str, removed: Removed) -> bytes:
     return v1.WithdrawResponse(
         withdraw_time=write_moment(removed.at),
         reference=reference,
-        reason=v1.DisposalReason.ValueType(
-            write_word(v1.DisposalReason, removed.reason)
-        ),
+        reason=_reason(removed.reason),
         removed_templates=map(_template, removed.templates),
     ).SerializeToString()
 
@@ -264,6 +293,19 @@ def _write_protect(done: Protected) -> bytes:
         added_requesters=sorted(member.code for member in done.added),
         removed_requesters=sorted(member.code for member in done.removed),
     ).SerializeToString()
+
+
+def _reason(reason: Reason) -> v1.DisposalReason.ValueType:
+    """Return the number of a reason."""
+    return v1.DisposalReason.ValueType(write_word(v1.DisposalReason, reason))
+
+
+def _months(counts: Mapping[dt.date, int]) -> list[v1.MonthCount]:
+    """Return counts by month, in their order."""
+    return [
+        v1.MonthCount(month=f"{month:%Y-%m}", record_count=counts[month])
+        for month in sorted(counts)
+    ]
 
 
 def _summary(reference: str, row: RecordRow) -> v1.RecordSummary:

@@ -268,6 +268,50 @@ class PocketExchange(
             ]
         )
 
+    async def SummariseRecords(self, request, context):
+        await self._begin(request, context)
+        month = enrolment_pb2.MonthCount(month="2026-05", record_count=2)
+        later = enrolment_pb2.MonthCount(month="2031-01", record_count=3)
+        response = enrolment_pb2.SummariseRecordsResponse(
+            lasting_count=5,
+            expired_count=1,
+            expiring=[month, later],
+            later_count=7,
+            disposals=[
+                enrolment_pb2.DisposalSummary(
+                    reason=enrolment_pb2.DISPOSAL_REASON_EXPIRED, disposed=[month]
+                )
+            ],
+        )
+        response.count_time.FromDatetime(WITHDRAWN_AT)
+        return response
+
+    async def ListPermissions(self, request, context):
+        await self._begin(request, context)
+        return agreement_pb2.ListPermissionsResponse(
+            day="2026-05-04",
+            permissions=[
+                agreement_pb2.Permission(
+                    requester=requester,
+                    modality=template_pb2.MODALITY_FACE,
+                    purpose=purpose,
+                    level=level,
+                )
+                for requester, purpose, level in (
+                    (
+                        "XAB",
+                        match_pb2.PURPOSE_VISA,
+                        agreement_pb2.DISCLOSURE_LEVEL_HOLDER,
+                    ),
+                    (
+                        "XAD",
+                        match_pb2.PURPOSE_BORDER_CHECK,
+                        agreement_pb2.DISCLOSURE_LEVEL_REFERENCE,
+                    ),
+                )
+            ],
+        )
+
     async def ListRecords(self, request, context):
         await self._begin(request, context)
         names = sorted(self.script.records)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import typer
 
+from biometrics.cli import register
 from biometrics.cli.output import print_json, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 
@@ -13,6 +14,9 @@ app = typer.Typer(help="Your own galleries.", no_args_is_help=True)
 @app.callback()
 def group() -> None:
     """Your own galleries."""
+
+
+app.command("register")(register.register)
 
 
 @app.command("list")

@@ -54,9 +54,11 @@ if TYPE_CHECKING:
         Explanation,
         GalleryInfo,
         MatchAnswer,
+        PermissionInfo,
         ProbeRefusal,
         ProtectOutcome,
         RecordInfo,
+        RecordSummary,
         ReplaceOutcome,
         SpaceInfo,
         WithdrawReceipt,
@@ -310,6 +312,22 @@ class AsyncExchangeClient:
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
             await self._call(self._enrolment.ListGalleries, request, deadline)
+        )
+
+    async def summary(self, *, deadline: float | None = None) -> RecordSummary:
+        """Count one's own records: when they expire, and when and why others went."""
+        request = enrolment_pb2.SummariseRecordsRequest()
+        return responses.read_summary(
+            await self._call(self._enrolment.SummariseRecords, request, deadline)
+        )
+
+    async def permissions(
+        self, *, deadline: float | None = None
+    ) -> tuple[PermissionInfo, ...]:
+        """List what others may learn of one's own records today."""
+        request = agreement_pb2.ListPermissionsRequest()
+        return responses.read_permissions(
+            await self._call(self._agreements.ListPermissions, request, deadline)
         )
 
     async def records(

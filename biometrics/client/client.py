@@ -49,9 +49,11 @@ if TYPE_CHECKING:
         Explanation,
         GalleryInfo,
         MatchAnswer,
+        PermissionInfo,
         ProbeRefusal,
         ProtectOutcome,
         RecordInfo,
+        RecordSummary,
         ReplaceOutcome,
         SpaceInfo,
         WithdrawReceipt,
@@ -290,6 +292,22 @@ class ExchangeClient:
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
             self._call(self._enrolment.ListGalleries, request, deadline)
+        )
+
+    def summary(self, *, deadline: float | None = None) -> RecordSummary:
+        """Count one's own records: when they expire, and when and why others went."""
+        request = enrolment_pb2.SummariseRecordsRequest()
+        return responses.read_summary(
+            self._call(self._enrolment.SummariseRecords, request, deadline)
+        )
+
+    def permissions(
+        self, *, deadline: float | None = None
+    ) -> tuple[PermissionInfo, ...]:
+        """List what others may learn of one's own records today."""
+        request = agreement_pb2.ListPermissionsRequest()
+        return responses.read_permissions(
+            self._call(self._agreements.ListPermissions, request, deadline)
         )
 
     def records(

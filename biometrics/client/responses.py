@@ -14,9 +14,11 @@ from biometrics.client.results import (
     HolderAnswer,
     MatchAnswer,
     Outcome,
+    PermissionInfo,
     ProbeRefusal,
     ProtectOutcome,
     RecordInfo,
+    RecordSummary,
     ReplaceOutcome,
     SpaceInfo,
     TemplateInfo,
@@ -130,6 +132,36 @@ def read_galleries(
     )
 
 
+def read_summary(message: enrolment_pb2.SummariseRecordsResponse) -> RecordSummary:
+    """Return the counts of one's own records."""
+    return RecordSummary(
+        counted_at=read_moment(message.count_time),
+        lasting=message.lasting_count,
+        expired=message.expired_count,
+        expiring=_months(message.expiring),
+        later=message.later_count,
+        disposed={
+            word_of(enrolment_pb2.DisposalReason, each.reason): _months(each.disposed)
+            for each in message.disposals
+        },
+    )
+
+
+def read_permissions(
+    message: agreement_pb2.ListPermissionsResponse,
+) -> tuple[PermissionInfo, ...]:
+    """Return what others may learn."""
+    return tuple(
+        PermissionInfo(
+            requester=each.requester,
+            modality=word_of(template_pb2.Modality, each.modality),
+            purpose=word_of(match_pb2.Purpose, each.purpose),
+            level=word_of(agreement_pb2.DisclosureLevel, each.level),
+        )
+        for each in message.permissions
+    )
+
+
 def read_records(
     message: enrolment_pb2.ListRecordsResponse,
 ) -> tuple[RecordInfo, ...]:
@@ -216,6 +248,11 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
 def read_moment(stamp: Timestamp) -> dt.datetime:
     """Return an aware moment in UTC."""
     return stamp.ToDatetime(tzinfo=dt.UTC)
+
+
+def _months(counts: Iterable[enrolment_pb2.MonthCount]) -> dict[str, int]:
+    """Return counts by month."""
+    return {count.month: count.record_count for count in counts}
 
 
 def _templates(

@@ -141,6 +141,37 @@ class GalleryInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSummary:
+    """Counts of one's own records.
+
+    Attributes:
+        counted_at: when.
+        lasting: records that do not expire.
+        expired: records that have, and are about to be withdrawn.
+        expiring: records by month, such as `2031-05`, of the next twenty years.
+        later: records that expire after that.
+        disposed: records that are no longer there, by reason and month.
+    """
+
+    counted_at: dt.datetime
+    lasting: int
+    expired: int
+    expiring: dict[str, int]
+    later: int
+    disposed: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionInfo:
+    """What one requester may learn of one's own records today, in words."""
+
+    requester: str
+    modality: str
+    purpose: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateInfo:
     """That a record has a template, and what sort."""
 

@@ -187,7 +187,11 @@ class Exchange:
                 ),
                 protection=LateProtection(records=store.records, vault=vault),
                 register=Register(
-                    rows=store.register, vault=vault, states=galleries, workers=workers
+                    rows=store.register,
+                    vault=vault,
+                    states=galleries,
+                    workers=workers,
+                    clock=clock,
                 ),
                 spaces=spaces,
                 clock=clock,

@@ -14,7 +14,7 @@ from biometrics.sealed import Attested
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from biometrics.members import Member
     from biometrics.sealed import Sealed
@@ -368,6 +368,21 @@ class GalleryCount:
     space: str
     records: int
     templates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lives:
+    """When a member's records expire.
+
+    Attributes:
+        lasting: records that do not expire.
+        expired: records that have expired.
+        expiring: records by the first day of the month in which they expire.
+    """
+
+    lasting: int
+    expired: int
+    expiring: Mapping[dt.date, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -657,6 +657,125 @@ class ListGalleriesResponse(_message.Message):
 Global___ListGalleriesResponse: _TypeAlias = ListGalleriesResponse  # noqa: Y015
 
 @_typing.final
+class SummariseRecordsRequest(_message.Message):
+    """Asks for the counts of the caller's own records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummariseRecordsRequest: _TypeAlias = SummariseRecordsRequest  # noqa: Y015
+
+@_typing.final
+class MonthCount(_message.Message):
+    """How many records something happens to in one month."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MONTH_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    month: _builtins.str
+    """Output only. The month, YYYY-MM in UTC."""
+    record_count: _builtins.int
+    """Output only. Number of records."""
+    def __init__(
+        self,
+        *,
+        month: _builtins.str = ...,
+        record_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["month", b"month", "record_count", b"record_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MonthCount: _TypeAlias = MonthCount  # noqa: Y015
+
+@_typing.final
+class DisposalSummary(_message.Message):
+    """How many records went for one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    DISPOSED_FIELD_NUMBER: _builtins.int
+    reason: Global___DisposalReason.ValueType
+    """Output only. The reason."""
+    @_builtins.property
+    def disposed(self) -> _containers.RepeatedCompositeFieldContainer[Global___MonthCount]:
+        """Output only. Number of records by month."""
+
+    def __init__(
+        self,
+        *,
+        reason: Global___DisposalReason.ValueType = ...,
+        disposed: _abc.Iterable[Global___MonthCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disposed", b"disposed", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisposalSummary: _TypeAlias = DisposalSummary  # noqa: Y015
+
+@_typing.final
+class SummariseRecordsResponse(_message.Message):
+    """Counts of the caller's own records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_TIME_FIELD_NUMBER: _builtins.int
+    LASTING_COUNT_FIELD_NUMBER: _builtins.int
+    EXPIRED_COUNT_FIELD_NUMBER: _builtins.int
+    EXPIRING_FIELD_NUMBER: _builtins.int
+    LATER_COUNT_FIELD_NUMBER: _builtins.int
+    DISPOSALS_FIELD_NUMBER: _builtins.int
+    lasting_count: _builtins.int
+    """Output only. Number of records that do not expire."""
+    expired_count: _builtins.int
+    """Output only. Number of records that have expired, and are about to be withdrawn."""
+    later_count: _builtins.int
+    """Output only. Number of records that expire later."""
+    @_builtins.property
+    def count_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When they were counted."""
+
+    @_builtins.property
+    def expiring(self) -> _containers.RepeatedCompositeFieldContainer[Global___MonthCount]:
+        """Output only. Number of records that expire by month, of the next twenty years."""
+
+    @_builtins.property
+    def disposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisposalSummary]:
+        """Output only. One entry a reason for which records went."""
+
+    def __init__(
+        self,
+        *,
+        count_time: _timestamp_pb2.Timestamp | None = ...,
+        lasting_count: _builtins.int = ...,
+        expired_count: _builtins.int = ...,
+        expiring: _abc.Iterable[Global___MonthCount] | None = ...,
+        later_count: _builtins.int = ...,
+        disposals: _abc.Iterable[Global___DisposalSummary] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time", "disposals", b"disposals", "expired_count", b"expired_count", "expiring", b"expiring", "lasting_count", b"lasting_count", "later_count", b"later_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummariseRecordsResponse: _TypeAlias = SummariseRecordsResponse  # noqa: Y015
+
+@_typing.final
 class ListRecordsRequest(_message.Message):
     """Asks for one page of the caller's own records."""
 

@@ -66,6 +66,11 @@ class EnrolmentServiceStub:
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesResponse.FromString,
                 _registered_method=True)
+        self.SummariseRecords = channel.unary_unary(
+                '/biometrics.v1.EnrolmentService/SummariseRecords',
+                request_serializer=biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsResponse.FromString,
+                _registered_method=True)
         self.ListRecords = channel.unary_unary(
                 '/biometrics.v1.EnrolmentService/ListRecords',
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ListRecordsRequest.SerializeToString,
@@ -131,6 +136,14 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SummariseRecords(self, request, context):
+        """Counts the caller's own records by when they expire, and those that are no longer
+        there by when and why they went.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRecords(self, request, context):
         """Lists the caller's own records in the order of their enrolment or last
         replacement; one that is replaced while it is listed may be listed twice.
@@ -171,6 +184,11 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     servicer.ListGalleries,
                     request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesResponse.SerializeToString,
+            ),
+            'SummariseRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummariseRecords,
+                    request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsResponse.SerializeToString,
             ),
             'ListRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRecords,
@@ -342,6 +360,33 @@ class EnrolmentService:
             '/biometrics.v1.EnrolmentService/ListGalleries',
             biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesRequest.SerializeToString,
             biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SummariseRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.EnrolmentService/SummariseRecords',
+            biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsRequest.SerializeToString,
+            biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

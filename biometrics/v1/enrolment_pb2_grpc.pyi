@@ -63,6 +63,10 @@ class EnrolmentServiceStub:
     """
     ListGalleries: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ListGalleriesRequest, _enrolment_pb2.ListGalleriesResponse]
     """Lists the caller's own galleries with their counts."""
+    SummariseRecords: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.SummariseRecordsRequest, _enrolment_pb2.SummariseRecordsResponse]
+    """Counts the caller's own records by when they expire, and those that are no longer
+    there by when and why they went.
+    """
     ListRecords: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ListRecordsRequest, _enrolment_pb2.ListRecordsResponse]
     """Lists the caller's own records in the order of their enrolment or last
     replacement; one that is replaced while it is listed may be listed twice.
@@ -103,6 +107,10 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     """
     ListGalleries: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ListGalleriesRequest, _enrolment_pb2.ListGalleriesResponse]  # type: ignore[assignment]
     """Lists the caller's own galleries with their counts."""
+    SummariseRecords: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.SummariseRecordsRequest, _enrolment_pb2.SummariseRecordsResponse]  # type: ignore[assignment]
+    """Counts the caller's own records by when they expire, and those that are no longer
+    there by when and why they went.
+    """
     ListRecords: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ListRecordsRequest, _enrolment_pb2.ListRecordsResponse]  # type: ignore[assignment]
     """Lists the caller's own records in the order of their enrolment or last
     replacement; one that is replaced while it is listed may be listed twice.
@@ -176,6 +184,16 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.ListGalleriesResponse, _abc.Awaitable[_enrolment_pb2.ListGalleriesResponse]]:
         """Lists the caller's own galleries with their counts."""
+
+    @_abc_1.abstractmethod
+    def SummariseRecords(
+        self,
+        request: _enrolment_pb2.SummariseRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.SummariseRecordsResponse, _abc.Awaitable[_enrolment_pb2.SummariseRecordsResponse]]:
+        """Counts the caller's own records by when they expire, and those that are no longer
+        there by when and why they went.
+        """
 
     @_abc_1.abstractmethod
     def ListRecords(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import json
@@ -305,6 +306,55 @@ def test_an_explanation_names_the_line_that_decides(ask: Callable[..., Told]):
     assert told.out.splitlines() == ["not permitted", "no clause"]
     told = ask("agreements", "explain", "--requester", "XAC", *question, "--json")
     assert told.document["permitted"] is False
+
+
+def test_the_register_says_what_is_held_by_whom_it_may_be_matched_and_until_when(
+    ask: Callable[..., Told],
+):
+    """Four tables for people, one document for programs."""
+    told = ask("galleries", "register")
+    assert told.code == 0
+    lines = [" ".join(line.split()) for line in told.out.splitlines()]
+    for line in (
+        "as of 2026-05-04 03:02:01 UTC",
+        "faces-v1 face 0 0 ready",
+        "XAB face holder visa",
+        "XAD face reference border-check",
+        "has expired 1",
+        "2026-05 2",
+        "later 7",
+        "never 5",
+        "expired 2026-05 2",
+    ):
+        assert line in lines
+    document = ask("galleries", "register", "--json").document
+    assert document["disposed"] == {"expired": {"2026-05": 2}}
+    assert document["may_match"][0] == {
+        "requester": "XAB",
+        "modality": "face",
+        "purpose": "visa",
+        "level": "holder",
+    }
+    assert document["expiring"] == {"2026-05": 2, "2031-01": 3}
+    assert document["galleries"][0]["space"] == "faces-v1"
+
+
+def test_the_register_has_a_line_for_each_record(
+    ask: Callable[..., Told], script: Script
+):
+    """Whom a record excludes may not match it; a reference is one cell."""
+    script.records.update({"ref-1": b"", 'ref, "2"': b""})
+    told = ask("galleries", "register", "--csv")
+    rows = list(csv.DictReader(io.StringIO(told.out)))
+    assert [row["reference"] for row in rows] == ["ref-1", 'ref, "2"'][::-1]
+    assert {row["may_match"] for row in rows} == {"XAB/face/visa/holder"}
+    assert {row["excluded"] for row in rows} == {"XAD"}
+    assert rows[0]["templates"] == "faces-v1/face faces-v1/face"
+    assert (rows[0]["enrolled_at"], rows[0]["replaced_at"]) == (
+        "2026-05-04T03:02:01+00:00",
+        "",
+    )
+    assert ask("galleries", "register", "--csv", "--json").code == 2
 
 
 def test_a_withdrawal_says_when_and_what(ask: Callable[..., Told], script: Script):

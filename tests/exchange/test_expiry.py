@@ -84,3 +84,46 @@ def test_a_row_that_was_edited_is_left_alone_and_told(
     expire(world)
     until(lambda: references(world) == ["edited"])
     until(lambda: "rows of 1 records" in caplog.text)
+
+
+def test_what_is_held_and_what_went_is_counted(world: World) -> None:
+    """By month, and by reason and month."""
+    enroller, now = world.enroller("XAA"), world.clock.now()
+    enroller.enrol(record("ends", unit(1), expires_at=now + ENDS))
+    enroller.enrol(record("goes", unit(2)))
+    enroller.enrol(record("stays", unit(3)))
+    far = now.replace(year=now.year + 5, month=2, day=28)
+    enroller.enrol(record("far", unit(4), unit(5), expires_at=far))
+    for years in (21, 100):
+        ends = far.replace(year=now.year + years)
+        enroller.enrol(record(f"later-{years}", unit(years), expires_at=ends))
+    enroller.withdraw("goes")
+    expire(world)
+    until(lambda: "ends" not in references(world))
+    summary = world.enroller("XAA").summary()
+    assert (summary.lasting, summary.expired, summary.later) == (1, 0, 2)
+    assert summary.expiring == {f"{far:%Y-%m}": 1}
+    assert summary.disposed == {
+        "withdrawn": {f"{now:%Y-%m}": 1},
+        "expired": {f"{now + ENDS:%Y-%m}": 1},
+    }
+    assert summary.counted_at == world.clock.now()
+    nothing = world.enroller("XRA").summary()
+    assert (nothing.lasting, nothing.expiring, nothing.disposed) == (0, {}, {})
+
+
+def test_who_may_match_is_what_the_agreements_say_today(world: World) -> None:
+    """Of one's own records, every clause weighed."""
+    told = {
+        (each.requester, each.modality, each.purpose, each.level)
+        for each in world.enroller("XAA").permissions()
+    }
+    assert told == {
+        (requester, modality, purpose, level)
+        for modality in ("face", "fingerprint")
+        for requester, purpose, level in (
+            ("XBB", "border-check", "holder"),
+            ("XCC", "border-check", "reference"),
+            ("XRA", "asylum-and-protection", "holder"),
+        )
+    }

@@ -24,7 +24,7 @@ def upgrade() -> None:
     op.create_index(
         "record_expiry",
         "record",
-        ["expires_at", "number"],
+        ["expires_at", "number", "member"],
         sqlite_where=expires,
         postgresql_where=expires,
     )
