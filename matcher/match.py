@@ -12,7 +12,7 @@ import asyncio
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from biometrics import limits
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
     from biometrics.precedence import Precedence
     from biometrics.store import AnswerWriter
-    from biometrics.templates import Modality, Template
+    from biometrics.templates import Modality, Position, Template
     from matcher.confirm import Confirmed, Hit
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
@@ -62,11 +62,13 @@ class Question:
     Attributes:
         modality: of the space that the probe names.
         excluded: holders with whose records it is never compared.
+        fallback: positions beside its own that it is compared with.
         template: reads the probe; raises InvalidRequestError.
     """
 
     modality: Modality
     excluded: frozenset[Member]
+    fallback: tuple[Position, ...]
     template: Callable[[], Template]
 
 
@@ -231,9 +233,10 @@ class Matcher:
         holders = [permission.holder for permission in plan.permissions]
         outcomes = self._standings(holders, probe)
         shelves = [
-            Shelf(holder, probe.space.name, probe.position)
+            Shelf(holder, probe.space.name, position)
             for holder, outcome in outcomes.items()
             if outcome is Outcome.NO_MATCH
+            for position in (probe.position, *question.fallback)
         ]
         # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
         #    be: a gallery that was locked during the scan may not have been compared.
@@ -243,7 +246,8 @@ class Matcher:
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
         # 7. Decide: drop what this requester may not learn, and say the rest.
         learnt = learnable(confirmed.hits, search.requester, rules.now)
-        answer = decide(plan, told(outcomes, learnt), self._references(plan))
+        decided = decide(plan, told(outcomes, learnt), self._references(plan))
+        answer = replace(decided, fallback=question.fallback)
         return Found(answer, disclosed(answer, learnt, search.requester, rules.now))
 
     async def _confirmed(self, probe: Template, shelves: Sequence[Shelf]) -> Confirmed:

@@ -9,7 +9,8 @@ from biometrics import limits
 from biometrics.callers import acting_as
 from biometrics.disclosure import Answer, Outcome, Purpose
 from biometrics.errors import DefectError, Fault, InvalidRequestError
-from biometrics.v1 import match_pb2
+from biometrics.templates import Position
+from biometrics.v1 import match_pb2, template_pb2
 from biometrics.wire import (
     caught,
     content_of,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from biometrics.templates import Template, TemplateSpaces
+    from biometrics.templates import Template, TemplateSpace, TemplateSpaces
 
 
 def read_match(message: match_pb2.MatchRequest, spaces: TemplateSpaces) -> Search:
@@ -91,16 +92,48 @@ def _question(
     most = limits.MAX_EXCLUDED_HOLDERS
     field = "probe.excluded_holders"
     excluded = read_members(probe.excluded_holders, most, field, faults)
-    modality = None
+    space = None
     with caught(faults, "probe.templates[0]"):
-        modality = spaces.named(template.space).modality
-    if faults or modality is None:
+        space = spaces.named(template.space)
+    if space is None:
+        return InvalidRequestError.of(faults)
+    fallback = _fallback(probe, space, faults)
+    if faults:
         return InvalidRequestError.of(faults)
     return Question(
-        modality=modality,
+        modality=space.modality,
         excluded=excluded,
+        fallback=fallback,
         template=partial(_template, probe, spaces),
     )
+
+
+def _fallback(
+    probe: match_pb2.Probe, space: TemplateSpace, faults: list[Fault]
+) -> tuple[Position, ...]:
+    """Return the positions beside its own that a probe asks for; append faults."""
+    numbers = list(probe.fallback_positions)
+    if len(numbers) > len(Position):
+        told = f"at most {len(Position)} positions"
+        faults.append(Fault(field=_FALLBACK, reason="TOO_MANY", message=told))
+        return ()
+    if len({*numbers, probe.templates[0].position}) <= len(numbers):
+        told = "must name each position once, and not the template's own"
+        faults.append(Fault(field=_FALLBACK, reason="REPEATED_VALUE", message=told))
+    found = []
+    for index, number in enumerate(numbers):
+        with caught(faults, ""):
+            field = f"{_FALLBACK}[{index}]"
+            position = read_word(Position, template_pb2.Position, number, field)
+            if position not in space.positions:
+                told = f"`{position}` is not a position of `{space.name}`"
+                fault = Fault(field=field, reason="WRONG_POSITION", message=told)
+                raise InvalidRequestError.of([fault])
+            found.append(position)
+    return tuple(sorted(found, key=list(Position).index))
+
+
+_FALLBACK: Final = "probe.fallback_positions"
 
 
 def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:
@@ -180,6 +213,10 @@ def _answer(answer: Answer, spare: bytes = b"") -> match_pb2.MatchResponse:
     message = match_pb2.MatchResponse(
         regional_outcome=_outcome(answer.regional),
         receipt_status=match_pb2.RECEIPT_STATUS_NOT_ISSUED,
+        fallback_positions=[
+            template_pb2.Position.ValueType(write_word(template_pb2.Position, position))
+            for position in answer.fallback
+        ],
     )
     for named in answer.holders:
         message.answers.add(

@@ -384,6 +384,8 @@ class PocketExchange(
                     data_type=template_pb2.DATA_TYPE_FLOAT32,
                     metric=space_pb2.METRIC_COSINE,
                     normalisation=space_pb2.NORMALISATION_UNIT,
+                    quality_scale="NFIQ 2",
+                    identity="faces-v1@00",
                     threshold_basis=space_pb2.THRESHOLD_BASIS_UNMEASURED,
                 )
             ]

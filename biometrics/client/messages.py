@@ -265,10 +265,19 @@ def _purpose(purpose: str, faults: list[Fault]) -> match_pb2.Purpose.ValueType:
 def _probe(given: Template | Probe, where: str, faults: list[Fault]) -> match_pb2.Probe:
     """Return a probe; append what is wrong with it."""
     probe = given if isinstance(given, Probe) else Probe(template=given)
-    return match_pb2.Probe(
+    message = match_pb2.Probe(
         templates=[_template(probe.template, f"{where}.templates[0]", faults)],
         excluded_holders=probe.excluded_holders,
     )
+    for index, word in enumerate(probe.fallback_positions):
+        field = f"{where}.fallback_positions[{index}]"
+        try:
+            number = number_of(template_pb2.Position, word, field)
+        except InvalidRequestError as error:
+            faults.extend(error.faults)
+        else:
+            message.fallback_positions.append(number)
+    return message
 
 
 def _record(record: Record, where: str, faults: list[Fault]) -> enrolment_pb2.Record:

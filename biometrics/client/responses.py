@@ -53,6 +53,7 @@ def read_answer(message: match_pb2.MatchResponse) -> MatchAnswer:
             for answer in message.answers
         ),
         receipt_status=word_of(match_pb2.ReceiptStatus, message.receipt_status),
+        fallback_positions=words_of(template_pb2.Position, message.fallback_positions),
     )
 
 
@@ -239,6 +240,8 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
             data_type=word_of(template_pb2.DataType, space.data_type),
             metric=word_of(space_pb2.Metric, space.metric),
             normalisation=word_of(space_pb2.Normalisation, space.normalisation),
+            quality_scale=space.quality_scale,
+            identity=space.identity,
             threshold_basis=word_of(space_pb2.ThresholdBasis, space.threshold_basis),
         )
         for space in message.spaces

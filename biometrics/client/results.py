@@ -64,11 +64,13 @@ class MatchAnswer:
         regional: over every holder searched, the unnamed ones included.
         holders: those that an agreement names to the requester, by code.
         receipt_status: `not-issued` or `issued`.
+        fallback_positions: those that the probe was compared with beside its own.
     """
 
     regional: Outcome
     holders: tuple[HolderAnswer, ...]
     receipt_status: str
+    fallback_positions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +258,10 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceInfo:
-    """One template space of the exchange."""
+    """One template space of the exchange.
+
+    `identity` has a digest of all that makes templates comparable, the centre too.
+    """
 
     name: str
     modality: str
@@ -267,4 +272,6 @@ class SpaceInfo:
     data_type: str
     metric: str
     normalisation: str
+    quality_scale: str
+    identity: str
     threshold_basis: str

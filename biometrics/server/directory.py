@@ -218,6 +218,8 @@ def _space(space: TemplateSpace) -> space_pb2.Space:
             write_word(space_pb2.ThresholdBasis, space.basis)
         ),
         metric=space_pb2.Metric.ValueType(write_word(space_pb2.Metric, space.metric)),
+        quality_scale=space.quality_scale,
+        identity=space.identity,
         normalisation=space_pb2.Normalisation.ValueType(
             write_word(space_pb2.Normalisation, space.normalisation)
         ),

@@ -106,6 +106,8 @@ class Space(_message.Message):
     THRESHOLD_BASIS_FIELD_NUMBER: _builtins.int
     METRIC_FIELD_NUMBER: _builtins.int
     NORMALISATION_FIELD_NUMBER: _builtins.int
+    QUALITY_SCALE_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Name by which templates refer to it."""
     modality: _template_pb2.Modality.ValueType
@@ -124,6 +126,13 @@ class Space(_message.Message):
     """Output only. How its templates are compared."""
     normalisation: Global___Normalisation.ValueType
     """Output only. How its templates are normalised."""
+    quality_scale: _builtins.str
+    """Output only. Scale of the quality of its templates."""
+    identity: _builtins.str
+    """Output only. Name and digest of all that makes templates comparable: modality,
+    extractor, version, metric, normalisation and centre. Sealed templates are bound to
+    it: one that was made under another does not open.
+    """
     @_builtins.property
     def positions(self) -> _containers.RepeatedScalarFieldContainer[_template_pb2.Position.ValueType]:
         """Output only. Positions that it allows."""
@@ -141,10 +150,12 @@ class Space(_message.Message):
         threshold_basis: Global___ThresholdBasis.ValueType = ...,
         metric: Global___Metric.ValueType = ...,
         normalisation: Global___Normalisation.ValueType = ...,
+        quality_scale: _builtins.str = ...,
+        identity: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "dimension", b"dimension", "extractor", b"extractor", "extractor_version", b"extractor_version", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "threshold_basis", b"threshold_basis"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "dimension", b"dimension", "extractor", b"extractor", "extractor_version", b"extractor_version", "identity", b"identity", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "quality_scale", b"quality_scale", "threshold_basis", b"threshold_basis"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

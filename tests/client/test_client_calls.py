@@ -312,6 +312,8 @@ def test_spaces_are_listed(exchange: ExchangeClient):
             data_type="float32",
             metric="cosine",
             normalisation="unit",
+            quality_scale="NFIQ 2",
+            identity="faces-v1@00",
             threshold_basis="unmeasured",
         ),
     )
