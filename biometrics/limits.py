@@ -10,9 +10,12 @@ MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 # than it needs.
 MAX_SEARCH_BYTES: Final = 32 * 1024  # one template of 4096-d has 16 KiB
 MAX_RECORD_BYTES: Final = 640 * 1024  # 32 templates of 4096-d, and every text
+MAX_DUPLICATES_BYTES: Final = 72 * 1024  # 128 references at their longest
 MAX_QUESTION_BYTES: Final = 4 * 1024  # a reference, a page, a name
 # May grow, never shrink: the journal's withdrawals are held to it for ever.
 MAX_TEMPLATES_PER_RECORD: Final = 32  # ten fingers, two irises, a face; samples
+MAX_DUPLICATES_ASKED: Final = 128  # records of a chunk, one search or more each
+MAX_DUPLICATES_TOLD: Final = 16  # of one record; more are a broken gallery
 MAX_RECORDS_PER_CHUNK: Final = 512  # one message, of a few hundred dimensions
 MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border
 MAX_HOLDERS_PER_SEARCH: Final = 64  # 48 members, and room
@@ -72,6 +75,7 @@ GIVE_WAY_SECONDS: Final = 0.01
 SEARCHES_LAST_SECONDS: Final = 0.1  # then nobody searches, and loads run freely
 WRITE_QUEUE_OPERATIONS: Final = 4096  # waiting for one commit
 WRITE_GROUP_OPERATIONS: Final = 256  # made durable by one flush
+DUPLICATES_AT_ONCE: Final = 4  # of one call: searches share their scans
 ROWS_CONFIRMED_AT_ONCE: Final = 1024  # of several probes together; 2 MB at 512-d
 STORE_VARIABLES: Final = 32_766  # of one statement, where SQLite was built for no more
 STORE_IDS_PER_QUERY: Final = 500  # a page of candidates; SQLite takes 32,766

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from biometrics.errors import ConflictError, Fault, InvalidRequestError
-from biometrics.sealed import Attested
+from biometrics.sealed import Attested, reference_binding
 from biometrics.store import EnrolResult, NewRecord
-from enrolment.sealing import reference_binding, seal_template
+from enrolment.sealing import seal_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

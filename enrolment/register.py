@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics.errors import Fault, InvalidRequestError, SealError
-from enrolment.sealing import reference_binding
+from biometrics.sealed import reference_binding
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -26,8 +26,9 @@ from biometrics.errors import (
     PreconditionError,
     UnavailableError,
 )
+from biometrics.sealed import reference_binding
 from biometrics.store import NewRecord, NewTemplate
-from enrolment.sealing import reference_binding, seal_template, template_binding
+from enrolment.sealing import seal_template, template_binding
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -1,10 +1,10 @@
-"""What the templates and the reference of a record are bound to, and how sealed."""
+"""What the templates of a record are bound to, and how they are sealed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from biometrics.sealed import REFERENCES, Binding
+from biometrics.sealed import Binding
 from biometrics.store import NewTemplate
 
 if TYPE_CHECKING:
@@ -31,20 +31,6 @@ def template_binding(
         space=space.identity,
         position=position,
         sample=sample,
-        generation=generation,
-    )
-
-
-def reference_binding(holder: Member, record_id: bytes, generation: int) -> Binding:
-    """Return what a record's sealed reference is bound to."""
-    return Binding(
-        member=holder,
-        gallery=REFERENCES,
-        record=record_id,
-        modality="",
-        space="",
-        position="",
-        sample=0,
         generation=generation,
     )
 

@@ -10,7 +10,7 @@ from biometrics.callers import acting_as
 from biometrics.disclosure import Answer, Outcome, Purpose
 from biometrics.errors import DefectError, Fault, InvalidRequestError
 from biometrics.templates import Position
-from biometrics.v1 import match_pb2, template_pb2
+from biometrics.v1 import duplicate_pb2, match_pb2, template_pb2
 from biometrics.wire import (
     caught,
     content_of,
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from biometrics.members import Member
     from biometrics.templates import Template, TemplateSpace, TemplateSpaces
+    from matcher.duplicates import Resembling
 
 
 def read_match(message: match_pb2.MatchRequest, spaces: TemplateSpaces) -> Search:
@@ -142,6 +144,46 @@ def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:
     with caught(faults, "probe.templates[0]"):
         return read_template(probe.templates[0], spaces)
     raise InvalidRequestError.of(faults)
+
+
+def read_duplicates(
+    message: duplicate_pb2.FindDuplicatesRequest,
+) -> tuple[Member, list[str]]:
+    """Return the holder and the references of a FindDuplicatesRequest."""
+    holder = acting_as(message.holder)
+    references, most = list(message.references), limits.MAX_DUPLICATES_ASKED
+    if not 1 <= len(references) <= most:
+        told = f"{len(references)} references; must be 1 to {most}"
+        fault = Fault(field="references", reason="WRONG_COUNT", message=told)
+        raise InvalidRequestError.of([fault])
+    faults = []
+    longest = limits.MAX_REFERENCE_CHARACTERS
+    for index, reference in enumerate(references):
+        if not 1 <= len(reference) <= longest:
+            told = f"{len(reference)} characters; must be 1 to {longest}"
+            field = f"references[{index}]"
+            faults.append(Fault(field=field, reason="WRONG_LENGTH", message=told))
+    if faults:
+        raise InvalidRequestError.of(faults)
+    return holder, references
+
+
+def write_duplicates(
+    found: Sequence[Resembling],
+) -> duplicate_pb2.FindDuplicatesResponse:
+    """Return what some records resemble as the response."""
+    return duplicate_pb2.FindDuplicatesResponse(
+        results=[
+            duplicate_pb2.DuplicateResult(
+                outcome=duplicate_pb2.DuplicateOutcome.ValueType(
+                    write_word(duplicate_pb2.DuplicateOutcome, each.comparison)
+                ),
+                others=each.others,
+                other_count=each.count,
+            )
+            for each in found
+        ]
+    )
 
 
 def write_match(results: Sequence[Answer | Refusal]) -> bytes:

@@ -11,6 +11,7 @@ from biometrics.client.profile import Profile
 from biometrics.client.results import (
     AgreementInfo,
     ChunkOutcome,
+    DuplicateInfo,
     EnrolOutcome,
     EnrolStatus,
     Explanation,
@@ -34,6 +35,7 @@ __all__ = [
     "AsyncExchangeClient",
     "Chunk",
     "ChunkOutcome",
+    "DuplicateInfo",
     "EnrolOutcome",
     "EnrolStatus",
     "ExchangeClient",

@@ -27,6 +27,8 @@ from biometrics.errors import ExchangeError
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
+    duplicate_pb2,
+    duplicate_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         ChunkOutcome,
+        DuplicateInfo,
         EnrolOutcome,
         Explanation,
         GalleryInfo,
@@ -104,6 +107,7 @@ class AsyncExchangeClient:
             profile.target, settings.credentials, settings.options
         )
         self._loading = enrolment_pb2_grpc.EnrolmentServiceStub(self._bulk_channel)
+        self._duplicates = duplicate_pb2_grpc.DuplicateServiceStub(self._channel)
         self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
         self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
 
@@ -312,6 +316,23 @@ class AsyncExchangeClient:
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
             await self._call(self._enrolment.ListGalleries, request, deadline)
+        )
+
+    async def duplicates(
+        self, references: Sequence[str], *, deadline: float | None = None
+    ) -> tuple[DuplicateInfo, ...]:
+        """Say which others of one's own records some of them resemble.
+
+        Nobody else learns of it, and nothing is changed.
+
+        Args:
+            references: 1 to `limits.MAX_DUPLICATES_ASKED`.
+            deadline: seconds.
+        """
+        request = duplicate_pb2.FindDuplicatesRequest(references=references)
+        return responses.read_duplicates(
+            references,
+            await self._call(self._duplicates.FindDuplicates, request, deadline),
         )
 
     async def summary(self, *, deadline: float | None = None) -> RecordSummary:

@@ -26,6 +26,7 @@ _SERVICES: Final = (
     "EnrolmentService",
     "AgreementService",
     "SpaceService",
+    "DuplicateService",
 )
 
 

@@ -29,6 +29,8 @@ from biometrics.client.streams import BulkStream
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
+    duplicate_pb2,
+    duplicate_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         ChunkOutcome,
+        DuplicateInfo,
         EnrolOutcome,
         Explanation,
         GalleryInfo,
@@ -94,6 +97,7 @@ class ExchangeClient:
         )
         self._matching = match_pb2_grpc.MatchServiceStub(self._channel)
         self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self._channel)
+        self._duplicates = duplicate_pb2_grpc.DuplicateServiceStub(self._channel)
         self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
         self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
 
@@ -292,6 +296,23 @@ class ExchangeClient:
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
             self._call(self._enrolment.ListGalleries, request, deadline)
+        )
+
+    def duplicates(
+        self, references: Sequence[str], *, deadline: float | None = None
+    ) -> tuple[DuplicateInfo, ...]:
+        """Say which others of one's own records some of them resemble.
+
+        Nobody else learns of it, and nothing is changed.
+
+        Args:
+            references: 1 to `limits.MAX_DUPLICATES_ASKED`.
+            deadline: seconds.
+        """
+        request = duplicate_pb2.FindDuplicatesRequest(references=references)
+        return responses.read_duplicates(
+            references,
+            self._call(self._duplicates.FindDuplicates, request, deadline),
         )
 
     def summary(self, *, deadline: float | None = None) -> RecordSummary:

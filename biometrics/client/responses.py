@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from biometrics.client.results import (
     AgreementInfo,
+    DuplicateInfo,
     EnrolOutcome,
     EnrolStatus,
     Explanation,
@@ -28,6 +29,7 @@ from biometrics.client.words import word_of, words_of
 from biometrics.errors import Fault
 from biometrics.v1 import (
     agreement_pb2,
+    duplicate_pb2,
     enrolment_pb2,
     match_pb2,
     space_pb2,
@@ -130,6 +132,21 @@ def read_galleries(
             state=word_of(enrolment_pb2.GalleryState, gallery.state),
         )
         for gallery in message.galleries
+    )
+
+
+def read_duplicates(
+    references: Iterable[str], message: duplicate_pb2.FindDuplicatesResponse
+) -> tuple[DuplicateInfo, ...]:
+    """Return one entry a reference that was asked about."""
+    return tuple(
+        DuplicateInfo(
+            reference=reference,
+            outcome=word_of(duplicate_pb2.DuplicateOutcome, each.outcome),
+            others=tuple(each.others),
+            count=each.other_count,
+        )
+        for reference, each in zip(references, message.results, strict=False)
     )
 
 

@@ -143,6 +143,23 @@ class GalleryInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateInfo:
+    """What one of one's own records resembles.
+
+    Attributes:
+        reference: that it was enrolled under.
+        outcome: `compared`, `not-enrolled` or `unavailable`.
+        others: references of one's own that it resembles; at most 16 of them.
+        count: how many it resembles.
+    """
+
+    reference: str = field(repr=False)
+    outcome: str
+    others: tuple[str, ...] = field(repr=False)
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSummary:
     """Counts of one's own records.
 

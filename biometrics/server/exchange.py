@@ -43,6 +43,7 @@ from biometrics.server.tls import server_credentials
 from biometrics.store import open_store
 from biometrics.v1 import (
     agreement_pb2_grpc,
+    duplicate_pb2_grpc,
     enrolment_pb2_grpc,
     match_pb2_grpc,
     space_pb2_grpc,
@@ -55,6 +56,7 @@ from enrolment.replace import Replacement
 from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
 from matcher.confirm import Confirmation
+from matcher.duplicates import Duplicates
 from matcher.engine import Engine
 from matcher.follower import Follower
 from matcher.galleries import Galleries, GalleryName, Shelf
@@ -63,7 +65,7 @@ from matcher.keeper import Keeper
 from matcher.match import Matcher
 from matcher.schedule import Scanner
 from matcher.segments import SegmentFiles
-from matcher.service import MatchService
+from matcher.service import DuplicateService, MatchService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -219,6 +221,20 @@ class Exchange:
             )
             match_pb2_grpc.add_MatchServiceServicer_to_server(
                 MatchService(matcher=matcher, spaces=spaces), server
+            )
+            duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server(
+                DuplicateService(
+                    duplicates=Duplicates(
+                        whole=store.whole,
+                        vault=vault,
+                        spaces=spaces,
+                        galleries=galleries,
+                        scanner=scanner,
+                        workers=workers,
+                        clock=clock,
+                    )
+                ),
+                server,
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(

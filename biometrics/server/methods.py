@@ -15,7 +15,13 @@ from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]  # no stub
 from biometrics import limits
 from biometrics.callers import Role
 from biometrics.errors import DefectError
-from biometrics.v1 import agreement_pb2, enrolment_pb2, match_pb2, space_pb2
+from biometrics.v1 import (
+    agreement_pb2,
+    duplicate_pb2,
+    enrolment_pb2,
+    match_pb2,
+    space_pb2,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,6 +50,7 @@ class Method:
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     match_pb2.DESCRIPTOR.services_by_name["MatchService"],
     enrolment_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],
+    duplicate_pb2.DESCRIPTOR.services_by_name["DuplicateService"],
     agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
     space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
@@ -85,6 +92,12 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
         "/biometrics.v1.EnrolmentService/SummariseRecords": _COUNTS,
         "/biometrics.v1.EnrolmentService/ListRecords": Method(roles=_ENROLLER),
+        # Of the enroller's own galleries: it learns what it could tell by its files.
+        "/biometrics.v1.DuplicateService/FindDuplicates": Method(
+            roles=_ENROLLER,
+            most_at_once=limits.MAX_BULK_STREAMS_PER_MEMBER,
+            most_bytes=limits.MAX_DUPLICATES_BYTES,
+        ),
         "/biometrics.v1.AgreementService/ListAgreements": _RULES,
         "/biometrics.v1.AgreementService/ListPermissions": _RULES,
         "/biometrics.v1.AgreementService/ExplainAgreement": _RULES,

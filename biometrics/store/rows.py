@@ -285,6 +285,14 @@ class WholeRecord:
     templates: tuple[StoredTemplate, ...]
 
 
+class ReferenceRow(NamedTuple):
+    """A holder's reference of one of its records."""
+
+    record_id: bytes
+    generation: int
+    sealed_reference: Sealed
+
+
 class ChangeKind(StrEnum):
     """What happened to a record."""
 

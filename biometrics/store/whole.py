@@ -11,10 +11,12 @@ from biometrics.sealed import Sealed
 from biometrics.store.failures import translated
 from biometrics.store.journal import TEMPLATES, read_row
 from biometrics.store.live import find_live, find_removed, no_longer_there
-from biometrics.store.rows import WholeRecord
+from biometrics.store.rows import ReferenceRow, WholeRecord
 from biometrics.store.schema import RECORD, TEMPLATE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from biometrics.members import Member
 
 _RECORD: Final = sa.select(
@@ -24,6 +26,18 @@ _RECORD: Final = sa.select(
     RECORD.c.reference_ciphertext,
     RECORD.c.legal_basis,
 ).where(RECORD.c.number == sa.bindparam("of_number"))
+_REFERENCES: Final = (
+    sa.select(
+        RECORD.c.record_id,
+        RECORD.c.generation,
+        RECORD.c.reference_key_id,
+        RECORD.c.reference_wrapped_key,
+        RECORD.c.reference_ciphertext,
+    )
+    .join_from(TEMPLATE, RECORD)
+    .where(TEMPLATE.c.template_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(TEMPLATE.c.template_id)
+)
 _TEMPLATES: Final = TEMPLATES.where(
     RECORD.c.number == sa.bindparam("of_number")
 ).order_by(TEMPLATE.c.template_id)
@@ -81,3 +95,25 @@ class WholeReader:
             legal_basis=record.legal_basis,
             templates=whole,
         )
+
+    def references(self, template_ids: Sequence[int]) -> list[ReferenceRow]:
+        """Return the references of the records that have some templates.
+
+        Records that are withdrawn meanwhile are not there.
+
+        Args:
+            template_ids: at most `limits.STORE_IDS_PER_QUERY`.
+
+        Raises:
+            StorageError: they cannot be read now.
+        """
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_REFERENCES, {"ids": list(template_ids)}).all()
+        return [
+            ReferenceRow(
+                record_id,
+                generation,
+                Sealed(key_id=key_id, wrapped_key=wrapped_key, ciphertext=ciphertext),
+            )
+            for record_id, generation, key_id, wrapped_key, ciphertext in rows
+        ]

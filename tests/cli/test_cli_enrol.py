@@ -52,6 +52,8 @@ HANDS = SpaceInfo(
     data_type="float32",
     metric="cosine",
     normalisation="unit",
+    quality_scale="NFIQ 2",
+    identity="faces-v1@00",
     threshold_basis="unmeasured",
 )
 

@@ -17,6 +17,7 @@ from biometrics.server.methods import (
 )
 from biometrics.v1 import (
     agreement_pb2,
+    duplicate_pb2,
     enrolment_pb2,
     match_pb2,
     space_pb2,
@@ -28,7 +29,10 @@ ENROLMENT = "/biometrics.v1.EnrolmentService/"
 
 def test_every_method_of_the_contract_has_its_row_and_no_other_has_one():
     """Contract and table name the same methods."""
-    files = (match_pb2, enrolment_pb2, agreement_pb2, space_pb2, health_pb2)
+    files = (
+        *(match_pb2, duplicate_pb2, enrolment_pb2, agreement_pb2, space_pb2),
+        health_pb2,
+    )
     whole = [s for f in files for s in f.DESCRIPTOR.services_by_name.values()]
     assert set(whole) == set(SERVICES)
     check_table(SERVICES)
@@ -132,6 +136,11 @@ def test_the_largest_search_and_the_largest_record_fit_into_their_methods():
         excluded_requesters=everybody,
         exclude_nobody=True,
     )
+    duplicates = duplicate_pb2.FindDuplicatesRequest(
+        holder="UNHCR", references=[record.reference] * limits.MAX_DUPLICATES_ASKED
+    )
+    row = METHODS["/biometrics.v1.DuplicateService/FindDuplicates"]
+    assert duplicates.ByteSize() <= row.most_bytes
     replace = enrolment_pb2.ReplaceRequest(
         request_id="0" * 36,
         holder="UNHCR",
