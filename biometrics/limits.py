@@ -173,6 +173,7 @@ MAX_MANIFEST_LINE_BYTES: Final = 64 * 1024  # 32 templates with long names
 MAX_PATH_CHARACTERS: Final = 1024  # of a file that a manifest names
 MANIFEST_RECORDS_PER_BLOCK: Final = 16  # at their widest they are 16 MiB
 TABLE_ROWS_PER_BATCH: Final = 1024  # held at once; 16 MiB of 4096-d
+FOOTER_SECONDS: Final = 10.0  # of one file, with the start of who looks at it
 MAX_LIST_VALUES: Final = 2**28  # 1 GiB, should one row of a row group have them all
 
 # -- finger minutiae ----------------------------------------------------------

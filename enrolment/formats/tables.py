@@ -22,6 +22,7 @@ from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
 from enrolment.formats.expiry import end_of_day, read_expiry
 from enrolment.formats.files import open_regular
+from enrolment.formats.guard import GUARD, EndedError
 from enrolment.formats.source import Block, Found, Unreadable, VectorSample
 
 if TYPE_CHECKING:
@@ -136,10 +137,11 @@ def open_table(path: Path) -> Table:
     """
     with _opened(path) as file:
         if path.suffix.lower() == _PARQUET:
+            most = _most_values(path)
             parquet = pa.parquet.ParquetFile(file)
             kind, schema = "Parquet table", parquet.schema_arrow
             columns = _check_columns(path, schema)
-            _check_groups(path, schema, parquet.metadata)
+            _check_groups(path, schema, most)
         else:
             kind, schema = "Arrow table", pa.ipc.open_file(file).schema
             columns = _check_columns(path, schema)
@@ -148,9 +150,23 @@ def open_table(path: Path) -> Table:
     return Table(path, kind, dimension, columns)
 
 
-def _check_groups(
-    path: Path, schema: pa.Schema, metadata: pa.parquet.FileMetaData
-) -> None:
+def _most_values(path: Path) -> list[int]:
+    """Return the most values that a column has, by row group; see `guard`.
+
+    Raises:
+        InvalidRequestError: nobody outlives a look at the file.
+    """
+    try:
+        return GUARD.most_values(path) or []
+    except EndedError as error:
+        message = (
+            "is damaged: what reads it does not come back from a look at its footer;"
+            " write it again"
+        )
+        raise _refusal(path, "FILE_DAMAGED", message) from error
+
+
+def _check_groups(path: Path, schema: pa.Schema, found: list[int]) -> None:
     """Refuse row groups whose vectors may be all in one row, and too large for it.
 
     Lists of a fixed length are read a batch at a time, however many there are.
@@ -158,10 +174,8 @@ def _check_groups(
     if pa.types.is_fixed_size_list(schema.field("embedding").type):
         return
     most = limits.MAX_LIST_VALUES
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        columns = (group.column(at) for at in range(group.num_columns))
-        if any(column.num_values > most for column in columns):
+    for number, values in enumerate(found):
+        if values > most:
             message = (
                 f"row group {number} has more than {most} values in lists of any"
                 " length; write smaller row groups, or lists of a fixed size"
