@@ -176,5 +176,8 @@ TABLE_ROWS_PER_BATCH: Final = 1024  # held at once; 16 MiB of 4096-d
 FOOTER_SECONDS: Final = 10.0  # of one file, with the start of who looks at it
 MAX_LIST_VALUES: Final = 2**28  # 1 GiB, should one row of a row group have them all
 
+# -- synthetic galleries ------------------------------------------------------
+MAX_SYNTHETIC_COMPONENTS: Final = 2**29  # 2 GiB, and as much again on the way
+
 # -- finger minutiae ----------------------------------------------------------
 MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data

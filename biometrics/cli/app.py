@@ -20,6 +20,7 @@ from biometrics.cli import (
     records,
     serve,
     spaces,
+    synthesise,
     withdraw,
 )
 from biometrics.cli.exits import Exit, exit_of
@@ -82,6 +83,7 @@ app.command("enrol")(enrol.enrol)
 app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
+app.command("synthesise")(synthesise.synthesise)
 app.command("demo")(demo.demo)
 app.add_typer(galleries.app, name="galleries")
 app.add_typer(records.app, name="records")

@@ -26,7 +26,7 @@ from enrolment.formats.guard import GUARD, EndedError
 from enrolment.formats.source import Block, Found, Unreadable, VectorSample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -148,6 +148,24 @@ def open_table(path: Path) -> Table:
         listed = schema.field("embedding").type
         dimension = listed.list_size if pa.types.is_fixed_size_list(listed) else None
     return Table(path, kind, dimension, columns)
+
+
+def write_table(
+    path: Path, embedding: NDArray[np.float32], **columns: Sequence[object]
+) -> None:
+    """Write a Parquet table that `open_table` reads.
+
+    Args:
+        path: of the table.
+        embedding: (n, d).
+        columns: all others by name, one value a row.
+    """
+    count, dimension = embedding.shape
+    vectors = pa.FixedSizeListArray.from_arrays(
+        pa.array(embedding.reshape(count * dimension)), dimension
+    )
+    table = pa.table({**columns, "embedding": vectors})
+    pa.parquet.write_table(table, path, row_group_size=limits.TABLE_ROWS_PER_BATCH)
 
 
 def _most_values(path: Path) -> list[int]:
