@@ -1,13 +1,15 @@
 """`biometrics withdraw`: take a record out for good."""
 
+import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from biometrics.cli.output import counted, print_json, print_line
-from biometrics.cli.receipts import ReceiptFile
+from biometrics.cli.new_file import NewFile
+from biometrics.cli.output import counted, plain, print_json, print_line
 from biometrics.cli.session import (
     JsonOption,
     ProfileOption,
@@ -16,6 +18,8 @@ from biometrics.cli.session import (
     read_reference,
 )
 from biometrics.client import WithdrawReceipt
+
+_WHAT: Final = "receipt of a withdrawal, as the exchange told it; not signed"
 
 
 def withdraw(
@@ -39,11 +43,14 @@ def withdraw(
     refused. Withdrawing twice is no error and tells the first moment, but not what was
     removed then.
     """
-    file = None if receipt is None else ReceiptFile(receipt)
-    with connect(context, profile) as exchange:
-        done = exchange.withdraw(read_reference(reference))
-    if file is not None:
-        file.write(asdict(done))
+    with (
+        NewFile(receipt, "the receipt", "--receipt") if receipt else nullcontext()
+    ) as file:
+        with connect(context, profile) as exchange:
+            done = exchange.withdraw(read_reference(reference))
+        if file is not None:
+            document = {"document": _WHAT, **asdict(done)}
+            file.add(json.dumps(document, indent=2, default=plain) + "\n")
     if as_json:
         print_json(asdict(done))
     else:
