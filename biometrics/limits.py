@@ -8,11 +8,14 @@ from typing import Final
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 # Parsed, a message of empty messages takes many times its bytes: no method reads more
 # than it needs.
-MAX_SEARCH_BYTES: Final = 32 * 1024  # one probe of 4096-d has 16 KiB
+MAX_SEARCH_BYTES: Final = 32 * 1024  # one template of 4096-d has 16 KiB
 MAX_RECORD_BYTES: Final = 640 * 1024  # 32 templates of 4096-d, and every text
+MAX_DUPLICATES_BYTES: Final = 72 * 1024  # 128 references at their longest
 MAX_QUESTION_BYTES: Final = 4 * 1024  # a reference, a page, a name
 # May grow, never shrink: the journal's withdrawals are held to it for ever.
 MAX_TEMPLATES_PER_RECORD: Final = 32  # ten fingers, two irises, a face; samples
+MAX_DUPLICATES_ASKED: Final = 128  # records of a chunk, one search or more each
+MAX_DUPLICATES_TOLD: Final = 16  # of one record; more are a broken gallery
 MAX_RECORDS_PER_CHUNK: Final = 512  # one message, of a few hundred dimensions
 MAX_PROBES_PER_BATCH: Final = 256  # one bus at a border
 MAX_HOLDERS_PER_SEARCH: Final = 64  # 48 members, and room
@@ -23,6 +26,7 @@ MAX_REFERENCE_CHARACTERS: Final = 128  # an opaque identifier, not a text
 MAX_LEGAL_BASIS_CHARACTERS: Final = 256
 MAX_NAME_CHARACTERS: Final = 64  # template spaces, extractors, roles, services
 MAX_PAGE_RECORDS: Final = 500  # at their largest they fit into a message
+MONTHS_SUMMARISED: Final = 240  # of what is to come; later is one count
 DEFAULT_PAGE_RECORDS: Final = 100
 MAX_QUALITY: Final = 100  # ISO/IEC 29794-1 scale
 
@@ -74,6 +78,7 @@ GIVE_WAY_SECONDS: Final = 0.01
 SEARCHES_LAST_SECONDS: Final = 0.1  # then nobody searches, and loads run freely
 WRITE_QUEUE_OPERATIONS: Final = 4096  # waiting for one commit
 WRITE_GROUP_OPERATIONS: Final = 256  # made durable by one flush
+DUPLICATES_AT_ONCE: Final = 4  # of one call: searches share their scans
 ROWS_CONFIRMED_AT_ONCE: Final = 1024  # of several probes together; 2 MB at 512-d
 STORE_VARIABLES: Final = 32_766  # of one statement, where SQLite was built for no more
 STORE_IDS_PER_QUERY: Final = 500  # a page of candidates; SQLite takes 32,766
@@ -97,6 +102,8 @@ DELETED_AT_ONCE: Final = 64  # records of a gallery that is destroyed
 REWRAPPED_AT_ONCE: Final = 64  # values whose keys a rotation replaces: 2 ms of work
 ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
 ERASE_RETRY_SECONDS: Final = 10  # while a reader still needs the log
+DISPOSE_SECONDS: Final = 60.0  # between sweeps of what has expired, which is hidden
+DISPOSED_AT_ONCE: Final = 128  # read and withdrawn, a flush's worth
 COMPACT_SECONDS: Final = 1.0  # between looks at what can be joined
 KEPT_EVERY_CHANGES: Final = 16_384  # to be opened again after a crash: half a second
 KEEP_RETRY_SECONDS: Final = 10  # a disk that is full is not filled every second
@@ -188,7 +195,11 @@ MAX_MANIFEST_LINE_BYTES: Final = 64 * 1024  # 32 templates with long names
 MAX_PATH_CHARACTERS: Final = 1024  # of a file that a manifest names
 MANIFEST_RECORDS_PER_BLOCK: Final = 16  # at their widest they are 16 MiB
 TABLE_ROWS_PER_BATCH: Final = 1024  # held at once; 16 MiB of 4096-d
+FOOTER_SECONDS: Final = 10.0  # of one file, with the start of who looks at it
 MAX_LIST_VALUES: Final = 2**28  # 1 GiB, should one row of a row group have them all
+
+# -- synthetic galleries ------------------------------------------------------
+MAX_SYNTHETIC_COMPONENTS: Final = 2**29  # 2 GiB, and as much again on the way
 
 # -- finger minutiae ----------------------------------------------------------
 MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data

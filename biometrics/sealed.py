@@ -49,6 +49,20 @@ class Binding:
 REFERENCES = "REFERENCES"
 
 
+def reference_binding(holder: Member, record_id: bytes, generation: int) -> Binding:
+    """Return what a record's sealed reference is bound to."""
+    return Binding(
+        member=holder,
+        gallery=REFERENCES,
+        record=record_id,
+        modality="",
+        space="",
+        position="",
+        sample=0,
+        generation=generation,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
     """A value under its own random key, and that key under a gallery key.

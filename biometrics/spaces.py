@@ -1,12 +1,15 @@
-"""The template spaces of an exchange, read from `spaces.toml`."""
+"""The template spaces of an exchange, read from `spaces.toml` and files beside it."""
 
+import io
+from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from biometrics import limits
-from biometrics.errors import InvalidRequestError
+from biometrics.errors import ConfigurationError, Fault, InvalidRequestError
 from biometrics.settings import (
     Document,
     Line,
@@ -15,8 +18,11 @@ from biometrics.settings import (
     Word,
     Words,
     configuration_error,
+    read_bytes,
 )
 from biometrics.templates import (
+    QUALITY_SCALE,
+    Basis,
     Metric,
     Modality,
     Normalisation,
@@ -43,14 +49,26 @@ class _Space(Settings):
     normalisation: Word[Normalisation] = Normalisation.UNIT
     # One fault tells enough of 4,096 wrong numbers.
     centre: list[float] = Field(default_factory=list, min_length=1, fail_fast=True)
+    centre_file: Line = ""
+    quality_scale: _Name = QUALITY_SCALE
+    threshold: float
+    threshold_basis: Word[Basis]
 
-    def value(self) -> TemplateSpace:
+    def value(self, folder: Path) -> TemplateSpace:
         """Return the space.
+
+        Args:
+            folder: where `centre_file` is looked for.
 
         Raises:
             InvalidRequestError: with every fault at once.
         """
         centre = np.array(self.centre or np.zeros(self.dimension), np.float64)
+        if self.centre_file:
+            centre = _read_centre(folder / self.centre_file, self.dimension)
+            if self.centre:
+                told = "is given by `centre` too; keep one of them"
+                raise _wrong_centre("CENTRE_TWICE", told)
         centre.flags.writeable = False
         return TemplateSpace(
             name=self.name,
@@ -62,7 +80,46 @@ class _Space(Settings):
             metric=self.metric,
             centre=centre,
             normalisation=self.normalisation,
+            threshold=self.threshold,
+            basis=self.threshold_basis,
+            quality_scale=self.quality_scale,
         )
+
+
+def _read_centre(path: Path, dimension: int) -> NDArray[np.float64]:
+    """Return the vector of a `.npy` file; nothing in it is ever unpickled.
+
+    Raises:
+        InvalidRequestError: it holds no such vector.
+    """
+    try:
+        file = io.BytesIO(read_bytes(path))
+        np.lib.format.read_magic(file)  # a vector has version 1.0, whoever writes it
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    except ConfigurationError as error:
+        told = f"`{path}` {error.faults[0].message}"
+        raise _wrong_centre(error.reason, told) from error
+    except ValueError as error:
+        told = f"`{path}` is no `.npy` file of version 1.0; write it by `numpy.save`"
+        raise _wrong_centre("NOT_NPY", told) from error
+    data = file.read()
+    if (
+        dtype.kind != "f"
+        or shape != (dimension,)
+        or len(data) != dimension * dtype.itemsize
+    ):
+        told = (
+            f"`{path}` has `{dtype}` of shape `{shape}` in {len(data)} bytes; must be"
+            f" floating-point of shape `({dimension},)`"
+        )
+        raise _wrong_centre("WRONG_CENTRE", told)
+    return np.frombuffer(data, dtype).astype(np.float64)
+
+
+def _wrong_centre(reason: str, message: str) -> InvalidRequestError:
+    """Return an error about the file of a centre."""
+    fault = Fault(field="centre_file", reason=reason, message=message)
+    return InvalidRequestError.of([fault])
 
 
 class _SpacesFile(SettingsFile):
@@ -73,12 +130,13 @@ class _SpacesFile(SettingsFile):
     ]
 
 
-def parse_spaces(text: str, source: str) -> TemplateSpaces:
+def parse_spaces(text: str, source: str, folder: Path = Path()) -> TemplateSpaces:
     """Read the template spaces.
 
     Args:
         text: TOML: `version = 1` and one `[[space]]` for each space.
         source: name of the file, for messages.
+        folder: where the files are that it names.
 
     Raises:
         ConfigurationError: with every fault at once.
@@ -97,7 +155,7 @@ def parse_spaces(text: str, source: str) -> TemplateSpaces:
                 )
             )
         try:
-            spaces[table.name] = table.value()
+            spaces[table.name] = table.value(folder)
         except InvalidRequestError as error:
             faults += [
                 document.fault((*path, fault.field), fault.reason, fault.message)

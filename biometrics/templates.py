@@ -1,8 +1,8 @@
 """Template spaces, and templates as values that parse themselves.
 
-Terms follow ISO/IEC 2382-37. Only templates of one space and one position are
-ever compared. A template is centred and normalised when it is made, so that
-behind this module a score is an inner product.
+Terms follow ISO/IEC 2382-37. Only templates of one space are ever compared, and only
+of one position unless a probe names others. A template is centred and normalised when
+it is made, so that behind this module a score is an inner product.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ class Basis(StrEnum):
     UNMEASURED = "unmeasured"
 
 
+QUALITY_SCALE: Final = "ISO/IEC 29794-1"  # where a space names no other
+
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -95,6 +97,9 @@ class TemplateSpace:
         metric: how its templates are compared.
         centre: float64 (dimension,), subtracted before normalising; zeros if none.
         normalisation: what follows the centring.
+        threshold: cosine at or above which two templates match, in (0, 1).
+        basis: what the threshold rests on.
+        quality_scale: of which the quality of its templates is a number, 0 to 100.
         identity: name and digest of all that makes templates comparable. Sealed
             templates are bound to it: one made under another definition of the same
             name does not open, rather than being compared wrongly. Positions may be
@@ -113,6 +118,9 @@ class TemplateSpace:
     metric: Metric = Metric.COSINE
     centre: NDArray[np.float64] = field(repr=False, compare=False)
     normalisation: Normalisation = Normalisation.UNIT
+    threshold: float
+    basis: Basis
+    quality_scale: str = QUALITY_SCALE
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:

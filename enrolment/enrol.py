@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from biometrics.errors import ConflictError, Fault, InvalidRequestError
-from biometrics.sealed import REFERENCES, Attested, Binding
-from biometrics.store import EnrolResult, NewRecord, NewTemplate
+from biometrics.sealed import Attested, reference_binding
+from biometrics.store import EnrolResult, NewRecord
+from enrolment.sealing import seal_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -205,43 +206,17 @@ class Enrolment:
                 )
             ),
             templates=tuple(
-                NewTemplate(
-                    space=template.space.name,
-                    position=template.position.value,
-                    modality=template.space.modality.value,
+                seal_template(
+                    self.vault,
+                    template,
+                    holder=holder,
+                    record_id=record_id,
                     sample=sample,
-                    quality=template.quality,
-                    sealed=self.vault.seal(
-                        Binding(
-                            member=holder,
-                            gallery=template.space.name,
-                            record=record_id,
-                            modality=template.space.modality.value,
-                            space=template.space.identity,
-                            position=template.position.value,
-                            sample=sample,
-                            generation=FIRST_GENERATION,
-                        ),
-                        template.vector.data,
-                    ),
+                    generation=FIRST_GENERATION,
                 )
                 for sample, template in enumerate(record.templates)
             ),
         )
-
-
-def reference_binding(holder: Member, record_id: bytes, generation: int) -> Binding:
-    """Return what a record's sealed reference is bound to."""
-    return Binding(
-        member=holder,
-        gallery=REFERENCES,
-        record=record_id,
-        modality="",
-        space="",
-        position="",
-        sample=0,
-        generation=generation,
-    )
 
 
 _CONFLICTS = {
@@ -254,7 +229,10 @@ _CONFLICTS = {
     ),
     EnrolResult.REFERENCE_WITHDRAWN: (
         "REFERENCE_WITHDRAWN",
-        "was withdrawn, and a reference is never used again; use a new one",
+        (
+            "was withdrawn or has expired, and a reference is never used again; use a"
+            " new one"
+        ),
     ),
 }
 

@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics.errors import Fault, InvalidRequestError, SealError
-from enrolment.enrol import reference_binding
+from biometrics.sealed import reference_binding
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
     from concurrent.futures import Executor
 
+    from biometrics.clock import Clock
     from biometrics.custody import IndexKey, Vault
     from biometrics.members import Member
-    from biometrics.store import GalleryCount, RecordReader, RecordRow
+    from biometrics.store import (
+        GalleryCount,
+        Lives,
+        Reason,
+        RecordReader,
+        RecordRow,
+    )
 
 
 class GalleryStates(Protocol):
@@ -23,6 +32,15 @@ class GalleryStates(Protocol):
 
     def state_name(self, holder: Member, space: str) -> str:
         """Return `READY`, `LOADING`, `LOCKED` or `DAMAGED`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """When a holder's records expire, and when and why others went."""
+
+    at: dt.datetime
+    lives: Lives
+    disposed: Mapping[Reason, Mapping[dt.date, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +61,30 @@ class Register:
         vault: Vault,
         states: GalleryStates,
         workers: Executor,
+        clock: Clock,
     ) -> None:
-        """Read `rows`, open references with `vault`."""
+        """Read `rows`, open references with `vault`, judge by `clock`."""
         self._rows = rows
         self._vault = vault
         self._states = states
         self._workers = workers
+        self._clock = clock
 
     async def galleries(self, holder: Member) -> list[tuple[GalleryCount, str]]:
         """Return the holder's galleries with their counts and states."""
         loop = asyncio.get_running_loop()
         counts = await loop.run_in_executor(self._workers, self._rows.galleries, holder)
         return [(c, self._states.state_name(holder, c.space)) for c in counts]
+
+    async def summary(self, holder: Member) -> Summary:
+        """Return the holder's records, counted."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._workers, self._summary, holder)
+
+    def _summary(self, holder: Member) -> Summary:
+        """Count a holder's records, those there are and those there were."""
+        now = self._clock.now()
+        return Summary(now, self._rows.lives(holder, now), self._rows.disposed(holder))
 
     async def page(self, holder: Member, size: int, token: str) -> Page:
         """Return one page of the holder's records, in the order of enrolment.

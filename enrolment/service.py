@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from biometrics import limits
@@ -12,13 +13,15 @@ from biometrics.exclusive import Exclusive
 from biometrics.store import EnrolResult
 from biometrics.v1 import enrolment_pb2 as v1
 from biometrics.v1 import enrolment_pb2_grpc
-from biometrics.wire import read_page_size
+from biometrics.wire import read_page_size, write_word
 from enrolment.enrol import conflict
 from enrolment.wire import (
+    Asked,
     read_asked,
     read_chunk,
     read_enrol,
     read_protect,
+    read_replace,
     read_withdraw,
     write_faults,
     write_moment,
@@ -27,17 +30,24 @@ from enrolment.wire import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     import grpc
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.store import Protected, RecordRow
+    from biometrics.store import (
+        Protected,
+        Reason,
+        RecordRow,
+        Removed,
+        TemplateRow,
+    )
     from biometrics.templates import TemplateSpaces
     from enrolment.enrol import Enrolment, Outcome
     from enrolment.protect import LateProtection
     from enrolment.register import Register
+    from enrolment.replace import Replaced, Replacement
     from enrolment.wire import Enrolling
     from enrolment.withdraw import Withdrawal
 
@@ -51,11 +61,12 @@ _OUTCOMES = {
 class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
     """A holder's own records; see `enrolment.proto` for the contract."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the main paths, and what they read by
         self,
         *,
         enrolment: Enrolment,
         withdrawal: Withdrawal,
+        replacement: Replacement,
         protection: LateProtection,
         register: Register,
         spaces: TemplateSpaces,
@@ -64,6 +75,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         """Take the main paths."""
         self._enrolment = enrolment
         self._withdrawal = withdrawal
+        self._replacement = replacement
         self._protection = protection
         self._register = register
         self._spaces = spaces
@@ -151,8 +163,21 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         self, request: v1.WithdrawRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> v1.WithdrawResponse:
         """Withdraw one record."""
-        body = await self._withdrawal.withdraw(read_withdraw(request), _write_withdraw)
+        write = partial(_write_withdraw, request.reference)
+        body = await self._withdrawal.withdraw(read_withdraw(request), write)
         return v1.WithdrawResponse.FromString(body)
+
+    async def Replace(
+        self, request: v1.ReplaceRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> v1.ReplaceResponse:
+        """Replace one template of a record."""
+        asked = read_replace(request, self._spaces)
+        body = await self._enrolment.replay(
+            Asked(asked.holder, asked.request_id, asked.content)
+        )
+        if body is None:
+            body = await self._replacement.replace(asked, _write_replace)
+        return v1.ReplaceResponse.FromString(body)
 
     async def Protect(
         self, request: v1.ProtectRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -178,6 +203,31 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
                 )
                 for count, state in galleries
             ]
+        )
+
+    async def SummariseRecords(
+        self,
+        request: v1.SummariseRecordsRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> v1.SummariseRecordsResponse:
+        """Count the caller's own records."""
+        summary = await self._register.summary(CALLER.get().member)
+        # Counted in months, which have no length.
+        most = 12 * summary.at.year + summary.at.month + limits.MONTHS_SUMMARISED
+        expiring = summary.lives.expiring
+        near = {m: n for m, n in expiring.items() if 12 * m.year + m.month <= most}
+        return v1.SummariseRecordsResponse(
+            count_time=write_moment(summary.at),
+            lasting_count=summary.lives.lasting,
+            expired_count=summary.lives.expired,
+            expiring=_months(near),
+            later_count=sum(expiring.values()) - sum(near.values()),
+            disposals=[
+                v1.DisposalSummary(
+                    reason=_reason(reason), disposed=_months(summary.disposed[reason])
+                )
+                for reason in sorted(summary.disposed)
+            ],
         )
 
     async def ListRecords(
@@ -217,9 +267,23 @@ def _write_chunk(outcomes: Sequence[Outcome]) -> bytes:
     return response.SerializeToString()
 
 
-def _write_withdraw(at: dt.datetime) -> bytes:
+def _write_withdraw(reference: str, removed: Removed) -> bytes:
     """Return the response to a withdrawal."""
-    return v1.WithdrawResponse(withdraw_time=write_moment(at)).SerializeToString()
+    return v1.WithdrawResponse(
+        withdraw_time=write_moment(removed.at),
+        reference=reference,
+        reason=_reason(removed.reason),
+        removed_templates=map(_template, removed.templates),
+    ).SerializeToString()
+
+
+def _write_replace(done: Replaced) -> bytes:
+    """Return the response to a replacement."""
+    return v1.ReplaceResponse(
+        replace_time=write_moment(done.at),
+        sample=done.sample,
+        generation=done.generation,
+    ).SerializeToString()
 
 
 def _write_protect(done: Protected) -> bytes:
@@ -231,22 +295,40 @@ def _write_protect(done: Protected) -> bytes:
     ).SerializeToString()
 
 
+def _reason(reason: Reason) -> v1.DisposalReason.ValueType:
+    """Return the number of a reason."""
+    return v1.DisposalReason.ValueType(write_word(v1.DisposalReason, reason))
+
+
+def _months(counts: Mapping[dt.date, int]) -> list[v1.MonthCount]:
+    """Return counts by month, in their order."""
+    return [
+        v1.MonthCount(month=f"{month:%Y-%m}", record_count=counts[month])
+        for month in sorted(counts)
+    ]
+
+
 def _summary(reference: str, row: RecordRow) -> v1.RecordSummary:
     """Return what a holder sees of one record."""
     summary = v1.RecordSummary(
         reference=reference,
-        templates=[
-            v1.TemplateSummary(
-                space=space, position=write_position(position), quality=quality
-            )
-            for space, position, quality in row.templates
-        ],
+        templates=map(_template, row.templates),
         excluded_requesters=sorted(member.code for member in row.excluded),
         legal_basis=row.legal_basis,
         enrol_time=write_moment(row.enrolled_at),
+        generation=row.generation,
     )
     if row.expires_at is not None:
         summary.expire_time.CopyFrom(write_moment(row.expires_at))
     if row.protected_at is not None:
         summary.protect_time.CopyFrom(write_moment(row.protected_at))
+    if row.replaced_at is not None:
+        summary.replace_time.CopyFrom(write_moment(row.replaced_at))
     return summary
+
+
+def _template(row: TemplateRow) -> v1.TemplateSummary:
+    """Return what a holder sees of one template."""
+    return v1.TemplateSummary(
+        space=row.space, position=write_position(row.position), quality=row.quality
+    )

@@ -124,7 +124,7 @@ class _People:
     """Who the subjects are: `kind` (s,), `genuine` (s,), `likeness` (s,).
 
     `likeness` is the correlation of a subject's identity with that of the one before;
-    0 but for the second of two look-alikes.
+    0 but for the second of two look-alikes or siblings.
     """
 
     kind: NDArray[np.int8]
@@ -143,6 +143,10 @@ class _People:
         likeness[first + 1] = random.uniform(
             *population.look_alike_identity, len(first)
         )
+        firsts = round(population.siblings * subjects / 2)
+        second = 2 * pairs[len(first) : len(first) + firsts] + 1
+        kind[second] = kind[second - 1] = Kind.SIBLING
+        likeness[second] = random.uniform(*population.sibling_identity, len(second))
         others = random.permutation(np.flatnonzero(kind == Kind.SHEEP))
         goats = round(population.goats * subjects)
         lambs = round(population.lambs * subjects)

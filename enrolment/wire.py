@@ -87,6 +87,29 @@ class Withdrawing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replacing:
+    """A request to replace a template, parsed.
+
+    Attributes:
+        holder: whose record it is; from the certificate.
+        request_id: 16 bytes of its UUID.
+        content: the request as it came, to tell a replay from another request.
+        reference: that the record was enrolled under.
+        template: the new one.
+        sample: ordinal in the record of the old one; None where it is the only one.
+        accept_lower_quality: whether the new one may be worse.
+    """
+
+    holder: Member
+    request_id: bytes
+    content: bytes
+    reference: str
+    template: Template
+    sample: int | None
+    accept_lower_quality: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protecting:
     """A request to protect, parsed.
 
@@ -206,6 +229,28 @@ def read_withdraw(message: v1.WithdrawRequest) -> Withdrawing:
         request_id=request_id,
         content=content_of(message),
         reference=message.reference,
+    )
+
+
+def read_replace(message: v1.ReplaceRequest, spaces: TemplateSpaces) -> Replacing:
+    """Return what a ReplaceRequest asks."""
+    holder = acting_as(message.holder)
+    faults = reference_faults(message.reference)
+    request_id, template = b"", None
+    with caught(faults, ""):
+        request_id = read_request_id(message.request_id)
+    with caught(faults, "template"):
+        template = read_template(message.template, spaces)
+    if faults or template is None:
+        raise InvalidRequestError.of(faults)
+    return Replacing(
+        holder=holder,
+        request_id=request_id,
+        content=content_of(message),
+        reference=message.reference,
+        template=template,
+        sample=message.sample if message.HasField("sample") else None,
+        accept_lower_quality=message.accept_lower_quality,
     )
 
 

@@ -13,11 +13,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from biometrics.custody import Vault
-    from biometrics.store import RecordWriter
+    from biometrics.store import RecordWriter, Removed
     from enrolment.enrol import Searchable
     from enrolment.wire import Withdrawing
 
@@ -34,13 +33,13 @@ class Withdrawal:
         self._index = index
 
     async def withdraw(
-        self, request: Withdrawing, encode: Callable[[dt.datetime], bytes]
+        self, request: Withdrawing, encode: Callable[[Removed], bytes]
     ) -> bytes:
         """Withdraw one record; on return no search finds it.
 
         Args:
             request: which record.
-            encode: writes the moment of the withdrawal as the response.
+            encode: writes what was removed as the response.
 
         Raises:
             NotFoundError: the holder has never enrolled a record under the
@@ -54,7 +53,9 @@ class Withdrawal:
                 request_id=request.request_id,
                 digest=key.digest(request.content),
                 check=lambda row: key.check_record(row.attested, row.record_tag),
-                make_reply=lambda at: key.seal_reply(request.request_id, encode(at)),
+                make_reply=lambda removed: key.seal_reply(
+                    request.request_id, encode(removed)
+                ),
             )
         )
         await self._index.searchable(committed.position)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 Candidates = Mapping["Shelf", Sequence[int]]
+Gone = Mapping["Shelf", "NDArray[np.int64]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +62,13 @@ class Confirmed:
         hits: each record that matches, once.
         failed: holders of which a candidate did not open, or is gone without having
             been withdrawn, or of which there are too many; they have no outcome.
+        moved: whether a candidate was withdrawn, or replaced, since the scan. One that
+            was replaced is under another number now, and found by scanning again.
     """
 
     hits: tuple[Hit, ...]
     failed: frozenset[Member]
+    moved: bool = False
 
 
 class Confirmation:
@@ -109,8 +113,8 @@ class Confirmation:
         """Return which records among the candidates match the probe.
 
         A record's score is the greatest of its templates': it matches if any does. A
-        candidate that was withdrawn since the scan is no longer there and does
-        not match. A holder with too many candidates has no outcome.
+        candidate that was withdrawn or replaced since the scan is no longer there and
+        does not match. A holder with too many candidates has no outcome.
 
         Args:
             probe: what to compare with.
@@ -119,7 +123,10 @@ class Confirmation:
             rows: theirs, and maybe others, as `rows` read them after the scan.
         """
         candidates, flooded = _bounded(found)
-        failed = self._lost(candidates, rows) | flooded
+        gone = _gone(candidates, rows)
+        lost = self._lost(gone)
+        failed = lost | flooded
+        moved = any(shelf.holder not in lost for shelf in gone)
         exact = np.empty(probe.space.dimension, np.float64)
         clear = np.empty(probe.space.dimension, np.float32)
         vector = probe.vector.astype(np.float64)
@@ -140,7 +147,9 @@ class Confirmation:
         finally:
             for each in (clear, exact, vector):
                 each.fill(0.0)
-        return Confirmed(hits=tuple(hits.values()), failed=frozenset(failed))
+        return Confirmed(
+            hits=tuple(hits.values()), failed=frozenset(failed), moved=moved
+        )
 
     def _open(
         self, shelf: Shelf, template: StoredTemplate, clear: NDArray[np.float32]
@@ -166,13 +175,11 @@ class Confirmation:
         index = self._vault.index(template.member)
         index.check_record(template.attested, template.record_tag)
 
-    def _lost(self, candidates: Candidates, stored: Collection[int]) -> set[Member]:
-        """Return the holders of candidates that are gone without a withdrawal."""
-        gone = {
-            shelf: np.array([n for n in ids if n not in stored], np.int64)
-            for shelf, ids in candidates.items()
-        }
-        gone = {shelf: ids for shelf, ids in gone.items() if len(ids)}
+    def _lost(self, gone: Gone) -> set[Member]:
+        """Return the holders of candidates that are gone without a withdrawal.
+
+        Once it returns, the engine has what was put in the place of the others.
+        """
         if gone and not self._follower.catch_up():
             return {shelf.holder for shelf in gone}
         lost = {
@@ -185,6 +192,15 @@ class Confirmation:
                 "a template's row is missing, or is none any more",
             )
         return {shelf.holder for shelf in lost}
+
+
+def _gone(candidates: Candidates, stored: Collection[int]) -> Gone:
+    """Return the candidates that are no longer stored, by shelf."""
+    gone = {
+        shelf: np.array([n for n in ids if n not in stored], np.int64)
+        for shelf, ids in candidates.items()
+    }
+    return {shelf: ids for shelf, ids in gone.items() if len(ids)}
 
 
 def _bounded(found: Candidates) -> tuple[Candidates, frozenset[Member]]:
@@ -211,7 +227,9 @@ def _hit(template: StoredTemplate) -> Hit:
         record_id=template.record_id,
         protection=protection_of(template),
         seen=SeenRecord(
-            template_id=template.template_id, record_tag=template.record_tag
+            template_id=template.template_id,
+            record_tag=template.record_tag,
+            expires_at=template.expires_at,
         ),
     )
 

@@ -119,6 +119,7 @@ class Index:
     def apply(self, changes: Sequence[Change]) -> None:
         """Bring changes into the engine, which follow on the position."""
         with self._applying:
+            # In this order: what was replaced is found as what it was or what it is.
             self._add(changes)
             self._remove(changes)
             if self._holder is None:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
     from biometrics.precedence import Precedence
     from biometrics.store import AnswerWriter
-    from biometrics.templates import Template, TemplateSpace
-    from matcher.confirm import Hit
+    from biometrics.templates import Position, Template, TemplateSpace
+    from matcher.confirm import Confirmed, Hit
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
 
@@ -63,11 +63,13 @@ class Question:
     Attributes:
         space: that the probe names.
         excluded: holders with whose records it is never compared.
+        fallback: positions beside its own that it is compared with.
         template: reads the probe; raises InvalidRequestError.
     """
 
     space: TemplateSpace
     excluded: frozenset[Member]
+    fallback: tuple[Position, ...]
     template: Callable[[], Template]
 
 
@@ -94,7 +96,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What one request is decided by, from its beginning to its end."""
+    """What one request is decided by, all its questions alike."""
 
     agreements: Agreements
     now: dt.datetime
@@ -158,10 +160,10 @@ class Matcher:
         """
         index = self.vault.index(search.requester)
         key = (search.requester, search.request_id, index.digest(search.content))
-        # One version of the agreements and one moment for the whole request.
-        rules = Rules(self.agreements(), self.clock.now())
         try:
             for _ in range(limits.MAX_DECISIONS_PER_SEARCH):
+                # One version of the agreements and one moment for all questions.
+                rules = Rules(self.agreements(), self.clock.now())
                 results = await self._results(search, rules)
                 body = encode(
                     [r.answer if isinstance(r, Found) else r for r in results]
@@ -169,7 +171,8 @@ class Matcher:
                 # 8. Log: what is answered is durable first. The log of the exchange
                 #    joins this transaction. It finds out a replay, and keeps what it
                 #    has; or that a record was protected or withdrawn since it was
-                #    read, and keeps nothing: then all is decided anew.
+                #    read, or has expired, and keeps nothing: then all is decided anew,
+                #    by the rules of that moment.
                 sealed = index.seal_reply(search.request_id, body)
                 stored = await asyncio.wrap_future(
                     self.answers.commit(*key, sealed, _all_disclosed(results))
@@ -239,24 +242,40 @@ class Matcher:
         asked = {p.holder: thresholds[p.promise.fpir].cosine for p in plan.permissions}
         outcomes = self._standings(asked, probe)
         shelves = {
-            Shelf(holder, probe.space.name, probe.position): asked[holder]
+            Shelf(holder, probe.space.name, position): asked[holder]
             for holder, outcome in outcomes.items()
             if outcome is Outcome.NO_MATCH
+            for position in (probe.position, *question.fallback)
         }
         # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
         #    be: a gallery that was locked during the scan may not have been compared.
         with self.precedence.searching():
-            confirmed = await self.scanner.search(probe, shelves)
+            confirmed = await self._confirmed(probe, shelves)
         outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
         # 7. Decide: drop what this requester may not learn, and say the rest.
         learnt = learnable(confirmed.hits, search.requester, rules.now)
-        answer = decide(plan, told(outcomes, learnt), self._references(plan))
+        decided = decide(plan, told(outcomes, learnt), self._references(plan))
+        answer = replace(decided, fallback=question.fallback)
         searched = frozenset(
             h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
         )
         tells = disclosed(answer, learnt, search.requester, rules.now)
         return Found(answer, replace(tells, searched=searched))
+
+    async def _confirmed(
+        self, probe: Template, shelves: Mapping[Shelf, float]
+    ) -> Confirmed:
+        """Scan and confirm, until nothing that was found is moved in between.
+
+        A record that was replaced after the scan and before its template was read is
+        found as what it was or as what it is, and never as neither.
+        """
+        for _ in range(limits.MAX_DECISIONS_PER_SEARCH):
+            confirmed = await self.scanner.search(probe, shelves)
+            if not confirmed.moved:
+                return confirmed
+        raise _changing()
 
     def _standings(
         self, holders: Iterable[Member], probe: Template

@@ -81,7 +81,8 @@ class SegmentFiles:
         """Keep files in `folder`."""
         self._folder = folder
         self._random_bytes = random_bytes
-        self._names: dict[GalleryName, dict[Segment, bytes]] = {}
+        # By origin: what is removed stands in the manifest.
+        self._names: dict[GalleryName, dict[object, bytes]] = {}
         self._is_distrusted = False
 
     def galleries(self) -> Iterator[GalleryName]:
@@ -103,14 +104,14 @@ class SegmentFiles:
         for made in (folder.parent, folder):
             made.mkdir(exist_ok=True, mode=0o700)
         known = self._names.get(gallery, {})
-        names: dict[Segment, bytes] = {}
+        names: dict[object, bytes] = {}
         entries = []
         try:
             for position, segment, alive in _rows(snapshot):
-                name = known.get(segment)
+                name = known.get(segment.origin)
                 if name is None or not _path(folder, name).exists():
                     name = self._write_segment(folder, key, position, segment)
-                names[segment] = name
+                names[segment.origin] = name
                 entries.append(_entry(position, name, segment, alive))
         except OSError:
             # What no manifest names would fill the disk a little more with every try.
@@ -155,12 +156,12 @@ class SegmentFiles:
         if (change_at(position) if position else b"") != change:
             raise StaleError("they do not go with the journal of the database")
         parts: dict[str, list[tuple[Segment, NDArray[np.bool_]]]] = {}
-        names: dict[Segment, bytes] = {}
+        names: dict[object, bytes] = {}
         for entry in manifest["segments"]:
             if (coding := codings.get(entry["position"])) is None:
                 raise StaleError("the space no longer has one of their positions")
             segment = _read_segment(folder, key, coding, entry)
-            names[segment] = bytes.fromhex(entry["name"])
+            names[segment.origin] = bytes.fromhex(entry["name"])
             parts.setdefault(entry["position"], []).append((segment, segment.alive))
         for of_position in parts.values():
             _check_order([segment for segment, _ in of_position])

@@ -9,7 +9,8 @@ from biometrics import limits
 from biometrics.callers import acting_as
 from biometrics.disclosure import Answer, Outcome, Purpose
 from biometrics.errors import DefectError, Fault, InvalidRequestError
-from biometrics.v1 import match_pb2
+from biometrics.templates import Position
+from biometrics.v1 import duplicate_pb2, match_pb2, template_pb2
 from biometrics.wire import (
     caught,
     content_of,
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from biometrics.templates import Template, TemplateSpaces
+    from biometrics.members import Member
+    from biometrics.templates import Template, TemplateSpace, TemplateSpaces
+    from matcher.duplicates import Resembling
 
 
 def read_match(message: match_pb2.MatchRequest, spaces: TemplateSpaces) -> Search:
@@ -94,13 +97,45 @@ def _question(
     space = None
     with caught(faults, "probe.templates[0]"):
         space = spaces.named(template.space)
-    if faults or space is None:
+    if space is None:
+        return InvalidRequestError.of(faults)
+    fallback = _fallback(probe, space, faults)
+    if faults:
         return InvalidRequestError.of(faults)
     return Question(
         space=space,
         excluded=excluded,
+        fallback=fallback,
         template=partial(_template, probe, spaces),
     )
+
+
+def _fallback(
+    probe: match_pb2.Probe, space: TemplateSpace, faults: list[Fault]
+) -> tuple[Position, ...]:
+    """Return the positions beside its own that a probe asks for; append faults."""
+    numbers = list(probe.fallback_positions)
+    if len(numbers) > len(Position):
+        told = f"at most {len(Position)} positions"
+        faults.append(Fault(field=_FALLBACK, reason="TOO_MANY", message=told))
+        return ()
+    if len({*numbers, probe.templates[0].position}) <= len(numbers):
+        told = "must name each position once, and not the template's own"
+        faults.append(Fault(field=_FALLBACK, reason="REPEATED_VALUE", message=told))
+    found = []
+    for index, number in enumerate(numbers):
+        with caught(faults, ""):
+            field = f"{_FALLBACK}[{index}]"
+            position = read_word(Position, template_pb2.Position, number, field)
+            if position not in space.positions:
+                told = f"`{position}` is not a position of `{space.name}`"
+                fault = Fault(field=field, reason="WRONG_POSITION", message=told)
+                raise InvalidRequestError.of([fault])
+            found.append(position)
+    return tuple(sorted(found, key=list(Position).index))
+
+
+_FALLBACK: Final = "probe.fallback_positions"
 
 
 def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:
@@ -109,6 +144,46 @@ def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:
     with caught(faults, "probe.templates[0]"):
         return read_template(probe.templates[0], spaces)
     raise InvalidRequestError.of(faults)
+
+
+def read_duplicates(
+    message: duplicate_pb2.FindDuplicatesRequest,
+) -> tuple[Member, list[str]]:
+    """Return the holder and the references of a FindDuplicatesRequest."""
+    holder = acting_as(message.holder)
+    references, most = list(message.references), limits.MAX_DUPLICATES_ASKED
+    if not 1 <= len(references) <= most:
+        told = f"{len(references)} references; must be 1 to {most}"
+        fault = Fault(field="references", reason="WRONG_COUNT", message=told)
+        raise InvalidRequestError.of([fault])
+    faults = []
+    longest = limits.MAX_REFERENCE_CHARACTERS
+    for index, reference in enumerate(references):
+        if not 1 <= len(reference) <= longest:
+            told = f"{len(reference)} characters; must be 1 to {longest}"
+            field = f"references[{index}]"
+            faults.append(Fault(field=field, reason="WRONG_LENGTH", message=told))
+    if faults:
+        raise InvalidRequestError.of(faults)
+    return holder, references
+
+
+def write_duplicates(
+    found: Sequence[Resembling],
+) -> duplicate_pb2.FindDuplicatesResponse:
+    """Return what some records resemble as the response."""
+    return duplicate_pb2.FindDuplicatesResponse(
+        results=[
+            duplicate_pb2.DuplicateResult(
+                outcome=duplicate_pb2.DuplicateOutcome.ValueType(
+                    write_word(duplicate_pb2.DuplicateOutcome, each.comparison)
+                ),
+                others=each.others,
+                other_count=each.count,
+            )
+            for each in found
+        ]
+    )
 
 
 def write_match(results: Sequence[Answer | Refusal]) -> bytes:
@@ -180,6 +255,10 @@ def _answer(answer: Answer, spare: bytes = b"") -> match_pb2.MatchResponse:
     message = match_pb2.MatchResponse(
         regional_outcome=_outcome(answer.regional),
         receipt_status=match_pb2.RECEIPT_STATUS_NOT_ISSUED,
+        fallback_positions=[
+            template_pb2.Position.ValueType(write_word(template_pb2.Position, position))
+            for position in answer.fallback
+        ],
     )
     for named in answer.holders:
         message.answers.add(

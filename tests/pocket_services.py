@@ -228,8 +228,20 @@ class PocketExchange(
                 "no record is enrolled under this reference",
                 (info("NOT_ENROLLED"),),
             ).abort(context)
-        response = enrolment_pb2.WithdrawResponse()
+        response = enrolment_pb2.WithdrawResponse(
+            reference=request.reference,
+            reason=enrolment_pb2.DISPOSAL_REASON_WITHDRAWN,
+        )
+        response.removed_templates.add(
+            space="faces-v1", position=template_pb2.POSITION_FACE, quality=70
+        )
         response.withdraw_time.FromDatetime(WITHDRAWN_AT)
+        return response
+
+    async def Replace(self, request, context):
+        await self._begin(request, context)
+        response = enrolment_pb2.ReplaceResponse(sample=request.sample, generation=2)
+        response.replace_time.FromDatetime(WITHDRAWN_AT)
         return response
 
     async def Protect(self, request, context):
@@ -256,6 +268,50 @@ class PocketExchange(
             ]
         )
 
+    async def SummariseRecords(self, request, context):
+        await self._begin(request, context)
+        month = enrolment_pb2.MonthCount(month="2026-05", record_count=2)
+        later = enrolment_pb2.MonthCount(month="2031-01", record_count=3)
+        response = enrolment_pb2.SummariseRecordsResponse(
+            lasting_count=5,
+            expired_count=1,
+            expiring=[month, later],
+            later_count=7,
+            disposals=[
+                enrolment_pb2.DisposalSummary(
+                    reason=enrolment_pb2.DISPOSAL_REASON_EXPIRED, disposed=[month]
+                )
+            ],
+        )
+        response.count_time.FromDatetime(WITHDRAWN_AT)
+        return response
+
+    async def ListPermissions(self, request, context):
+        await self._begin(request, context)
+        return agreement_pb2.ListPermissionsResponse(
+            day="2026-05-04",
+            permissions=[
+                agreement_pb2.Permission(
+                    requester=requester,
+                    modality=template_pb2.MODALITY_FACE,
+                    purpose=purpose,
+                    level=level,
+                )
+                for requester, purpose, level in (
+                    (
+                        "XAB",
+                        match_pb2.PURPOSE_VISA,
+                        agreement_pb2.DISCLOSURE_LEVEL_HOLDER,
+                    ),
+                    (
+                        "XAD",
+                        match_pb2.PURPOSE_BORDER_CHECK,
+                        agreement_pb2.DISCLOSURE_LEVEL_REFERENCE,
+                    ),
+                )
+            ],
+        )
+
     async def ListRecords(self, request, context):
         await self._begin(request, context)
         names = sorted(self.script.records)
@@ -266,7 +322,10 @@ class PocketExchange(
         )
         for name in names[start:end]:
             record = response.records.add(
-                reference=name, excluded_requesters=["XAD"], legal_basis="test"
+                reference=name,
+                excluded_requesters=["XAD"],
+                legal_basis="test",
+                generation=1,
             )
             record.templates.add(
                 space="faces-v1", position=template_pb2.POSITION_FACE, quality=0
@@ -325,6 +384,8 @@ class PocketExchange(
                     data_type=template_pb2.DATA_TYPE_FLOAT32,
                     metric=space_pb2.METRIC_COSINE,
                     normalisation=space_pb2.NORMALISATION_UNIT,
+                    quality_scale="NFIQ 2",
+                    identity="faces-v1@00",
                     threshold_basis=space_pb2.THRESHOLD_BASIS_UNMEASURED,
                 )
             ]

@@ -25,6 +25,7 @@ from biometrics.cli import (
     serve,
     slots,
     spaces,
+    synthesise,
     withdraw,
 )
 from biometrics.cli.exits import Exit, exit_of
@@ -89,6 +90,7 @@ app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
 app.command("calibrate")(calibrate.calibrate)
+app.command("synthesise")(synthesise.synthesise)
 app.command("demo")(demo.demo)
 app.add_typer(backup.app, name="backup")
 app.add_typer(restore.app, name="restore")

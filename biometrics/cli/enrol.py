@@ -2,22 +2,29 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from biometrics.cli.duplicates import DuplicateFile
 from biometrics.cli.exits import Exit
 from biometrics.cli.load import Load, RefusalFile
 from biometrics.cli.progress import LoadProgress
 from biometrics.cli.report import Report
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.cli.terms import Terms
-from biometrics.client import Chunk, ExchangeClient
-from biometrics.clock import UTC, SystemClock
+from biometrics.client import Chunk, ChunkOutcome, ExchangeClient
+from biometrics.clock import SystemClock
 from biometrics.errors import ExchangeError, InvalidRequestError
 from enrolment.bulk import Batch, read_batches
+from enrolment.formats.expiry import end_of_day
 from enrolment.gather import gather
 
 
@@ -42,7 +49,8 @@ def enrol(  # noqa: PLR0913 - the options of the command
     expires: Annotated[
         dt.datetime | None,
         typer.Option(
-            help="Last day, in UTC, on which searches find the records.",
+            help="Last day, in UTC, on which searches find the records, unless their"
+            " file says.",
             formats=["%Y-%m-%d"],
             metavar="DATE",
         ),
@@ -63,6 +71,16 @@ def enrol(  # noqa: PLR0913 - the options of the command
             help="New file for every refused record, one JSON object a line; made when"
             " the first is refused. It carries references: handle it as you handle"
             " the files.",
+            metavar="FILE.jsonl",
+        ),
+    ] = None,
+    duplicates: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare each record with all others of your own, once it is enrolled,"
+            " and write down which resemble another: new file, one JSON object a line,"
+            " with references. It stops no record, and takes a search for each"
+            " template.",
             metavar="FILE.jsonl",
         ),
     ] = None,
@@ -87,12 +105,13 @@ def enrol(  # noqa: PLR0913 - the options of the command
         position=position,
         excluded=tuple(exclude or ()),
         legal_basis=legal_basis,
-        expires_at=_end_of(expires),
+        expires_at=None if expires is None else end_of_day(expires.date()),
     )
     clock = SystemClock()
     with (
         nullcontext() if dry_run else connect(context, profile) as exchange,
         RefusalFile(refused) if refused else nullcontext() as refusals,
+        _duplicate_file(duplicates, dry_run=dry_run) as found,
     ):
         gathered = gather(paths)
         spaces = exchange.spaces() if exchange else None
@@ -101,7 +120,7 @@ def enrol(  # noqa: PLR0913 - the options of the command
             gathered, lambda source: terms.fits(source, spaces), start=start
         )
         load = Load(start, refusals.write if refusals else None)
-        report = Report(load, refusals, gathered.passed, is_dry=dry_run)
+        report = Report(load, refusals, gathered.passed, found, is_dry=dry_run)
         begun = clock.monotonic()
         bar = LoadProgress(
             "checking" if dry_run else "enrolling", sum(gathered.sizes), clock
@@ -109,7 +128,10 @@ def enrol(  # noqa: PLR0913 - the options of the command
         try:
             with bar, _stopping(load):
                 if exchange:
-                    _enrol(exchange, _sent(batches, load, terms), load, bar)
+                    sent = _sent(batches, load, terms)
+                    for outcome in _enrol(exchange, sent, found):
+                        load.add(outcome)
+                        bar.show(load)
                 else:
                     _check(batches, load, bar)
         except ExchangeError:
@@ -124,6 +146,26 @@ def enrol(  # noqa: PLR0913 - the options of the command
         report.show(clock.monotonic() - begun, as_json=as_json)
     if load.stopped or load.refused:
         raise typer.Exit(Exit.UNFINISHED)
+
+
+def _duplicate_file(
+    path: Path | None, *, dry_run: bool
+) -> AbstractContextManager[DuplicateFile | None]:
+    """Return the file of duplicates, if one is asked for.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+        InvalidRequestError: nothing is to be enrolled.
+    """
+    if path is None:
+        return nullcontext()
+    if dry_run:
+        raise InvalidRequestError(
+            "NOTHING_TO_COMPARE",
+            "--duplicates: records are compared once they are enrolled, which"
+            " `--dry-run` does not do; give one of them",
+        )
+    return DuplicateFile(path)
 
 
 @contextmanager
@@ -144,13 +186,14 @@ def _sent(batches: Iterator[Batch], load: Load, terms: Terms) -> Iterator[Chunk]
 
 
 def _enrol(
-    exchange: ExchangeClient, chunks: Iterator[Chunk], load: Load, bar: LoadProgress
-) -> None:
-    """Enrol every chunk."""
+    exchange: ExchangeClient, chunks: Iterator[Chunk], found: DuplicateFile | None
+) -> Iterator[ChunkOutcome]:
+    """Enrol every chunk; yield what became of each, and look for duplicates then."""
     with closing(exchange.enrol_many(chunks)) as outcomes:
         for outcome in outcomes:
-            load.add(outcome)
-            bar.show(load)
+            yield outcome
+            if found is not None:
+                found.look(exchange, outcome)
 
 
 def _check(batches: Iterator[Batch], load: Load, bar: LoadProgress) -> None:
@@ -158,8 +201,3 @@ def _check(batches: Iterator[Batch], load: Load, bar: LoadProgress) -> None:
     for batch in batches:
         load.add_valid(batch)
         bar.show(load)
-
-
-def _end_of(day: dt.datetime | None) -> dt.datetime | None:
-    """Return the last moment of a day in UTC."""
-    return None if day is None else dt.datetime.combine(day, dt.time.max, UTC)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from biometrics import limits
+from biometrics.cli import register
 from biometrics.cli.output import print_json, print_line, print_note, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.client import ErasureInfo, ExchangeClient
@@ -25,6 +26,9 @@ LOOK_SECONDS = 0.1
 @app.callback()
 def group() -> None:
     """Your own galleries."""
+
+
+app.command("register")(register.register)
 
 
 @app.command("list")

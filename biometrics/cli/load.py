@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from biometrics import limits
+from biometrics.cli.new_file import NewFile
 from biometrics.cli.output import fault_documents
 from biometrics.client import EnrolStatus
-from biometrics.errors import ConfigurationError
 from enrolment.bulk import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from typing import IO
 
     from biometrics.client import ChunkOutcome
     from enrolment.bulk import Batch
@@ -132,70 +129,20 @@ class Load:
         self.failures[failure] += 1
 
 
-class RefusalFile:
-    """Takes every refusal as a line of JSON; a context manager.
-
-    It carries references: only its owner can read it. It is made when the first
-    record is refused, so that a load without refusals leaves nothing behind, and
-    nothing is ever overwritten.
-    """
+class RefusalFile(NewFile):
+    """Takes every refusal as a line of JSON. It carries references."""
 
     def __init__(self, path: Path) -> None:
-        """Find out whether a file can be made at `path`.
-
-        Raises:
-            ConfigurationError: it is there already, or its folder is not to be
-                written to.
-        """
-        self._path = path
-        self._file: IO[str] | None = None
-        if os.path.lexists(path):
-            raise self._error("is there already; it is kept as it is")
-        if not path.parent.is_dir():
-            raise self._error("has no folder to be in; make that first")
-        if not os.access(path.parent, os.W_OK):
-            raise self._error("lies in a folder that is not to be written to")
-
-    def __enter__(self) -> Self:
-        """Return the file."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it, if it was made."""
-        if self._file is not None:
-            with suppress(OSError):  # of a write that failed, and was told then
-                self._file.close()
-
-    @property
-    def is_made(self) -> bool:
-        """Whether a record was refused."""
-        return self._file is not None
+        """Find out whether a file can be made at `path`; see `NewFile`."""
+        super().__init__(path, "refused records", "--refused")
 
     def write(self, refused: Refused) -> None:
-        """Add a refusal, and make the file if it is the first.
+        """Add a refusal.
 
         Raises:
-            ConfigurationError: it cannot be made or written.
+            ConfigurationError: the file cannot be made or written.
         """
-        try:
-            if self._file is None:
-                opened = os.open(
-                    self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
-                )
-                self._file = os.fdopen(opened, "w", encoding="utf-8")
-            self._file.write(json.dumps(refusal_document(refused)) + "\n")
-            self._file.flush()
-        except OSError as error:
-            told = (error.strerror or "unknown").lower()
-            raise self._error(f"cannot be written: {told}") from error
-
-    def _error(self, what: str) -> ConfigurationError:
-        """Return an error about the file."""
-        return ConfigurationError(
-            "FILE_NOT_MADE",
-            f"`{self._path}`, for refused records, {what}; name a file that is not"
-            " there with `--refused`",
-        )
+        self.add(json.dumps(refusal_document(refused)) + "\n")
 
 
 def refusal_document(refused: Refused, *, named: bool = True) -> dict[str, object]:

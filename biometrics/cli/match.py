@@ -48,6 +48,15 @@ def match(  # noqa: PLR0913 - the options of the command
             metavar="CODE",
         ),
     ] = None,
+    fallback_position: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare with templates of this position as well, where the order of"
+            " capture is in doubt; repeat for more. Each makes false positives that"
+            " much more frequent.",
+            metavar="WORD",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
@@ -61,6 +70,7 @@ def match(  # noqa: PLR0913 - the options of the command
     probe = Probe(
         template=Template(space=space, position=position, vector=vector),
         excluded_holders=tuple(exclude_holder or ()),
+        fallback_positions=tuple(fallback_position or ()),
     )
     with connect(context, profile) as exchange:
         answer = exchange.match(probe, purpose=purpose, holders=holder or ())
@@ -78,5 +88,8 @@ def _show(answer: MatchAnswer) -> None:
             ("holder", "outcome", "reference"),
             [(each.holder, each.outcome, each.reference) for each in answer.holders],
         )
+    if answer.fallback_positions:
+        also = ", ".join(answer.fallback_positions)
+        print_line(f"compared with templates of these positions as well: {also}")
     if answer.receipt_status == "not-issued":
         print_line("no receipt: this exchange does not issue any yet")

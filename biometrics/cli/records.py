@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from biometrics import limits
 from biometrics.cli.output import plain, print_json, print_line, print_table
+from biometrics.cli.probes import read_probe
 from biometrics.cli.session import (
     JsonOption,
     ProfileOption,
@@ -17,7 +19,7 @@ from biometrics.cli.session import (
     connect,
     read_reference,
 )
-from biometrics.client import ProtectOutcome, RecordInfo
+from biometrics.client import ProtectOutcome, RecordInfo, Template
 
 app = typer.Typer(help="Your own records.", no_args_is_help=True)
 
@@ -87,6 +89,69 @@ def protect(
         print_json(asdict(done))
     else:
         _show(done, excluded)
+
+
+@app.command()
+def replace(  # noqa: PLR0913 - the options of the command
+    context: typer.Context,
+    reference: ReferenceArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="The new sample: `.npz` with `embedding`, `.npy`, or bare"
+            " little-endian float32.",
+            metavar="FILE",
+        ),
+    ],
+    *,
+    space: Annotated[str, typer.Option(help="Template space.", metavar="NAME")],
+    row: Annotated[
+        int | None, typer.Option(help="Row of the file, from 0.", metavar="N")
+    ] = None,
+    position: Annotated[
+        str, typer.Option(help="Such as `right-thumb`.", metavar="WORD")
+    ] = "face",
+    quality: Annotated[
+        int | None, typer.Option(help="Of the new sample, 0 to 100.", metavar="N")
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            help="Which template of the record, from 0, as `records list --json` shows"
+            " them; where several are of that space and position.",
+            metavar="N",
+        ),
+    ] = None,
+    accept_lower_quality: Annotated[
+        bool,
+        typer.Option(
+            "--accept-lower-quality", help="Also if the new sample is of lower quality."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Put a better sample in the place of one of a record's templates.
+
+    Reference, protection, legal basis and expiry stay as they are. Searches find the
+    record by the old sample until they find it by the new one.
+    """
+    vector = read_probe(file, row)
+    template = Template(space=space, position=position, vector=vector, quality=quality)
+    with connect(context, profile) as exchange:
+        done = exchange.replace(
+            read_reference(reference),
+            template,
+            sample=sample,
+            accept_lower_quality=accept_lower_quality,
+        )
+    if as_json:
+        print_json(asdict(done))
+    else:
+        print_line(
+            f"template {done.sample} replaced at"
+            f" {done.replaced_at:%Y-%m-%d %H:%M:%S} UTC; generation {done.generation}"
+        )
 
 
 def _show(done: ProtectOutcome, excluded: list[str]) -> None:

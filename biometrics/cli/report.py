@@ -19,6 +19,7 @@ from biometrics.cli.output import (
 if TYPE_CHECKING:
     from collections import Counter
 
+    from biometrics.cli.duplicates import DuplicateFile
     from biometrics.cli.load import Load, RefusalFile
     from biometrics.errors import Fault
     from enrolment.bulk import Refused
@@ -32,12 +33,14 @@ class Report:
         load: what became of it.
         refusals: the file of refused records, if one was asked for.
         passed: files in folders that are passed over, by the end of their names.
+        duplicates: the file of duplicates, if one was asked for.
         is_dry: whether nothing was to be sent.
     """
 
     load: Load
     refusals: RefusalFile | None
     passed: Counter[str]
+    duplicates: DuplicateFile | None
     is_dry: bool
 
     def show(self, seconds: float, *, as_json: bool) -> None:
@@ -76,6 +79,13 @@ class Report:
             "next_record": load.next_record,
             "seconds": round(seconds, 3),
             "passed_over": dict(self.passed),
+            "duplicates": None
+            if self.duplicates is None
+            else {
+                "compared": self.duplicates.compared,
+                "found": self.duplicates.found,
+                "not_compared": self.duplicates.left,
+            },
             "failures": [
                 {**failure._asdict(), "count": count}
                 for failure, count in load.failures.most_common()
@@ -96,6 +106,12 @@ class Report:
             f"{told}, {load.refused:,} refused, in {seconds:,.1f} s"
             f" ({rate:,.0f} a second)"
         )
+        if found := self.duplicates:
+            print_line(
+                f"{found.found:,} of {counted(found.compared, 'record')} that were"
+                f" compared resemble another of your own; {found.left:,} could not be"
+                " compared"
+            )
         for suffix, count in self.passed.most_common():
             print_note(f"passed over in folders: {count:,} of {suffix}")
 

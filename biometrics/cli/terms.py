@@ -32,7 +32,8 @@ class Terms:
         position: of every template.
         excluded: members that must never learn of the records.
         legal_basis: of the enrolment.
-        expires_at: from then on no search finds them; None if they do not expire.
+        expires_at: from then on no search finds those of which their file says
+            nothing else; None if they do not expire.
     """
 
     space: str
@@ -89,7 +90,7 @@ class Terms:
         )
 
     def _record(self, found: Found) -> Record:
-        """Return a record; what its file says of a template beats the options."""
+        """Return a record; what its file says beats the options."""
         return Record(
             reference=found.reference,
             templates=tuple(
@@ -104,7 +105,7 @@ class Terms:
             ),
             excluded=self.excluded,
             legal_basis=self.legal_basis,
-            expires_at=self.expires_at,
+            expires_at=found.expires_at or self.expires_at,
         )
 
     def _space(self, spaces: Sequence[SpaceInfo]) -> SpaceInfo | None:

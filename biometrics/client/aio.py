@@ -29,6 +29,8 @@ from biometrics.v1 import (
     agreement_pb2_grpc,
     custody_pb2,
     custody_pb2_grpc,
+    duplicate_pb2,
+    duplicate_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
@@ -54,15 +56,20 @@ if TYPE_CHECKING:
         AgreementInfo,
         ChunkOutcome,
         CustodyInfo,
+        DuplicateInfo,
         EnrolOutcome,
         ErasureInfo,
         Explanation,
         GalleryInfo,
         MatchAnswer,
+        PermissionInfo,
         ProbeRefusal,
         ProtectOutcome,
         RecordInfo,
+        RecordSummary,
+        ReplaceOutcome,
         SpaceInfo,
+        WithdrawReceipt,
     )
 
 RequestT = TypeVar("RequestT")
@@ -106,6 +113,7 @@ class AsyncExchangeClient:
         )
         self._loading = enrolment_pb2_grpc.EnrolmentServiceStub(self._bulk_channel)
         self._custody = custody_pb2_grpc.CustodyServiceStub(self._channel)
+        self._duplicates = duplicate_pb2_grpc.DuplicateServiceStub(self._channel)
         self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
         self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
 
@@ -219,18 +227,59 @@ class AsyncExchangeClient:
         *,
         request_id: RequestId = None,
         deadline: float | None = None,
-    ) -> dt.datetime:
+    ) -> WithdrawReceipt:
         """Withdraw one record; no search finds it when this returns.
 
         Returns:
-            When it was withdrawn; the same moment where that was done before.
+            When it was withdrawn, and what was removed; the first moment, and nothing,
+            where that was done before.
 
         Raises:
             NotFoundError: no record was ever enrolled under the reference.
         """
         request = self._requests.withdraw(reference, request_id)
-        response = await self._call(self._enrolment.Withdraw, request, deadline)
-        return responses.read_moment(response.withdraw_time)
+        return responses.read_withdrawn(
+            await self._call(self._enrolment.Withdraw, request, deadline)
+        )
+
+    async def replace(
+        self,
+        reference: str,
+        template: Template,
+        *,
+        sample: int | None = None,
+        accept_lower_quality: bool = False,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> ReplaceOutcome:
+        """Put a better sample in the place of one of a record's templates.
+
+        Until this returns, searches find the record by the one or by the other, never
+        by both and never by neither; from then on by the new one alone.
+
+        Args:
+            reference: that the record was enrolled under.
+            template: the new one, of the same space and position as the old.
+            sample: which template of the record, in the order in which it lists them;
+                to be given where several are of that space and position.
+            accept_lower_quality: True lets a template of lower quality replace it.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Raises:
+            NotFoundError: the record is not there, or has no such template.
+            PreconditionError: the new one is of lower quality.
+        """
+        request = self._requests.replace(
+            reference,
+            template,
+            request_id,
+            sample=sample,
+            accept_lower_quality=accept_lower_quality,
+        )
+        return responses.read_replaced(
+            await self._call(self._enrolment.Replace, request, deadline)
+        )
 
     async def protect(
         self,
@@ -373,6 +422,39 @@ class AsyncExchangeClient:
             if not response.next_page_token:
                 return
             request.page_token = response.next_page_token
+
+    async def duplicates(
+        self, references: Sequence[str], *, deadline: float | None = None
+    ) -> tuple[DuplicateInfo, ...]:
+        """Say which others of one's own records some of them resemble.
+
+        Nobody else learns of it, and nothing is changed.
+
+        Args:
+            references: 1 to `limits.MAX_DUPLICATES_ASKED`.
+            deadline: seconds.
+        """
+        request = duplicate_pb2.FindDuplicatesRequest(references=references)
+        return responses.read_duplicates(
+            references,
+            await self._call(self._duplicates.FindDuplicates, request, deadline),
+        )
+
+    async def summary(self, *, deadline: float | None = None) -> RecordSummary:
+        """Count one's own records: when they expire, and when and why others went."""
+        request = enrolment_pb2.SummariseRecordsRequest()
+        return responses.read_summary(
+            await self._call(self._enrolment.SummariseRecords, request, deadline)
+        )
+
+    async def permissions(
+        self, *, deadline: float | None = None
+    ) -> tuple[PermissionInfo, ...]:
+        """List what others may learn of one's own records today."""
+        request = agreement_pb2.ListPermissionsRequest()
+        return responses.read_permissions(
+            await self._call(self._agreements.ListPermissions, request, deadline)
+        )
 
     async def records(
         self,

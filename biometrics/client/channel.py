@@ -27,6 +27,7 @@ _SERVICES: Final = (
     "CustodyService",
     "AgreementService",
     "SpaceService",
+    "DuplicateService",
 )
 
 

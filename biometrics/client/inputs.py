@@ -32,16 +32,20 @@ class Template:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One person to search for, and who must not learn of it.
+    """One person to search for, who must not learn of it, and where else to look.
 
     Attributes:
         template: the person's.
         excluded_holders: member codes, such as that of the state the person fled: it
             is compared with no record of theirs, also where the search names them.
+        fallback_positions: words of other positions of the space that the template is
+            compared with as well, where the order of capture is in doubt. Each makes
+            false positives that much more frequent.
     """
 
     template: Template
     excluded_holders: tuple[str, ...] = ()
+    fallback_positions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,37 @@ class RequestMaker:
         )
         return _sound(message, faults)
 
+    def replace(
+        self,
+        reference: str,
+        template: Template,
+        given: RequestId,
+        *,
+        sample: int | None,
+        accept_lower_quality: bool,
+    ) -> enrolment_pb2.ReplaceRequest:
+        """Return the replacement of one template.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        faults: list[Fault] = []
+        message = enrolment_pb2.ReplaceRequest(
+            request_id=self._request_id(given, faults),
+            reference=reference,
+            template=_template(template, "template", faults),
+            accept_lower_quality=accept_lower_quality,
+        )
+        if sample is not None:
+            if 0 <= sample < limits.MAX_TEMPLATES_PER_RECORD:
+                message.sample = sample
+            else:
+                told = f"must be 0 to {limits.MAX_TEMPLATES_PER_RECORD - 1}"
+                faults.append(
+                    Fault(field="sample", reason="WRONG_SAMPLE", message=told)
+                )
+        return _sound(message, faults)
+
     def protect(
         self,
         reference: str,
@@ -279,10 +310,19 @@ def _purpose(purpose: str, faults: list[Fault]) -> match_pb2.Purpose.ValueType:
 def _probe(given: Template | Probe, where: str, faults: list[Fault]) -> match_pb2.Probe:
     """Return a probe; append what is wrong with it."""
     probe = given if isinstance(given, Probe) else Probe(template=given)
-    return match_pb2.Probe(
+    message = match_pb2.Probe(
         templates=[_template(probe.template, f"{where}.templates[0]", faults)],
         excluded_holders=probe.excluded_holders,
     )
+    for index, word in enumerate(probe.fallback_positions):
+        field = f"{where}.fallback_positions[{index}]"
+        try:
+            number = number_of(template_pb2.Position, word, field)
+        except InvalidRequestError as error:
+            faults.extend(error.faults)
+        else:
+            message.fallback_positions.append(number)
+    return message
 
 
 def _record(record: Record, where: str, faults: list[Fault]) -> enrolment_pb2.Record:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from biometrics.client.results import (
     AgreementInfo,
     CustodyInfo,
+    DuplicateInfo,
     EnrolOutcome,
     EnrolStatus,
     ErasureInfo,
@@ -16,17 +17,22 @@ from biometrics.client.results import (
     HolderAnswer,
     MatchAnswer,
     Outcome,
+    PermissionInfo,
     ProbeRefusal,
     ProtectOutcome,
     RecordInfo,
+    RecordSummary,
+    ReplaceOutcome,
     SpaceInfo,
     TemplateInfo,
+    WithdrawReceipt,
 )
 from biometrics.client.words import word_of, words_of
 from biometrics.errors import Fault
 from biometrics.v1 import (
     agreement_pb2,
     custody_pb2,
+    duplicate_pb2,
     enrolment_pb2,
     match_pb2,
     space_pb2,
@@ -34,6 +40,8 @@ from biometrics.v1 import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.timestamp_pb2 import Timestamp
 
 
@@ -50,6 +58,7 @@ def read_answer(message: match_pb2.MatchResponse) -> MatchAnswer:
             for answer in message.answers
         ),
         receipt_status=word_of(match_pb2.ReceiptStatus, message.receipt_status),
+        fallback_positions=words_of(template_pb2.Position, message.fallback_positions),
     )
 
 
@@ -124,6 +133,25 @@ def read_erasures(
     )
 
 
+def read_withdrawn(message: enrolment_pb2.WithdrawResponse) -> WithdrawReceipt:
+    """Return the receipt of a withdrawal."""
+    return WithdrawReceipt(
+        reference=message.reference,
+        withdrawn_at=read_moment(message.withdraw_time),
+        reason=word_of(enrolment_pb2.DisposalReason, message.reason),
+        removed=_templates(message.removed_templates),
+    )
+
+
+def read_replaced(message: enrolment_pb2.ReplaceResponse) -> ReplaceOutcome:
+    """Return what a replacement has changed."""
+    return ReplaceOutcome(
+        replaced_at=read_moment(message.replace_time),
+        sample=message.sample,
+        generation=message.generation,
+    )
+
+
 def read_galleries(
     message: enrolment_pb2.ListGalleriesResponse,
 ) -> tuple[GalleryInfo, ...]:
@@ -139,6 +167,51 @@ def read_galleries(
     )
 
 
+def read_duplicates(
+    references: Iterable[str], message: duplicate_pb2.FindDuplicatesResponse
+) -> tuple[DuplicateInfo, ...]:
+    """Return one entry a reference that was asked about."""
+    return tuple(
+        DuplicateInfo(
+            reference=reference,
+            outcome=word_of(duplicate_pb2.DuplicateOutcome, each.outcome),
+            others=tuple(each.others),
+            count=each.other_count,
+        )
+        for reference, each in zip(references, message.results, strict=False)
+    )
+
+
+def read_summary(message: enrolment_pb2.SummariseRecordsResponse) -> RecordSummary:
+    """Return the counts of one's own records."""
+    return RecordSummary(
+        counted_at=read_moment(message.count_time),
+        lasting=message.lasting_count,
+        expired=message.expired_count,
+        expiring=_months(message.expiring),
+        later=message.later_count,
+        disposed={
+            word_of(enrolment_pb2.DisposalReason, each.reason): _months(each.disposed)
+            for each in message.disposals
+        },
+    )
+
+
+def read_permissions(
+    message: agreement_pb2.ListPermissionsResponse,
+) -> tuple[PermissionInfo, ...]:
+    """Return what others may learn."""
+    return tuple(
+        PermissionInfo(
+            requester=each.requester,
+            modality=word_of(template_pb2.Modality, each.modality),
+            purpose=word_of(match_pb2.Purpose, each.purpose),
+            level=word_of(agreement_pb2.DisclosureLevel, each.level),
+        )
+        for each in message.permissions
+    )
+
+
 def read_records(
     message: enrolment_pb2.ListRecordsResponse,
 ) -> tuple[RecordInfo, ...]:
@@ -146,14 +219,7 @@ def read_records(
     return tuple(
         RecordInfo(
             reference=record.reference,
-            templates=tuple(
-                TemplateInfo(
-                    space=template.space,
-                    position=word_of(template_pb2.Position, template.position),
-                    quality=template.quality if template.HasField("quality") else None,
-                )
-                for template in record.templates
-            ),
+            templates=_templates(record.templates),
             excluded=tuple(record.excluded_requesters),
             legal_basis=record.legal_basis,
             enrolled_at=read_moment(record.enrol_time),
@@ -167,6 +233,12 @@ def read_records(
                 if record.HasField("protect_time")
                 else None
             ),
+            replaced_at=(
+                read_moment(record.replace_time)
+                if record.HasField("replace_time")
+                else None
+            ),
+            generation=record.generation,
         )
         for record in message.records
     )
@@ -219,6 +291,8 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
             data_type=word_of(template_pb2.DataType, space.data_type),
             metric=word_of(space_pb2.Metric, space.metric),
             normalisation=word_of(space_pb2.Normalisation, space.normalisation),
+            quality_scale=space.quality_scale,
+            identity=space.identity,
             threshold_basis=word_of(space_pb2.ThresholdBasis, space.threshold_basis),
             calibrated=_date(space.calibration_day),
             calibration_sha256=space.calibration_sha256,
@@ -231,6 +305,25 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
 def read_moment(stamp: Timestamp) -> dt.datetime:
     """Return an aware moment in UTC."""
     return stamp.ToDatetime(tzinfo=dt.UTC)
+
+
+def _months(counts: Iterable[enrolment_pb2.MonthCount]) -> dict[str, int]:
+    """Return counts by month."""
+    return {count.month: count.record_count for count in counts}
+
+
+def _templates(
+    summaries: Iterable[enrolment_pb2.TemplateSummary],
+) -> tuple[TemplateInfo, ...]:
+    """Return what templates there are."""
+    return tuple(
+        TemplateInfo(
+            space=template.space,
+            position=word_of(template_pb2.Position, template.position),
+            quality=template.quality if template.HasField("quality") else None,
+        )
+        for template in summaries
+    )
 
 
 def _outcome(number: int) -> Outcome:

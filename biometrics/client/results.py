@@ -64,11 +64,13 @@ class MatchAnswer:
         regional: over every holder searched, the unnamed ones included.
         holders: those that an agreement names to the requester, by code.
         receipt_status: `not-issued` or `issued`.
+        fallback_positions: those that the probe was compared with beside its own.
     """
 
     regional: Outcome
     holders: tuple[HolderAnswer, ...]
     receipt_status: str
+    fallback_positions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,21 @@ class ProtectOutcome:
     protected_at: dt.datetime
     added: tuple[str, ...]
     removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceOutcome:
+    """What a replacement has changed.
+
+    Attributes:
+        replaced_at: when.
+        sample: which template of the record, in the order in which it lists them.
+        generation: of the record: 1 as it was enrolled, and one more each time.
+    """
+
+    replaced_at: dt.datetime
+    sample: int
+    generation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +184,54 @@ class ErasureInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateInfo:
+    """What one of one's own records resembles.
+
+    Attributes:
+        reference: that it was enrolled under.
+        outcome: `compared`, `not-enrolled` or `unavailable`.
+        others: references of one's own that it resembles; at most 16 of them.
+        count: how many it resembles.
+    """
+
+    reference: str = field(repr=False)
+    outcome: str
+    others: tuple[str, ...] = field(repr=False)
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSummary:
+    """Counts of one's own records.
+
+    Attributes:
+        counted_at: when.
+        lasting: records that do not expire.
+        expired: records that have, and are about to be withdrawn.
+        expiring: records by month, such as `2031-05`, of the next twenty years.
+        later: records that expire after that.
+        disposed: records that are no longer there, by reason and month.
+    """
+
+    counted_at: dt.datetime
+    lasting: int
+    expired: int
+    expiring: dict[str, int]
+    later: int
+    disposed: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionInfo:
+    """What one requester may learn of one's own records today, in words."""
+
+    requester: str
+    modality: str
+    purpose: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateInfo:
     """That a record has a template, and what sort."""
 
@@ -176,10 +241,29 @@ class TemplateInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawReceipt:
+    """That a record is no longer there; it is not signed.
+
+    Attributes:
+        reference: that it was enrolled under.
+        withdrawn_at: when, now or before.
+        reason: `withdrawn` by its holder, or `expired`.
+        removed: what this request removed; empty if that was done before.
+    """
+
+    reference: str = field(repr=False)
+    withdrawn_at: dt.datetime
+    reason: str
+    removed: tuple[TemplateInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordInfo:
     """One record of one's own, without any template.
 
-    `protected_at` is when `excluded` was last changed, None if never.
+    `protected_at` is when `excluded` was last changed, `replaced_at` when a template
+    was last replaced; None if never. `generation` is 1 and one more each time that one
+    was.
     """
 
     reference: str = field(repr=False)
@@ -189,6 +273,8 @@ class RecordInfo:
     enrolled_at: dt.datetime
     expires_at: dt.datetime | None
     protected_at: dt.datetime | None
+    replaced_at: dt.datetime | None
+    generation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +323,8 @@ class SpaceInfo:
     """One template space of the exchange.
 
     `established` are the classes of FPIR that its calibration supports at present;
-    `calibrated` is its day, and `calibration_sha256` that of its file.
+    `calibrated` is its day, and `calibration_sha256` that of its file. `identity` has a
+    digest of all that makes templates comparable, the centre too.
     """
 
     name: str
@@ -249,6 +336,8 @@ class SpaceInfo:
     data_type: str
     metric: str
     normalisation: str
+    quality_scale: str
+    identity: str
     threshold_basis: str
     calibrated: dt.date | None = None
     calibration_sha256: str = ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from biometrics.calibration import FpirClass, Promise
     from biometrics.disclosure.agreements import Agreements, Clause, Purpose
     from biometrics.members import Member
-    from biometrics.templates import Modality
+    from biometrics.templates import Modality, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,13 @@ class Answer:
     """What the requester learns; it has no place for a score or a person.
 
     `regional` is over every holder searched, `holders` are the named ones, by code.
+    `fallback` are the positions beside its own that the probe asked to be compared
+    with, whatever matched.
     """
 
     regional: Outcome
     holders: tuple[HolderAnswer, ...]
+    fallback: tuple[Position, ...] = ()
 
 
 def permit(  # noqa: PLR0913 - the whole question

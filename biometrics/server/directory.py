@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from biometrics.calibration import FpirClass
 from biometrics.callers import CALLER
-from biometrics.disclosure import Level, Purpose, explain
+from biometrics.disclosure import Level, Purpose, explain, permit
 from biometrics.errors import Fault, InvalidRequestError, RefusedError
 from biometrics.members import Member
 from biometrics.templates import Modality
@@ -58,6 +59,42 @@ class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
             agreements=[_agreement(clause) for clause in clauses[start:end]],
             next_page_token=str(end) if end < len(clauses) else "",
         )
+
+    async def ListPermissions(
+        self,
+        request: agreement_pb2.ListPermissionsRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> agreement_pb2.ListPermissionsResponse:
+        """List what the caller lets others learn today."""
+        holder, agreements = CALLER.get().member, self._agreements()
+        today = self._clock.now().date()
+        requesters = {
+            clause.requester
+            for clause in agreements.party(holder)
+            if clause.holder == holder and clause.requester is not None
+        }
+        response = agreement_pb2.ListPermissionsResponse(day=today.isoformat())
+        for requester, modality, purpose in product(
+            sorted(requesters), Modality, Purpose
+        ):
+            permission = permit(
+                agreements,
+                holder=holder,
+                requester=requester,
+                purpose=purpose,
+                modality=modality,
+                today=today,
+            )
+            if permission is not None:
+                response.permissions.append(
+                    agreement_pb2.Permission(
+                        requester=requester.code,
+                        modality=_modality(modality),
+                        purpose=_purpose(purpose),
+                        level=_level(permission.level),
+                    )
+                )
+        return response
 
     async def ExplainAgreement(
         self,
@@ -148,14 +185,8 @@ def _agreement(clause: Clause) -> agreement_pb2.Agreement:
         effect=agreement_pb2.ClauseEffect.ValueType(
             write_word(agreement_pb2.ClauseEffect, clause.effect)
         ),
-        purposes=[
-            match_pb2.Purpose.ValueType(write_word(match_pb2.Purpose, purpose))
-            for purpose in sorted(clause.purposes)
-        ],
-        modalities=[
-            template_pb2.Modality.ValueType(write_word(template_pb2.Modality, modality))
-            for modality in sorted(clause.modalities)
-        ],
+        purposes=map(_purpose, sorted(clause.purposes)),
+        modalities=map(_modality, sorted(clause.modalities)),
         level=_level(clause.level),
         valid_from=_day(clause.valid_from),
         valid_until=_day(clause.valid_until),
@@ -165,6 +196,17 @@ def _agreement(clause: Clause) -> agreement_pb2.Agreement:
         else space_pb2.FPIR_CLASS_UNSPECIFIED,
         measured_only=clause.promise.measured_only,
     )
+
+
+def _modality(modality: Modality) -> template_pb2.Modality.ValueType:
+    """Return the number of a modality."""
+    number = write_word(template_pb2.Modality, modality)
+    return template_pb2.Modality.ValueType(number)
+
+
+def _purpose(purpose: Purpose) -> match_pb2.Purpose.ValueType:
+    """Return the number of a purpose."""
+    return match_pb2.Purpose.ValueType(write_word(match_pb2.Purpose, purpose))
 
 
 def _level(level: Level | None) -> agreement_pb2.DisclosureLevel.ValueType:
@@ -193,9 +235,7 @@ def _space(
     """Return the message of one template space; no threshold is told."""
     return space_pb2.Space(
         name=space.name,
-        modality=template_pb2.Modality.ValueType(
-            write_word(template_pb2.Modality, space.modality)
-        ),
+        modality=_modality(space.modality),
         extractor=space.extractor,
         extractor_version=space.extractor_version,
         positions=[
@@ -208,6 +248,8 @@ def _space(
             write_word(space_pb2.ThresholdBasis, calibration.basis)
         ),
         metric=space_pb2.Metric.ValueType(write_word(space_pb2.Metric, space.metric)),
+        quality_scale=space.quality_scale,
+        identity=space.identity,
         normalisation=space_pb2.Normalisation.ValueType(
             write_word(space_pb2.Normalisation, space.normalisation)
         ),

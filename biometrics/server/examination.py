@@ -34,11 +34,11 @@ from biometrics.errors import (
     InvalidRequestError,
     SealError,
 )
+from biometrics.sealed import reference_binding
 from biometrics.server.config import read_config
 from biometrics.server.policy import read_signers, read_spaces
 from biometrics.signing import verify_version
 from biometrics.store import Counts, inspect_store
-from enrolment.enrol import reference_binding
 from matcher.comparison import compare
 from matcher.galleries import GalleryName
 from matcher.index import binding_of

@@ -50,17 +50,21 @@ from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
     agreement_pb2_grpc,
     custody_pb2_grpc,
+    duplicate_pb2_grpc,
     enrolment_pb2_grpc,
     match_pb2_grpc,
     space_pb2_grpc,
 )
+from enrolment.dispose import Disposal
 from enrolment.enrol import Enrolment
 from enrolment.protect import LateProtection
 from enrolment.register import Register
+from enrolment.replace import Replacement
 from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
 from matcher.access import Access
 from matcher.confirm import Confirmation
+from matcher.duplicates import Duplicates
 from matcher.engine import Engine
 from matcher.follower import Follower
 from matcher.galleries import Galleries, GalleryName, Shelf
@@ -70,7 +74,7 @@ from matcher.loading import Loading
 from matcher.match import Matcher
 from matcher.schedule import Scanner
 from matcher.segments import SegmentFiles
-from matcher.service import MatchService
+from matcher.service import DuplicateService, MatchService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -191,9 +195,21 @@ class Exchange:
                 withdrawal=Withdrawal(
                     records=store.records, vault=vault, index=follower
                 ),
+                replacement=Replacement(
+                    records=store.records,
+                    whole=store.whole,
+                    vault=vault,
+                    spaces=spaces,
+                    index=follower,
+                    workers=workers,
+                ),
                 protection=LateProtection(records=store.records, vault=vault),
                 register=Register(
-                    rows=store.register, vault=vault, states=galleries, workers=workers
+                    rows=store.register,
+                    vault=vault,
+                    states=galleries,
+                    workers=workers,
+                    clock=clock,
                 ),
                 spaces=spaces,
                 clock=clock,
@@ -233,6 +249,15 @@ class Exchange:
                 clock=clock,
                 random_bytes=random_bytes,
             )
+            disposal = Disposal(
+                members=config.members,
+                rows=store.register,
+                records=store.records,
+                precedence=precedence,
+                vault=vault,
+                workers=workers,
+                clock=clock,
+            )
             # The edge.
             server = grpc.aio.server(
                 interceptors=chain(
@@ -248,6 +273,21 @@ class Exchange:
             match_pb2_grpc.add_MatchServiceServicer_to_server(
                 MatchService(
                     matcher=matcher, spaces=spaces, slots=Slots(config.slot_seconds)
+                ),
+                server,
+            )
+            duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server(
+                DuplicateService(
+                    duplicates=Duplicates(
+                        whole=store.whole,
+                        vault=vault,
+                        spaces=spaces,
+                        calibrations=calibrations,
+                        galleries=galleries,
+                        scanner=scanner,
+                        workers=workers,
+                        clock=clock,
+                    )
                 ),
                 server,
             )
@@ -286,10 +326,13 @@ class Exchange:
             parts.push_async_callback(tending.stop)
             tending.begin(*config.members)
             await server.start()
-            parts.callback(asyncio.create_task(keep_erasing(store)).cancel)
-            ending = keep_ending_epochs(custodian, config.members)
-            parts.callback(asyncio.create_task(ending).cancel)
-            parts.callback(asyncio.create_task(keep_looking(in_force)).cancel)
+            for keeping in (
+                keep_erasing(store),
+                keep_disposing(disposal),
+                keep_ending_epochs(custodian, config.members),
+                keep_looking(in_force),
+            ):
+                parts.callback(asyncio.create_task(keeping).cancel)
             health.set_all(serving=True)
             return cls(
                 port=port,
@@ -343,6 +386,31 @@ async def keep_ending_epochs(custodian: Custodian, members: Iterable[Member]) ->
             except ExchangeError as error:
                 log.warning("keys of %s are not rotated yet: %s", member, error.reason)
         await asyncio.sleep(limits.WITHDRAWAL_LOOK_SECONDS)
+
+
+async def keep_disposing(disposal: Disposal) -> None:
+    """Withdraw what has expired, time and again."""
+    left = 0
+    while True:
+        try:
+            swept = await disposal.sweep()
+        except ExchangeError as error:
+            log.warning("what has expired is not disposed of yet: %s", error.reason)
+        except Exception:  # what is to come must not wait for ever
+            log.exception("the sweep of what has expired failed, and is made again")
+        else:
+            if swept.disposed:
+                log.info(
+                    "records that had expired, and were withdrawn: %d", swept.disposed
+                )
+            if swept.left > left:
+                log.error(
+                    "rows of %d records say that they have expired and are not as they"
+                    " were written: restore the database from a backup",
+                    swept.left,
+                )
+            left = swept.left
+        await asyncio.sleep(limits.DISPOSE_SECONDS)
 
 
 def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> InForce:

@@ -18,6 +18,7 @@ from biometrics.errors import DefectError
 from biometrics.v1 import (
     agreement_pb2,
     custody_pb2,
+    duplicate_pb2,
     enrolment_pb2,
     match_pb2,
     space_pb2,
@@ -51,6 +52,7 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     match_pb2.DESCRIPTOR.services_by_name["MatchService"],
     enrolment_pb2.DESCRIPTOR.services_by_name["EnrolmentService"],
     custody_pb2.DESCRIPTOR.services_by_name["CustodyService"],
+    duplicate_pb2.DESCRIPTOR.services_by_name["DuplicateService"],
     agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
     space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
@@ -91,8 +93,12 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
             most_bytes=limits.MAX_MESSAGE_BYTES,
         ),
         "/biometrics.v1.EnrolmentService/Withdraw": Method(roles=_ENROLLER),
+        "/biometrics.v1.EnrolmentService/Replace": Method(
+            roles=_ENROLLER, most_bytes=limits.MAX_SEARCH_BYTES
+        ),
         "/biometrics.v1.EnrolmentService/Protect": Method(roles=_ENROLLER),
         "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
+        "/biometrics.v1.EnrolmentService/SummariseRecords": _COUNTS,
         "/biometrics.v1.EnrolmentService/ListRecords": Method(roles=_ENROLLER),
         "/biometrics.v1.CustodyService/Lock": Method(roles=_ADMINISTRATOR),
         "/biometrics.v1.CustodyService/Unlock": Method(roles=_ADMINISTRATOR),
@@ -100,7 +106,14 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.CustodyService/Destroy": Method(roles=_ADMINISTRATOR),
         "/biometrics.v1.CustodyService/GetCustody": _COUNTS,
         "/biometrics.v1.CustodyService/ListErasures": _COUNTS,
+        # Of the enroller's own galleries: it learns what it could tell by its files.
+        "/biometrics.v1.DuplicateService/FindDuplicates": Method(
+            roles=_ENROLLER,
+            most_at_once=limits.MAX_BULK_STREAMS_PER_MEMBER,
+            most_bytes=limits.MAX_DUPLICATES_BYTES,
+        ),
         "/biometrics.v1.AgreementService/ListAgreements": _RULES,
+        "/biometrics.v1.AgreementService/ListPermissions": _RULES,
         "/biometrics.v1.AgreementService/ExplainAgreement": _RULES,
         "/biometrics.v1.SpaceService/ListSpaces": _RULES,
         "/grpc.health.v1.Health/Check": _ANYBODY,

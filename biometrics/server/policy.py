@@ -26,7 +26,7 @@ def read_spaces(path: Path) -> TemplateSpaces:
     Raises:
         ConfigurationError: with every fault at once.
     """
-    return parse_spaces(read_text(path), path.name)
+    return parse_spaces(read_text(path), path.name, path.parent)
 
 
 def read_calibrated(

@@ -16,13 +16,15 @@ import datetime as dt
 import hashlib
 import json
 import os
+import secrets
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from biometrics.custody import FileKeyProvider
+from biometrics.custody import FileKeyProvider, open_index_key
 from biometrics.errors import ConfigurationError, SealError
 from biometrics.server.backup import (
     DATABASE,
@@ -43,15 +45,20 @@ from biometrics.server.backup import (
 from biometrics.server.config import read_config
 from biometrics.store.backups import restoring
 from biometrics.store.durable import make_durable
+from biometrics.store.keys import index_key_of
 from biometrics.store.moment import Moment, moment_of
 from biometrics.store.restrictions import carry_out
+from biometrics.store.rows import NewProtection
+from biometrics.store.values import split_members
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from biometrics.custody import KeyProvider
+    from biometrics.custody import IndexKey, KeyProvider
+    from biometrics.members import Member
     from biometrics.server.config import Config
+    from biometrics.store.rows import LiveRecord
 
 _MOST_MANIFEST_BYTES: Final = 4 * 1024 * 1024
 _MOST_SEAL_BYTES: Final = 4096
@@ -101,10 +108,43 @@ def restore_data(path: Path, folder: Path, restrictions: Path | None) -> Restore
         config.database, folder / DATABASE, manifest.schema_revision
     ) as connection:
         _refuse_other_moment(moment_of(connection), manifest)
+        hands = _Attesting(partial(index_key_of, connection), exchange)
         for document in _documents(restrictions):
-            if carry_out(connection, document):
+            if carry_out(connection, document, hands.attest, secrets.token_bytes):
                 restored.carried_out[document["kind"]] += 1
     return restored
+
+
+class _Attesting:
+    """Attests protections anew, by the index keys that are in the database."""
+
+    def __init__(
+        self, wrapped: Callable[[Member], bytes | None], exchange: KeyProvider
+    ) -> None:
+        self._wrapped = wrapped
+        self._exchange = exchange
+        self._keys: dict[Member, IndexKey] = {}
+
+    def attest(self, member: Member, row: LiveRecord, excluded: str) -> NewProtection:
+        """Return whom a record excludes from now on, if its row is its own."""
+        key = self._key(member)
+        key.check_record(row.attested, row.record_tag)
+        named = split_members(excluded)
+        return NewProtection(
+            excluded=named,
+            record_tag=key.record_tag(replace(row.attested, excluded=named)),
+        )
+
+    def _key(self, member: Member) -> IndexKey:
+        """Return a member's index key; it has one, or no record of it was protected."""
+        if member not in self._keys:
+            self._keys[member] = open_index_key(
+                member,
+                self._wrapped(member) or b"",
+                self._exchange,
+                secrets.token_bytes,
+            )
+        return self._keys[member]
 
 
 def restore_keys(path: Path, folder: Path) -> list[str]:

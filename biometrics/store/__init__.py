@@ -6,7 +6,7 @@ from biometrics.store.consistency import Consistency, Counts
 from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.journal import JournalReader
 from biometrics.store.records import RecordWriter
-from biometrics.store.register import RecordReader
+from biometrics.store.register import FIRST_EXPIRED, RecordReader
 from biometrics.store.rotation import Rewrapped, RotationWriter, WrappedValue
 from biometrics.store.rows import (
     AgreementRow,
@@ -17,24 +17,33 @@ from biometrics.store.rows import (
     CustodyState,
     DeletedKey,
     Disclosed,
+    Disposed,
     EnrolResult,
     ErasureKind,
     ErasureRow,
+    ExpiredRow,
     GalleryCount,
     LiveRecord,
+    Lives,
     NewProtection,
     NewRecord,
     NewReference,
     NewTemplate,
     Protected,
+    Reason,
     RecordRow,
+    Removed,
     SeenRecord,
     StoredReference,
     StoredTemplate,
+    TemplateRow,
+    WholeRecord,
 )
 from biometrics.store.store import Inspection, Store, inspect_store, open_store
+from biometrics.store.whole import WholeReader
 
 __all__ = [
+    "FIRST_EXPIRED",
     "AgreementReader",
     "AgreementRow",
     "AgreementTable",
@@ -49,21 +58,26 @@ __all__ = [
     "CustodyWriter",
     "DeletedKey",
     "Disclosed",
+    "Disposed",
     "EnrolResult",
     "ErasureKind",
     "ErasureRow",
+    "ExpiredRow",
     "GalleryCount",
     "Inspection",
     "JournalReader",
     "LiveRecord",
+    "Lives",
     "NewProtection",
     "NewRecord",
     "NewReference",
     "NewTemplate",
     "Protected",
+    "Reason",
     "RecordReader",
     "RecordRow",
     "RecordWriter",
+    "Removed",
     "RequestKey",
     "Rewrapped",
     "RotationWriter",
@@ -71,6 +85,9 @@ __all__ = [
     "Store",
     "StoredReference",
     "StoredTemplate",
+    "TemplateRow",
+    "WholeReader",
+    "WholeRecord",
     "WrappedValue",
     "inspect_store",
     "open_store",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from biometrics.store.custody import are_open
 from biometrics.store.failures import translated
-from biometrics.store.protection import are_unchanged
+from biometrics.store.protection import are_unchanged, has_expired
 from biometrics.store.rows import Reply
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.store.references import References
     from biometrics.store.replies import Replies
@@ -30,12 +31,15 @@ class AnswerWriter:
         engine: sa.Engine,
         replies: Replies,
         references: References,
+        *,
+        clock: Clock,
     ) -> None:
-        """Write by `writer`, read by `engine`."""
+        """Write by `writer`, read by `engine`, judge by `clock` what has expired."""
         self._writer = writer
         self._engine = engine
         self._replies = replies
         self._references = references
+        self._clock = clock
 
     def find(self, member: Member, request_id: bytes, digest: bytes) -> bytes | None:
         """Return the body stored for a request, or None.
@@ -57,10 +61,11 @@ class AnswerWriter:
     ) -> Future[bytes | None]:
         """Store an answer and its references in one transaction.
 
-        Only while every record that it tells of is there and protected as it was
-        when that was decided: so no answer tells of a record whose withdrawal, or
-        whose protection from the requester, was durable before the answer was; nor of
-        a holder whose galleries were closed before it.
+        Only while every record that it tells of is there, protected as it was when
+        that was decided, and not expired: so no answer tells of a record whose
+        withdrawal, or whose protection from the requester, was durable before the
+        answer was, and none is stored from the moment of a record's expiry on; nor does
+        any tell of a holder whose galleries were closed before it.
 
         Args:
             member: the requester.
@@ -72,14 +77,16 @@ class AnswerWriter:
         Returns:
             The body that is durable: another one than `body` if the same request
             was answered meanwhile, and then nothing of this answer was stored. None
-            if a record was changed meanwhile, and then it is to be decided anew.
+            if a record was changed meanwhile, or has expired, and then it is to be
+            decided anew.
             Raises ConflictError or StorageError as `RecordWriter.enrol`.
         """
 
         def operation(connection: sa.Connection) -> bytes | None:
-            if not (
+            told = disclosed.records
+            if has_expired(told, self._clock.now()) or not (
                 are_open(connection, disclosed.searched)
-                and are_unchanged(connection, disclosed.records)
+                and are_unchanged(connection, told)
             ):
                 return self._replies.find_or_clear(
                     connection, member, request_id, digest

@@ -95,7 +95,10 @@ _RULES: Final = (
         "REPEATED_CHANGE",
         "journal, position {}",
         f"the record was enrolled or withdrawn twice{_RESTORE}",
-        "SELECT max(position) FROM change GROUP BY record_id, kind HAVING count(*) > 1",
+        # A replacement enrols it again, and then withdraws what it was.
+        "SELECT max(position) FROM change WHERE kind IN ('enrolled', 'withdrawn')"
+        " GROUP BY member, record_id HAVING"
+        " sum(CASE kind WHEN 'enrolled' THEN 1 ELSE -1 END) NOT IN (0, 1)",
     ),
     _Rule(
         "TEMPLATE_LEFT_BEHIND",
@@ -110,8 +113,10 @@ _RULES: Final = (
         "WITHDRAWN_RECORD",
         "record {}",
         f"it was withdrawn by the change at position {{}}, and is back{_RESTORE}",
-        "SELECT r.number, c.position FROM change c JOIN record r"
-        " ON r.record_id = c.record_id WHERE c.kind = 'withdrawn'",
+        "SELECT r.number, max(c.position) FROM change c JOIN record r"
+        " ON r.record_id = c.record_id AND r.member = c.member"
+        " WHERE c.kind IN ('enrolled', 'withdrawn') GROUP BY r.number HAVING"
+        " sum(CASE c.kind WHEN 'enrolled' THEN 1 ELSE -1 END) < 1",
     ),
     _Rule(
         "WITHDRAWN_REFERENCE",
@@ -125,8 +130,11 @@ _RULES: Final = (
         "table tombstone, member {}",
         "{} records were withdrawn, and fewer tombstones are there: a withdrawn"
         f" reference could be enrolled again{_RESTORE}",
-        "SELECT w.member, w.taken FROM (SELECT member, count(*) AS taken FROM change"
-        " WHERE kind = 'withdrawn' GROUP BY member) AS w WHERE w.taken >"
+        "SELECT w.member, w.taken FROM (SELECT member, count(*) AS taken FROM"
+        " (SELECT member, record_id FROM change WHERE kind IN ('enrolled', 'withdrawn')"
+        " GROUP BY member, record_id HAVING"
+        " sum(CASE kind WHEN 'enrolled' THEN 1 ELSE -1 END) = 0) AS gone"
+        " GROUP BY member) AS w WHERE w.taken >"
         " (SELECT count(*) FROM tombstone t WHERE t.member = w.member)"
         " AND w.member NOT IN (SELECT member FROM custody WHERE state = 'destroyed')",
     ),
@@ -142,12 +150,12 @@ _RULES: Final = (
         "RECORD_MISSING",
         "journal, position {}",
         f"the record that it enrolled is neither there nor withdrawn{_LOST}",
-        "SELECT c.position FROM change c LEFT JOIN record r ON r.number = c.position"
-        " LEFT JOIN (SELECT member, record_id, position FROM change"
-        " WHERE kind = 'withdrawn') AS w ON w.record_id = c.record_id"
-        " AND w.member = c.member AND w.position > c.position"
-        " WHERE c.kind = 'enrolled' AND r.number IS NULL AND w.position IS NULL"
-        " AND c.member NOT IN (SELECT member FROM custody WHERE state = 'destroyed')",
+        "SELECT max(c.position) FROM change c LEFT JOIN record r"
+        " ON r.record_id = c.record_id AND r.member = c.member"
+        " WHERE c.kind IN ('enrolled', 'withdrawn') AND r.number IS NULL"
+        " AND c.member NOT IN (SELECT member FROM custody WHERE state = 'destroyed')"
+        " GROUP BY c.member, c.record_id HAVING"
+        " sum(CASE c.kind WHEN 'enrolled' THEN 1 ELSE -1 END) > 0",
     ),
     _Rule(
         "WITHDRAWAL_OF_NOBODY",

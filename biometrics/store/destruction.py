@@ -79,6 +79,36 @@ _LAST: Final = tuple(
 )
 
 
+def destroy(
+    connection: sa.Connection, member: Member, *, now: int, change_id: bytes
+) -> int:
+    """Overwrite a member's wrapped gallery keys; return the journal position of it.
+
+    Args:
+        connection: in a transaction.
+        member: the holder.
+        now: microseconds.
+        change_id: 16 random bytes.
+    """
+    of_member = {"of_member": member.code}
+    keys = [key_of(row) for row in connection.execute(_KEYS, of_member)]
+    for key in keys:
+        # Of the same size, in the place of what was there.
+        zeros = {"of_key": key.key_id, "zeros": bytes(len(key.wrapped))}
+        connection.execute(_OVERWRITE, zeros)
+    add_erasure(
+        connection,
+        member,
+        ErasureKind.DESTRUCTION,
+        keys,
+        records=connection.execute(_COUNT, of_member).scalar_one(),
+        begun_at=now,
+        deleted_at=now,
+    )
+    state = CustodyState.DESTROYED
+    return set_custody(connection, member, state, now=now, change_id=change_id)
+
+
 class DestructionWriter(CustodyWriter):
     """Destroys the galleries of members."""
 
@@ -111,25 +141,7 @@ class DestructionWriter(CustodyWriter):
             if before.state is CustodyState.DESTROYED:
                 return before.since or moment, end_of(connection)
             now = to_microseconds(moment)
-            of_member = {"of_member": member.code}
-            keys = [key_of(row) for row in connection.execute(_KEYS, of_member)]
-            for key in keys:
-                # Of the same size, in the place of what was there.
-                zeros = {"of_key": key.key_id, "zeros": bytes(len(key.wrapped))}
-                connection.execute(_OVERWRITE, zeros)
-            add_erasure(
-                connection,
-                member,
-                ErasureKind.DESTRUCTION,
-                keys,
-                records=connection.execute(_COUNT, of_member).scalar_one(),
-                begun_at=now,
-                deleted_at=now,
-            )
-            state = CustodyState.DESTROYED
-            return moment, set_custody(
-                connection, member, state, now=now, change_id=change_id
-            )
+            return moment, destroy(connection, member, now=now, change_id=change_id)
 
         return self._once(member, operation, request, make_reply)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -61,8 +62,20 @@ def judge(
     return results
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """When things happened to a record, in microseconds; None for never."""
+
+    enrolled_at: int
+    protected_at: int | None = None
+    replaced_at: int | None = None
+
+
 def append(
-    connection: sa.Connection, member: Member, records: Sequence[NewRecord], now: int
+    connection: sa.Connection,
+    member: Member,
+    records: Sequence[NewRecord],
+    moments: Moments,
 ) -> int:
     """Add records with their templates, journal entries and counts.
 
@@ -73,8 +86,8 @@ def append(
     Args:
         connection: the writer's, in its transaction.
         member: the holder.
-        records: one or more, none of whose references is known.
-        now: microseconds.
+        records: one or more, under whose references there is nothing.
+        moments: of all of them.
 
     Returns:
         The journal position of the last one.
@@ -83,8 +96,8 @@ def append(
     first, template_id = reserve(connection, changes=len(records), templates=size)
     rows, protections, templates = [], [], []
     for number, record in enumerate(records, first):
-        rows.append(_record_row(number, member, record, now))
-        protections.append(_protection_row(number, record, template_id))
+        rows.append(_record_row(number, member, record, moments))
+        protections.append(_protection_row(number, record, template_id, moments))
         for template in record.templates:
             templates.append(_template_row(template_id, number, template))
             template_id += 1
@@ -97,7 +110,7 @@ def append(
 
 
 def _record_row(
-    number: int, member: Member, record: NewRecord, now: int
+    number: int, member: Member, record: NewRecord, moments: Moments
 ) -> dict[str, Any]:
     """Return the row of one record."""
     reference = record.sealed_reference
@@ -112,20 +125,21 @@ def _record_row(
         "reference_ciphertext": reference.ciphertext,
         "generation": record.generation,
         "legal_basis": record.legal_basis,
-        "enrolled_at": now,
+        "enrolled_at": moments.enrolled_at,
         "expires_at": moment_or_null(record.expires_at),
+        "replaced_at": moments.replaced_at,
     }
 
 
 def _protection_row(
-    number: int, record: NewRecord, first_template: int
+    number: int, record: NewRecord, first_template: int, moments: Moments
 ) -> dict[str, Any]:
     """Return the row that protects one record."""
     return {
         "record_number": number,
         "excluded": join_members(record.excluded),
         "record_tag": record.attest(first_template),
-        "set_at": None,
+        "set_at": moments.protected_at,
     }
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from biometrics.members import Member
 
-_TEMPLATES: Final = (
+TEMPLATES: Final = (
     sa.select(
         RECORD.c.number,
         TEMPLATE.c.template_id,
@@ -54,10 +54,10 @@ _TEMPLATES: Final = (
     .join(PROTECTION)  # without protection a record is not read at all
 )
 
-_OF_IDS: Final = _TEMPLATES.where(
+_OF_IDS: Final = TEMPLATES.where(
     TEMPLATE.c.template_id.in_(sa.bindparam("ids", expanding=True))
 )
-_OF_CHANGES: Final = _TEMPLATES.where(
+_OF_CHANGES: Final = TEMPLATES.where(
     RECORD.c.number.between(sa.bindparam("first"), sa.bindparam("last"))
 ).order_by(RECORD.c.number, TEMPLATE.c.template_id)
 _OF_HOLDER: Final = _OF_CHANGES.where(RECORD.c.member == sa.bindparam("holder"))
@@ -166,7 +166,7 @@ class JournalReader:
             following = connection.execute(_NEXT).scalar_one()
         templates: dict[int, list[StoredTemplate]] = defaultdict(list)
         for row in stored:
-            if (template := _template(row)) is not None:
+            if (template := read_row(row)) is not None:
                 templates[row[0]].append(template)
         return [
             Change(
@@ -243,7 +243,7 @@ class JournalReader:
             for start in range(0, len(ids), limits.STORE_IDS_PER_QUERY):
                 some = list(ids[start : start + limits.STORE_IDS_PER_QUERY])
                 rows = connection.execute(_OF_IDS, {"ids": some}).all()
-                templates = [_template(row) for row in rows]
+                templates = [read_row(row) for row in rows]
                 found |= {t.template_id: t for t in templates if t is not None}
         return found
 
@@ -274,7 +274,7 @@ def _withdrawn(row: sa.Row[*tuple[Any, ...]], following: int) -> range:
     )
 
 
-# Of the columns of `_TEMPLATES`: SQLite keeps what it is given, whatever its type.
+# Of the columns of `TEMPLATES`: SQLite keeps what it is given, whatever its type.
 _OF_NUMBERS: Final = (int, (int, NoneType))
 _TYPES: Final[tuple[type | tuple[type, ...], ...]] = (
     *(int, int, bytes, str, str, str, str, int, int, (int, NoneType)),
@@ -283,8 +283,8 @@ _TYPES: Final[tuple[type | tuple[type, ...], ...]] = (
 _NUMBERS: Final = [place for place, kind in enumerate(_TYPES) if kind in _OF_NUMBERS]
 
 
-def _template(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
-    """Return a row of `_TEMPLATES` as a value; None if somebody made it no such row."""
+def read_row(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
+    """Return a row of `TEMPLATES` as a value; None if somebody made it no such row."""
     if not all(map(isinstance, row, _TYPES)):
         return None
     if min(row[at] or 0 for at in _NUMBERS) < 0:

@@ -36,6 +36,12 @@ _SIGNING: Final = sa.select(SIGNING_KEY.c.wrapped)
 _ADD_SIGNING: Final = sa.insert(SIGNING_KEY)
 
 
+def index_key_of(connection: sa.Connection, member: Member) -> bytes | None:
+    """Return a member's wrapped index key, or None."""
+    found = connection.execute(_INDEX, {"of_member": member.code}).scalar()
+    return None if found is None else bytes(found)
+
+
 class KeyReader:
     """Reads wrapped keys; any thread."""
 
@@ -52,8 +58,7 @@ class KeyReader:
     def index_key(self, member: Member) -> bytes | None:
         """Return the member's wrapped index key, or None."""
         with translated(), self._engine.connect() as connection:
-            found = connection.execute(_INDEX, {"of_member": member.code}).scalar()
-        return None if found is None else bytes(found)
+            return index_key_of(connection, member)
 
     def signing_key(self) -> bytes | None:
         """Return the exchange's wrapped signing key, or None."""

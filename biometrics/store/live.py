@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from biometrics.clock import from_microseconds
 from biometrics.errors import NotFoundError
 from biometrics.sealed import Attested
-from biometrics.store.rows import LiveRecord
+from biometrics.store.rows import LiveRecord, Reason, Removed
 from biometrics.store.schema import PROTECTION, RECORD, TEMPLATE, TOMBSTONE
 from biometrics.store.values import moment_or_none, split_members
 
@@ -38,7 +39,7 @@ _LIVE: Final = (
         RECORD.c.lookup == sa.bindparam("of_lookup"),
     )
 )
-_WITHDRAWN: Final = sa.select(TOMBSTONE.c.withdrawn_at).where(
+_REMOVED: Final = sa.select(TOMBSTONE.c.withdrawn_at, TOMBSTONE.c.reason).where(
     TOMBSTONE.c.member == sa.bindparam("of_member"),
     TOMBSTONE.c.lookup == sa.bindparam("of_lookup"),
 )
@@ -51,12 +52,15 @@ class Live:
     Attributes:
         number: of its row.
         row: what its rows say of it.
-        set_at: microseconds since which it excludes whom it excludes.
+        enrolled_at: microseconds.
+        set_at: microseconds since which it excludes whom it excludes; None if that is
+            since its enrolment.
     """
 
     number: int
     row: LiveRecord
-    set_at: int
+    enrolled_at: int
+    set_at: int | None
 
 
 def find_live(connection: sa.Connection, member: Member, lookup: bytes) -> Live | None:
@@ -82,20 +86,38 @@ def find_live(connection: sa.Connection, member: Member, lookup: bytes) -> Live 
             ),
             record_tag=row.record_tag,
         ),
-        set_at=row.enrolled_at if row.set_at is None else row.set_at,
+        enrolled_at=row.enrolled_at,
+        set_at=row.set_at,
     )
 
 
-def find_withdrawn(connection: sa.Connection, member: Member, lookup: bytes) -> int:
-    """Return when the record was withdrawn that is not there, in microseconds.
+def find_removed(connection: sa.Connection, member: Member, lookup: bytes) -> Removed:
+    """Return when and why the record was removed that is not there.
 
     Raises:
         NotFoundError: no such record was ever enrolled.
     """
     values = {"of_member": member.code, "of_lookup": lookup}
-    withdrawn_at: int | None = connection.execute(_WITHDRAWN, values).scalar()
-    if withdrawn_at is None:
+    row = connection.execute(_REMOVED, values).first()
+    if row is None:
         raise NotFoundError(
             "NOT_ENROLLED", "no record is enrolled under this reference"
         )
-    return withdrawn_at
+    return Removed(
+        at=from_microseconds(row.withdrawn_at), reason=Reason(row.reason), templates=()
+    )
+
+
+def no_longer_there(removed: Removed, told: str) -> NotFoundError:
+    """Return the error of a record that was removed.
+
+    Args:
+        removed: when and why.
+        told: what that means for whoever asked.
+    """
+    how = "expired and was removed" if removed.reason is Reason.EXPIRED else "withdrawn"
+    verb = "has" if removed.reason is Reason.EXPIRED else "was"
+    return NotFoundError(
+        "RECORD_WITHDRAWN",
+        f"the record {verb} {how} at {removed.at:%Y-%m-%d %H:%M:%S} UTC: {told}",
+    )

@@ -8,13 +8,13 @@ import sqlalchemy as sa
 
 from biometrics import limits
 from biometrics.clock import from_microseconds
-from biometrics.errors import NotFoundError
-from biometrics.store.live import find_live, find_withdrawn
+from biometrics.store.live import find_live, find_removed, no_longer_there
 from biometrics.store.rows import Protected
 from biometrics.store.schema import PROTECTION, TEMPLATE
 from biometrics.store.values import join_members
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
 
     from biometrics.members import Member
@@ -63,14 +63,12 @@ def protect(
     """
     found = find_live(connection, member, lookup)
     if found is None:
-        moment = from_microseconds(find_withdrawn(connection, member, lookup))
-        raise NotFoundError(
-            "RECORD_WITHDRAWN",
-            f"the record was withdrawn at {moment:%Y-%m-%d %H:%M:%S} UTC: no search"
-            " finds it, and it needs no protection any more",
+        raise no_longer_there(
+            find_removed(connection, member, lookup),
+            "no search finds it, and it needs no protection any more",
         )
     before, after = found.row.attested.excluded, attest(found.row)
-    at = found.set_at
+    at = found.enrolled_at if found.set_at is None else found.set_at
     if after.excluded != before:
         at = now
         values = {
@@ -85,6 +83,11 @@ def protect(
         added=after.excluded - before,
         removed=before - after.excluded,
     )
+
+
+def has_expired(records: Sequence[SeenRecord], now: dt.datetime) -> bool:
+    """Say whether some of the records seen have expired by now."""
+    return any(r.expires_at is not None and r.expires_at <= now for r in records)
 
 
 def are_unchanged(connection: sa.Connection, records: Sequence[SeenRecord]) -> bool:

@@ -1,4 +1,4 @@
-"""Enrols, protects and withdraws records; each call is one operation of the writer."""
+"""Changes the records of members; each call is one operation of the writer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.errors import StorageError
 from biometrics.store.custody import refuse_closed
-from biometrics.store.enrolment import append, judge
+from biometrics.store.enrolment import Moments, append, judge
 from biometrics.store.entries import end_of
 from biometrics.store.protection import protect
-from biometrics.store.rows import Added, Committed, EnrolResult, Reply
-from biometrics.store.withdrawal import remove
+from biometrics.store.replacement import replace
+from biometrics.store.rows import Added, Committed, Disposed, EnrolResult, Reply
+from biometrics.store.withdrawal import dispose, remove
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,10 +25,16 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.journal import JournalHead
     from biometrics.store.replies import Replies
-    from biometrics.store.rows import LiveRecord, NewProtection, NewRecord, Protected
+    from biometrics.store.rows import (
+        LiveRecord,
+        NewProtection,
+        NewRecord,
+        Protected,
+        Removed,
+    )
     from biometrics.store.writer import Writer
 
-T = TypeVar("T", Added, Committed)
+T = TypeVar("T", bound=Added | Committed | Disposed | None)
 
 
 class RecordWriter:
@@ -116,7 +123,7 @@ class RecordWriter:
         request_id: bytes,
         digest: bytes,
         check: Callable[[LiveRecord], None],
-        make_reply: Callable[[dt.datetime], bytes],
+        make_reply: Callable[[Removed], bytes],
     ) -> Future[Committed]:
         """Withdraw a record: its keys and templates go, a tombstone stays.
 
@@ -127,9 +134,8 @@ class RecordWriter:
             digest: 32 bytes, of the request.
             check: raises if the row found is not the record's own; then nothing is
                 written.
-            make_reply: makes the sealed body from the moment of the withdrawal, the
-                first one if it was withdrawn before. Runs in the writer's thread
-                and MUST NOT write.
+            make_reply: makes the sealed body from what was removed, now or before.
+                Runs in the writer's thread and MUST NOT write.
 
         Returns:
             As `enrol`; raises NotFoundError if no such record was ever enrolled.
@@ -140,11 +146,76 @@ class RecordWriter:
             if found is not None:
                 return _replay(connection, found)
             now = to_microseconds(self._clock.now())
-            moment, position = remove(connection, member, lookup, now=now, check=check)
-            body = make_reply(from_microseconds(moment))
+            removed, position = remove(connection, member, lookup, now=now, check=check)
+            body = make_reply(removed)
             reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)
             return Committed(reply=body, position=position, replayed=False)
+
+        return self._submit(operation, weight=1)
+
+    def replace(
+        self,
+        member: Member,
+        record: NewRecord,
+        *,
+        before: bytes,
+        request_id: bytes,
+        digest: bytes,
+        make_reply: Callable[[dt.datetime], bytes],
+    ) -> Future[Committed | None]:
+        """Put a record that was sealed anew in the place of what it was.
+
+        Args:
+            member: the holder.
+            record: what it is from now on, as a whole.
+            before: 32 bytes, its tag as it was read.
+            request_id: 16 bytes.
+            digest: 32 bytes, of the request.
+            make_reply: makes the sealed body from the moment of the replacement. Runs
+                in the writer's thread and MUST NOT write.
+
+        Returns:
+            As `enrol`; None if the record was changed since it was read, and then it
+            is to be read and sealed again. Raises NotFoundError if it is no longer
+            there, GalleryLockedError if it was sealed under keys that are not used now.
+        """
+
+        def operation(connection: sa.Connection) -> Committed | None:
+            found = self._replies.find_or_clear(connection, member, request_id, digest)
+            if found is not None:
+                return _replay(connection, found)
+            refuse_closed(connection, member, _keys_of([record]))
+            now = to_microseconds(self._clock.now())
+            position = replace(connection, member, record, before=before, now=now)
+            if position is None:
+                return None
+            body = make_reply(from_microseconds(now))
+            reply = Reply(request_id=request_id, digest=digest, body=body)
+            self._replies.add(connection, member, reply)
+            return Committed(reply=body, position=position, replayed=False)
+
+        return self._submit(operation, weight=1)
+
+    def dispose(
+        self, member: Member, lookup: bytes, *, check: Callable[[LiveRecord], None]
+    ) -> Future[Disposed]:
+        """Withdraw a record because it has expired; any other stays as it is.
+
+        Args:
+            member: the holder.
+            lookup: keyed hash of the holder's reference.
+            check: raises if the row found is not the record's own; then nothing is
+                written.
+
+        Returns:
+            Resolves when it is durable; raises as `withdraw`, but for a record that
+            was never enrolled, which is not disposed of.
+        """
+
+        def operation(connection: sa.Connection) -> Disposed:
+            now = to_microseconds(self._clock.now())
+            return dispose(connection, member, lookup, now=now, check=check)
 
         return self._submit(operation, weight=1)
 
@@ -219,8 +290,8 @@ class RecordWriter:
                 " withdrawals, protections and answers; nothing of this request was"
                 " written, free space and send it again",
             )
-        now = to_microseconds(self._clock.now())
-        return Added(results, append(connection, member, fresh, now))
+        moments = Moments(enrolled_at=to_microseconds(self._clock.now()))
+        return Added(results, append(connection, member, fresh, moments))
 
     def _submit(
         self, operation: Callable[[sa.Connection], T], *, weight: int
@@ -233,7 +304,9 @@ class RecordWriter:
     def _tell(self, future: Future[T]) -> None:
         """Advance the head to a change that is durable."""
         if not future.cancelled() and future.exception() is None:
-            self._head.advance(future.result().position)
+            done = future.result()
+            if done is not None:
+                self._head.advance(done.position)
 
 
 def _keys_of(records: Sequence[NewRecord]) -> Iterator[int]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import datetime as dt
+from collections import Counter, defaultdict
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from biometrics.clock import from_microseconds
+from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import Sealed
 from biometrics.store.entries import end_of
 from biometrics.store.failures import translated
-from biometrics.store.rows import GalleryCount, RecordRow, TemplateRow
-from biometrics.store.schema import GALLERY, PROTECTION, RECORD, TEMPLATE
+from biometrics.store.rows import (
+    ExpiredRow,
+    GalleryCount,
+    Lives,
+    Reason,
+    RecordRow,
+    TemplateRow,
+)
+from biometrics.store.schema import GALLERY, PROTECTION, RECORD, TEMPLATE, TOMBSTONE
 from biometrics.store.values import moment_or_none, split_members
 
 if TYPE_CHECKING:
@@ -55,6 +63,45 @@ _RECORDS: Final = (
     .order_by(RECORD.c.number)
     .limit(sa.bindparam("most"))
 )
+# By day here: a month has a length of its own.
+_DAY_MICROSECONDS: Final = 86_400_000_000
+_HELD: Final = sa.select(sa.func.count()).where(
+    RECORD.c.member == sa.bindparam("of_member")
+)
+_EXPIRING: Final = (
+    sa.select(
+        (RECORD.c.expires_at <= sa.bindparam("now")).label("has_expired"),
+        (RECORD.c.expires_at // _DAY_MICROSECONDS).label("day"),
+        sa.func.count(),
+    )
+    .where(
+        RECORD.c.expires_at.is_not(None),  # as the index has it
+        RECORD.c.member == sa.bindparam("of_member"),
+    )
+    .group_by("has_expired", "day")
+)
+_DISPOSED: Final = (
+    sa.select(
+        TOMBSTONE.c.reason,
+        (TOMBSTONE.c.withdrawn_at // _DAY_MICROSECONDS).label("day"),
+        sa.func.count(),
+    )
+    .where(TOMBSTONE.c.member == sa.bindparam("of_member"))
+    .group_by("reason", "day")
+)
+_EXPIRED: Final = (
+    sa.select(RECORD.c.expires_at, RECORD.c.number, RECORD.c.member, RECORD.c.lookup)
+    .where(
+        RECORD.c.expires_at.is_not(None),  # as the index has it
+        RECORD.c.expires_at.between(sa.bindparam("moment"), sa.bindparam("now")),
+        sa.or_(
+            RECORD.c.expires_at > sa.bindparam("moment"),
+            RECORD.c.number > sa.bindparam("number"),
+        ),
+    )
+    .order_by(RECORD.c.expires_at, RECORD.c.number)
+    .limit(sa.bindparam("most"))
+)
 _TEMPLATES: Final = (
     sa.select(
         TEMPLATE.c.record_number,
@@ -65,6 +112,19 @@ _TEMPLATES: Final = (
     .where(TEMPLATE.c.record_number.in_(sa.bindparam("numbers", expanding=True)))
     .order_by(TEMPLATE.c.template_id)
 )
+
+
+_FIRST_DAY: Final = dt.date(1970, 1, 1)
+
+
+def _month(day: int) -> dt.date:
+    """Return the first day of the month of a day since 1970; the last one there is."""
+    most = (dt.date.max - _FIRST_DAY).days
+    return (_FIRST_DAY + dt.timedelta(days=max(0, min(day, most)))).replace(day=1)
+
+
+# Before every place; 0 is 1970.
+FIRST_EXPIRED: Final = (0, 0)
 
 
 class RecordReader:
@@ -116,10 +176,59 @@ class RecordReader:
             found: int | None = connection.execute(_FIRST_RECORD, values).scalar()
         return found
 
+    def lives(self, member: Member, now: dt.datetime) -> Lives:
+        """Return when the member's records expire."""
+        values = {"of_member": member.code, "now": to_microseconds(now)}
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_EXPIRING, values).all()
+            held = connection.execute(_HELD, values).scalar_one()
+        expiring: Counter[dt.date] = Counter()
+        expired = 0
+        for has_expired, day, count in rows:
+            if has_expired:
+                expired += count
+            else:
+                expiring[_month(day)] += count
+        lasting = held - expired - expiring.total()
+        return Lives(lasting=max(lasting, 0), expired=expired, expiring=expiring)
+
+    def disposed(self, member: Member) -> dict[Reason, Counter[dt.date]]:
+        """Return how many of the member's records went, by reason and month."""
+        values = {"of_member": member.code}
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_DISPOSED, values).all()
+        found: dict[Reason, Counter[dt.date]] = defaultdict(Counter)
+        for reason, day, count in rows:
+            found[Reason(reason)][_month(day)] += count
+        return dict(found)
+
+    def expired(
+        self, now: dt.datetime, after: tuple[int, int], most: int
+    ) -> list[ExpiredRow]:
+        """Return the next records that have expired, whoever holds them.
+
+        Args:
+            now: the moment.
+            after: place of the last record of the page before, or `FIRST_EXPIRED`.
+            most: at most so many, at least 1.
+        """
+        values = {
+            "now": to_microseconds(now),
+            "moment": after[0],
+            "number": after[1],
+            "most": most,
+        }
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_EXPIRED, values).all()
+        return [
+            ExpiredRow(place=(moment, number), member=member, lookup=lookup)
+            for moment, number, member, lookup in rows
+        ]
+
     def records(
         self, member: Member, after_position: int, most: int
     ) -> list[RecordRow]:
-        """Return the member's next records, in the order of their enrolment.
+        """Return the member's next records, in the order of their numbers.
 
         Args:
             member: the holder.
@@ -149,6 +258,7 @@ class RecordReader:
                 enrolled_at=from_microseconds(row.enrolled_at),
                 expires_at=moment_or_none(row.expires_at),
                 protected_at=moment_or_none(row.set_at),
+                replaced_at=moment_or_none(row.replaced_at),
                 templates=tuple(templates[row.number]),
             )
             for row in rows

@@ -1,4 +1,4 @@
-"""What holders took back: withdrawals, protections set late, versions of agreements.
+"""What holders took back: records, protections set late, agreements, whole galleries.
 
 A backup is of one moment, and brings back what was taken away after it. So these are
 listed apart, as often as one likes: the list is small, and says nothing that opens a
@@ -13,13 +13,19 @@ import sqlalchemy as sa
 
 from biometrics import limits
 from biometrics.store.agreements import supersede
+from biometrics.store.custody import custody_of, set_custody
+from biometrics.store.destruction import destroy
 from biometrics.store.live import find_live
-from biometrics.store.schema import AGREEMENT, PROTECTION, RECORD, TOMBSTONE
-from biometrics.store.values import member_of
-from biometrics.store.withdrawal import remove
+from biometrics.store.rows import CustodyState, Reason
+from biometrics.store.schema import AGREEMENT, CUSTODY, PROTECTION, RECORD, TOMBSTONE
+from biometrics.store.values import join_members, member_of, split_members
+from biometrics.store.withdrawal import bury
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from biometrics.members import Member
+    from biometrics.store.rows import LiveRecord, NewProtection
 
 # Each table of the list: its rows by keyset, since there may be a million tombstones.
 _WITHDRAWN: Final = (
@@ -37,7 +43,6 @@ _PROTECTED: Final = (
         RECORD.c.member,
         RECORD.c.lookup,
         PROTECTION.c.excluded,
-        PROTECTION.c.record_tag,
         PROTECTION.c.set_at,
     )
     .join_from(RECORD, PROTECTION)
@@ -47,6 +52,11 @@ _PROTECTED: Final = (
     )
     .order_by(RECORD.c.number)
     .limit(sa.bindparam("most"))
+)
+_CLOSED: Final = (
+    sa.select(CUSTODY)
+    .where(CUSTODY.c.state != CustodyState.OPEN.value)
+    .order_by(CUSTODY.c.member)
 )
 _AGREED: Final = sa.select(AGREEMENT).order_by(AGREEMENT.c.holder)
 _ADD_TOMBSTONE: Final = sa.insert(TOMBSTONE)
@@ -67,6 +77,7 @@ _PROTECT: Final = (
 WITHDRAWN: Final = "withdrawn"
 PROTECTED: Final = "protected"
 AGREED: Final = "agreed"
+CLOSED: Final = "closed"
 
 
 def restrictions(connection: sa.Connection) -> Iterator[dict[str, Any]]:
@@ -82,6 +93,13 @@ def restrictions(connection: sa.Connection) -> Iterator[dict[str, Any]]:
             "data": row.data.hex(),
             "note": row.note.hex(),
         }
+    for row in connection.execute(_CLOSED):
+        yield {
+            "kind": CLOSED,
+            "member": row.member,
+            "state": row.state,
+            "at": row.changed_at,
+        }
 
 
 def _withdrawn(connection: sa.Connection) -> Iterator[dict[str, Any]]:
@@ -95,6 +113,7 @@ def _withdrawn(connection: sa.Connection) -> Iterator[dict[str, Any]]:
                 "member": row.member,
                 "lookup": row.lookup.hex(),
                 "at": row.withdrawn_at,
+                "reason": row.reason,
             }
         after = {"after_member": rows[-1].member, "after_lookup": rows[-1].lookup}
 
@@ -109,55 +128,113 @@ def _protected(connection: sa.Connection) -> Iterator[dict[str, Any]]:
                 "member": row.member,
                 "lookup": row.lookup.hex(),
                 "excluded": row.excluded,
-                "tag": row.record_tag.hex(),
                 "at": row.set_at,
             }
         after = rows[-1].number
 
 
-def carry_out(connection: sa.Connection, document: Mapping[str, Any]) -> bool:
+def carry_out(
+    connection: sa.Connection,
+    document: Mapping[str, Any],
+    attest: Callable[[Member, LiveRecord, str], NewProtection],
+    random_bytes: Callable[[int], bytes],
+) -> bool:
     """Do again what a document says; say whether anything was changed by it.
 
     Args:
         connection: in a transaction of a database that no exchange has open.
         document: as `restrictions` yields them, of a later moment than the
             database is of.
+        attest: returns whom a member's record is to exclude, of codes with a space
+            between, with the tag that attests it; the record may be an older one than
+            that which was protected. Raises if the row is not the record's own.
+        random_bytes: where the numbers of changes come from.
 
     Raises:
         DefectError: a record's rows are damaged.
+        SealError: likewise.
     """
-    if document["kind"] == AGREED:
+    kind = document["kind"]
+    if kind == AGREED:
         values = {name: bytes.fromhex(document[name]) for name in _BYTES_OF_AGREED}
         row = {"holder": document["holder"], "revision": document["revision"]}
         return supersede(connection, row | values)
     member = member_of(document["member"])
-    lookup = bytes.fromhex(document["lookup"])
+    if kind == CLOSED:
+        return _close(connection, member, document, random_bytes)
+    if kind == PROTECTED:
+        return _protect(connection, member, document, attest)
+    return _withdraw(connection, member, document)
+
+
+def _close(
+    connection: sa.Connection,
+    member: Member,
+    document: Mapping[str, Any],
+    random_bytes: Callable[[int], bytes],
+) -> bool:
+    """Lock or destroy the galleries of a member again."""
+    state, before = (
+        CustodyState(document["state"]),
+        custody_of(connection, member).state,
+    )
+    if before in {state, CustodyState.DESTROYED}:
+        return False
+    moment = {"now": document["at"], "change_id": random_bytes(_CHANGE_ID_BYTES)}
+    if state is CustodyState.DESTROYED:
+        destroy(connection, member, **moment)
+    else:
+        set_custody(connection, member, state, **moment)
+    return True
+
+
+def _protect(
+    connection: sa.Connection,
+    member: Member,
+    document: Mapping[str, Any],
+    attest: Callable[[Member, LiveRecord, str], NewProtection],
+) -> bool:
+    """Protect a record again, if it is there."""
+    found = find_live(connection, member, bytes.fromhex(document["lookup"]))
+    excluded = split_members(document["excluded"])
+    if found is None or found.row.attested.excluded == excluded:
+        return False
+    new = attest(member, found.row, document["excluded"])
+    connection.execute(
+        _PROTECT,
+        {
+            "of_number": found.number,
+            "now_excluded": join_members(new.excluded),
+            "now_tag": new.record_tag,
+            "now": document["at"],
+        },
+    )
+    return True
+
+
+def _withdraw(
+    connection: sa.Connection, member: Member, document: Mapping[str, Any]
+) -> bool:
+    """Withdraw a record again, if it is there."""
+    lookup, reason = bytes.fromhex(document["lookup"]), Reason(document["reason"])
     found = find_live(connection, member, lookup)
-    if document["kind"] == PROTECTED:
-        tag = bytes.fromhex(document["tag"])
-        if found is None or found.row.record_tag == tag:
-            return False
-        connection.execute(
-            _PROTECT,
-            {
-                "of_number": found.number,
-                "now_excluded": document["excluded"],
-                "now_tag": tag,
-                "now": document["at"],
-            },
-        )
-        return True
     if found is not None:
-        remove(connection, member, lookup, now=document["at"], check=lambda _row: None)
+        bury(connection, member, found, now=document["at"], reason=reason)
         return True
     # Enrolled and withdrawn since the backup: the reference is never used again.
     key = {"of_member": member.code, "of_lookup": lookup}
     if connection.execute(_IS_GONE, key).first() is None:
         connection.execute(
             _ADD_TOMBSTONE,
-            {"member": member.code, "lookup": lookup, "withdrawn_at": document["at"]},
+            {
+                "member": member.code,
+                "lookup": lookup,
+                "withdrawn_at": document["at"],
+                "reason": reason.value,
+            },
         )
     return False
 
 
+_CHANGE_ID_BYTES: Final = 16
 _BYTES_OF_AGREED: Final = ("digest", "data", "note")

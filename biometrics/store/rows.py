@@ -14,7 +14,7 @@ from biometrics.sealed import Attested
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from biometrics.members import Member
     from biometrics.sealed import Sealed
@@ -249,6 +249,84 @@ class StoredReply:
     body: bytes = field(repr=False)
 
 
+class Reason(StrEnum):
+    """Why a record is no longer there."""
+
+    WITHDRAWN = "withdrawn"  # by its holder
+    EXPIRED = "expired"  # by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What a withdrawal has removed.
+
+    Attributes:
+        at: when the record was removed, now or before.
+        reason: why it was.
+        templates: what went now, in the order in which it was enrolled; empty of a
+            record that was removed before, of which nothing but this is known.
+    """
+
+    at: dt.datetime
+    reason: Reason
+    templates: tuple[TemplateRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disposed:
+    """What became of a record that was to be disposed of.
+
+    Attributes:
+        done: whether it was removed now.
+        position: journal position of that; the journal's end where it was not.
+    """
+
+    done: bool
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiredRow:
+    """A record whose row says that it has expired, which nobody has attested yet.
+
+    Attributes:
+        place: by which pages go on.
+        member: code of the holder.
+        lookup: keyed hash of the holder's reference.
+    """
+
+    place: tuple[int, int]
+    member: str
+    lookup: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRecord:
+    """All that is stored of one record, for whoever seals it anew.
+
+    Attributes:
+        row: what its rows say of it, with the tag that attests it.
+        content_digest: 32 bytes, of the record as it was enrolled.
+        sealed_reference: the holder's reference.
+        legal_basis: why it was enrolled.
+        templates: in the order of their samples.
+    """
+
+    row: LiveRecord
+    content_digest: bytes = field(repr=False)
+    sealed_reference: Sealed = field(repr=False)
+    legal_basis: str
+    templates: tuple[StoredTemplate, ...]
+
+
+class ReferenceRow(NamedTuple):
+    """A holder's reference of one of its records."""
+
+    record_id: bytes
+    generation: int
+    sealed_reference: Sealed
+
+
 class ChangeKind(StrEnum):
     """What happened to a record, or to all galleries of a member."""
 
@@ -296,7 +374,8 @@ class RecordRow:
     """What a holder is shown of one record of its own.
 
     Attributes:
-        position: journal position of its enrolment, by which pages go on.
+        position: journal position of its enrolment or last replacement, by which pages
+            go on.
         record_id: 16 bytes.
         sealed_reference: the holder's reference.
         generation: generation of the record.
@@ -305,6 +384,7 @@ class RecordRow:
         enrolled_at: when.
         expires_at: moment from which it is as if withdrawn, or None.
         protected_at: when `excluded` was last changed; None if never.
+        replaced_at: when one of its templates was last replaced; None if never.
         templates: in the order in which they were enrolled.
     """
 
@@ -317,6 +397,7 @@ class RecordRow:
     enrolled_at: dt.datetime
     expires_at: dt.datetime | None
     protected_at: dt.datetime | None
+    replaced_at: dt.datetime | None
     templates: tuple[TemplateRow, ...]
 
 
@@ -404,16 +485,33 @@ class ErasureRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lives:
+    """When a member's records expire.
+
+    Attributes:
+        lasting: records that do not expire.
+        expired: records that have expired.
+        expiring: records by the first day of the month in which they expire.
+    """
+
+    lasting: int
+    expired: int
+    expiring: Mapping[dt.date, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeenRecord:
     """A record as it was when it was decided that a requester may learn of it.
 
     Attributes:
         template_id: of one of its templates.
         record_tag: 32 bytes, which attest what protected it.
+        expires_at: moment from which nobody learns of it, or None; attested.
     """
 
     template_id: int
     record_tag: bytes = field(repr=False)
+    expires_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ COUNTER: Final = sa.Table(
     sa.CheckConstraint("counter_id = 1", name="counter_is_one_row"),
 )
 
-# `number` is the journal position of the enrolment.
+# `number` is the journal position of the enrolment, or of the last replacement.
 RECORD: Final = sa.Table(
     "record",
     METADATA,
@@ -70,11 +70,20 @@ RECORD: Final = sa.Table(
     sa.Column("legal_basis", sa.Text, nullable=False),
     sa.Column("enrolled_at", sa.BigInteger, nullable=False),
     sa.Column("expires_at", sa.BigInteger),
+    sa.Column("replaced_at", sa.BigInteger),
     sa.CheckConstraint("length(record_id) = 16", name="record_id_is_16_bytes"),
     sa.CheckConstraint("length(lookup) = 32", name="record_lookup_is_32_bytes"),
     sa.UniqueConstraint("member", "lookup", name="record_lookup"),
     sa.Index("record_of_member", "member", "number"),
     sa.Index("record_of_key", "reference_key_id", "number"),
+    sa.Index(
+        "record_expiry",
+        "expires_at",
+        "number",
+        "member",  # so that they are counted without a look at the rows
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    ),
 )
 
 # One row for every record, so that there is no weaker one to fall back on where a row
@@ -124,6 +133,7 @@ TOMBSTONE: Final = sa.Table(
     sa.Column("member", sa.Text, primary_key=True),
     sa.Column("lookup", sa.LargeBinary, primary_key=True),
     sa.Column("withdrawn_at", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default="withdrawn"),
     sqlite_with_rowid=False,
 )
 

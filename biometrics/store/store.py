@@ -23,6 +23,7 @@ from biometrics.store.register import RecordReader
 from biometrics.store.replies import Replies
 from biometrics.store.rotation import RotationWriter
 from biometrics.store.upgrade import is_current, upgrade
+from biometrics.store.whole import WholeReader
 from biometrics.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -43,13 +44,15 @@ class Store:
     Attributes:
         keys: wrapped keys.
         agreements: the version of each that was last in force.
-        records: enrols, protects and withdraws.
+        records: enrols, replaces, protects and withdraws.
         custody: opens and closes galleries, and replaces their keys.
         destruction: destroys galleries.
         erasures: what keys are no more, and what was signed of it.
+        records: enrols, replaces, protects and withdraws.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
         register: what a holder is shown of its own.
+        whole: records with their sealed templates, to be sealed anew.
     """
 
     def __init__(
@@ -83,9 +86,12 @@ class Store:
             self._writer, reading, replies, head, clock
         )
         self.erasures = ErasureTable(self._writer, reading)
-        self.answers = AnswerWriter(self._writer, reading, replies, references)
+        self.answers = AnswerWriter(
+            self._writer, reading, replies, references, clock=clock
+        )
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
+        self.whole = WholeReader(reading)
 
     def erase(self) -> bool:
         """Make the bytes of what was withdrawn go from the files of the database.

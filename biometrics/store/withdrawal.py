@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.errors import DefectError
 from biometrics.store.entries import (
     add_withdrawal,
@@ -14,7 +15,8 @@ from biometrics.store.entries import (
     reserve,
 )
 from biometrics.store.galleries import count_withdrawn
-from biometrics.store.live import find_live, find_withdrawn
+from biometrics.store.live import find_live, find_removed
+from biometrics.store.rows import Disposed, Reason, Removed, TemplateRow
 from biometrics.store.schema import (
     RECORD,
     REFERENCE,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from biometrics.members import Member
+    from biometrics.store.live import Live
     from biometrics.store.rows import LiveRecord
 
 _NUMBER_OF_FIRST: Final = TEMPLATE.c.template_id - TEMPLATE.c.sample
@@ -40,6 +43,11 @@ _COUNT_AMONG: Final = (
     sa.select(sa.func.count())
     .select_from(TEMPLATE)
     .where(TEMPLATE.c.template_id.between(sa.bindparam("low"), sa.bindparam("high")))
+)
+_SHOWN: Final = (
+    sa.select(TEMPLATE.c.space, TEMPLATE.c.position, TEMPLATE.c.quality)
+    .where(TEMPLATE.c.record_number == sa.bindparam("of_number"))
+    .order_by(TEMPLATE.c.template_id)
 )
 _ADD_TOMBSTONE: Final = sa.insert(TOMBSTONE)
 _DELETE: Final = sa.delete(RECORD).where(RECORD.c.number == sa.bindparam("of_number"))
@@ -60,11 +68,9 @@ def remove(
     *,
     now: int,
     check: Callable[[LiveRecord], None],
-) -> tuple[int, int]:
-    """Delete a record and leave a tombstone, which says no more than the reference.
+) -> tuple[Removed, int]:
+    """Withdraw a record; one that is not there any more stays as it is.
 
-    The sealed reference, what protects the record, the templates and all their wrapped
-    keys go with the row.
     References given to requesters stay until they expire, so that a follow-up can
     be told of the withdrawal; those of this record that have expired go now.
 
@@ -76,8 +82,8 @@ def remove(
         check: raises if the row is not the record's own.
 
     Returns:
-        When it was withdrawn, in microseconds, now or before; and the journal
-        position of that, or the journal's end if nothing changed.
+        What was removed, now or before; and the journal position of that, or the
+        journal's end if nothing changed.
 
     Raises:
         NotFoundError: no such record was ever enrolled.
@@ -86,19 +92,93 @@ def remove(
     """
     found = find_live(connection, member, lookup)
     if found is None:
-        return find_withdrawn(connection, member, lookup), end_of(connection)
+        return find_removed(connection, member, lookup), end_of(connection)
     check(found.row)
-    record_id = found.row.attested.record
+    return bury(connection, member, found, now=now, reason=Reason.WITHDRAWN)
+
+
+def dispose(
+    connection: sa.Connection,
+    member: Member,
+    lookup: bytes,
+    *,
+    now: int,
+    check: Callable[[LiveRecord], None],
+) -> Disposed:
+    """Remove a record that has expired; any other stays as it is.
+
+    Args:
+        connection: the writer's, in its transaction.
+        member: the holder.
+        lookup: keyed hash of the holder's reference.
+        now: microseconds.
+        check: raises if the row, with its expiry, is not the record's own.
+
+    Raises:
+        DefectError: as `remove`.
+    """
+    found = find_live(connection, member, lookup)
+    ends = found.row.attested.expires_at if found else None
+    if found is None or ends is None or to_microseconds(ends) > now:
+        return Disposed(done=False, position=end_of(connection))
+    check(found.row)
+    _, position = bury(connection, member, found, now=now, reason=Reason.EXPIRED)
+    return Disposed(done=True, position=position)
+
+
+def bury(
+    connection: sa.Connection, member: Member, found: Live, *, now: int, reason: Reason
+) -> tuple[Removed, int]:
+    """Delete a record and leave a tombstone, which says no more than the reference.
+
+    Returns:
+        What was removed, and the journal position of that.
+    """
+    attested = found.row.attested
     position, following = reserve(connection, changes=1, templates=0)
-    withdrawn = _numbers_of_templates(connection, found.number, following)
+    withdrawn, templates = take_out(connection, member, found, following)
+    connection.execute(
+        _ADD_TOMBSTONE,
+        {
+            "member": member.code,
+            "lookup": attested.lookup,
+            "withdrawn_at": now,
+            "reason": reason.value,
+        },
+    )
+    add_withdrawal(connection, position, member, attested.record, withdrawn=withdrawn)
+    connection.execute(
+        _DELETE_EXPIRED_REFERENCES, {"now": now, "of_record": attested.record}
+    )
+    moment = from_microseconds(now)
+    return Removed(at=moment, reason=reason, templates=templates), position
+
+
+def take_out(
+    connection: sa.Connection, member: Member, found: Live, following: int
+) -> tuple[range, tuple[TemplateRow, ...]]:
+    """Delete the rows of a record.
+
+    The sealed reference, what protects the record, the templates and all their wrapped
+    keys go with the row.
+
+    Args:
+        connection: the writer's, in its transaction, with the journal's lock.
+        member: the holder.
+        found: the record.
+        following: the number that the next template will get.
+
+    Returns:
+        The numbers of its templates, and what they were.
+
+    Raises:
+        DefectError: other templates than its own would go (`RECORD_DAMAGED`).
+    """
+    numbers = _numbers_of_templates(connection, found.number, following)
+    rows = connection.execute(_SHOWN, {"of_number": found.number}).all()
     count_withdrawn(connection, member, found.number)
     connection.execute(_DELETE, {"of_number": found.number})
-    connection.execute(
-        _ADD_TOMBSTONE, {"member": member.code, "lookup": lookup, "withdrawn_at": now}
-    )
-    add_withdrawal(connection, position, member, record_id, withdrawn=withdrawn)
-    connection.execute(_DELETE_EXPIRED_REFERENCES, {"now": now, "of_record": record_id})
-    return now, position
+    return numbers, tuple(TemplateRow(*row) for row in rows)
 
 
 def _numbers_of_templates(

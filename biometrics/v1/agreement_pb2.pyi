@@ -199,6 +199,85 @@ class ListAgreementsResponse(_message.Message):
 Global___ListAgreementsResponse: _TypeAlias = ListAgreementsResponse  # noqa: Y015
 
 @_typing.final
+class ListPermissionsRequest(_message.Message):
+    """Asks what the caller lets others learn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPermissionsRequest: _TypeAlias = ListPermissionsRequest  # noqa: Y015
+
+@_typing.final
+class Permission(_message.Message):
+    """What one requester may learn of the caller's records today."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    MODALITY_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    requester: _builtins.str
+    """Output only. Member code of the requester."""
+    modality: _template_pb2.Modality.ValueType
+    """Output only. Modality of the probe."""
+    purpose: _match_pb2.Purpose.ValueType
+    """Output only. Purpose of the search."""
+    level: Global___DisclosureLevel.ValueType
+    """Output only. The level."""
+    def __init__(
+        self,
+        *,
+        requester: _builtins.str = ...,
+        modality: _template_pb2.Modality.ValueType = ...,
+        purpose: _match_pb2.Purpose.ValueType = ...,
+        level: Global___DisclosureLevel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "modality", b"modality", "purpose", b"purpose", "requester", b"requester"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Permission: _TypeAlias = Permission  # noqa: Y015
+
+@_typing.final
+class ListPermissionsResponse(_message.Message):
+    """What the caller lets others learn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAY_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    day: _builtins.str
+    """Output only. The day, YYYY-MM-DD in UTC."""
+    @_builtins.property
+    def permissions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Permission]:
+        """Output only. In the order of requester, modality and purpose."""
+
+    def __init__(
+        self,
+        *,
+        day: _builtins.str = ...,
+        permissions: _abc.Iterable[Global___Permission] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "permissions", b"permissions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPermissionsResponse: _TypeAlias = ListPermissionsResponse  # noqa: Y015
+
+@_typing.final
 class ExplainAgreementRequest(_message.Message):
     """Asks about one search. The caller is the holder or the requester."""
 

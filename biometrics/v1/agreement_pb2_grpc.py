@@ -41,6 +41,11 @@ class AgreementServiceStub:
                 request_serializer=biometrics_dot_v1_dot_agreement__pb2.ListAgreementsRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_agreement__pb2.ListAgreementsResponse.FromString,
                 _registered_method=True)
+        self.ListPermissions = channel.unary_unary(
+                '/biometrics.v1.AgreementService/ListPermissions',
+                request_serializer=biometrics_dot_v1_dot_agreement__pb2.ListPermissionsRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_agreement__pb2.ListPermissionsResponse.FromString,
+                _registered_method=True)
         self.ExplainAgreement = channel.unary_unary(
                 '/biometrics.v1.AgreementService/ExplainAgreement',
                 request_serializer=biometrics_dot_v1_dot_agreement__pb2.ExplainAgreementRequest.SerializeToString,
@@ -60,6 +65,13 @@ class AgreementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPermissions(self, request, context):
+        """Lists what the caller lets others learn today, once all of its clauses are weighed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExplainAgreement(self, request, context):
         """Says whether one search would be permitted, and which line decides.
         """
@@ -74,6 +86,11 @@ def add_AgreementServiceServicer_to_server(servicer, server):
                     servicer.ListAgreements,
                     request_deserializer=biometrics_dot_v1_dot_agreement__pb2.ListAgreementsRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_agreement__pb2.ListAgreementsResponse.SerializeToString,
+            ),
+            'ListPermissions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPermissions,
+                    request_deserializer=biometrics_dot_v1_dot_agreement__pb2.ListPermissionsRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_agreement__pb2.ListPermissionsResponse.SerializeToString,
             ),
             'ExplainAgreement': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainAgreement,
@@ -110,6 +127,33 @@ class AgreementService:
             '/biometrics.v1.AgreementService/ListAgreements',
             biometrics_dot_v1_dot_agreement__pb2.ListAgreementsRequest.SerializeToString,
             biometrics_dot_v1_dot_agreement__pb2.ListAgreementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPermissions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.AgreementService/ListPermissions',
+            biometrics_dot_v1_dot_agreement__pb2.ListPermissionsRequest.SerializeToString,
+            biometrics_dot_v1_dot_agreement__pb2.ListPermissionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

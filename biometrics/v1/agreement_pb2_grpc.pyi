@@ -37,6 +37,8 @@ class AgreementServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AgreementServiceAsyncStub: ...
     ListAgreements: _grpc.UnaryUnaryMultiCallable[_agreement_pb2.ListAgreementsRequest, _agreement_pb2.ListAgreementsResponse]
     """Lists the agreements in which the caller is the holder or the requester."""
+    ListPermissions: _grpc.UnaryUnaryMultiCallable[_agreement_pb2.ListPermissionsRequest, _agreement_pb2.ListPermissionsResponse]
+    """Lists what the caller lets others learn today, once all of its clauses are weighed."""
     ExplainAgreement: _grpc.UnaryUnaryMultiCallable[_agreement_pb2.ExplainAgreementRequest, _agreement_pb2.ExplainAgreementResponse]
     """Says whether one search would be permitted, and which line decides."""
 
@@ -49,6 +51,8 @@ class AgreementServiceAsyncStub(AgreementServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAgreements: _aio.UnaryUnaryMultiCallable[_agreement_pb2.ListAgreementsRequest, _agreement_pb2.ListAgreementsResponse]  # type: ignore[assignment]
     """Lists the agreements in which the caller is the holder or the requester."""
+    ListPermissions: _aio.UnaryUnaryMultiCallable[_agreement_pb2.ListPermissionsRequest, _agreement_pb2.ListPermissionsResponse]  # type: ignore[assignment]
+    """Lists what the caller lets others learn today, once all of its clauses are weighed."""
     ExplainAgreement: _aio.UnaryUnaryMultiCallable[_agreement_pb2.ExplainAgreementRequest, _agreement_pb2.ExplainAgreementResponse]  # type: ignore[assignment]
     """Says whether one search would be permitted, and which line decides."""
 
@@ -64,6 +68,14 @@ class AgreementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agreement_pb2.ListAgreementsResponse, _abc.Awaitable[_agreement_pb2.ListAgreementsResponse]]:
         """Lists the agreements in which the caller is the holder or the requester."""
+
+    @_abc_1.abstractmethod
+    def ListPermissions(
+        self,
+        request: _agreement_pb2.ListPermissionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agreement_pb2.ListPermissionsResponse, _abc.Awaitable[_agreement_pb2.ListPermissionsResponse]]:
+        """Lists what the caller lets others learn today, once all of its clauses are weighed."""
 
     @_abc_1.abstractmethod
     def ExplainAgreement(

@@ -26,17 +26,19 @@ from biometrics.v1 import template_pb2 as biometrics_dot_v1_dot_template__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62iometrics/v1/enrolment.proto\x12\rbiometrics.v1\x1a\x1c\x62iometrics/v1/template.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x01\n\x06Record\x12\x11\n\treference\x18\x01 \x01(\t\x12*\n\ttemplates\x18\x02 \x03(\x0b\x32\x17.biometrics.v1.Template\x12\x1b\n\x13\x65xcluded_requesters\x18\x03 \x03(\t\x12\x13\n\x0blegal_basis\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x0c\x45nrolRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12%\n\x06record\x18\x03 \x01(\x0b\x32\x15.biometrics.v1.Record\"7\n\x05\x46\x61ult\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"=\n\rEnrolResponse\x12,\n\x07outcome\x18\x01 \x01(\x0e\x32\x1b.biometrics.v1.EnrolOutcome\"^\n\x10\x42ulkEnrolRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12&\n\x07records\x18\x03 \x03(\x0b\x32\x15.biometrics.v1.Record\"c\n\rRecordOutcome\x12,\n\x07outcome\x18\x01 \x01(\x0e\x32\x1b.biometrics.v1.EnrolOutcome\x12$\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x14.biometrics.v1.Fault\"W\n\x11\x42ulkEnrolResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1c.biometrics.v1.RecordOutcome\"H\n\x0fWithdrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\"E\n\x10WithdrawResponse\x12\x31\n\rwithdraw_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x0eProtectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12\x1b\n\x13\x65xcluded_requesters\x18\x04 \x03(\t\x12\x16\n\x0e\x65xclude_nobody\x18\x05 \x01(\x08\"y\n\x0fProtectResponse\x12\x30\n\x0cprotect_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x61\x64\x64\x65\x64_requesters\x18\x02 \x03(\t\x12\x1a\n\x12removed_requesters\x18\x03 \x03(\t\"\x16\n\x14ListGalleriesRequest\"r\n\x07Gallery\x12\r\n\x05space\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x04\x12\x16\n\x0etemplate_count\x18\x03 \x01(\x04\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.biometrics.v1.GalleryState\"B\n\x15ListGalleriesResponse\x12)\n\tgalleries\x18\x01 \x03(\x0b\x32\x16.biometrics.v1.Gallery\";\n\x12ListRecordsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"m\n\x0fTemplateSummary\x12\r\n\x05space\x18\x01 \x01(\t\x12)\n\x08position\x18\x02 \x01(\x0e\x32\x17.biometrics.v1.Position\x12\x14\n\x07quality\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\n\n\x08_quality\"\x9a\x02\n\rRecordSummary\x12\x11\n\treference\x18\x01 \x01(\t\x12\x31\n\ttemplates\x18\x02 \x03(\x0b\x32\x1e.biometrics.v1.TemplateSummary\x12\x1b\n\x13\x65xcluded_requesters\x18\x03 \x03(\t\x12\x13\n\x0blegal_basis\x18\x04 \x01(\t\x12.\n\nenrol_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cprotect_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x13ListRecordsResponse\x12-\n\x07records\x18\x01 \x03(\x0b\x32\x1c.biometrics.v1.RecordSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x88\x01\n\x0c\x45nrolOutcome\x12\x1d\n\x19\x45NROL_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NROL_OUTCOME_ENROLLED\x10\x01\x12\"\n\x1e\x45NROL_OUTCOME_ALREADY_ENROLLED\x10\x02\x12\x19\n\x15\x45NROL_OUTCOME_REFUSED\x10\x03*\xb3\x01\n\x0cGalleryState\x12\x1d\n\x19GALLERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13GALLERY_STATE_READY\x10\x01\x12\x19\n\x15GALLERY_STATE_LOADING\x10\x02\x12\x18\n\x14GALLERY_STATE_LOCKED\x10\x03\x12\x19\n\x15GALLERY_STATE_DAMAGED\x10\x04\x12\x1b\n\x17GALLERY_STATE_DESTROYED\x10\x05\x32\xf3\x03\n\x10\x45nrolmentService\x12\x42\n\x05\x45nrol\x12\x1b.biometrics.v1.EnrolRequest\x1a\x1c.biometrics.v1.EnrolResponse\x12R\n\tBulkEnrol\x12\x1f.biometrics.v1.BulkEnrolRequest\x1a .biometrics.v1.BulkEnrolResponse(\x01\x30\x01\x12K\n\x08Withdraw\x12\x1e.biometrics.v1.WithdrawRequest\x1a\x1f.biometrics.v1.WithdrawResponse\x12H\n\x07Protect\x12\x1d.biometrics.v1.ProtectRequest\x1a\x1e.biometrics.v1.ProtectResponse\x12Z\n\rListGalleries\x12#.biometrics.v1.ListGalleriesRequest\x1a$.biometrics.v1.ListGalleriesResponse\x12T\n\x0bListRecords\x12!.biometrics.v1.ListRecordsRequest\x1a\".biometrics.v1.ListRecordsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62iometrics/v1/enrolment.proto\x12\rbiometrics.v1\x1a\x1c\x62iometrics/v1/template.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x01\n\x06Record\x12\x11\n\treference\x18\x01 \x01(\t\x12*\n\ttemplates\x18\x02 \x03(\x0b\x32\x17.biometrics.v1.Template\x12\x1b\n\x13\x65xcluded_requesters\x18\x03 \x03(\t\x12\x13\n\x0blegal_basis\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x0c\x45nrolRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12%\n\x06record\x18\x03 \x01(\x0b\x32\x15.biometrics.v1.Record\"7\n\x05\x46\x61ult\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"=\n\rEnrolResponse\x12,\n\x07outcome\x18\x01 \x01(\x0e\x32\x1b.biometrics.v1.EnrolOutcome\"^\n\x10\x42ulkEnrolRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12&\n\x07records\x18\x03 \x03(\x0b\x32\x15.biometrics.v1.Record\"c\n\rRecordOutcome\x12,\n\x07outcome\x18\x01 \x01(\x0e\x32\x1b.biometrics.v1.EnrolOutcome\x12$\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x14.biometrics.v1.Fault\"W\n\x11\x42ulkEnrolResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1c.biometrics.v1.RecordOutcome\"H\n\x0fWithdrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\"\xc2\x01\n\x10WithdrawResponse\x12\x31\n\rwithdraw_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x02 \x01(\t\x12-\n\x06reason\x18\x03 \x01(\x0e\x32\x1d.biometrics.v1.DisposalReason\x12\x39\n\x11removed_templates\x18\x04 \x03(\x0b\x32\x1e.biometrics.v1.TemplateSummary\"\xb0\x01\n\x0eReplaceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12)\n\x08template\x18\x04 \x01(\x0b\x32\x17.biometrics.v1.Template\x12\x13\n\x06sample\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x1c\n\x14\x61\x63\x63\x65pt_lower_quality\x18\x06 \x01(\x08\x42\t\n\x07_sample\"g\n\x0fReplaceResponse\x12\x30\n\x0creplace_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06sample\x18\x02 \x01(\r\x12\x12\n\ngeneration\x18\x03 \x01(\r\"|\n\x0eProtectRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\x12\x1b\n\x13\x65xcluded_requesters\x18\x04 \x03(\t\x12\x16\n\x0e\x65xclude_nobody\x18\x05 \x01(\x08\"y\n\x0fProtectResponse\x12\x30\n\x0cprotect_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x61\x64\x64\x65\x64_requesters\x18\x02 \x03(\t\x12\x1a\n\x12removed_requesters\x18\x03 \x03(\t\"\x16\n\x14ListGalleriesRequest\"r\n\x07Gallery\x12\r\n\x05space\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x04\x12\x16\n\x0etemplate_count\x18\x03 \x01(\x04\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.biometrics.v1.GalleryState\"B\n\x15ListGalleriesResponse\x12)\n\tgalleries\x18\x01 \x03(\x0b\x32\x16.biometrics.v1.Gallery\"\x19\n\x17SummariseRecordsRequest\"1\n\nMonthCount\x12\r\n\x05month\x18\x01 \x01(\t\x12\x14\n\x0crecord_count\x18\x02 \x01(\x04\"m\n\x0f\x44isposalSummary\x12-\n\x06reason\x18\x01 \x01(\x0e\x32\x1d.biometrics.v1.DisposalReason\x12+\n\x08\x64isposed\x18\x02 \x03(\x0b\x32\x19.biometrics.v1.MonthCount\"\xed\x01\n\x18SummariseRecordsResponse\x12.\n\ncount_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlasting_count\x18\x02 \x01(\x04\x12\x15\n\rexpired_count\x18\x03 \x01(\x04\x12+\n\x08\x65xpiring\x18\x04 \x03(\x0b\x32\x19.biometrics.v1.MonthCount\x12\x13\n\x0blater_count\x18\x05 \x01(\x04\x12\x31\n\tdisposals\x18\x06 \x03(\x0b\x32\x1e.biometrics.v1.DisposalSummary\";\n\x12ListRecordsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"m\n\x0fTemplateSummary\x12\r\n\x05space\x18\x01 \x01(\t\x12)\n\x08position\x18\x02 \x01(\x0e\x32\x17.biometrics.v1.Position\x12\x14\n\x07quality\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\n\n\x08_quality\"\xe0\x02\n\rRecordSummary\x12\x11\n\treference\x18\x01 \x01(\t\x12\x31\n\ttemplates\x18\x02 \x03(\x0b\x32\x1e.biometrics.v1.TemplateSummary\x12\x1b\n\x13\x65xcluded_requesters\x18\x03 \x03(\t\x12\x13\n\x0blegal_basis\x18\x04 \x01(\t\x12.\n\nenrol_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cprotect_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creplace_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngeneration\x18\t \x01(\r\"]\n\x13ListRecordsResponse\x12-\n\x07records\x18\x01 \x03(\x0b\x32\x1c.biometrics.v1.RecordSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x88\x01\n\x0c\x45nrolOutcome\x12\x1d\n\x19\x45NROL_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NROL_OUTCOME_ENROLLED\x10\x01\x12\"\n\x1e\x45NROL_OUTCOME_ALREADY_ENROLLED\x10\x02\x12\x19\n\x15\x45NROL_OUTCOME_REFUSED\x10\x03*m\n\x0e\x44isposalReason\x12\x1f\n\x1b\x44ISPOSAL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44ISPOSAL_REASON_WITHDRAWN\x10\x01\x12\x1b\n\x17\x44ISPOSAL_REASON_EXPIRED\x10\x02*\xb3\x01\n\x0cGalleryState\x12\x1d\n\x19GALLERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13GALLERY_STATE_READY\x10\x01\x12\x19\n\x15GALLERY_STATE_LOADING\x10\x02\x12\x18\n\x14GALLERY_STATE_LOCKED\x10\x03\x12\x19\n\x15GALLERY_STATE_DAMAGED\x10\x04\x12\x1b\n\x17GALLERY_STATE_DESTROYED\x10\x05\x32\xa2\x05\n\x10\x45nrolmentService\x12\x42\n\x05\x45nrol\x12\x1b.biometrics.v1.EnrolRequest\x1a\x1c.biometrics.v1.EnrolResponse\x12R\n\tBulkEnrol\x12\x1f.biometrics.v1.BulkEnrolRequest\x1a .biometrics.v1.BulkEnrolResponse(\x01\x30\x01\x12K\n\x08Withdraw\x12\x1e.biometrics.v1.WithdrawRequest\x1a\x1f.biometrics.v1.WithdrawResponse\x12H\n\x07Replace\x12\x1d.biometrics.v1.ReplaceRequest\x1a\x1e.biometrics.v1.ReplaceResponse\x12H\n\x07Protect\x12\x1d.biometrics.v1.ProtectRequest\x1a\x1e.biometrics.v1.ProtectResponse\x12Z\n\rListGalleries\x12#.biometrics.v1.ListGalleriesRequest\x1a$.biometrics.v1.ListGalleriesResponse\x12\x63\n\x10SummariseRecords\x12&.biometrics.v1.SummariseRecordsRequest\x1a\'.biometrics.v1.SummariseRecordsResponse\x12T\n\x0bListRecords\x12!.biometrics.v1.ListRecordsRequest\x1a\".biometrics.v1.ListRecordsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'biometrics.v1.enrolment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENROLOUTCOME']._serialized_start=1936
-  _globals['_ENROLOUTCOME']._serialized_end=2072
-  _globals['_GALLERYSTATE']._serialized_start=2075
-  _globals['_GALLERYSTATE']._serialized_end=2254
+  _globals['_ENROLOUTCOME']._serialized_start=2845
+  _globals['_ENROLOUTCOME']._serialized_end=2981
+  _globals['_DISPOSALREASON']._serialized_start=2983
+  _globals['_DISPOSALREASON']._serialized_end=3092
+  _globals['_GALLERYSTATE']._serialized_start=3095
+  _globals['_GALLERYSTATE']._serialized_end=3274
   _globals['_RECORD']._serialized_start=112
   _globals['_RECORD']._serialized_end=282
   _globals['_ENROLREQUEST']._serialized_start=284
@@ -53,26 +55,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BULKENROLRESPONSE']._serialized_end=779
   _globals['_WITHDRAWREQUEST']._serialized_start=781
   _globals['_WITHDRAWREQUEST']._serialized_end=853
-  _globals['_WITHDRAWRESPONSE']._serialized_start=855
-  _globals['_WITHDRAWRESPONSE']._serialized_end=924
-  _globals['_PROTECTREQUEST']._serialized_start=926
-  _globals['_PROTECTREQUEST']._serialized_end=1050
-  _globals['_PROTECTRESPONSE']._serialized_start=1052
-  _globals['_PROTECTRESPONSE']._serialized_end=1173
-  _globals['_LISTGALLERIESREQUEST']._serialized_start=1175
-  _globals['_LISTGALLERIESREQUEST']._serialized_end=1197
-  _globals['_GALLERY']._serialized_start=1199
-  _globals['_GALLERY']._serialized_end=1313
-  _globals['_LISTGALLERIESRESPONSE']._serialized_start=1315
-  _globals['_LISTGALLERIESRESPONSE']._serialized_end=1381
-  _globals['_LISTRECORDSREQUEST']._serialized_start=1383
-  _globals['_LISTRECORDSREQUEST']._serialized_end=1442
-  _globals['_TEMPLATESUMMARY']._serialized_start=1444
-  _globals['_TEMPLATESUMMARY']._serialized_end=1553
-  _globals['_RECORDSUMMARY']._serialized_start=1556
-  _globals['_RECORDSUMMARY']._serialized_end=1838
-  _globals['_LISTRECORDSRESPONSE']._serialized_start=1840
-  _globals['_LISTRECORDSRESPONSE']._serialized_end=1933
-  _globals['_ENROLMENTSERVICE']._serialized_start=2257
-  _globals['_ENROLMENTSERVICE']._serialized_end=2756
+  _globals['_WITHDRAWRESPONSE']._serialized_start=856
+  _globals['_WITHDRAWRESPONSE']._serialized_end=1050
+  _globals['_REPLACEREQUEST']._serialized_start=1053
+  _globals['_REPLACEREQUEST']._serialized_end=1229
+  _globals['_REPLACERESPONSE']._serialized_start=1231
+  _globals['_REPLACERESPONSE']._serialized_end=1334
+  _globals['_PROTECTREQUEST']._serialized_start=1336
+  _globals['_PROTECTREQUEST']._serialized_end=1460
+  _globals['_PROTECTRESPONSE']._serialized_start=1462
+  _globals['_PROTECTRESPONSE']._serialized_end=1583
+  _globals['_LISTGALLERIESREQUEST']._serialized_start=1585
+  _globals['_LISTGALLERIESREQUEST']._serialized_end=1607
+  _globals['_GALLERY']._serialized_start=1609
+  _globals['_GALLERY']._serialized_end=1723
+  _globals['_LISTGALLERIESRESPONSE']._serialized_start=1725
+  _globals['_LISTGALLERIESRESPONSE']._serialized_end=1791
+  _globals['_SUMMARISERECORDSREQUEST']._serialized_start=1793
+  _globals['_SUMMARISERECORDSREQUEST']._serialized_end=1818
+  _globals['_MONTHCOUNT']._serialized_start=1820
+  _globals['_MONTHCOUNT']._serialized_end=1869
+  _globals['_DISPOSALSUMMARY']._serialized_start=1871
+  _globals['_DISPOSALSUMMARY']._serialized_end=1980
+  _globals['_SUMMARISERECORDSRESPONSE']._serialized_start=1983
+  _globals['_SUMMARISERECORDSRESPONSE']._serialized_end=2220
+  _globals['_LISTRECORDSREQUEST']._serialized_start=2222
+  _globals['_LISTRECORDSREQUEST']._serialized_end=2281
+  _globals['_TEMPLATESUMMARY']._serialized_start=2283
+  _globals['_TEMPLATESUMMARY']._serialized_end=2392
+  _globals['_RECORDSUMMARY']._serialized_start=2395
+  _globals['_RECORDSUMMARY']._serialized_end=2747
+  _globals['_LISTRECORDSRESPONSE']._serialized_start=2749
+  _globals['_LISTRECORDSRESPONSE']._serialized_end=2842
+  _globals['_ENROLMENTSERVICE']._serialized_start=3277
+  _globals['_ENROLMENTSERVICE']._serialized_end=3951
 # @@protoc_insertion_point(module_scope)

@@ -49,6 +49,30 @@ ENROL_OUTCOME_REFUSED: EnrolOutcome.ValueType  # 3
 """The record was refused; `faults` says why. Only in bulk responses."""
 Global___EnrolOutcome: _TypeAlias = EnrolOutcome  # noqa: Y015
 
+class _DisposalReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DisposalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DisposalReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISPOSAL_REASON_UNSPECIFIED: _DisposalReason.ValueType  # 0
+    """Never sent."""
+    DISPOSAL_REASON_WITHDRAWN: _DisposalReason.ValueType  # 1
+    """Its holder withdrew it."""
+    DISPOSAL_REASON_EXPIRED: _DisposalReason.ValueType  # 2
+    """It expired, and was withdrawn for that."""
+
+class DisposalReason(_DisposalReason, metaclass=_DisposalReasonEnumTypeWrapper):
+    """Why a record is no longer there."""
+
+DISPOSAL_REASON_UNSPECIFIED: DisposalReason.ValueType  # 0
+"""Never sent."""
+DISPOSAL_REASON_WITHDRAWN: DisposalReason.ValueType  # 1
+"""Its holder withdrew it."""
+DISPOSAL_REASON_EXPIRED: DisposalReason.ValueType  # 2
+"""It expired, and was withdrawn for that."""
+Global___DisposalReason: _TypeAlias = DisposalReason  # noqa: Y015
+
 class _GalleryState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -353,27 +377,131 @@ Global___WithdrawRequest: _TypeAlias = WithdrawRequest  # noqa: Y015
 
 @_typing.final
 class WithdrawResponse(_message.Message):
-    """Answer to WithdrawRequest."""
+    """Answer to WithdrawRequest: a receipt, which is not signed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     WITHDRAW_TIME_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REMOVED_TEMPLATES_FIELD_NUMBER: _builtins.int
+    reference: _builtins.str
+    """Output only. The reference of the request."""
+    reason: Global___DisposalReason.ValueType
+    """Output only. Why the record is no longer there."""
     @_builtins.property
     def withdraw_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the record was withdrawn."""
+        """Output only. When the record was withdrawn, now or before."""
+
+    @_builtins.property
+    def removed_templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateSummary]:
+        """Output only. The templates that this request removed, in the order of their
+        enrolment. Empty where the record had been removed before: what it held is not
+        known any more.
+        """
 
     def __init__(
         self,
         *,
         withdraw_time: _timestamp_pb2.Timestamp | None = ...,
+        reference: _builtins.str = ...,
+        reason: Global___DisposalReason.ValueType = ...,
+        removed_templates: _abc.Iterable[Global___TemplateSummary] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["withdraw_time", b"withdraw_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["withdraw_time", b"withdraw_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reference", b"reference", "removed_templates", b"removed_templates", "withdraw_time", b"withdraw_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WithdrawResponse: _TypeAlias = WithdrawResponse  # noqa: Y015
+
+@_typing.final
+class ReplaceRequest(_message.Message):
+    """Puts a better sample in the place of one of a record's templates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    ACCEPT_LOWER_QUALITY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. UUID of this request, as in EnrolRequest."""
+    holder: _builtins.str
+    """Optional. The caller's own member code, as in EnrolRequest."""
+    reference: _builtins.str
+    """Required. The reference that the record was enrolled under."""
+    sample: _builtins.int
+    """Required where the record holds several templates of that space and position:
+    which, counted from 0 through all templates of the record in the order in which
+    ListRecords shows them. Else optional.
+    """
+    accept_lower_quality: _builtins.bool
+    """Optional. A template of lower quality than the one it replaces is refused with
+    FAILED_PRECONDITION, unless this is set.
+    """
+    @_builtins.property
+    def template(self) -> _template_pb2.Template:
+        """Required. The new template. It takes the place of one of the same space and
+        position; where the record holds none, the request is refused with NOT_FOUND.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        template: _template_pb2.Template | None = ...,
+        sample: _builtins.int | None = ...,
+        accept_lower_quality: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "sample", b"sample", "template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "accept_lower_quality", b"accept_lower_quality", "holder", b"holder", "reference", b"reference", "request_id", b"request_id", "sample", b"sample", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__sample: _TypeAlias = _typing.Literal["sample"]  # noqa: Y015
+    _WhichOneofArgType__sample: _TypeAlias = _typing.Literal["_sample", b"_sample"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sample) -> _WhichOneofReturnType__sample | None: ...
+
+Global___ReplaceRequest: _TypeAlias = ReplaceRequest  # noqa: Y015
+
+@_typing.final
+class ReplaceResponse(_message.Message):
+    """Answer to ReplaceRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLACE_TIME_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    sample: _builtins.int
+    """Output only. Which template it was, as in ReplaceRequest."""
+    generation: _builtins.int
+    """Output only. Generation of the record: 1 as it was enrolled, and one more with
+    each replacement.
+    """
+    @_builtins.property
+    def replace_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the template was replaced."""
+
+    def __init__(
+        self,
+        *,
+        replace_time: _timestamp_pb2.Timestamp | None = ...,
+        sample: _builtins.int = ...,
+        generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replace_time", b"replace_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "replace_time", b"replace_time", "sample", b"sample"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceResponse: _TypeAlias = ReplaceResponse  # noqa: Y015
 
 @_typing.final
 class ProtectRequest(_message.Message):
@@ -533,6 +661,125 @@ class ListGalleriesResponse(_message.Message):
 Global___ListGalleriesResponse: _TypeAlias = ListGalleriesResponse  # noqa: Y015
 
 @_typing.final
+class SummariseRecordsRequest(_message.Message):
+    """Asks for the counts of the caller's own records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummariseRecordsRequest: _TypeAlias = SummariseRecordsRequest  # noqa: Y015
+
+@_typing.final
+class MonthCount(_message.Message):
+    """How many records something happens to in one month."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MONTH_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    month: _builtins.str
+    """Output only. The month, YYYY-MM in UTC."""
+    record_count: _builtins.int
+    """Output only. Number of records."""
+    def __init__(
+        self,
+        *,
+        month: _builtins.str = ...,
+        record_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["month", b"month", "record_count", b"record_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MonthCount: _TypeAlias = MonthCount  # noqa: Y015
+
+@_typing.final
+class DisposalSummary(_message.Message):
+    """How many records went for one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    DISPOSED_FIELD_NUMBER: _builtins.int
+    reason: Global___DisposalReason.ValueType
+    """Output only. The reason."""
+    @_builtins.property
+    def disposed(self) -> _containers.RepeatedCompositeFieldContainer[Global___MonthCount]:
+        """Output only. Number of records by month."""
+
+    def __init__(
+        self,
+        *,
+        reason: Global___DisposalReason.ValueType = ...,
+        disposed: _abc.Iterable[Global___MonthCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disposed", b"disposed", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisposalSummary: _TypeAlias = DisposalSummary  # noqa: Y015
+
+@_typing.final
+class SummariseRecordsResponse(_message.Message):
+    """Counts of the caller's own records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_TIME_FIELD_NUMBER: _builtins.int
+    LASTING_COUNT_FIELD_NUMBER: _builtins.int
+    EXPIRED_COUNT_FIELD_NUMBER: _builtins.int
+    EXPIRING_FIELD_NUMBER: _builtins.int
+    LATER_COUNT_FIELD_NUMBER: _builtins.int
+    DISPOSALS_FIELD_NUMBER: _builtins.int
+    lasting_count: _builtins.int
+    """Output only. Number of records that do not expire."""
+    expired_count: _builtins.int
+    """Output only. Number of records that have expired, and are about to be withdrawn."""
+    later_count: _builtins.int
+    """Output only. Number of records that expire later."""
+    @_builtins.property
+    def count_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When they were counted."""
+
+    @_builtins.property
+    def expiring(self) -> _containers.RepeatedCompositeFieldContainer[Global___MonthCount]:
+        """Output only. Number of records that expire by month, of the next twenty years."""
+
+    @_builtins.property
+    def disposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisposalSummary]:
+        """Output only. One entry a reason for which records went."""
+
+    def __init__(
+        self,
+        *,
+        count_time: _timestamp_pb2.Timestamp | None = ...,
+        lasting_count: _builtins.int = ...,
+        expired_count: _builtins.int = ...,
+        expiring: _abc.Iterable[Global___MonthCount] | None = ...,
+        later_count: _builtins.int = ...,
+        disposals: _abc.Iterable[Global___DisposalSummary] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time", "disposals", b"disposals", "expired_count", b"expired_count", "expiring", b"expiring", "lasting_count", b"lasting_count", "later_count", b"later_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummariseRecordsResponse: _TypeAlias = SummariseRecordsResponse  # noqa: Y015
+
+@_typing.final
 class ListRecordsRequest(_message.Message):
     """Asks for one page of the caller's own records."""
 
@@ -603,10 +850,14 @@ class RecordSummary(_message.Message):
     ENROL_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     PROTECT_TIME_FIELD_NUMBER: _builtins.int
+    REPLACE_TIME_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     """Output only. The holder's own reference."""
     legal_basis: _builtins.str
     """Output only. Legal basis of the enrolment."""
+    generation: _builtins.int
+    """Output only. Generation of the record, as in ReplaceResponse."""
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateSummary]:
         """Output only. What templates the record holds."""
@@ -629,6 +880,12 @@ class RecordSummary(_message.Message):
         was enrolled.
         """
 
+    @_builtins.property
+    def replace_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When a template was last replaced; absent if all are as they were
+        enrolled.
+        """
+
     def __init__(
         self,
         *,
@@ -639,10 +896,12 @@ class RecordSummary(_message.Message):
         enrol_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         protect_time: _timestamp_pb2.Timestamp | None = ...,
+        replace_time: _timestamp_pb2.Timestamp | None = ...,
+        generation: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["enrol_time", b"enrol_time", "expire_time", b"expire_time", "protect_time", b"protect_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enrol_time", b"enrol_time", "expire_time", b"expire_time", "protect_time", b"protect_time", "replace_time", b"replace_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrol_time", b"enrol_time", "excluded_requesters", b"excluded_requesters", "expire_time", b"expire_time", "legal_basis", b"legal_basis", "protect_time", b"protect_time", "reference", b"reference", "templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrol_time", b"enrol_time", "excluded_requesters", b"excluded_requesters", "expire_time", b"expire_time", "generation", b"generation", "legal_basis", b"legal_basis", "protect_time", b"protect_time", "reference", b"reference", "replace_time", b"replace_time", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -660,7 +919,7 @@ class ListRecordsResponse(_message.Message):
     """Output only. Token of the next page; empty on the last."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordSummary]:
-        """Output only. The records, in the order of their enrolment."""
+        """Output only. The records, in the order of their enrolment or last replacement."""
 
     def __init__(
         self,

@@ -51,6 +51,11 @@ class EnrolmentServiceStub:
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawResponse.FromString,
                 _registered_method=True)
+        self.Replace = channel.unary_unary(
+                '/biometrics.v1.EnrolmentService/Replace',
+                request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ReplaceRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ReplaceResponse.FromString,
+                _registered_method=True)
         self.Protect = channel.unary_unary(
                 '/biometrics.v1.EnrolmentService/Protect',
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.SerializeToString,
@@ -60,6 +65,11 @@ class EnrolmentServiceStub:
                 '/biometrics.v1.EnrolmentService/ListGalleries',
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesResponse.FromString,
+                _registered_method=True)
+        self.SummariseRecords = channel.unary_unary(
+                '/biometrics.v1.EnrolmentService/SummariseRecords',
+                request_serializer=biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsResponse.FromString,
                 _registered_method=True)
         self.ListRecords = channel.unary_unary(
                 '/biometrics.v1.EnrolmentService/ListRecords',
@@ -99,6 +109,16 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Replace(self, request, context):
+        """Puts a better sample in the place of one of a record's templates. Until it
+        returns, searches find the record by the one or by the other, never by both and
+        never by neither; from then on by the new one alone, and the keys of the old one
+        are gone from the database's live rows. Everything else of the record stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Protect(self, request, context):
         """Sets which members must never learn of a record: the complete new set. When it
         returns, no search that begins later, and none whose answer was not durable
@@ -116,8 +136,17 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SummariseRecords(self, request, context):
+        """Counts the caller's own records by when they expire, and those that are no longer
+        there by when and why they went.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRecords(self, request, context):
-        """Lists the caller's own records in the order of their enrolment.
+        """Lists the caller's own records in the order of their enrolment or last
+        replacement; one that is replaced while it is listed may be listed twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +170,11 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_enrolment__pb2.WithdrawResponse.SerializeToString,
             ),
+            'Replace': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replace,
+                    request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ReplaceRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_enrolment__pb2.ReplaceResponse.SerializeToString,
+            ),
             'Protect': grpc.unary_unary_rpc_method_handler(
                     servicer.Protect,
                     request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.FromString,
@@ -150,6 +184,11 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     servicer.ListGalleries,
                     request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesResponse.SerializeToString,
+            ),
+            'SummariseRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummariseRecords,
+                    request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsResponse.SerializeToString,
             ),
             'ListRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRecords,
@@ -251,6 +290,33 @@ class EnrolmentService:
             _registered_method=True)
 
     @staticmethod
+    def Replace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.EnrolmentService/Replace',
+            biometrics_dot_v1_dot_enrolment__pb2.ReplaceRequest.SerializeToString,
+            biometrics_dot_v1_dot_enrolment__pb2.ReplaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Protect(request,
             target,
             options=(),
@@ -294,6 +360,33 @@ class EnrolmentService:
             '/biometrics.v1.EnrolmentService/ListGalleries',
             biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesRequest.SerializeToString,
             biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SummariseRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.EnrolmentService/SummariseRecords',
+            biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsRequest.SerializeToString,
+            biometrics_dot_v1_dot_enrolment__pb2.SummariseRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

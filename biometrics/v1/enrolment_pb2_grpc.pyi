@@ -49,6 +49,12 @@ class EnrolmentServiceStub:
     any search, and its keys are gone from the database's live rows. Its
     reference is never used again.
     """
+    Replace: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ReplaceRequest, _enrolment_pb2.ReplaceResponse]
+    """Puts a better sample in the place of one of a record's templates. Until it
+    returns, searches find the record by the one or by the other, never by both and
+    never by neither; from then on by the new one alone, and the keys of the old one
+    are gone from the database's live rows. Everything else of the record stays.
+    """
     Protect: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ProtectRequest, _enrolment_pb2.ProtectResponse]
     """Sets which members must never learn of a record: the complete new set. When it
     returns, no search that begins later, and none whose answer was not durable
@@ -57,8 +63,14 @@ class EnrolmentServiceStub:
     """
     ListGalleries: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ListGalleriesRequest, _enrolment_pb2.ListGalleriesResponse]
     """Lists the caller's own galleries with their counts."""
+    SummariseRecords: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.SummariseRecordsRequest, _enrolment_pb2.SummariseRecordsResponse]
+    """Counts the caller's own records by when they expire, and those that are no longer
+    there by when and why they went.
+    """
     ListRecords: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ListRecordsRequest, _enrolment_pb2.ListRecordsResponse]
-    """Lists the caller's own records in the order of their enrolment."""
+    """Lists the caller's own records in the order of their enrolment or last
+    replacement; one that is replaced while it is listed may be listed twice.
+    """
 
 @_typing.type_check_only
 class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
@@ -81,6 +93,12 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     any search, and its keys are gone from the database's live rows. Its
     reference is never used again.
     """
+    Replace: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ReplaceRequest, _enrolment_pb2.ReplaceResponse]  # type: ignore[assignment]
+    """Puts a better sample in the place of one of a record's templates. Until it
+    returns, searches find the record by the one or by the other, never by both and
+    never by neither; from then on by the new one alone, and the keys of the old one
+    are gone from the database's live rows. Everything else of the record stays.
+    """
     Protect: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ProtectRequest, _enrolment_pb2.ProtectResponse]  # type: ignore[assignment]
     """Sets which members must never learn of a record: the complete new set. When it
     returns, no search that begins later, and none whose answer was not durable
@@ -89,8 +107,14 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     """
     ListGalleries: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ListGalleriesRequest, _enrolment_pb2.ListGalleriesResponse]  # type: ignore[assignment]
     """Lists the caller's own galleries with their counts."""
+    SummariseRecords: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.SummariseRecordsRequest, _enrolment_pb2.SummariseRecordsResponse]  # type: ignore[assignment]
+    """Counts the caller's own records by when they expire, and those that are no longer
+    there by when and why they went.
+    """
     ListRecords: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ListRecordsRequest, _enrolment_pb2.ListRecordsResponse]  # type: ignore[assignment]
-    """Lists the caller's own records in the order of their enrolment."""
+    """Lists the caller's own records in the order of their enrolment or last
+    replacement; one that is replaced while it is listed may be listed twice.
+    """
 
 class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """A holder's own records. Every call acts on the galleries of the member in the
@@ -130,6 +154,18 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def Replace(
+        self,
+        request: _enrolment_pb2.ReplaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.ReplaceResponse, _abc.Awaitable[_enrolment_pb2.ReplaceResponse]]:
+        """Puts a better sample in the place of one of a record's templates. Until it
+        returns, searches find the record by the one or by the other, never by both and
+        never by neither; from then on by the new one alone, and the keys of the old one
+        are gone from the database's live rows. Everything else of the record stays.
+        """
+
+    @_abc_1.abstractmethod
     def Protect(
         self,
         request: _enrolment_pb2.ProtectRequest,
@@ -150,11 +186,23 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the caller's own galleries with their counts."""
 
     @_abc_1.abstractmethod
+    def SummariseRecords(
+        self,
+        request: _enrolment_pb2.SummariseRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.SummariseRecordsResponse, _abc.Awaitable[_enrolment_pb2.SummariseRecordsResponse]]:
+        """Counts the caller's own records by when they expire, and those that are no longer
+        there by when and why they went.
+        """
+
+    @_abc_1.abstractmethod
     def ListRecords(
         self,
         request: _enrolment_pb2.ListRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.ListRecordsResponse, _abc.Awaitable[_enrolment_pb2.ListRecordsResponse]]:
-        """Lists the caller's own records in the order of their enrolment."""
+        """Lists the caller's own records in the order of their enrolment or last
+        replacement; one that is replaced while it is listed may be listed twice.
+        """
 
 def add_EnrolmentServiceServicer_to_server(servicer: EnrolmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -130,6 +130,7 @@ class Probe(_message.Message):
 
     TEMPLATES_FIELD_NUMBER: _builtins.int
     EXCLUDED_HOLDERS_FIELD_NUMBER: _builtins.int
+    FALLBACK_POSITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[_template_pb2.Template]:
         """Required. Exactly 1 template. Several templates of one person are not fused
@@ -146,15 +147,25 @@ class Probe(_message.Message):
         of the two would name it.
         """
 
+    @_builtins.property
+    def fallback_positions(self) -> _containers.RepeatedScalarFieldContainer[_template_pb2.Position.ValueType]:
+        """Optional. Other positions of the template space that the template is compared with
+        as well, such as the other fingers where the order of capture is in doubt; each
+        once, and not the template's own. Without them only templates of one position are
+        compared. Each is one more search at the same threshold: false positives are that
+        much more frequent. The answer names them.
+        """
+
     def __init__(
         self,
         *,
         templates: _abc.Iterable[_template_pb2.Template] | None = ...,
         excluded_holders: _abc.Iterable[_builtins.str] | None = ...,
+        fallback_positions: _abc.Iterable[_template_pb2.Position.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_holders", b"excluded_holders", "templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_holders", b"excluded_holders", "fallback_positions", b"fallback_positions", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -255,6 +266,7 @@ class MatchResponse(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     RECEIPT_STATUS_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    FALLBACK_POSITIONS_FIELD_NUMBER: _builtins.int
     PADDING_FIELD_NUMBER: _builtins.int
     regional_outcome: Global___Outcome.ValueType
     """Output only. The outcome over every holder searched, the unnamed included
@@ -273,6 +285,12 @@ class MatchResponse(_message.Message):
         names it, in the order of their member codes.
         """
 
+    @_builtins.property
+    def fallback_positions(self) -> _containers.RepeatedScalarFieldContainer[_template_pb2.Position.ValueType]:
+        """Output only. `fallback_positions` of the probe, which it was compared with as well;
+        in the order of their numbers. What matched where is not told.
+        """
+
     def __init__(
         self,
         *,
@@ -280,11 +298,12 @@ class MatchResponse(_message.Message):
         answers: _abc.Iterable[Global___HolderAnswer] | None = ...,
         receipt_status: Global___ReceiptStatus.ValueType = ...,
         receipt: _builtins.bytes = ...,
+        fallback_positions: _abc.Iterable[_template_pb2.Position.ValueType] | None = ...,
         padding: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "padding", b"padding", "receipt", b"receipt", "receipt_status", b"receipt_status", "regional_outcome", b"regional_outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "fallback_positions", b"fallback_positions", "padding", b"padding", "receipt", b"receipt", "receipt_status", b"receipt_status", "regional_outcome", b"regional_outcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

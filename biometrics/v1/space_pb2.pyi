@@ -140,6 +140,8 @@ class Space(_message.Message):
     CALIBRATION_DAY_FIELD_NUMBER: _builtins.int
     CALIBRATION_SHA256_FIELD_NUMBER: _builtins.int
     ESTABLISHED_FPIR_CLASSES_FIELD_NUMBER: _builtins.int
+    QUALITY_SCALE_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Name by which templates refer to it."""
     modality: _template_pb2.Modality.ValueType
@@ -163,6 +165,13 @@ class Space(_message.Message):
     calibration_sha256: _builtins.str
     """Output only. SHA-256 of the calibration's file, 64 hexadecimal digits, to be
     compared with one's own copy.
+    """
+    quality_scale: _builtins.str
+    """Output only. Scale of the quality of its templates."""
+    identity: _builtins.str
+    """Output only. Name and digest of all that makes templates comparable: modality,
+    extractor, version, metric, normalisation and centre. Sealed templates are bound to
+    it: one that was made under another does not open.
     """
     @_builtins.property
     def positions(self) -> _containers.RepeatedScalarFieldContainer[_template_pb2.Position.ValueType]:
@@ -191,10 +200,12 @@ class Space(_message.Message):
         calibration_day: _builtins.str = ...,
         calibration_sha256: _builtins.str = ...,
         established_fpir_classes: _abc.Iterable[Global___FpirClass.ValueType] | None = ...,
+        quality_scale: _builtins.str = ...,
+        identity: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "threshold_basis", b"threshold_basis"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "identity", b"identity", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "quality_scale", b"quality_scale", "threshold_basis", b"threshold_basis"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -86,7 +86,7 @@ class _PositionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Position.Val
 
 class Position(_Position, metaclass=_PositionEnumTypeWrapper):
     """Where on the body the sample was taken. Only templates of one position are
-    ever compared.
+    compared, but where a probe asks for others by name.
     """
 
 POSITION_UNSPECIFIED: Position.ValueType  # 0

@@ -2,12 +2,14 @@
 
 CSV has a header of column names and a line for each template; lines with the same
 reference that follow one another are one record. JSONL has a line for each record:
-`{"reference": ..., "templates": [{"file": ...}]}`. Both are UTF-8. A wrong line is
+`{"reference": ..., "templates": [{"file": ...}]}`. Both may say when a record
+`expires`, and are UTF-8. A wrong line is
 refused in its place and the next one read. Files are opened beneath the manifest's
 folder only, see `files`.
 """
 
 import csv
+import datetime as dt
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -22,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.templates import Position
+from enrolment.formats.expiry import read_expiry
 from enrolment.formats.files import open_beneath, open_regular
 from enrolment.formats.finger import FingerView
 from enrolment.formats.minutiae import read_minutiae
@@ -29,7 +32,7 @@ from enrolment.formats.source import Block, Found, Unreadable, VectorSample
 from enrolment.formats.vectors import read_vector
 
 _COLUMNS: Final = frozenset(
-    {"reference", "file", "row", "space", "position", "quality"}
+    {"reference", "file", "row", "space", "position", "quality", "expires"}
 )
 _REQUIRED: Final = frozenset({"reference", "file"})
 _NUMBERS: Final = ("row", "quality")
@@ -54,6 +57,7 @@ class _Record(_Part):
     """One record of a JSONL manifest."""
 
     reference: str
+    expires: str | None = None
     templates: Annotated[
         list[_Template],
         Field(min_length=1, max_length=limits.MAX_TEMPLATES_PER_RECORD),
@@ -68,6 +72,7 @@ class _Line:
     reference: str
     templates: tuple[_Template, ...]
     faults: tuple[Fault, ...]
+    expires: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class Manifest:
         if len(wanted) > most:
             message = f"more than {most} templates of one record"
             faults.append(_fault(lines[0].number, "", "WRONG_COUNT", message))
+        expires_at = _expiry(lines, faults)
         for place, template in wanted[:most] if not faults else ():
             try:
                 samples += self._samples(template)
@@ -113,7 +119,10 @@ class Manifest:
                 number=number, reference=lines[0].reference, faults=tuple(faults)
             )
         return Found(
-            number=number, reference=lines[0].reference, samples=tuple(samples)
+            number=number,
+            reference=lines[0].reference,
+            samples=tuple(samples),
+            expires_at=expires_at,
         )
 
     def _samples(self, template: _Template) -> list[VectorSample | FingerView]:
@@ -130,6 +139,22 @@ class Manifest:
                 quality=template.quality,
             )
         ]
+
+
+def _expiry(lines: list[_Line], faults: list[Fault]) -> dt.datetime | None:
+    """Return when the record of some lines expires, or append why that is not clear."""
+    first, *others = lines
+    for line in others:
+        if line.expires != first.expires and not line.faults:
+            message = "all lines of one record must say the same"
+            faults.append(_fault(line.number, "expires", "WRONG_TIME", message))
+    if first.expires is None:
+        return None
+    try:
+        return read_expiry(first.expires)
+    except InvalidRequestError as error:
+        faults.append(_fault(first.number, "expires", error.reason, error.message))
+        return None
 
 
 def open_csv(path: Path) -> Manifest:
@@ -179,7 +204,8 @@ def _read_header(file: BinaryIO, name: str) -> list[str]:
     if wrong:
         message = (
             "the first line must name the columns `reference` and `file`, and of"
-            " `row`, `space`, `position` and `quality` those that there are, each once"
+            " `row`, `space`, `position`, `quality` and `expires` those that there are,"
+            " each once"
         )
         fault = Fault(field=f"{name}:line[1]", reason="WRONG_HEADER", message=message)
         raise InvalidRequestError.of([fault])
@@ -204,12 +230,13 @@ def _csv_line(columns: list[str], line: bytes, number: int) -> _Line:
         told = f"{len(cells)} cells where the header has {len(columns)}"
         return _refused(number, "WRONG_LINE", told)
     said: dict[str, Any] = {k: v for k, v in zip(columns, cells, strict=True) if v}
-    reference = said.pop("reference", "")
+    reference, expires = said.pop("reference", ""), said.pop("expires", None)
     for name in _NUMBERS:
         if (text := said.get(name, "")).isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004 - digits
             said[name] = int(text)
     try:
-        return _Line(number, reference, (_Template.model_validate(said),), ())
+        template = _Template.model_validate(said)
+        return _Line(number, reference, (template,), (), expires)
     except ValidationError as error:
         return _Line(number, reference, (), _faults(number, error))
 
@@ -234,7 +261,8 @@ def _json_line(line: bytes, number: int) -> _Line:
         named = said.get("reference") if isinstance(said, dict) else None
         reference = named if isinstance(named, str) else ""
         return _Line(number, reference, (), _faults(number, error))
-    return _Line(number, record.reference, tuple(record.templates), ())
+    templates = tuple(record.templates)
+    return _Line(number, record.reference, templates, (), record.expires)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

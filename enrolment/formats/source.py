@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -46,11 +47,14 @@ class Found:
         number: which record of its file, from 0.
         reference: the holder's own, opaque.
         samples: one or more.
+        expires_at: moment from which no search finds it, or None if the file does not
+            say.
     """
 
     number: int
     reference: str = field(repr=False)
     samples: tuple[VectorSample | FingerView, ...]
+    expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

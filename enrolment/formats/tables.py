@@ -1,15 +1,17 @@
 """Parquet and Arrow tables of embeddings; needs the extra `tables`.
 
 Columns: `embedding`, lists of floating-point numbers, all of one length; `reference`,
-texts or integers; where they are there, `position`, texts, and `quality`, integers.
+texts or integers; where they are there, `position`, texts, `quality`, integers, and
+`expires`, days, moments with a time zone, or texts.
 Other columns are not read. One batch of rows is held at a time.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute
@@ -18,11 +20,13 @@ import pyarrow.parquet
 
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
+from enrolment.formats.expiry import end_of_day, read_expiry
 from enrolment.formats.files import open_regular
+from enrolment.formats.guard import GUARD, EndedError
 from enrolment.formats.source import Block, Found, Unreadable, VectorSample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _REQUIRED: Final = ("embedding", "reference")
-_OPTIONAL: Final = ("position", "quality")
+_OPTIONAL: Final = ("position", "quality", "expires")
 _PARQUET: Final = ".parquet"
 # What pyarrow raises on damage; OSError is also how it tells of a truncated file.
 _DAMAGE: Final = (
@@ -68,7 +72,7 @@ class Table:
         """Yield the records of some rows."""
         vectors = _vectors(batch.column("embedding"))
         columns = {
-            name: batch.column(name).to_pylist()
+            name: _values(name, batch.column(name))
             for name in self._columns
             if name != "embedding"
         }
@@ -81,12 +85,45 @@ class Table:
                 fault = Fault(field="embedding", reason="WRONG_VECTOR", message=message)
                 yield Unreadable(number=number, reference=reference, faults=(fault,))
                 continue
+            try:
+                expires_at = _expiry(said.get("expires"))
+            except InvalidRequestError as error:
+                faults = tuple(error.faults)
+                yield Unreadable(number=number, reference=reference, faults=faults)
+                continue
             sample = VectorSample(
                 vector=vector,
                 position=said.get("position"),
                 quality=said.get("quality"),
             )
-            yield Found(number=number, reference=reference, samples=(sample,))
+            yield Found(
+                number=number,
+                reference=reference,
+                samples=(sample,),
+                expires_at=expires_at,
+            )
+
+
+def _values(name: str, column: pa.Array) -> list[Any]:
+    """Return what a column says in each row."""
+    if name == "expires" and pa.types.is_timestamp(column.type):
+        # Python's moments have no nanoseconds; what is cut off only ends it sooner.
+        column = column.cast(pa.timestamp("us", "UTC"), safe=False)
+    return list(column.to_pylist())
+
+
+def _expiry(said: object) -> dt.datetime | None:
+    """Return the moment at which a row says that its record expires.
+
+    Raises:
+        InvalidRequestError: it is a text that says none.
+    """
+    if isinstance(said, str):
+        return read_expiry(said)
+    if said is None or isinstance(said, dt.datetime):
+        return said
+    assert isinstance(said, dt.date)  # noqa: S101 - by the type of the column
+    return end_of_day(said)
 
 
 def open_table(path: Path) -> Table:
@@ -100,10 +137,11 @@ def open_table(path: Path) -> Table:
     """
     with _opened(path) as file:
         if path.suffix.lower() == _PARQUET:
+            most = _most_values(path)
             parquet = pa.parquet.ParquetFile(file)
             kind, schema = "Parquet table", parquet.schema_arrow
             columns = _check_columns(path, schema)
-            _check_groups(path, schema, parquet.metadata)
+            _check_groups(path, schema, most)
         else:
             kind, schema = "Arrow table", pa.ipc.open_file(file).schema
             columns = _check_columns(path, schema)
@@ -112,9 +150,41 @@ def open_table(path: Path) -> Table:
     return Table(path, kind, dimension, columns)
 
 
-def _check_groups(
-    path: Path, schema: pa.Schema, metadata: pa.parquet.FileMetaData
+def write_table(
+    path: Path, embedding: NDArray[np.float32], **columns: Sequence[object]
 ) -> None:
+    """Write a Parquet table that `open_table` reads.
+
+    Args:
+        path: of the table.
+        embedding: (n, d).
+        columns: all others by name, one value a row.
+    """
+    count, dimension = embedding.shape
+    vectors = pa.FixedSizeListArray.from_arrays(
+        pa.array(embedding.reshape(count * dimension)), dimension
+    )
+    table = pa.table({**columns, "embedding": vectors})
+    pa.parquet.write_table(table, path, row_group_size=limits.TABLE_ROWS_PER_BATCH)
+
+
+def _most_values(path: Path) -> list[int]:
+    """Return the most values that a column has, by row group; see `guard`.
+
+    Raises:
+        InvalidRequestError: nobody outlives a look at the file.
+    """
+    try:
+        return GUARD.most_values(path) or []
+    except EndedError as error:
+        message = (
+            "is damaged: what reads it does not come back from a look at its footer;"
+            " write it again"
+        )
+        raise _refusal(path, "FILE_DAMAGED", message) from error
+
+
+def _check_groups(path: Path, schema: pa.Schema, found: list[int]) -> None:
     """Refuse row groups whose vectors may be all in one row, and too large for it.
 
     Lists of a fixed length are read a batch at a time, however many there are.
@@ -122,10 +192,8 @@ def _check_groups(
     if pa.types.is_fixed_size_list(schema.field("embedding").type):
         return
     most = limits.MAX_LIST_VALUES
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        columns = (group.column(at) for at in range(group.num_columns))
-        if any(column.num_values > most for column in columns):
+    for number, values in enumerate(found):
+        if values > most:
             message = (
                 f"row group {number} has more than {most} values in lists of any"
                 " length; write smaller row groups, or lists of a fixed size"
@@ -170,6 +238,7 @@ _TYPES: Final = {
     "reference": "texts or integers",
     "position": "texts",
     "quality": "integers",
+    "expires": "days, moments with a time zone, or texts",
 }
 
 
@@ -186,6 +255,9 @@ def _fits(name: str, kind: pa.DataType) -> bool:
         return bool(listed and types.is_floating(kind.value_type))
     if name == "reference":
         return bool(text or types.is_integer(kind))
+    if name == "expires":
+        zoned = types.is_timestamp(kind) and kind.tz is not None
+        return bool(text or types.is_date(kind) or zoned)
     return bool(text if name == "position" else types.is_integer(kind))
 
 

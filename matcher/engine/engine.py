@@ -3,7 +3,8 @@
 gallery = segments that are sealed, oldest first + a small tail that takes additions
 
 Each change makes a new tuple of segments, which later searches read; those that have
-begun go on with theirs. An addition copies the tail, which is small. Segments are
+begun go on with theirs. An addition copies the tail, which is small; a removal copies
+the marks of what is alive. Segments are
 joined in the background, as in a log-structured merge tree, so that there are few
 large ones: every call into FAISS costs its time whatever it scans.
 """
@@ -140,8 +141,11 @@ class Engine(Generic[Name]):
     def remove(self, gallery: Name, ids: NDArray[np.int64]) -> None:
         """Remove vectors; no later search finds them. Unknown ids are ignored."""
         with self._changing:
-            for segment in self.parts(gallery):
-                segment.alive[segment.rows_of(ids)] = False
+            now = self._galleries.get(gallery)
+            if now is not None:
+                sealed = tuple(segment.without(ids) for segment in now.sealed)
+                tail = now.tail.without(ids)
+                self._galleries[gallery] = replace(now, sealed=sealed, tail=tail)
 
     def drop(self, gallery: Name) -> None:
         """Forget a gallery: its rotation and all its codes."""
@@ -231,14 +235,16 @@ class Engine(Generic[Name]):
         """Put segments where others were, less what was removed meanwhile."""
         with self._changing:
             now = self._galleries.get(gallery)
-            if now is None or old[0] not in now.sealed:  # dropped, or made anew
+            if now is None:  # dropped
                 return
-            gone = np.concatenate([segment.ids[~segment.alive] for segment in old])
-            for segment in new:
-                segment.alive[segment.rows_of(gone)] = False
-            start = now.sealed.index(old[0])
+            origins = [segment.origin for segment in now.sealed]
+            if old[0].origin not in origins:  # made anew
+                return
+            start = origins.index(old[0].origin)
             end = start + len(old)
-            sealed = (*now.sealed[:start], *new, *now.sealed[end:])
+            gone = np.concatenate([s.ids[~s.alive] for s in now.sealed[start:end]])
+            made = [segment.without(gone) for segment in new]
+            sealed = (*now.sealed[:start], *made, *now.sealed[end:])
             self._galleries[gallery] = replace(now, sealed=sealed)
 
 

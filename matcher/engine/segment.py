@@ -1,12 +1,14 @@
 """Some rows of a gallery, coded: what one worker scans in one call.
 
-Codes never change; only the mark that a row is alive can be taken from it, which a
-search that has begun may or may not see. So a segment is read without a lock.
+Nothing in it ever changes, so it is read without a lock. Rows are removed by another
+segment with the same codes in its place: a search that has begun goes on with the one
+it has, and finds what was removed meanwhile. So it finds of a vector that was replaced
+what it was or what it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
@@ -51,6 +53,7 @@ class Segment:
         coarse: the codes that are scanned.
         signs: uint8 (n, padded / 8): a bit a component, packed.
         alive: bool (n,); False for what was removed.
+        origin: the same of all segments with these codes, whatever is removed of them.
     """
 
     coding: Coding
@@ -58,6 +61,7 @@ class Segment:
     coarse: CoarseCodes
     signs: NDArray[np.uint8]
     alive: NDArray[np.bool_]
+    origin: object = field(default_factory=object, repr=False)
 
     @classmethod
     def empty(cls, coding: Coding) -> Self:
@@ -97,6 +101,15 @@ class Segment:
             signs=np.concatenate([self.signs, signs]),
             alive=np.concatenate([self.alive, np.ones(len(ids), np.bool_)]),
         )
+
+    def without(self, ids: NDArray[np.int64]) -> Segment:
+        """Return the segment less some ids; itself if it has none of them."""
+        rows = self.rows_of(ids)
+        if not self.alive[rows].any():
+            return self
+        alive = self.alive.copy()
+        alive[rows] = False
+        return replace(self, alive=alive)
 
     def arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         """Return ids, coarse codes and signs as bytes, (n, width) each."""

@@ -52,6 +52,8 @@ HANDS = SpaceInfo(
     data_type="float32",
     metric="cosine",
     normalisation="unit",
+    quality_scale="NFIQ 2",
+    identity="faces-v1@00",
     threshold_basis="unmeasured",
 )
 
@@ -107,6 +109,33 @@ def test_the_terms_of_a_load_are_on_every_record(
     assert record.expires_at == dt.datetime(
         2030, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC
     )
+
+
+@pytest.mark.usefixtures("script")
+def test_a_file_that_says_when_a_record_expires_beats_the_option(
+    enrol: Callable[..., Told],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Records of which it says nothing expire as the option says."""
+    np.save(tmp_path / "v.npy", np.ones(16, np.float32))
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("reference,file,expires\na,v.npy,2031-01-01\nb,v.npy,\n")
+    seen: list[Chunk] = []
+    real = command.ExchangeClient.enrol_many
+
+    def spy(self: ExchangeClient, chunks: Iterator[Chunk]) -> Iterator[ChunkOutcome]:
+        chunks = list(chunks)
+        seen.extend(chunks)
+        return real(self, iter(chunks))
+
+    monkeypatch.setattr(command.ExchangeClient, "enrol_many", spy)
+    assert enrol(manifest, "--expires", "2030-12-31").code == 0
+    ends = [each.expires_at for each in seen[0].records]
+    assert [end and end.date() for end in ends] == [
+        dt.date(2031, 1, 1),
+        dt.date(2030, 12, 31),
+    ]
 
 
 @pytest.mark.usefixtures("script")

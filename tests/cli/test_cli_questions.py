@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import json
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Told
 
+RECEIPT: Final = {
+    "reference": "ref-1",
+    "withdrawn_at": "2026-05-04T03:02:01+00:00",
+    "reason": "withdrawn",
+    "removed": [{"space": "faces-v1", "position": "face", "quality": 70}],
+}
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -301,13 +308,107 @@ def test_an_explanation_names_the_line_that_decides(ask: Callable[..., Told]):
     assert told.document["permitted"] is False
 
 
-def test_a_withdrawal_says_when(ask: Callable[..., Told], script: Script):
-    """From the command line or, unseen by the shell's history, from stdin."""
+def test_the_register_says_what_is_held_by_whom_it_may_be_matched_and_until_when(
+    ask: Callable[..., Told],
+):
+    """Four tables for people, one document for programs."""
+    told = ask("galleries", "register")
+    assert told.code == 0
+    lines = [" ".join(line.split()) for line in told.out.splitlines()]
+    for line in (
+        "as of 2026-05-04 03:02:01 UTC",
+        "faces-v1 face 0 0 ready",
+        "XAB face holder visa",
+        "XAD face reference border-check",
+        "has expired 1",
+        "2026-05 2",
+        "later 7",
+        "never 5",
+        "expired 2026-05 2",
+    ):
+        assert line in lines
+    document = ask("galleries", "register", "--json").document
+    assert document["disposed"] == {"expired": {"2026-05": 2}}
+    assert document["may_match"][0] == {
+        "requester": "XAB",
+        "modality": "face",
+        "purpose": "visa",
+        "level": "holder",
+    }
+    assert document["expiring"] == {"2026-05": 2, "2031-01": 3}
+    assert document["galleries"][0]["space"] == "faces-v1"
+
+
+def test_the_register_has_a_line_for_each_record(
+    ask: Callable[..., Told], script: Script
+):
+    """Whom a record excludes may not match it; a reference is one cell."""
+    script.records.update({"ref-1": b"", 'ref, "2"': b""})
+    told = ask("galleries", "register", "--csv")
+    rows = list(csv.DictReader(io.StringIO(told.out)))
+    assert [row["reference"] for row in rows] == ["ref-1", 'ref, "2"'][::-1]
+    assert {row["may_match"] for row in rows} == {"XAB/face/visa/holder"}
+    assert {row["excluded"] for row in rows} == {"XAD"}
+    assert rows[0]["templates"] == "faces-v1/face faces-v1/face"
+    assert (rows[0]["enrolled_at"], rows[0]["replaced_at"]) == (
+        "2026-05-04T03:02:01+00:00",
+        "",
+    )
+    assert ask("galleries", "register", "--csv", "--json").code == 2
+
+
+def test_a_withdrawal_says_when_and_what(ask: Callable[..., Told], script: Script):
+    """For people and for programs."""
     script.records["ref-1"] = b""
     told = ask("withdraw", "ref-1")
-    assert told.out == "withdrawn at 2026-05-04 03:02:01 UTC\n"
-    document = ask("withdraw", "ref-1", "--json").document
-    assert document == {"withdrawn_at": "2026-05-04T03:02:01+00:00"}
+    assert told.out == (
+        "withdrawn at 2026-05-04 03:02:01 UTC\nremoved: 1 template: faces-v1 face\n"
+    )
+    assert ask("withdraw", "ref-1", "--json").document == RECEIPT
+
+
+def test_a_receipt_is_written_once_and_for_its_owner(
+    ask: Callable[..., Told], script: Script, tmp_path: Path
+):
+    """It says that it is not signed; where it cannot be made, nothing is withdrawn."""
+    script.records["ref-1"] = b""
+    path = tmp_path / "receipt.json"
+    assert ask("withdraw", "ref-1", "--receipt", path).code == 0
+    document = json.loads(path.read_text())
+    assert "not signed" in document.pop("document")
+    assert document == RECEIPT
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = len(script.requests)
+    for wrong in (path, tmp_path / "none" / "receipt.json"):
+        told = ask("withdraw", "ref-1", "--receipt", wrong)
+        assert told.code == 2
+        assert str(wrong) in told.err
+    assert len(script.requests) == before
+
+
+def test_a_template_is_replaced_from_a_file(
+    ask: Callable[..., Told], script: Script, tmp_path: Path
+):
+    """With all that its options say."""
+    np.save(tmp_path / "new.npy", np.ones((2, 16), np.float32))
+    options = ("--space", "faces-v1", "--row", 1, "--quality", 90, "--sample", 4)
+    told = ask("records", "replace", "ref-1", tmp_path / "new.npy", *options)
+    assert told.out == (
+        "template 4 replaced at 2026-05-04 03:02:01 UTC; generation 2\n"
+    )
+    (request,) = script.requests
+    assert (request.reference, request.template.quality) == ("ref-1", 90)
+    assert not request.accept_lower_quality
+    told = ask(
+        *("records", "replace", "ref-1", tmp_path / "new.npy", "--json"),
+        *(*options, "--accept-lower-quality"),
+    )
+    assert told.document == {
+        "replaced_at": "2026-05-04T03:02:01+00:00",
+        "sample": 4,
+        "generation": 2,
+    }
+    assert script.requests[-1].accept_lower_quality
 
 
 def test_a_reference_can_be_read_from_stdin(

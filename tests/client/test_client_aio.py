@@ -25,7 +25,7 @@ from biometrics.errors import (
     RefusedError,
     UnavailableError,
 )
-from tests.pocket import WITHDRAWN_AT, Failure, Script, info
+from tests.pocket import Failure, Script, info
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -72,11 +72,14 @@ def test_every_call_answers_as_the_synchronous_one(
             await client.match(face(1), purpose="visa"),
             await client.match_many([face(1), face(2)], purpose="visa"),
             await client.galleries(),
+            await client.summary(),
+            await client.permissions(),
             [record async for record in client.records()],
             await client.agreements(),
             await client.explain(**asked),
             await client.spaces(),
             await client.protect("ref-1", excluded=["XAD"]),
+            await client.replace("ref-1", face(2), sample=3),
             await client.withdraw("ref-1"),
         ]
 
@@ -86,12 +89,15 @@ def test_every_call_answers_as_the_synchronous_one(
             client.match(face(1), purpose="visa"),
             client.match_many([face(1), face(2)], purpose="visa"),
             client.galleries(),
+            client.summary(),
+            client.permissions(),
             list(client.records()),
             client.agreements(),
             client.explain(**asked),
             client.spaces(),
             client.protect("ref-1", excluded=["XAD"]),
-            WITHDRAWN_AT,
+            client.replace("ref-1", face(2), sample=3),
+            client.withdraw("ref-1"),
         ]
     assert answers[0].status == "enrolled"
     assert isinstance(answers[1], MatchAnswer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,11 @@ from biometrics.client import (
     Profile,
     ProtectOutcome,
     Record,
+    ReplaceOutcome,
     SpaceInfo,
     Template,
+    TemplateInfo,
+    WithdrawReceipt,
 )
 from biometrics.client.responses import read_answer
 from biometrics.errors import InvalidRequestError
@@ -165,12 +169,35 @@ def test_enrolling_the_same_record_again_says_so(
     assert exchange.enrol(person(1)).status == "already-enrolled"
 
 
-def test_a_withdrawal_says_when(
+def test_a_withdrawal_says_when_and_what(
     exchange: ExchangeClient, person: Callable[[int], Record]
 ):
     """The moment is aware, in UTC."""
     exchange.enrol(person(1))
-    assert exchange.withdraw("ref-1") == WITHDRAWN_AT
+    assert exchange.withdraw("ref-1") == WithdrawReceipt(
+        reference="ref-1",
+        withdrawn_at=WITHDRAWN_AT,
+        reason="withdrawn",
+        removed=(TemplateInfo(space="faces-v1", position="face", quality=70),),
+    )
+
+
+def test_a_replacement_says_which_template_it_was(
+    exchange: ExchangeClient, face: Callable[..., Template], script: Script
+):
+    """What is not given is not sent; what can be seen to be wrong is not either."""
+    done = exchange.replace("ref-1", face(1), sample=0, accept_lower_quality=True)
+    assert done == ReplaceOutcome(replaced_at=WITHDRAWN_AT, sample=0, generation=2)
+    exchange.replace("ref-1", face(1))
+    first, second = script.requests
+    assert (first.HasField("sample"), second.HasField("sample")) == (True, False)
+    assert (first.accept_lower_quality, second.accept_lower_quality) == (True, False)
+    with pytest.raises(InvalidRequestError) as caught:
+        exchange.replace("ref-1", replace(face(1), position="nose"), sample=32)
+    assert [fault.field for fault in caught.value.faults] == [
+        "template.position",
+        "sample",
+    ]
 
 
 def test_a_protection_says_what_it_changed(exchange: ExchangeClient, script: Script):
@@ -285,6 +312,8 @@ def test_spaces_are_listed(exchange: ExchangeClient):
             data_type="float32",
             metric="cosine",
             normalisation="unit",
+            quality_scale="NFIQ 2",
+            identity="faces-v1@00",
             threshold_basis="unmeasured",
         ),
     )

@@ -57,8 +57,9 @@ def test_no_response_has_a_number_that_could_be_a_score() -> None:
 
 def test_every_request_with_effects_carries_a_request_id() -> None:
     """Match and every change of records can be repeated safely."""
-    effects = {"Match", "BatchMatch", "Enrol", "BulkEnrol", "Protect", "Withdraw"}
+    effects = {"Match", "BatchMatch"}
     effects |= {"Lock", "Unlock", "Rotate", "Destroy"}
+    effects |= {"Enrol", "BulkEnrol", "Replace", "Protect", "Withdraw"}
     methods = {m.name: m for service in OURS for m in service.methods}
     assert effects <= set(methods)
     for name, method in methods.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import tracemalloc
@@ -94,6 +95,52 @@ def test_lines_of_one_reference_are_one_record(folder: Path):
     assert isinstance(second, Found)
     assert (second.number, second.reference) == (1, "b, c")
     assert vectors(second) == [ROWS[2].tolist()]
+
+
+def test_a_record_expires_when_its_lines_say(folder: Path):
+    """A day lasts to its end in UTC; a moment is what it says; nothing is nothing."""
+    header = "reference,file,expires"
+    path = csv(
+        folder,
+        "a,one.npy,2030-12-31",
+        "a,bare.f32,2030-12-31",
+        "b,one.npy,2030-12-31T12:00:00+02:00",
+        "c,one.npy,",
+        "d,one.npy,2030-12-31",
+        "d,bare.f32,2031-12-31",
+        "e,one.npy,20301231",
+        "f,one.npy,2030-02-30",
+        header=header,
+    )
+    a, b, c, *wrong = read(path)
+    assert isinstance(a, Found)
+    assert isinstance(b, Found)
+    assert isinstance(c, Found)
+    assert len(a.samples) == 2
+    assert [each.expires_at for each in (a, b, c)] == [
+        dt.datetime(2030, 12, 31, 23, 59, 59, 999999, dt.UTC),
+        dt.datetime(2030, 12, 31, 10, tzinfo=dt.UTC),
+        None,
+    ]
+    assert [faults(each) for each in wrong] == [
+        [(f"line[{number}].expires", "WRONG_TIME")] for number in (7, 8, 9)
+    ]
+    template = {"file": "one.npy"}
+    path = jsonl(
+        folder,
+        {"reference": "a", "templates": [template], "expires": "2030-12-31"},
+        {"reference": "b", "templates": [template], "expires": None},
+        {"reference": "c", "templates": [template], "expires": "soon"},
+        {"reference": "d", "templates": [template], "expires": 2030},
+    )
+    first, second, *wrong = read(path)
+    assert isinstance(first, Found)
+    assert isinstance(second, Found)
+    assert (first.expires_at, second.expires_at) == (a.expires_at, None)
+    assert [faults(each) for each in wrong] == [
+        [("line[3].expires", "WRONG_TIME")],
+        [("line[4].expires", "WRONG_VALUE")],
+    ]
 
 
 def test_a_line_of_json_is_a_record(folder: Path):

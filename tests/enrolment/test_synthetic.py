@@ -277,7 +277,7 @@ def test_every_fault_of_a_population_is_told() -> None:
         "length_spread",
         "genuine",
         "genuine_spread",
-        "goats, lambs, look_alikes",
+        "goats, lambs, look_alikes, siblings",
         "goat_genuine",
         "look_alike_identity",
         "ageing",

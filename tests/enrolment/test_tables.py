@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +16,14 @@ import pytest
 
 from biometrics import limits
 from biometrics.errors import InvalidRequestError
+from enrolment.formats import footer
+from enrolment.formats.guard import EndedError, Guard
 from enrolment.formats.opening import open_source
 from enrolment.formats.source import Found, Unreadable, VectorSample
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ROWS = np.arange(1, 5 * 16 + 1, dtype=np.float32).reshape(5, 16)
 NAMES = ["a", "bb", "Zoë", "\N{OLD PERSIAN SIGN A}", "e"]
+ENDS = dt.datetime(2030, 12, 31, 23, 59, 59, 999999, dt.UTC)
 FIXED = pa.FixedSizeListArray.from_arrays(pa.array(ROWS.ravel()), 16)
 
 
@@ -64,6 +68,35 @@ def test_every_row_is_a_record(path: Path, kind: pa.DataType, *, fixed: bool):
         assert np.array_equal(sample.vector, rows[number])
     assert len(items) == 5
     assert open_source(path).dimension == (16 if fixed else None)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([dt.date(2030, 12, 31), None] * 2 + [None]),
+        pa.array(["2030-12-31", None, "2030-12-31T23:59:59.999999Z", None, None]),
+        pa.array([ENDS, None] * 2 + [None], pa.timestamp("us", "Asia/Bangkok")),
+        pa.array(
+            [int(ENDS.timestamp()) * 10**9 + 999_999_999, None] * 2 + [None],
+            pa.int64(),
+        ).cast(pa.timestamp("ns", "UTC")),
+    ],
+)
+def test_a_row_says_when_it_expires(path: Path, column: pa.Array):
+    """By a day, a text or a moment; a null says nothing."""
+    save(path, reference=NAMES, embedding=FIXED, expires=column)
+    said = [item.expires_at for item in read(path) if isinstance(item, Found)]
+    assert said == [ENDS, None] * 2 + [None]
+
+
+def test_a_row_that_says_no_moment_is_refused_alone(path: Path):
+    """The rows around it are read."""
+    said = ["2030-12-31", "soon", None, "", "2030-13-01"]
+    save(path, reference=NAMES, embedding=FIXED, expires=said)
+    wrong = [item for item in read(path) if isinstance(item, Unreadable)]
+    assert [(item.number, item.faults[0].reason) for item in wrong] == [
+        (number, "WRONG_TIME") for number in (1, 3, 4)
+    ]
 
 
 def test_position_and_quality_are_read_where_they_are(path: Path):
@@ -212,3 +245,58 @@ def test_without_the_extra_a_table_is_refused_with_what_to_install(
     with pytest.raises(InvalidRequestError, match=r"exchange\[tables\]") as caught:
         open_source(path)
     assert caught.value.reason == "EXTRA_REQUIRED"
+
+
+def test_a_file_that_ends_its_reader_is_refused_by_name(tmp_path: Path):
+    """And the next one is read, by a process that is started anew."""
+    kept = Path(__file__).with_name("ends_its_reader.parquet")
+    path = tmp_path / "damaged.parquet"
+    path.write_bytes(kept.read_bytes())
+    done = subprocess.run(
+        [sys.executable, footer.__file__],
+        input=json.dumps(str(path)).encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode < 0, "pyarrow has learnt to raise: `guard` can go"
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError) as caught:
+            open_source(path)
+        (fault,) = caught.value.faults
+        assert (fault.field, fault.reason) == (str(path), "FILE_DAMAGED")
+        assert (
+            len(
+                read(save(tmp_path / "sound.parquet", embedding=FIXED, reference=NAMES))
+            )
+            == 5
+        )
+
+
+@pytest.mark.parametrize(
+    "program", ["import time; time.sleep(60)", "", "print('[1', end='', flush=True)"]
+)
+def test_whoever_does_not_answer_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+):
+    """It neither hangs nor leaves a process behind."""
+    monkeypatch.setattr(limits, "FOOTER_SECONDS", 0.3)
+    guard = Guard([sys.executable, "-c", program])
+    for _ in range(2):
+        with pytest.raises(EndedError):
+            guard.most_values(tmp_path / "any.parquet")
+    assert guard._process is None
+    guard.close()
+
+
+def test_row_groups_are_counted_where_lists_have_any_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One that is too large is named; lists of a fixed length are read anyway."""
+    monkeypatch.setattr(limits, "MAX_LIST_VALUES", 5 * 16 - 1)
+    path = tmp_path / "gallery.parquet"
+    save(path, embedding=FIXED, reference=NAMES)
+    assert len(read(path)) == 5
+    save(path, embedding=pa.array(list(ROWS), pa.list_(pa.float32())), reference=NAMES)
+    with pytest.raises(InvalidRequestError, match="row group 0") as caught:
+        open_source(path)
+    assert caught.value.reason == "GROUP_TOO_LARGE"

@@ -348,6 +348,27 @@ def raw(world: World, requester: str, number: int) -> tuple[object, ...]:
     return body, call.code(), tuple(call.trailing_metadata() or ())
 
 
+def test_a_record_that_expires_after_the_match_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its moment on no answer that tells of it becomes durable."""
+    clock = ManualClock(dt.datetime.now(UTC))
+    with World(tmp_path, agreements=AGREEMENTS, clock=clock) as world:
+        ends = clock.now() + dt.timedelta(seconds=5)
+        world.enroller("XAA").enrol(record("ending", unit(1), expires_at=ends))
+        assert outcome(world, "XCC", 1) == "match"
+        turns = []
+
+        def expire(turn: int) -> None:
+            turns.append(turn)
+            if not turn:
+                clock.advance(dt.timedelta(seconds=5))
+
+        while_confirming(monkeypatch, expire)
+        assert outcome(world, "XCC", 1) == "no-match"
+        assert turns == [0, 1]
+
+
 def test_masked_late_or_early_expired_withdrawn_and_absent_are_the_same_bytes(
     tmp_path: Path,
 ) -> None:

@@ -121,7 +121,14 @@ def test_a_repeated_withdrawal_tells_when_it_was_done(world: World) -> None:
     """Withdrawing twice answers the moment of the first time."""
     world.enroller("XAA").enrol(record("leaves", unit(8)))
     first = world.enroller("XAA").withdraw("leaves")
-    assert world.enroller("XAA").withdraw("leaves") == first
+    (removed,) = first.removed
+    assert (first.reference, first.reason) == ("leaves", "withdrawn")
+    assert (removed.space, removed.position, removed.quality) == (SPACE, "face", None)
+    again = world.enroller("XAA").withdraw("leaves")
+    assert (again.withdrawn_at, again.reason, again.removed) == (
+        *(first.withdrawn_at, "withdrawn"),
+        (),
+    )
 
 
 def test_a_replayed_enrolment_answers_as_it_did(world: World) -> None:

@@ -1,7 +1,12 @@
 """Template spaces as a file: strict, every fault at once."""
 
+import io
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from biometrics.errors import ConfigurationError
 from biometrics.spaces import parse_spaces
@@ -104,3 +109,68 @@ def test_mistakes_in_several_spaces_are_told_together():
 def test_an_exchange_without_a_space_is_refused(text: str):
     """It could answer nothing, so that it is taken for a mistake."""
     assert [field for field, _ in faults_of(text)] == ["spaces.toml: space"]
+
+
+def with_centre(folder: Path, data: bytes, more: str = "") -> str:
+    """Return a file whose centre stands in another one, with that content."""
+    (folder / "mean.npy").write_bytes(data)
+    return f'{HEAD}{SPACE}centre_file = "mean.npy"\n{more}'
+
+
+def npy(array: NDArray[Any]) -> bytes:
+    """Return an array as `numpy.save` writes it."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8"])
+def test_a_centre_in_a_file_is_the_same_as_one_in_the_text(tmp_path: Path, kind: str):
+    """It is read beside the file, and is part of what the space is."""
+    text = with_centre(tmp_path, npy(np.array([1] * 15 + [0.5], kind)))
+    (space,) = parse_spaces(text, "spaces.toml", tmp_path)
+    (inline,) = parse_spaces(HEAD + SPACE + ONES, "spaces.toml")
+    (without,) = parse_spaces(HEAD + SPACE, "spaces.toml")
+    np.testing.assert_array_equal(space.centre, inline.centre)
+    assert space.identity == inline.identity != without.identity
+    assert not space.centre.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "reason"),
+    [
+        (npy(np.ones(15)), "", "WRONG_CENTRE"),
+        (npy(np.ones((1, 16))), "", "WRONG_CENTRE"),
+        (npy(np.ones(16, np.int64)), "", "WRONG_CENTRE"),
+        (npy(np.ones(16))[:-1], "", "WRONG_CENTRE"),
+        (npy(np.ones(16)) + b"x", "", "WRONG_CENTRE"),
+        (npy(np.full(16, np.nan)), "", "INVALID_SPACE"),
+        (npy(np.array([{}] * 16)), "", "WRONG_CENTRE"),
+        (b"", "", "NOT_NPY"),
+        (b"1, 2, 3", "", "NOT_NPY"),
+        (npy(np.ones(16))[:40], "", "NOT_NPY"),
+        (npy(np.ones(16)), ONES, "CENTRE_TWICE"),
+    ],
+)
+def test_a_file_that_is_no_centre_is_refused(
+    tmp_path: Path, data: bytes, more: str, reason: str
+):
+    """By the key that names it; nothing in it is unpickled."""
+    text = with_centre(tmp_path, data, more)
+    with pytest.raises(ConfigurationError) as refused:
+        parse_spaces(text, "spaces.toml", tmp_path)
+    (fault,) = refused.value.faults
+    assert fault.reason == reason
+    assert "spaces.toml:3: space[0].centre" in fault.field
+    (tmp_path / "mean.npy").unlink()
+    with pytest.raises(ConfigurationError) as refused:
+        parse_spaces(with_centre(tmp_path, b"").replace("mean", "none"), "x", tmp_path)
+    assert refused.value.reason == "UNREADABLE_FILE"
+
+
+def test_a_space_says_on_which_scale_quality_is():
+    """It does not decide what can be compared."""
+    (plain,) = parse_spaces(HEAD + SPACE, "spaces.toml")
+    (named,) = parse_spaces(f'{HEAD}{SPACE}quality_scale = "NFIQ 2"\n', "spaces.toml")
+    assert (plain.quality_scale, named.quality_scale) == ("ISO/IEC 29794-1", "NFIQ 2")
+    assert plain.identity == named.identity

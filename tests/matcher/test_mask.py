@@ -28,14 +28,17 @@ ENDS = [None, NOON, NOON + dt.timedelta(seconds=1)]
 def hits(draw: st.DrawFn) -> Hit:
     """Draw a record that matches."""
     number = draw(st.integers(1, 10**6))
+    expires_at = draw(st.sampled_from(ENDS))
     return Hit(
         holder=draw(st.sampled_from(HOLDERS)),
         record_id=number.to_bytes(16, "big"),
         protection=Protection(
             excluded=draw(st.frozensets(st.sampled_from(REQUESTERS))),
-            expires_at=draw(st.sampled_from(ENDS)),
+            expires_at=expires_at,
         ),
-        seen=SeenRecord(template_id=number, record_tag=bytes(32)),
+        seen=SeenRecord(
+            template_id=number, record_tag=bytes(32), expires_at=expires_at
+        ),
     )
 
 

@@ -296,7 +296,7 @@ def swap_positions(archive: Archive) -> None:
     by_part = archive.files._names[XAA_FINGERS]
     left, right = (
         archive.gallery(shelf)
-        / f"{by_part[archive.engine.parts(shelf)[0]].hex()}.segment"
+        / f"{by_part[archive.engine.parts(shelf)[0].origin].hex()}.segment"
         for shelf in (LEFT_FINGERS, RIGHT_FINGERS)
     )
     swap(left, right)

@@ -18,6 +18,7 @@ from biometrics.server.methods import (
 from biometrics.v1 import (
     agreement_pb2,
     custody_pb2,
+    duplicate_pb2,
     enrolment_pb2,
     match_pb2,
     space_pb2,
@@ -29,10 +30,11 @@ ENROLMENT = "/biometrics.v1.EnrolmentService/"
 
 def test_every_method_of_the_contract_has_its_row_and_no_other_has_one():
     """Contract and table name the same methods."""
-    files = (match_pb2, enrolment_pb2, custody_pb2, agreement_pb2, space_pb2)
-    whole = [
-        s for f in (*files, health_pb2) for s in f.DESCRIPTOR.services_by_name.values()
-    ]
+    files = (
+        *(match_pb2, duplicate_pb2, enrolment_pb2, custody_pb2),
+        *(agreement_pb2, space_pb2, health_pb2),
+    )
+    whole = [s for f in files for s in f.DESCRIPTOR.services_by_name.values()]
     assert set(whole) == set(SERVICES)
     check_table(SERVICES)
     assert served_methods(SERVICES) == set(METHODS)
@@ -76,12 +78,15 @@ def test_the_table_cannot_be_changed():
         METHODS["/x/y"] = METHODS[ENROLMENT + "Enrol"]  # type: ignore[index]
 
 
+COUNTS = ("ListGalleries", "SummariseRecords")
+
+
 def test_searching_and_enrolling_are_different_roles():
     """No role may do both."""
     for name, row in METHODS.items():
         if "MatchService" in name:
             assert row.roles == {Role.CLIENT}, name
-        elif name.startswith(ENROLMENT) and not name.endswith("ListGalleries"):
+        elif name.startswith(ENROLMENT) and not name.endswith(COUNTS):
             assert row.roles == {Role.ENROLLER}, name
 
 
@@ -132,6 +137,20 @@ def test_the_largest_search_and_the_largest_record_fit_into_their_methods():
         excluded_requesters=everybody,
         exclude_nobody=True,
     )
+    duplicates = duplicate_pb2.FindDuplicatesRequest(
+        holder="UNHCR", references=[record.reference] * limits.MAX_DUPLICATES_ASKED
+    )
+    row = METHODS["/biometrics.v1.DuplicateService/FindDuplicates"]
+    assert duplicates.ByteSize() <= row.most_bytes
+    replace = enrolment_pb2.ReplaceRequest(
+        request_id="0" * 36,
+        holder="UNHCR",
+        reference=record.reference,
+        template=template,
+        sample=limits.MAX_TEMPLATES_PER_RECORD - 1,
+        accept_lower_quality=True,
+    )
+    assert replace.ByteSize() <= METHODS[ENROLMENT + "Replace"].most_bytes
     assert protect.ByteSize() <= METHODS[ENROLMENT + "Protect"].most_bytes
     assert search.ByteSize() <= METHODS["/biometrics.v1.MatchService/Match"].most_bytes
     assert enrol.ByteSize() <= METHODS[ENROLMENT + "Enrol"].most_bytes
@@ -153,6 +172,8 @@ def test_the_largest_page_fits_into_a_message():
         enrol_time={"seconds": 2**40, "nanos": 999_999_999},
         expire_time={"seconds": 2**40, "nanos": 999_999_999},
         protect_time={"seconds": 2**40, "nanos": 999_999_999},
+        replace_time={"seconds": 2**40, "nanos": 999_999_999},
+        generation=2**31,
     )
     page = enrolment_pb2.ListRecordsResponse(
         records=[record] * limits.MAX_PAGE_RECORDS, next_page_token="0" * 200

@@ -163,7 +163,7 @@ class Shelf:
             request_id=request_id or self.fresh(),
             digest=digest("withdraw"),
             check=lambda _row: None,
-            make_reply=lambda moment: moment.isoformat().encode(),
+            make_reply=lambda removed: removed.at.isoformat().encode(),
         ).result(30)
 
     def begin_protect(

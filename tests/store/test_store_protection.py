@@ -37,7 +37,11 @@ def template(shelf: Shelf, number: int = 1) -> StoredTemplate:
 def seen(shelf: Shelf, *numbers: int) -> tuple[SeenRecord, ...]:
     """Return records as they are now, by a template of each."""
     return tuple(
-        SeenRecord(template_id=n, record_tag=template(shelf, n).record_tag)
+        SeenRecord(
+            template_id=n,
+            record_tag=template(shelf, n).record_tag,
+            expires_at=template(shelf, n).expires_at,
+        )
         for n in numbers
     )
 

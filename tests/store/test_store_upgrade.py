@@ -24,7 +24,7 @@ FILL = """
     INSERT INTO counter SELECT * FROM now.counter;
     INSERT INTO gallery_key SELECT * FROM now.gallery_key;
     INSERT INTO gallery SELECT * FROM now.gallery;
-    INSERT INTO tombstone SELECT * FROM now.tombstone;
+    INSERT INTO tombstone SELECT member, lookup, withdrawn_at FROM now.tombstone;
     INSERT INTO template SELECT * FROM now.template;
     INSERT INTO reply SELECT * FROM now.reply;
     INSERT INTO record SELECT number, record_id, member, lookup, content_digest,
@@ -36,6 +36,9 @@ FILL = """
 OF_CHANGES = {FIRST: "position, kind, member, record_id", SECOND: "*"}
 # On PostgreSQL, where columns have no order that counts.
 TO_SECOND = """
+    ALTER TABLE tombstone DROP COLUMN reason;
+    ALTER TABLE record DROP COLUMN replaced_at;
+    DROP INDEX record_expiry;
     ALTER TABLE record ADD COLUMN excluded text, ADD COLUMN record_tag bytea;
     UPDATE record SET excluded = p.excluded, record_tag = p.record_tag
         FROM protection p WHERE record_number = number;

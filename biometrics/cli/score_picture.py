@@ -1,0 +1,67 @@
+"""A picture of mated and non-mated scores; needs the extra `pictures`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from biometrics.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from enrolment.scores import Scores
+
+_MATED: Final = "#0072B2"
+_NON_MATED: Final = "#D55E00"
+_BINS: Final = np.linspace(-1, 1, 101).tolist()
+
+
+def draw_scores(path: Path, panels: Mapping[str, Scores]) -> None:
+    """Draw the distributions, a panel for each set, on one scale.
+
+    Args:
+        path: of the picture; it ends in `.png`.
+        panels: scores by what they are of.
+
+    Raises:
+        ConfigurationError: matplotlib is not installed, or the picture cannot be
+            written.
+    """
+    if path.suffix != ".png":
+        raise ConfigurationError("NOT_PNG", f"`{path}` must end in `.png`")
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ConfigurationError(
+            "NO_MATPLOTLIB",
+            "pictures need matplotlib; install it with `pip install"
+            " 'regional-biometrics-exchange[pictures]'`",
+        ) from error
+    figure = Figure(figsize=(7, 2.7 * len(panels) + 0.6), layout="constrained")
+    for number, (name, scores) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(len(panels), 1, number, xlim=(-0.8, 1))
+        for values, told, colour, line in (
+            (scores.non_mated, "non-mated", _NON_MATED, "--"),
+            (scores.mated, "mated", _MATED, "-"),
+        ):
+            label = f"{told}: {values.mean():.3f} ± {values.std():.3f}"
+            axes.hist(
+                values, _BINS, density=True, color=colour, alpha=0.25, label=label
+            )
+            axes.hist(
+                values, _BINS, density=True, histtype="step", color=colour, ls=line
+            )
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.set_ylabel("density")
+        axes.legend(frameon=False, fontsize=9)
+    figure.supxlabel("cosine after centring", fontsize=10)
+    try:
+        figure.savefig(path, dpi=150, metadata={"Software": None})
+    except OSError as error:
+        told = (error.strerror or "unknown cause").lower()
+        raise ConfigurationError(
+            "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
+        ) from error
