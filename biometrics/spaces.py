@@ -22,7 +22,6 @@ from biometrics.settings import (
 )
 from biometrics.templates import (
     QUALITY_SCALE,
-    Basis,
     Metric,
     Modality,
     Normalisation,
@@ -51,8 +50,6 @@ class _Space(Settings):
     centre: list[float] = Field(default_factory=list, min_length=1, fail_fast=True)
     centre_file: Line = ""
     quality_scale: _Name = QUALITY_SCALE
-    threshold: float
-    threshold_basis: Word[Basis]
 
     def value(self, folder: Path) -> TemplateSpace:
         """Return the space.
@@ -80,8 +77,6 @@ class _Space(Settings):
             metric=self.metric,
             centre=centre,
             normalisation=self.normalisation,
-            threshold=self.threshold,
-            basis=self.threshold_basis,
             quality_scale=self.quality_scale,
         )
 

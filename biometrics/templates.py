@@ -97,8 +97,6 @@ class TemplateSpace:
         metric: how its templates are compared.
         centre: float64 (dimension,), subtracted before normalising; zeros if none.
         normalisation: what follows the centring.
-        threshold: cosine at or above which two templates match, in (0, 1).
-        basis: what the threshold rests on.
         quality_scale: of which the quality of its templates is a number, 0 to 100.
         identity: name and digest of all that makes templates comparable. Sealed
             templates are bound to it: one made under another definition of the same
@@ -118,8 +116,6 @@ class TemplateSpace:
     metric: Metric = Metric.COSINE
     centre: NDArray[np.float64] = field(repr=False, compare=False)
     normalisation: Normalisation = Normalisation.UNIT
-    threshold: float
-    basis: Basis
     quality_scale: str = QUALITY_SCALE
     identity: str = field(init=False)
 
