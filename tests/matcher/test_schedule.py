@@ -415,14 +415,16 @@ def test_a_gallery_that_is_not_there_has_no_candidates(scanner: Scanner) -> None
     assert future.result(SECONDS) == {nowhere: [], ONE: [1]}
 
 
-def test_what_is_removed_while_it_waits_is_not_found(
+def test_what_is_removed_while_a_probe_waits_is_found_by_it_and_by_no_later_one(
     engine: Engine[Shelf], scanner: Scanner, watch: Watch
 ) -> None:
-    """A withdrawal counts for probes that are not scanned yet."""
+    """It sees one moment, so that what is replaced is there; its row tells the rest."""
     with watch.held(scanner):
-        future = ask(scanner, at(unit(5), SURE), [ONE, TWO])
+        waiting = ask(scanner, at(unit(5), SURE), [ONE, TWO])
         engine.remove(ONE, np.array([5]))
-    assert future.result(SECONDS) == {ONE: [], TWO: [5]}
+        later = ask(scanner, at(unit(5), SURE), [ONE, TWO])
+    assert waiting.result(SECONDS) == {ONE: [5], TWO: [5]}
+    assert later.result(SECONDS) == {ONE: [], TWO: [5]}
 
 
 def stopping(scanner: Scanner) -> threading.Thread:
