@@ -26,10 +26,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+# Of a write whose connection was lost while it was made durable.
+OUTCOME_UNKNOWN: Final = "OUTCOME_UNKNOWN"
 
 
 class Kind(Enum):

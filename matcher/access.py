@@ -122,6 +122,10 @@ class Access:
         """Delete what is on disk of a holder's galleries; say whether it is gone."""
         return await asyncio.to_thread(self._keeper.discard, holder)
 
+    def is_locked(self, holder: Member) -> bool:
+        """Say whether a holder's galleries are closed, and not being loaded."""
+        return self._galleries.closed(holder) not in (None, GalleryState.LOADING)
+
     def is_open(self, holder: Member) -> bool:
         """Say whether nothing keeps a holder's galleries from being searched."""
         return self._galleries.closed(holder) is None

@@ -98,8 +98,10 @@ def rotate(
     certificate.
     """
     with connect(context, profile) as exchange:
+        known = _issued(exchange)
         exchange.rotate(deadline=LONGEST)
-        _await_certificate(exchange, "values under older keys", as_json=as_json)
+        _finish(exchange, "values under older keys")
+        _print_new(exchange, known, as_json=as_json)
 
 
 @app.command()
@@ -126,8 +128,10 @@ def destroy(
     with empty galleries. Takes an administrator's certificate.
     """
     with connect(context, profile) as exchange:
+        known = _issued(exchange)
         exchange.destroy(confirm_holder=yes, deadline=LONGEST)
-        _await_certificate(exchange, "records to delete", as_json=as_json)
+        _finish(exchange, "records to delete")
+        _print_new(exchange, known, as_json=as_json)
 
 
 @app.command()
@@ -172,13 +176,16 @@ def erasures(
     )
 
 
-def _await_certificate(
-    exchange: ExchangeClient, of_what: str, *, as_json: bool
-) -> None:
-    """Wait until a certificate of erasure is issued, and print it.
+def _issued(exchange: ExchangeClient) -> frozenset[int]:
+    """Return the numbers of the erasures that have a certificate."""
+    return frozenset(e.number for e in exchange.erasures() if e.certificate)
+
+
+def _finish(exchange: ExchangeClient, of_what: str) -> None:
+    """Wait until nothing is under way.
 
     Raises:
-        PreconditionError: something keeps it from being issued.
+        PreconditionError: something keeps it from going on.
     """
     told = None
     while (custody := exchange.custody()).is_busy:
@@ -188,12 +195,21 @@ def _await_certificate(
             told = custody.items_left
             print_note(f"{told:,} {of_what}")
         time.sleep(LOOK_SECONDS)
-    *_, last = exchange.erasures()
+
+
+def _print_new(
+    exchange: ExchangeClient, known: frozenset[int], *, as_json: bool
+) -> None:
+    """Print the certificates that were issued since; none where no key was there."""
+    fresh = [each for each in exchange.erasures() if each.number not in known]
     if as_json:
-        print_json(_document(last))
+        print_json({"erasures": [_document(each) for each in fresh]})
         return
-    for line in last.certificate.decode().splitlines():
-        print_line(line)
+    if not fresh:
+        print_line("there was no key to be erased")
+    for each in fresh:
+        for line in each.certificate.decode().splitlines():
+            print_line(line)
 
 
 def _document(erasure: ErasureInfo) -> dict[str, object]:

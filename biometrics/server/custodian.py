@@ -34,6 +34,8 @@ from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.errors import (
+    OUTCOME_UNKNOWN,
+    ExchangeError,
     GalleryLockedError,
     PreconditionError,
     SealError,
@@ -223,12 +225,15 @@ class Custodian:
                 # 2. Store.
                 try:
                     stored = await self._set_open(asked, encode, is_open=False)
-                except BaseException:
-                    self._access.undo(holder, before)
+                except ExchangeError as error:
+                    # Where nobody knows, it stays closed; the journal decides.
+                    if error.reason != OUTCOME_UNKNOWN:
+                        self._access.undo(holder, before)
                     raise
             # 3. Wait until all is dropped, and nobody has any of it.
             await self._caught_up()
-            await self._access.gone(holder)
+            if self._access.is_locked(holder):  # not opened since this was asked first
+                await self._access.gone(holder)
         # 4. Answer.
         return key.open_reply(asked.request_id, stored)
 
@@ -254,7 +259,7 @@ class Custodian:
                         self._vault.lock(holder)
                     raise
                 # 3. Load.
-                if not was_unlocked:
+                if self._access.is_locked(holder):
                     self._access.load(holder)
         await self._access.loaded(holder)
         self._tending.begin(holder)
@@ -348,14 +353,17 @@ class Custodian:
                             ),
                         )
                     )
-                except BaseException:
-                    self._access.undo(holder, before)
+                except ExchangeError as error:
+                    # Where nobody knows, it stays closed; the journal decides.
+                    if error.reason != OUTCOME_UNKNOWN:
+                        self._access.undo(holder, before)
                     raise
                 stored = committed.reply
             # 3. Wait until all is dropped, and nobody has any of it.
             await self._caught_up()
-            await self._access.gone(holder)
-            await self._access.discarded(holder)
+            if self._access.is_locked(holder):
+                await self._access.gone(holder)
+                await self._access.discarded(holder)
         self._tending.begin(holder)
         # 4. Answer.
         return key.open_reply(asked.request_id, stored)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from biometrics import limits
 from biometrics.errors import (
+    OUTCOME_UNKNOWN,
     DefectError,
     ExchangeError,
     ExhaustedError,
@@ -289,7 +290,7 @@ class Writer:
         except DATABASE_ERRORS as error:
             if is_committing and is_lost(error):
                 raise StorageError(
-                    "OUTCOME_UNKNOWN",
+                    OUTCOME_UNKNOWN,
                     "the connection to the database was lost while it made the request"
                     " durable: it may have been carried out; send it again with the"
                     " same request_id, and it is carried out once",

@@ -52,7 +52,7 @@ def test_a_rotation_is_waited_for_and_certified(
     told = do("rotate")
     assert told.code == 0
     assert told.out.startswith("biometrics.exchange erasure\nnumber 1\nholder XAA\n")
-    document = do("rotate", "--json").document
+    (document,) = do("rotate", "--json").document["erasures"]
     assert (document["number"], document["kind"]) == (2, "rotation")
     listed = do("erasures", "--to", tmp_path)
     assert listed.out.count("issued") == 2
@@ -91,6 +91,8 @@ def test_a_destruction_takes_the_members_own_code(
     assert told.code == 0
     assert "by destruction\n" in told.out
     assert world.enroller("XAA").galleries() == ()
+    again = do("destroy", "--yes", "XAA")
+    assert (again.code, again.out) == (0, "there was no key to be erased\n")
 
 
 def test_only_an_administrator_may(world: World, run: Callable[..., Told]) -> None:

@@ -31,7 +31,7 @@ SECTIONS: Final = (
     "## Your own template space\n",
 )
 FENCED: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SESSION_SECONDS: Final = 60
+SESSION_SECONDS: Final = 120
 # What follows a block on stdout, so that each block's output can be told apart.
 MARK: Final = "\x1e"
 # Its environment is the one that runs the tests.
@@ -149,7 +149,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 def test_every_command_of_the_page_succeeds(session: Session):
     """In order, in one shell that stops at the first failure."""
-    assert session.code == 0, session.err
+    assert session.code == 0, (session.err, session.log)
     assert len(session.outputs) == len(list(blocks()))
 
 

@@ -24,7 +24,6 @@ from biometrics.signing import Note, VerifierKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 KILLS = int(os.environ.get("CUSTODY_KILLS", "2"))
 # In so many steps that a kill falls between any two of them.
@@ -41,10 +40,10 @@ MOST_SECONDS_TO_LIVE = {"lock": 0.05, "rotate": 0.9, "destroy": 0.5}
 MOST_SECONDS_TO_FINISH = 30
 
 
-@pytest.fixture
-def slow(tmp_path: Path) -> Iterator[Victim]:
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     """An exchange to be killed that does everything in small steps."""
-    victim = Victim(tmp_path, ("-c", SLOW))
+    victim = Victim(tmp_path_factory.mktemp("slow"), ("-c", SLOW))
     victim.start()
     enrol(victim)
     yield victim

@@ -345,6 +345,50 @@ def test_a_request_that_is_repeated_is_answered_as_it_was(world: World) -> None:
     assert outcomes(world, 7)["XAA"] == "match"
 
 
+def test_a_lock_of_which_nobody_knows_stays_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be durable: searches are UNAVAILABLE until it is said again."""
+    monkeypatch.setattr(limits, "CLIENT_TRIES", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(RotationWriter, "set_open", lost)
+        with pytest.raises(UnavailableError) as refused:
+            administrator(world).lock()
+    assert refused.value.reason == "OUTCOME_UNKNOWN"
+    assert outcomes(world, 7)["XAA"] == "unavailable"
+    administrator(world).unlock()
+    assert outcomes(world, 7)["XAA"] == "match"
+
+
+def lost(*_: object, **__: object) -> NoReturn:
+    """Be a connection that is lost during the commit."""
+    raise StorageError("OUTCOME_UNKNOWN", "it may have been carried out")
+
+
+def test_a_repeated_lock_leaves_a_later_unlocking_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is being loaded since is loaded to its end."""
+    once = "0a9d6a52-6a0f-4d2f-9d6e-7a1f0b9c1d2e"
+    since = administrator(world).lock(request_id=once)
+    load = Loading.load
+    go_on = threading.Event()
+
+    def slowly(*arguments: object, **named: object) -> None:
+        assert go_on.wait(10)
+        load(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Loading, "load", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        unlocking = pool.submit(administrator(world).unlock)
+        while {g.state for g in world.enroller("XAA").galleries()} != {"loading"}:
+            time.sleep(0.01)
+        assert administrator(world).lock(request_id=once) == since
+        go_on.set()
+        unlocking.result(20)
+    assert outcomes(world, 7)["XAA"] == "match"
+
+
 def test_whoever_does_not_block_does_the_same(world: World) -> None:
     """The asynchronous client locks, unlocks, rotates and destroys."""
 
