@@ -44,6 +44,7 @@ from biometrics.cli import main
 main(sys.argv[1:])
 """
 MOST_SECONDS_TO_LIVE = 0.4
+FIRST_SECONDS = 30
 # One of so many kills comes before the exchange is ready.
 EARLY = 5
 MOST_SECONDS_TO_START = 1.5
@@ -218,6 +219,9 @@ def act_and_kill(
     threads = [threading.Thread(target=act, args=(each,)) for each in work]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + FIRST_SECONDS
+    while not ledger.hidden and time.monotonic() < end:
+        time.sleep(0.01)  # so that there is something of each kind to be lost
     time.sleep(seconds)
     victim.kill()
     for each in (first, second, third):
