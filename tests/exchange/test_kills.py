@@ -84,6 +84,7 @@ class Ledger:
     def search(self, client: ExchangeClient) -> None:
         """Search for whoever was acknowledged, until it is gone."""
         while True:
+            client.match(face(unit(10**9)), purpose="border-check")  # nobody
             for reference, number in list(self.enrolled.items())[-20:]:
                 answer = client.match(face(unit(number)), purpose="border-check")
                 outcomes = {each.outcome for each in answer.holders}
