@@ -85,7 +85,8 @@ class Ledger:
         """Search for whoever was acknowledged, until it is gone."""
         while True:
             client.match(face(unit(10**9)), purpose="border-check")  # nobody
-            for reference, number in list(self.enrolled.items())[-20:]:
+            # A copy is made at once; others write meanwhile.
+            for reference, number in list(self.enrolled.copy().items())[-20:]:
                 answer = client.match(face(unit(number)), purpose="border-check")
                 outcomes = {each.outcome for each in answer.holders}
                 if reference not in self.withdrawing | self.hiding:
