@@ -60,6 +60,10 @@ class File(ctypes.Structure):
     _fields_ = (("methods", ctypes.POINTER(Methods)),)
 
 
+# SQLite may call what was replaced for as long as a file is open.
+_ALIVE: list[Any] = []
+
+
 class FailingDisk:
     """Fails flushes or writes while it is told to; else passes all on."""
 
@@ -69,11 +73,11 @@ class FailingDisk:
         self._vfs = library.sqlite3_vfs_find(None).contents
         self._open = OPEN(ctypes.cast(self._vfs.open, POINTER).value)
         self._kept: dict[int, Methods] = {}
-        self._alive: list[Any] = []
+        _ALIVE.append(self)
         self.fails_to: str | None = None
         self.failed = 0
         replaced = OPEN(self._opened)
-        self._alive.append(replaced)
+        _ALIVE.append(replaced)
         self._vfs.open = replaced
 
     def remove(self) -> None:
@@ -123,7 +127,7 @@ class FailingDisk:
             return int(sync(file, flags))
 
         copied.write, copied.sync = WRITE(failing_write), SYNC(failing_sync)
-        self._alive += [copied.write, copied.sync, write, sync]
+        _ALIVE.extend([copied.write, copied.sync, write, sync])
         return copied
 
 

@@ -40,7 +40,6 @@ from biometrics.server.policy import read_signers, read_spaces
 from biometrics.signing import verify_version
 from biometrics.store import Counts, inspect_store
 from matcher.comparison import compare
-from matcher.galleries import GalleryName
 from matcher.index import binding_of
 from matcher.segments import SegmentFiles
 
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from biometrics.store import Inspection, StoredReference, StoredTemplate
     from biometrics.store.rows import StoredReply
     from biometrics.templates import TemplateSpaces
+    from matcher.galleries import GalleryName
 
     Show = Callable[[str, int, int], None]
 
@@ -340,15 +340,9 @@ class _Examination:
     def _of_codes(self, vault: Vault) -> Iterator[Fault]:
         """Compare files of codes with what is in the database."""
         files = SegmentFiles(self._config.segments, secrets.token_bytes)
-        galleries = {
-            *files.galleries(),
-            *(
-                GalleryName(member, row.space)
-                for member in self._config.members
-                for row in self._stored.register.galleries(member)
-            ),
-        }
-        for done, gallery in enumerate(sorted(galleries)):
+        # Those that have a manifest: a kill may leave segments that none names yet.
+        galleries = list(files.galleries())
+        for done, gallery in enumerate(galleries):
             self._show("codes", done, len(galleries))
             if gallery.space not in self._spaces:
                 continue  # told with its templates

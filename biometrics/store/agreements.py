@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from biometrics.store.writer import Writer
 
 _ALL: Final = sa.select(AGREEMENT).order_by(AGREEMENT.c.holder)
+_TYPES: Final = (str, int, bytes, bytes, bytes)  # of the columns
 _IS_HOLDER: Final = AGREEMENT.c.holder == sa.bindparam("of_holder")
 _REVISION: Final = sa.select(AGREEMENT.c.revision, AGREEMENT.c.digest).where(_IS_HOLDER)
 _FORGET: Final = sa.delete(AGREEMENT).where(_IS_HOLDER)
@@ -36,9 +37,18 @@ class AgreementReader:
         self._engine = engine
 
     def last(self) -> list[AgreementRow]:
-        """Return the last version of each holder, by code."""
+        """Return the last version of each holder, by code.
+
+        Raises:
+            DefectError: a row is none any more.
+        """
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_ALL).all()
+        if not all(all(map(isinstance, row, _TYPES)) for row in rows):
+            raise DefectError(
+                "STORAGE_DAMAGED",
+                "a version of an agreement is damaged; restore the database",
+            )
         return [
             AgreementRow(
                 holder=member_of(row.holder),

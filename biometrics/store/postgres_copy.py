@@ -100,6 +100,8 @@ def restoring(url: str, folder: Path, schema: str) -> Iterator[sa.Connection]:
                     {"name": name, "last": last},
                 )
             migrate(connection)
+            # Or the server would plan by what it knew of empty tables.
+            connection.exec_driver_sql(f"ANALYZE {', '.join(_tables(connection))}")
             yield connection
     finally:
         database.close()

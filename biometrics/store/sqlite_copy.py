@@ -71,7 +71,14 @@ def restoring(path: Path, folder: Path) -> Iterator[sa.Connection]:
 
     It is filled under another name, and gets its own as the last step.
     """
-    lock = ProcessLock(path)
+    try:
+        lock = ProcessLock(path)
+    except OSError as error:
+        raise ConfigurationError(
+            "DATABASE_UNREACHABLE",
+            f"`{path}` cannot be made, {error.strerror}; make its folder, or name a"
+            " file in one that is there and writable",
+        ) from error
     draft = path.with_name(f".{path.name}.draft")
     try:
         _refuse_existing(path)

@@ -24,7 +24,7 @@ def member_of(code: str) -> Member:
     """
     try:
         return Member(code)
-    except InvalidRequestError as error:
+    except (InvalidRequestError, TypeError) as error:  # SQLite keeps any type
         raise DefectError(
             "STORAGE_DAMAGED", "a row names no member; restore the database"
         ) from error

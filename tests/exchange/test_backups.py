@@ -238,7 +238,10 @@ def test_nothing_that_is_there_is_overwritten(made: Made, empty: Path) -> None:
     assert (empty / DATABASE).read_bytes() == before
     (empty / DATABASE).rename(empty / f"{DATABASE}-wal")
     assert refusal(lambda: restore(empty, made.folder)) == "DATABASE_EXISTS"
+    (empty / "data").rename(empty / "away")
+    assert refusal(lambda: restore(empty, made.folder)) == "DATABASE_UNREACHABLE"
     assert refusal(lambda: back_up(made.root, made.folder)) == "BACKUP_EXISTS"
+    (empty / "data").mkdir()
     assert refusal(lambda: back_up(empty, empty / "none")) == "NOTHING_STORED"
     assert not (empty / "none").exists()
 

@@ -44,6 +44,10 @@ class Journal:
         last = min(self.written, after + most)
         return [SimpleNamespace(position=n) for n in range(after + 1, last + 1)]
 
+    def templates_by_space(self) -> dict[str, int]:
+        """Return no counts."""
+        return {}
+
     def wait(self, after: int, timeout: float) -> int:
         """Wait for a change."""
         return self._head.wait(after, timeout)
@@ -90,7 +94,7 @@ def follower(
         journal=journal,  # type: ignore[arg-type]
         index=index,  # type: ignore[arg-type]
         files=None,  # type: ignore[arg-type]
-        galleries=SimpleNamespace(loaded=lambda: None),  # type: ignore[arg-type]
+        galleries=SimpleNamespace(loaded=lambda: None, count=lambda _: None),  # type: ignore[arg-type]
         on_failure=lambda: None,
     )
     follower.start()

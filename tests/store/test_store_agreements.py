@@ -65,3 +65,15 @@ def test_the_same_version_can_be_signed_again(shelf: Shelf) -> None:
     shelf.store.agreements.keep(version(3, "third"))
     shelf.store.agreements.keep(version(3, "third", note=b"signed again"))
     assert shelf.store.agreements.last() == [version(3, "third", note=b"signed again")]
+
+
+@pytest.mark.parametrize("change", ["holder = x'07'", "data = 7", "revision = 'x'"])
+def test_a_row_that_is_none_any_more_is_damage(
+    sqlite_shelf: Shelf, change: str
+) -> None:
+    """SQLite keeps whatever it is given."""
+    sqlite_shelf.store.agreements.keep(version(3, "third"))
+    sqlite_shelf.place.edit(f"UPDATE agreement SET {change}")  # noqa: S608 - our own
+    with pytest.raises(DefectError) as caught:
+        sqlite_shelf.store.agreements.last()
+    assert caught.value.reason == "STORAGE_DAMAGED"
