@@ -109,26 +109,26 @@ def _maxima(
     return np.array(told)
 
 
-def measure(
-    name: str, scores: Scores, options: argparse.Namespace
-) -> Iterator[dict[str, Any]]:
-    """Yield a row for each class, number of people, gallery and growth."""
-    maxima, _ = scores
-    there = maxima.shape[1]
+def asked(searches: int) -> Iterator[tuple[FpirClass, int]]:
+    """Yield the classes, and numbers of people who calibrate, that can be tried."""
     for fpir in FpirClass:
         for times in TIMES:
             count = times * searches_needed(fpir)
-            if count > there // 2 or (there - count) * fpir.rate < LEAST_ERRORS:
-                continue
-            for base, size in enumerate(options.sizes):
-                grown = [
-                    place
-                    for place, other in enumerate(options.sizes)
-                    if other / size in GROWN
-                ]
-                key = {"population": name, "fpir": fpir.value, "people": count}
-                for row in _row(scores, fpir.rate, count, (base, grown), options):
-                    yield key | {"calibrated": size} | row
+            expected = (searches - count) * fpir.rate
+            if count <= searches // 2 and expected >= LEAST_ERRORS:
+                yield fpir, count
+
+
+def measure(
+    scores: Scores, fpir: float, count: int, options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each gallery and growth."""
+    for base, size in enumerate(options.sizes):
+        grown = [
+            place for place, other in enumerate(options.sizes) if other / size in GROWN
+        ]
+        for row in _row(scores, fpir, count, (base, grown), options):
+            yield {"calibrated": size} | row
 
 
 def _row(
@@ -241,12 +241,20 @@ def main() -> None:
         resume=options.resume,
     )
     for name, draw_scores in POPULATIONS.items():
-        if kept.has(population=name):
+        wanted = [
+            (fpir, count)
+            for fpir, count in asked(options.searches)
+            if not kept.has(population=name, fpir=fpir.value, people=count)
+        ]
+        if not wanted:
             continue
         tables.progress(f"searches of {name}")
         scores = draw_scores(options)
-        tables.progress(f"calibrations on {name}")
-        kept.add(measure(name, scores, options))
+        for fpir, count in wanted:
+            tables.progress(f"calibrations on {name}: {fpir} by {count:,} people")
+            key = {"population": name, "fpir": fpir.value, "people": count}
+            rows = measure(scores, fpir.rate, count, options)
+            kept.add(key | row for row in rows)
     calibration_report.show(kept.rows)
     if options.plot:
         calibration_report.draw(kept.rows)

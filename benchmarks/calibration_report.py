@@ -34,7 +34,10 @@ NOTE: Final = (
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Print every row."""
-    show_table("promises kept and broken", COLUMNS, rows, NOTE)
+    ordered = sorted(
+        rows, key=lambda row: (row["population"], -float(row["fpir"]), row["people"])
+    )
+    show_table("promises kept and broken", COLUMNS, ordered, NOTE)
 
 
 def draw(rows: list[dict[str, Any]]) -> None:
@@ -43,7 +46,10 @@ def draw(rows: list[dict[str, Any]]) -> None:
 
     names = list(dict.fromkeys(row["population"] for row in rows))
     drawn, panels = plots.figure(len(names), width=10.0, height=4.4, sharey=True)
-    lines = list(dict.fromkeys((row["fpir"], row["people"]) for row in rows))
+    lines = sorted(
+        {(row["fpir"], row["people"]) for row in rows},
+        key=lambda line: (-float(line[0]), line[1]),
+    )
     for axes, name in zip(panels, names, strict=True):
         for number, (fpir, people) in enumerate(lines):
             chosen = [

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 METHOD: Final = (
     "search maxima by exhaustive comparison; generalised Pareto tail of the highest"
-    " tenth by L-moments, or what was observed if that is higher; bootstrap by subject"
+    " tenth, 100 at least, by L-moments, or what was observed if that is higher;"
+    " bootstrap by subject"
 )
 TAIL: Final = 0.1  # share of the maxima that is fitted
+TAIL_LEAST: Final = 100  # fewer scatter; but at most half of them
 INTERVAL: Final = 0.95
 RESAMPLES: Final = 200
 # Maxima between these quantiles say what is usual: above them stand look-alikes, failed
@@ -52,7 +54,7 @@ def quantiles(
     """
     ordered = np.sort(maxima)
     count = len(ordered)
-    behind = max(round(TAIL * count), 2)
+    behind = min(max(round(TAIL * count), TAIL_LEAST), count // 2)
     level = ordered[-behind - 1]
     beyond = np.minimum(wanted * count / behind, 1.0)
     fitted = level + _excess(ordered[-behind:] - level, beyond)
