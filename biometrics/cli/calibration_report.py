@@ -31,13 +31,12 @@ def show(measured: Measured, *, has_review: bool) -> None:
         if count:
             print_note(f"passed over: {counted(count, 'vector')}, {reason}")
     print_table(
-        (
-            *("FPIR", "threshold", "estimate, 95 %", "of these searches", "FNIR there"),
-            "established",
-        ),
+        ("FPIR", "threshold", "estimate, 95 %", "of these searches", "FNIR there"),
         [_class_row(measured, fpir) for fpir in FpirClass],
-        texts=("established",),
+        texts=("estimate, 95 %", "FNIR there"),
     )
+    for fpir in FpirClass:
+        print_line(_established(fpir, calibration.reach(fpir)))
     for fpir in FpirClass:
         parts = [each for each in slices(measured, fpir) if each.by != "all"]
         if parts and calibration.reach(fpir):
@@ -113,20 +112,21 @@ def _class_row(measured: Measured, fpir: FpirClass) -> tuple[object, ...]:
         if each.fpir is fpir and each.comparisons and each.comparisons >= size
     )
     whole = next(iter(slices(measured, fpir)))
-    reach = calibration.reach(fpir)
-    told = (
-        f"up to {reach:,} comparisons"
-        if reach
-        else f"no: takes searches of {searches_needed(fpir):,} people"
-    )
     return (
         fpir,
         f"{row.cosine:.4f}",
         f"{row.estimate:.4f} ({row.low:.4f} to {row.cosine:.4f})",
         f"{whole.fpir.errors:,} of {whole.fpir.trials:,}",
         _told(whole.fnir),
-        told,
     )
+
+
+def _established(fpir: FpirClass, reach: int) -> str:
+    """Return how far a class is established."""
+    if reach:
+        return f"{fpir} is established, up to {reach:,} comparisons"
+    needed = searches_needed(fpir)
+    return f"{fpir} is not established: that takes searches of {needed:,} people"
 
 
 def _show_pairs(pairs: Sequence[Pair], *, has_review: bool) -> None:

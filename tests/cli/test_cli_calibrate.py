@@ -76,7 +76,7 @@ def test_a_calibration_is_written_and_told(run: Run, folder: Path) -> None:
     assert calibration.reach(FpirClass.HUNDREDTH) == 1024
     assert told.out.startswith("320 searches against 640 templates, each but for")
     assert "up to 1,024 comparisons" in told.out
-    assert "no: takes searches of 3,000 people" in told.out
+    assert "not established: that takes searches of 3,000 people" in told.out
     assert "at the threshold of 1e-2:" in told.out
     assert "hidden; use --review" in told.out
     assert "p3" not in told.out + told.err

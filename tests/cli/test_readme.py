@@ -228,7 +228,7 @@ def test_a_template_space_of_ones_own_is_calibrated(session: Session):
     """What thirty people support is told, and the check accepts the file."""
     said = session.output_of("biometrics calibrate own.npz")
     assert said.startswith("30 searches against 60 templates, each but for the person")
-    assert said.count("no: takes searches of") == 3
+    assert said.count("not established: that takes searches of") == 3
     assert said.endswith("pilot/exchange.toml is in order\n")
 
 
