@@ -105,8 +105,7 @@ def test_what_is_whole_is_found_whole_and_left_as_it_was(root: Path) -> None:
             "WITHDRAWN_RECORD",
         ),
         (
-            "INSERT INTO tombstone SELECT member, lookup, 1, 'withdrawn' FROM record"
-            " LIMIT 1",
+            "INSERT INTO tombstone SELECT member, lookup, 1, 'expired' FROM record",
             "WITHDRAWN_REFERENCE",
         ),
         ("DELETE FROM tombstone", "TOMBSTONE_MISSING"),
