@@ -1,0 +1,165 @@
+"""What holders took back after a backup is taken back again by its restore."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import shutil
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+from world import World, agreement, face, permit, record, unit
+
+from biometrics import limits
+from biometrics.clock import ManualClock, SystemClock
+from biometrics.server.backup import back_up_data, back_up_restrictions
+from biometrics.server.examination import examine
+from biometrics.server.restoration import restore_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from biometrics.clock import Clock
+    from biometrics.server.restoration import Restored
+
+CLOCK = SystemClock()
+HOLDERS = ("XAA", "XBB", "XRA")
+AGREEMENTS = {
+    holder: agreement(holder, permit("XCC", "holder"), permit("XDD", "holder"))
+    for holder in HOLDERS
+}
+
+
+@pytest.fixture
+def restored(tmp_path: Path) -> Iterator[Callable[..., tuple[World, Restored]]]:
+    """Return what runs an exchange from its restored backup."""
+    running: list[World] = []
+
+    def restored(
+        before: Callable[[World], None],
+        after: Callable[[World], None],
+        clock: Clock | None = None,
+    ) -> tuple[World, Restored]:
+        """Back up between two things that are done, list after both, and restore."""
+        with World(tmp_path, agreements=AGREEMENTS, clock=clock) as world:
+            before(world)
+            settings = world.root / "exchange.toml"
+            back_up_data(
+                settings,
+                tmp_path / "backup",
+                clock=CLOCK,
+                random_bytes=secrets.token_bytes,
+            )
+            after(world)
+            back_up_restrictions(settings, tmp_path / "list", clock=CLOCK)
+        shutil.rmtree(world.root / "data")
+        (world.root / "data").mkdir()
+        done = restore_data(settings, tmp_path / "backup", tmp_path / "list")
+        found = examine(settings, show=lambda _step, _done, _of: None)
+        assert found.faults == []
+        (tmp_path / "again").mkdir()
+        again = World(tmp_path / "again", clock=clock)
+        again.root = world.root
+        running.append(again)
+        return again.__enter__(), done
+
+    yield restored
+    for world in running:
+        world.__exit__(None, None, None)
+
+
+def outcomes(world: World, number: int, requester: str = "XCC") -> dict[str, str]:
+    """Return what a search for somebody answers, by holder."""
+    answer = world.client(requester).match(face(unit(number)), purpose="border-check")
+    return {each.holder: str(each.outcome) for each in answer.holders}
+
+
+def test_a_protection_of_what_was_replaced_protects_what_it_replaced(
+    restored: Callable[..., tuple[World, Restored]],
+) -> None:
+    """The backup has the older record, which the list's own tag was never made for."""
+
+    def before(world: World) -> None:
+        world.enroller("XAA").enrol(record("R0", unit(0)))
+        world.enroller("XAA").enrol(record("R1", unit(1)))
+
+    def after(world: World) -> None:
+        world.enroller("XAA").replace("R0", face(unit(50)))
+        world.enroller("XAA").protect("R0", excluded=["XCC"])
+
+    world, done = restored(before, after)
+    assert done.carried_out == {"protected": 1}
+    assert outcomes(world, 0)["XAA"] == "no-match"
+    assert outcomes(world, 0, "XDD")["XAA"] == "match"
+    assert outcomes(world, 1)["XAA"] == "match"
+
+
+def test_whoever_was_replaced_is_not_withdrawn(
+    restored: Callable[..., tuple[World, Restored]],
+) -> None:
+    """The journal withdraws what a replacement took, and the list does not."""
+    world, done = restored(
+        lambda world: world.enroller("XAA").enrol(record("R0", unit(0))),
+        lambda world: world.enroller("XAA").replace("R0", face(unit(50))),
+    )
+    assert done.carried_out == {}
+    assert outcomes(world, 0)["XAA"] == "match"
+
+
+def test_galleries_that_were_closed_are_closed_again(
+    restored: Callable[..., tuple[World, Restored]],
+) -> None:
+    """One that was locked opens to its member, one that was destroyed to nobody."""
+
+    def before(world: World) -> None:
+        for holder in HOLDERS:
+            world.enroller(holder).enrol(record("R0", unit(0)))
+
+    def after(world: World) -> None:
+        world.client("XAA", "administrator").lock()
+        world.client("XBB", "administrator").destroy(confirm_holder="XBB")
+
+    world, done = restored(before, after)
+    assert done.carried_out == {"closed": 2}
+    assert outcomes(world, 0) == {
+        "XAA": "unavailable",
+        "XBB": "not-comparable",
+        "XRA": "match",
+    }
+    world.client("XAA", "administrator").unlock()
+    world.client("XBB", "administrator").unlock()
+    assert outcomes(world, 0) == {
+        "XAA": "match",
+        "XBB": "not-comparable",
+        "XRA": "match",
+    }
+
+
+def test_what_expired_is_told_to_have_expired(
+    restored: Callable[..., tuple[World, Restored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to have been withdrawn by its holder."""
+    monkeypatch.setattr(limits, "DISPOSE_SECONDS", 0.05)
+    clock = ManualClock(CLOCK.now())
+    day = dt.timedelta(days=1)
+
+    def before(world: World) -> None:
+        ends = clock.now() + day
+        world.enroller("XAA").enrol(record("R0", unit(0), expires_at=ends))
+        world.enroller("XAA").enrol(record("R1", unit(1)))
+
+    def after(world: World) -> None:
+        clock.advance(2 * day)
+        end = CLOCK.monotonic() + 30
+        while "R0" in {r.reference for r in world.enroller("XAA").records()}:
+            assert CLOCK.monotonic() < end
+
+    world, done = restored(before, after, clock)
+    assert done.carried_out == {"withdrawn": 1}
+    connection = sqlite3.connect(world.root / "data/exchange.sqlite")
+    reasons = connection.execute("SELECT reason FROM tombstone").fetchall()
+    connection.close()
+    assert reasons == [("expired",)]
+    assert outcomes(world, 1)["XAA"] == "match"
