@@ -40,8 +40,9 @@ MIN_NORM: Final = 1e-6
 # -- answers ------------------------------------------------------------------
 # 48 holders of 31 bytes each, and as much again for a receipt with its proof.
 MATCH_RESPONSE_BYTES: Final = 4096
-# Longer than a search takes in a gallery of a million, and not felt at a border.
-DEFAULT_SLOT_MILLISECONDS: Final = 50
+# Longer than a search takes in a gallery of a million. An answer takes two, which are
+# not felt at a border.
+DEFAULT_SLOT_MILLISECONDS: Final = 25
 MAX_SLOT_MILLISECONDS: Final = 1000
 REFERENCE_BYTES: Final = 16
 REFERENCE_LIFE_DAYS: Final = 30  # a follow-up is asked for within a month or not

@@ -1,7 +1,9 @@
-"""When answers leave: at the end of a slot of time, whatever was found.
+"""When answers are stored and leave: at the end of a slot, whatever was found.
 
 A search that finds somebody opens, decides and stores more than one that does not, and
-the requester can time it. So no answer leaves when it is ready.
+the requester can time it: by when the answer comes, and by when a request under the
+same id is told that there is one. So nothing is stored when it is decided, but at the
+end of a slot, and no answer leaves when it is stored, but a slot later.
 """
 
 from __future__ import annotations

@@ -179,13 +179,17 @@ class Replacement:
         named = self._vault.open(
             reference_binding(holder, record_id, before), whole.sealed_reference
         )
+        try:
+            sealed_reference = self._vault.seal(
+                reference_binding(holder, record_id, after.generation), named
+            )
+        finally:
+            named[:] = bytes(len(named))
         return NewRecord(
             record_id=record_id,
             lookup=after.lookup,
             content_digest=whole.content_digest,
-            sealed_reference=self._vault.seal(
-                reference_binding(holder, record_id, after.generation), named
-            ),
+            sealed_reference=sealed_reference,
             generation=after.generation,
             excluded=after.excluded,
             legal_basis=whole.legal_basis,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from biometrics.custody import Vault
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
     from biometrics.precedence import Precedence
+    from biometrics.slots import Slots
     from biometrics.store import AnswerWriter
     from biometrics.templates import Position, Template, TemplateSpace
     from matcher.confirm import Confirmed, Hit
@@ -110,6 +111,15 @@ class Found:
     disclosed: Disclosed
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What is to be answered to a request, and all that it tells of."""
+
+    body: bytes
+    sealed: bytes
+    disclosed: Disclosed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matcher:
     """Answers searches.
@@ -120,6 +130,7 @@ class Matcher:
         galleries: who can be searched.
         precedence: holds up bulk loads during steps 5 and 6.
         scanner: steps 5 and 6.
+        slots: when what was decided is stored, and when it is answered.
         answers: step 8, and the answers to replays.
         vault: keys that tell replays apart and seal stored answers.
         workers: threads for blocking work.
@@ -132,6 +143,7 @@ class Matcher:
     galleries: Galleries
     precedence: Precedence
     scanner: Scanner
+    slots: Slots
     answers: AnswerWriter
     vault: Vault
     workers: Executor
@@ -158,31 +170,33 @@ class Matcher:
             ConflictError: the request id stands for another request.
             UnavailableError: the exchange cannot answer now; nothing was stored.
         """
+        return await self.slots.release(self._match(search, encode))
+
+    async def _match(
+        self, search: Search, encode: Callable[[Sequence[Answer | Refusal]], bytes]
+    ) -> bytes:
+        """Answer every question, whenever that is done; see `match`."""
         index = self.vault.index(search.requester)
         key = (search.requester, search.request_id, index.digest(search.content))
         try:
             for _ in range(limits.MAX_DECISIONS_PER_SEARCH):
-                # One version of the agreements and one moment for all questions.
-                rules = Rules(self.agreements(), self.clock.now())
-                results = await self._results(search, rules)
-                body = encode(
-                    [r.answer if isinstance(r, Found) else r for r in results]
-                )
+                # Whether it is stored by some moment can be asked as well: by another
+                # request under the same id.
+                decided = await self.slots.release(self._decided(search, encode))
                 # 8. Log: what is answered is durable first. The log of the exchange
                 #    joins this transaction. It finds out a replay, and keeps what it
                 #    has; or that a record was protected or withdrawn since it was
                 #    read, or has expired, and keeps nothing: then all is decided anew,
                 #    by the rules of that moment.
-                sealed = index.seal_reply(search.request_id, body)
                 stored = await asyncio.wrap_future(
-                    self.answers.commit(*key, sealed, _all_disclosed(results))
+                    self.answers.commit(*key, decided.sealed, decided.disclosed)
                 )
                 if stored is not None:
                     break
             else:
                 raise _changing()
-            if stored == sealed:
-                return body  # 9. Answer; below, if it was answered before.
+            if stored == decided.sealed:
+                return decided.body  # 9. Answer; below, if it was answered before.
         except ExchangeError:
             # A replay is answered as it was, whatever could not be done again.
             kept = await self._in_worker(self.answers.find, *key)
@@ -190,6 +204,18 @@ class Matcher:
                 raise
             stored = kept
         return index.open_reply(search.request_id, stored)
+
+    async def _decided(
+        self, search: Search, encode: Callable[[Sequence[Answer | Refusal]], bytes]
+    ) -> Decided:
+        """Decide all questions, by the rules of this moment."""
+        # One version of the agreements and one moment for all questions.
+        rules = Rules(self.agreements(), self.clock.now())
+        results = await self._results(search, rules)
+        body = encode([r.answer if isinstance(r, Found) else r for r in results])
+        index = self.vault.index(search.requester)
+        sealed = index.seal_reply(search.request_id, body)
+        return Decided(body, sealed, _all_disclosed(results))
 
     async def _results(self, search: Search, rules: Rules) -> list[Found | Refusal]:
         """Return what is found for each question, or why it is refused.

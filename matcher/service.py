@@ -24,7 +24,6 @@ from matcher.wire import (
 if TYPE_CHECKING:
     import grpc
 
-    from biometrics.slots import Slots
     from biometrics.templates import TemplateSpaces
     from matcher.duplicates import Duplicates
     from matcher.match import Matcher
@@ -33,13 +32,10 @@ if TYPE_CHECKING:
 class MatchService(match_pb2_grpc.MatchServiceServicer):
     """Answers probes; see `match.proto` for the contract."""
 
-    def __init__(
-        self, *, matcher: Matcher, spaces: TemplateSpaces, slots: Slots
-    ) -> None:
-        """Answer with `matcher`, read probes by `spaces`, let go by `slots`."""
+    def __init__(self, *, matcher: Matcher, spaces: TemplateSpaces) -> None:
+        """Answer with `matcher`, read probes by `spaces`."""
         self._matcher = matcher
         self._spaces = spaces
-        self._slots = slots
 
     async def Match(
         self,
@@ -48,7 +44,7 @@ class MatchService(match_pb2_grpc.MatchServiceServicer):
     ) -> match_pb2.MatchResponse:
         """Search for one person."""
         search = read_match(request, self._spaces)
-        body = await self._slots.release(self._matcher.match(search, write_match))
+        body = await self._matcher.match(search, write_match)
         return read_stored_match(body)
 
     async def BatchMatch(
@@ -58,7 +54,7 @@ class MatchService(match_pb2_grpc.MatchServiceServicer):
     ) -> match_pb2.BatchMatchResponse:
         """Search for several persons."""
         search = read_batch(request, self._spaces)
-        body = await self._slots.release(self._matcher.match(search, write_batch))
+        body = await self._matcher.match(search, write_batch)
         return read_stored_batch(body)
 
 

@@ -7,6 +7,7 @@ TLS, the client SDK. Only the clock and the randomness can be handed in.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shutil
 import threading
@@ -177,7 +178,7 @@ class World:
         )
         settings = self.root / "exchange.toml"
         text = settings.read_text()
-        settings.write_text(text.replace("slot_ms = 50", f"slot_ms = {slot_ms}"))
+        settings.write_text(re.sub(r"(?m)^slot_ms = .*$", f"slot_ms = {slot_ms}", text))
         write_spaces(self.root, calibrations)
         for path in (self.root / "agreements").iterdir():
             path.unlink()
@@ -248,7 +249,9 @@ class World:
         path = self.root / "clients" / f"{member}-{role}.toml"
         text = path.read_text().replace("127.0.0.1:0", self.target)
         own = path.with_name(f"{member}-{role}.{self.target.rpartition(':')[2]}.toml")
-        own.write_text(text)
+        draft = own.with_name(f"{own.name}.{threading.get_ident()}")
+        draft.write_text(text)
+        draft.rename(own)  # whole, for whoever else reads it
         return own
 
     def profile(self, member: str, role: str = "client") -> Profile:

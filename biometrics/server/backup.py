@@ -11,7 +11,8 @@ A key backup is a folder of key-encryption keys in the clear. It opens every dat
 that was made under them: whoever has both has everything.
 
 A list of restrictions is a file of lines of JSON, sealed likewise: what was withdrawn,
-protected and agreed, up to the moment it was written. A data backup is older than what
+protected and agreed, and whose galleries were locked or destroyed, up to the moment it
+was written. A data backup is older than what
 happened after it; the list, written every few minutes, is what keeps a restore from
 bringing back people whom their holders took out.
 """
@@ -22,8 +23,10 @@ import hashlib
 import json
 import os
 import shutil
+import tomllib
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,7 +39,6 @@ from biometrics.store.durable import make_durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from biometrics.clock import Clock
     from biometrics.custody import KeyProvider
@@ -297,8 +299,32 @@ def _copy_settings(path: Path, config: Config, folder: Path) -> None:
             for each in sorted(config.agreements.iterdir())
             if each.suffix in {".toml", ".note"} and each.is_file()
         ),
+        *(
+            (f"calibrations/{each.name}", each)
+            for each in sorted(config.calibrations.glob("*.toml"))
+        ),
+        *(
+            (name, config.spaces.parent / name)
+            for name in _centre_files(config.spaces)
+            if (config.spaces.parent / name).is_file()
+        ),
     ):
+        (folder / name).parent.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
         _write(folder / name, source.read_bytes())
+
+
+def _centre_files(spaces: Path) -> list[str]:
+    """Return the files that the file of spaces names, and lies beside.
+
+    What lies elsewhere is for whoever put it there.
+    """
+    tables = tomllib.loads(spaces.read_text("utf-8")).get("space", [])
+    named = [each["centre_file"] for each in tables if each.get("centre_file")]
+    return [
+        name
+        for name in named
+        if not Path(name).is_absolute() and ".." not in Path(name).parts
+    ]
 
 
 @contextmanager

@@ -18,7 +18,7 @@
     signers = "signers.toml"           # whose signatures of agreements count
     spaces = "spaces.toml"
     [answers]                          # may be left out
-    slot_ms = 50                       # an answer leaves at the end of such a slot
+    slot_ms = 25                       # an answer leaves at the end of two such slots
     calibrations = "calibrations"      # of each space, NAME.toml
     [[member]]
     code = "XAA"
@@ -81,7 +81,7 @@ class Config:
         agreements: folder of the holders' agreements.
         signers: file of those who sign agreements.
         spaces: file of the template spaces.
-        slot_seconds: an answer to a search leaves at the end of such a slot.
+        slot_seconds: an answer to a search leaves at the end of two such slots.
         calibrations: folder of their calibrations.
         members: each with the file of its key-encryption key, no file twice. The
             file may be missing: whoever takes away its key locks its galleries.

@@ -191,7 +191,11 @@ class _Examination:
     def _vault(self) -> Vault:
         """Return a vault with the keys that are at hand; nobody is unlocked yet."""
         providers: dict[Member, KeyProvider] = {}
-        closed = self._stored.custody.closed()
+        try:
+            closed = self._stored.custody.closed()
+        except ExchangeError as error:  # told by the rules for the tables, too
+            self._found.add(_fault("table custody", error))
+            closed = {}
         for member, path in self._config.members.items():
             if member in closed:
                 self._found.locked[member.code] = f"it has {closed[member]} them"

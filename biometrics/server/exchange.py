@@ -174,6 +174,7 @@ class Exchange:
                 galleries=galleries,
                 precedence=precedence,
                 scanner=scanner,
+                slots=Slots(config.slot_seconds),
                 answers=store.answers,
                 vault=vault,
                 workers=workers,
@@ -271,10 +272,7 @@ class Exchange:
                 maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
             )
             match_pb2_grpc.add_MatchServiceServicer_to_server(
-                MatchService(
-                    matcher=matcher, spaces=spaces, slots=Slots(config.slot_seconds)
-                ),
-                server,
+                MatchService(matcher=matcher, spaces=spaces), server
             )
             duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server(
                 DuplicateService(

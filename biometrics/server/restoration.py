@@ -48,8 +48,6 @@ from biometrics.store.durable import make_durable
 from biometrics.store.keys import index_key_of
 from biometrics.store.moment import Moment, moment_of
 from biometrics.store.restrictions import carry_out
-from biometrics.store.rows import NewProtection
-from biometrics.store.values import split_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,15 +106,15 @@ def restore_data(path: Path, folder: Path, restrictions: Path | None) -> Restore
         config.database, folder / DATABASE, manifest.schema_revision
     ) as connection:
         _refuse_other_moment(moment_of(connection), manifest)
-        hands = _Attesting(partial(index_key_of, connection), exchange)
+        attesting = _Attesting(partial(index_key_of, connection), exchange)
         for document in _documents(restrictions):
-            if carry_out(connection, document, hands.attest, secrets.token_bytes):
+            if carry_out(connection, document, attesting, secrets.token_bytes):
                 restored.carried_out[document["kind"]] += 1
     return restored
 
 
 class _Attesting:
-    """Attests protections anew, by the index keys that are in the database."""
+    """Believes and attests records by the index keys that are in the database."""
 
     def __init__(
         self, wrapped: Callable[[Member], bytes | None], exchange: KeyProvider
@@ -125,18 +123,18 @@ class _Attesting:
         self._exchange = exchange
         self._keys: dict[Member, IndexKey] = {}
 
-    def attest(self, member: Member, row: LiveRecord, excluded: str) -> NewProtection:
-        """Return whom a record excludes from now on, if its row is its own."""
-        key = self._key(member)
-        key.check_record(row.attested, row.record_tag)
-        named = split_members(excluded)
-        return NewProtection(
-            excluded=named,
-            record_tag=key.record_tag(replace(row.attested, excluded=named)),
-        )
+    def check(self, member: Member, row: LiveRecord) -> None:
+        """Refuse a row that is not its record's own."""
+        self._key(member).check_record(row.attested, row.record_tag)
+
+    def protect(
+        self, member: Member, row: LiveRecord, excluded: frozenset[Member]
+    ) -> bytes:
+        """Return the tag of a record that excludes others than before."""
+        return self._key(member).record_tag(replace(row.attested, excluded=excluded))
 
     def _key(self, member: Member) -> IndexKey:
-        """Return a member's index key; it has one, or no record of it was protected."""
+        """Return a member's index key; it has one, or no record."""
         if member not in self._keys:
             self._keys[member] = open_index_key(
                 member,

@@ -220,9 +220,9 @@ spaces = "spaces.toml"
 calibrations = "calibrations"       # from where templates match, a file a space
 
 [answers]
-# An answer to a search leaves at the end of such a slot, so that its moment does not
-# tell what was found: longer than nearly every search takes, see
-# `biometrics slots measure`. 1 is for measuring only.
+# What a search finds is stored at the end of such a slot, and its answer leaves a slot
+# later, so that neither moment tells what was found: longer than nearly every search
+# takes, see `biometrics slots measure`. 1 is for measuring only.
 slot_ms = {slot}
 
 # The members. Each has its own key-encryption key: without that file its galleries

@@ -131,12 +131,15 @@ _RULES: Final = (
         "{} records were withdrawn, and fewer tombstones are there: a withdrawn"
         f" reference could be enrolled again{_RESTORE}",
         "SELECT w.member, w.taken FROM (SELECT member, count(*) AS taken FROM"
-        " (SELECT member, record_id FROM change WHERE kind IN ('enrolled', 'withdrawn')"
-        " GROUP BY member, record_id HAVING"
-        " sum(CASE kind WHEN 'enrolled' THEN 1 ELSE -1 END) = 0) AS gone"
+        " (SELECT c.member, c.record_id FROM change c"
+        " LEFT JOIN (SELECT member, max(position) AS last FROM change"
+        " WHERE kind = 'destroyed' GROUP BY member) AS d ON d.member = c.member"
+        " WHERE c.kind IN ('enrolled', 'withdrawn')"
+        " AND c.position > coalesce(d.last, 0)"
+        " GROUP BY c.member, c.record_id HAVING"
+        " sum(CASE c.kind WHEN 'enrolled' THEN 1 ELSE -1 END) = 0) AS gone"
         " GROUP BY member) AS w WHERE w.taken >"
-        " (SELECT count(*) FROM tombstone t WHERE t.member = w.member)"
-        " AND w.member NOT IN (SELECT member FROM custody WHERE state = 'destroyed')",
+        " (SELECT count(*) FROM tombstone t WHERE t.member = w.member)",
     ),
     _Rule(
         "ENROLMENT_MISSING",
@@ -150,10 +153,13 @@ _RULES: Final = (
         "RECORD_MISSING",
         "journal, position {}",
         f"the record that it enrolled is neither there nor withdrawn{_LOST}",
+        # Whatever was enrolled before a destruction went with it.
         "SELECT max(c.position) FROM change c LEFT JOIN record r"
         " ON r.record_id = c.record_id AND r.member = c.member"
+        " LEFT JOIN (SELECT member, max(position) AS last FROM change"
+        " WHERE kind = 'destroyed' GROUP BY member) AS d ON d.member = c.member"
         " WHERE c.kind IN ('enrolled', 'withdrawn') AND r.number IS NULL"
-        " AND c.member NOT IN (SELECT member FROM custody WHERE state = 'destroyed')"
+        " AND c.position > coalesce(d.last, 0)"
         " GROUP BY c.member, c.record_id HAVING"
         " sum(CASE c.kind WHEN 'enrolled' THEN 1 ELSE -1 END) > 0",
     ),
@@ -192,10 +198,28 @@ _RULES: Final = (
         " (SELECT count(*) FROM template) AS live,"
         " (SELECT coalesce(sum(templates), 0) FROM change) AS gone,"
         " (SELECT count(*) FROM change WHERE kind = 'withdrawn'"
-        " AND templates IS NULL) + (SELECT count(*) FROM custody"
-        " WHERE state = 'destroyed') AS untold) AS n"
+        " AND templates IS NULL) + (SELECT count(*) FROM change"
+        " WHERE kind = 'destroyed') AS untold) AS n"
         " WHERE n.live + n.gone > counter.template_id"
         " OR (n.untold = 0 AND n.live + n.gone < counter.template_id)",
+    ),
+    _Rule(
+        "WRONG_COUNT",
+        "comparisons in `{}`",
+        f"more templates are there than there ever were{_RESTORE}",
+        "SELECT g.space FROM gallery g LEFT JOIN comparison c ON c.space = g.space"
+        " GROUP BY g.space HAVING sum(g.templates) > coalesce(max(c.most), 0)",
+    ),
+    _Rule(
+        "UNKNOWN_WORD",
+        "table {}, {}",
+        f"it has a word that is none of those it may have{_RESTORE}",
+        "SELECT 'custody', member FROM custody"
+        " WHERE state NOT IN ('open', 'locked', 'destroyed')"
+        " UNION ALL SELECT 'tombstone', member FROM tombstone"
+        " WHERE reason NOT IN ('withdrawn', 'expired')"
+        " UNION ALL SELECT 'erasure', member FROM erasure"
+        " WHERE kind NOT IN ('rotation', 'destruction')",
     ),
     _Rule(
         "TEMPLATE_ORPHANED",

@@ -23,7 +23,7 @@ from biometrics.store.rows import (
     Reply,
 )
 from biometrics.store.schema import CUSTODY, GALLERY_KEY
-from biometrics.store.values import member_of
+from biometrics.store.values import member_of, word_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -96,7 +96,7 @@ def custody_of(connection: sa.Connection, member: Member) -> Custody:
     if row is None:
         return Custody(state=CustodyState.OPEN, since=None)
     return Custody(
-        state=CustodyState(row.state), since=from_microseconds(row.changed_at)
+        state=word_of(CustodyState, row.state), since=from_microseconds(row.changed_at)
     )
 
 
@@ -147,7 +147,9 @@ class CustodyReader:
         """Return every member whose galleries are not open."""
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_ALL).all()
-        states = {member_of(row.member): CustodyState(row.state) for row in rows}
+        states = {
+            member_of(row.member): word_of(CustodyState, row.state) for row in rows
+        }
         return {m: state for m, state in states.items() if state is not state.OPEN}
 
 

@@ -13,7 +13,7 @@ from biometrics.store.erasure import add_erasure
 from biometrics.store.failures import translated
 from biometrics.store.keys import key_of
 from biometrics.store.rows import CustodyState, ErasureKind
-from biometrics.store.schema import GALLERY, GALLERY_KEY, RECORD, TEMPLATE, TOMBSTONE
+from biometrics.store.schema import GALLERY, GALLERY_KEY, RECORD, TEMPLATE
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -63,15 +63,6 @@ _ADJUST: Final = (
 )
 _DELETE: Final = sa.delete(RECORD).where(
     RECORD.c.number.in_(sa.bindparam("numbers", expanding=True))
-)
-_NEXT_TOMBSTONES: Final = (
-    sa.select(TOMBSTONE.c.lookup)
-    .where(TOMBSTONE.c.member == sa.bindparam("of_member"))
-    .limit(sa.bindparam("most"))
-)
-_DELETE_TOMBSTONES: Final = sa.delete(TOMBSTONE).where(
-    TOMBSTONE.c.member == sa.bindparam("of_member"),
-    TOMBSTONE.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
 )
 _LAST: Final = tuple(
     sa.delete(table).where(table.c.member == sa.bindparam("of_member"))
@@ -148,6 +139,9 @@ class DestructionWriter(CustodyWriter):
     def delete_some(self, member: Member, most: int) -> Future[bool]:
         """Delete some rows of a member whose keys are destroyed.
 
+        Tombstones stay: whoever was withdrawn is not enrolled again by the next load of
+        an old file.
+
         Args:
             member: the holder.
             most: at most so many records, at least 1.
@@ -163,9 +157,6 @@ class DestructionWriter(CustodyWriter):
             some = of_member | {"most": most}
             if numbers := list(connection.execute(_NEXT, some).scalars()):
                 _delete_records(connection, member, numbers)
-                return True
-            if lookups := list(connection.execute(_NEXT_TOMBSTONES, some).scalars()):
-                connection.execute(_DELETE_TOMBSTONES, of_member | {"lookups": lookups})
                 return True
             for statement in _LAST:
                 connection.execute(statement, of_member)

@@ -10,7 +10,7 @@ from biometrics.clock import from_microseconds
 from biometrics.store.failures import translated
 from biometrics.store.rows import DeletedKey, ErasureKind, ErasureRow
 from biometrics.store.schema import ERASURE
-from biometrics.store.values import member_of
+from biometrics.store.values import member_of, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,7 +121,7 @@ def _erasure(row: sa.Row[*tuple[Any, ...]]) -> ErasureRow:
     return ErasureRow(
         number=row.number,
         member=member_of(row.member),
-        kind=ErasureKind(row.kind),
+        kind=word_of(ErasureKind, row.kind),
         keys=tuple(_key(line) for line in row.key_list.splitlines()),
         records=row.records,
         begun_at=from_microseconds(row.begun_at),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from biometrics.store.schema import GALLERY, TEMPLATE
+from biometrics.store.schema import COMPARISON, GALLERY, TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,20 @@ _ADJUST: Final = (
     )
 )
 _ADD: Final = sa.insert(GALLERY)
+_TOTAL: Final = (
+    sa.select(sa.func.sum(GALLERY.c.templates))
+    .where(GALLERY.c.space == sa.bindparam("of_space"))
+    .scalar_subquery()
+)
+_RAISE: Final = (
+    sa.update(COMPARISON)
+    .where(COMPARISON.c.space == sa.bindparam("of_space"), COMPARISON.c.most < _TOTAL)
+    .values(most=_TOTAL)
+)
+_MOST: Final = sa.select(COMPARISON.c.most).where(
+    COMPARISON.c.space == sa.bindparam("of_space")
+)
+_FIRST: Final = sa.insert(COMPARISON)
 _OF_RECORD: Final = (
     sa.select(TEMPLATE.c.space, sa.func.count())
     .where(TEMPLATE.c.record_number == sa.bindparam("of_number"))
@@ -59,6 +73,16 @@ def count_enrolled(
                     "templates": templates[space],
                 },
             )
+        _raise_most(connection, space, templates[space])
+
+
+def _raise_most(connection: sa.Connection, space: str, first: int) -> None:
+    """Note that there were never more templates in a space, if that is so."""
+    values = {"of_space": space}
+    if connection.execute(_RAISE, values).rowcount:
+        return
+    if connection.execute(_MOST, values).first() is None:
+        connection.execute(_FIRST, {"space": space, "most": first})
 
 
 def count_withdrawn(connection: sa.Connection, member: Member, number: int) -> None:

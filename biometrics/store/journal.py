@@ -17,8 +17,8 @@ from biometrics.store.failures import translated
 from biometrics.store.rows import Change, ChangeKind, StoredTemplate
 from biometrics.store.schema import (
     CHANGE,
+    COMPARISON,
     COUNTER,
-    GALLERY,
     PROTECTION,
     RECORD,
     TEMPLATE,
@@ -84,9 +84,7 @@ _CHANGES: Final = (
 _ENTRY: Final = sa.select(CHANGE.c.record_id).where(
     CHANGE.c.position == sa.bindparam("at")
 )
-_BY_SPACE: Final = sa.select(
-    GALLERY.c.space, sa.func.sum(GALLERY.c.templates)
-).group_by(GALLERY.c.space)
+_MOST: Final = sa.select(COMPARISON.c.space, COMPARISON.c.most)
 _NEXT: Final = sa.select(COUNTER.c.template_id + 1)
 
 
@@ -181,15 +179,14 @@ class JournalReader:
         ]
 
     def templates_by_space(self) -> dict[str, int]:
-        """Return how many templates all members together have, by template space.
+        """Return how many templates all members ever had together, by template space.
 
         Raises:
             StorageError: the counts cannot be read now.
         """
         with translated(), self._engine.connect() as connection:
-            rows = connection.execute(_BY_SPACE).all()
-        # PostgreSQL sums bigints as decimals.
-        return {space: int(templates) for space, templates in rows}
+            rows = connection.execute(_MOST).all()
+        return {row.space: row.most for row in rows}
 
     def entry(self, position: int) -> bytes | None:
         """Return the id of the record that was changed at a position.

@@ -12,7 +12,7 @@ from biometrics.errors import NotFoundError
 from biometrics.sealed import Attested
 from biometrics.store.rows import LiveRecord, Reason, Removed
 from biometrics.store.schema import PROTECTION, RECORD, TEMPLATE, TOMBSTONE
-from biometrics.store.values import moment_or_none, split_members
+from biometrics.store.values import moment_or_none, split_members, word_of
 
 if TYPE_CHECKING:
     from biometrics.members import Member
@@ -104,7 +104,9 @@ def find_removed(connection: sa.Connection, member: Member, lookup: bytes) -> Re
             "NOT_ENROLLED", "no record is enrolled under this reference"
         )
     return Removed(
-        at=from_microseconds(row.withdrawn_at), reason=Reason(row.reason), templates=()
+        at=from_microseconds(row.withdrawn_at),
+        reason=word_of(Reason, row.reason),
+        templates=(),
     )
 
 

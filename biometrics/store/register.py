@@ -22,7 +22,7 @@ from biometrics.store.rows import (
     TemplateRow,
 )
 from biometrics.store.schema import GALLERY, PROTECTION, RECORD, TEMPLATE, TOMBSTONE
-from biometrics.store.values import moment_or_none, split_members
+from biometrics.store.values import moment_or_none, split_members, word_of
 
 if TYPE_CHECKING:
     from biometrics.members import Member
@@ -199,7 +199,7 @@ class RecordReader:
             rows = connection.execute(_DISPOSED, values).all()
         found: dict[Reason, Counter[dt.date]] = defaultdict(Counter)
         for reason, day, count in rows:
-            found[Reason(reason)][_month(day)] += count
+            found[word_of(Reason, reason)][_month(day)] += count
         return dict(found)
 
     def expired(

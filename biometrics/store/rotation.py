@@ -126,10 +126,14 @@ _ARE_LEFT: Final = sa.select(
         RECORD.c.reference_key_id.in_(sa.bindparam("key_ids", expanding=True))
     )
 )
-_FIRST_WITHDRAWN: Final = sa.select(sa.func.min(TOMBSTONE.c.withdrawn_at)).where(
+_SINCE: Final = sa.select(sa.func.min(_NEWEST.c.created_at)).scalar_subquery()
+_WITHDRAWN_AT: Final = sa.select(sa.func.min(TOMBSTONE.c.withdrawn_at)).where(
     TOMBSTONE.c.member == sa.bindparam("of_member"),
-    TOMBSTONE.c.withdrawn_at
-    > sa.select(sa.func.min(_NEWEST.c.created_at)).scalar_subquery(),
+    TOMBSTONE.c.withdrawn_at > _SINCE,
+)
+# What a better sample took the place of is gone likewise.
+_REPLACED_AT: Final = sa.select(sa.func.min(RECORD.c.replaced_at)).where(
+    RECORD.c.member == sa.bindparam("of_member"), RECORD.c.replaced_at > _SINCE
 )
 _WITHDRAWN: Final = sa.select(sa.func.count()).where(
     TOMBSTONE.c.member == sa.bindparam("of_member"),
@@ -226,14 +230,17 @@ class RotationWriter(CustodyWriter):
         return self._clock.now()
 
     def withdrawn_since(self, member: Member) -> dt.datetime | None:
-        """Return the first withdrawal that is under today's keys, if there is one.
+        """Return the first withdrawal or replacement under today's keys, if any.
 
-        Of what was withdrawn before they were made, only older ones would open it.
+        Of what went before they were made, only older ones would open it.
         """
+        values = {"of_member": member.code}
         with translated(), self._engine.connect() as connection:
-            first = connection.execute(_FIRST_WITHDRAWN, {"of_member": member.code})
-            moment: int | None = first.scalar()
-        return moment_or_none(moment)
+            moments = [
+                connection.execute(asked, values).scalar()
+                for asked in (_WITHDRAWN_AT, _REPLACED_AT)
+            ]
+        return moment_or_none(min(filter(None, moments), default=None))
 
     def old(self, member: Member) -> list[GalleryKeyRow]:
         """Return the keys of a member that newer ones are to replace."""

@@ -148,6 +148,16 @@ GALLERY: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# The most templates that all members ever had together. Thresholds follow it, so it is
+# never less: whoever enrols and withdraws one record could move them to and fro.
+COMPARISON: Final = sa.Table(
+    "comparison",
+    METADATA,
+    sa.Column("space", sa.Text, primary_key=True),
+    sa.Column("most", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # A withdrawal says which templates went: `templates` numbers from `first_template`
 # on. NULL at enrolments, and at withdrawals from before these columns were there.
 CHANGE: Final = sa.Table(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from biometrics import limits
 from biometrics.clock import from_microseconds, to_microseconds
@@ -13,6 +14,8 @@ from biometrics.members import Member
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
+
+Word = TypeVar("Word", bound=StrEnum)
 
 
 @lru_cache(maxsize=limits.MAX_MEMBERS)
@@ -27,6 +30,21 @@ def member_of(code: str) -> Member:
     except (InvalidRequestError, TypeError) as error:  # SQLite keeps any type
         raise DefectError(
             "STORAGE_DAMAGED", "a row names no member; restore the database"
+        ) from error
+
+
+def word_of(kind: type[Word], text: str) -> Word:
+    """Return the word of an enumeration that a row has.
+
+    Raises:
+        DefectError: it has none of them.
+    """
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise DefectError(
+            "STORAGE_DAMAGED",
+            f"a row has no {kind.__name__}; restore the database",
         ) from error
 
 

@@ -79,7 +79,9 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_UNAVAILABLE: _Outcome.ValueType  # 3
     """The search could not be made. Never a statement about a person."""
     OUTCOME_NOT_COMPARABLE: _Outcome.ValueType  # 4
-    """The holder has never had a gallery in the template space of the probe."""
+    """The holder has never had a gallery in the template space of the probe, or has
+    destroyed it.
+    """
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """What came out of a search."""
@@ -95,7 +97,9 @@ nothing: the person may be enrolled and protected from this caller.
 OUTCOME_UNAVAILABLE: Outcome.ValueType  # 3
 """The search could not be made. Never a statement about a person."""
 OUTCOME_NOT_COMPARABLE: Outcome.ValueType  # 4
-"""The holder has never had a gallery in the template space of the probe."""
+"""The holder has never had a gallery in the template space of the probe, or has
+destroyed it.
+"""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _ReceiptStatus:

@@ -28,8 +28,8 @@ if _version_not_supported:
 class MatchServiceStub:
     """Answers probes. An answer is a match or no match for each holder, and at most
     a reference. It has no field for a score, a template or a person. It has a
-    fixed size, and leaves at the end of a slot of some 50 ms after the request
-    came, or of a later one: a deadline shorter than that is always exceeded.
+    fixed size, and leaves at the end of a fixed time after the request came, some
+    50 ms, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     def __init__(self, channel):
@@ -53,8 +53,8 @@ class MatchServiceStub:
 class MatchServiceServicer:
     """Answers probes. An answer is a match or no match for each holder, and at most
     a reference. It has no field for a score, a template or a person. It has a
-    fixed size, and leaves at the end of a slot of some 50 ms after the request
-    came, or of a later one: a deadline shorter than that is always exceeded.
+    fixed size, and leaves at the end of a fixed time after the request came, some
+    50 ms, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     def Match(self, request, context):
@@ -98,8 +98,8 @@ def add_MatchServiceServicer_to_server(servicer, server):
 class MatchService:
     """Answers probes. An answer is a match or no match for each holder, and at most
     a reference. It has no field for a score, a template or a person. It has a
-    fixed size, and leaves at the end of a slot of some 50 ms after the request
-    came, or of a later one: a deadline shorter than that is always exceeded.
+    fixed size, and leaves at the end of a fixed time after the request came, some
+    50 ms, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     @staticmethod

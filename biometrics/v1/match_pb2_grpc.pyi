@@ -31,8 +31,8 @@ GRPC_VERSION: str
 class MatchServiceStub:
     """Answers probes. An answer is a match or no match for each holder, and at most
     a reference. It has no field for a score, a template or a person. It has a
-    fixed size, and leaves at the end of a slot of some 50 ms after the request
-    came, or of a later one: a deadline shorter than that is always exceeded.
+    fixed size, and leaves at the end of a fixed time after the request came, some
+    50 ms, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     @_typing.overload
@@ -53,8 +53,8 @@ class MatchServiceStub:
 class MatchServiceAsyncStub(MatchServiceStub):
     """Answers probes. An answer is a match or no match for each holder, and at most
     a reference. It has no field for a score, a template or a person. It has a
-    fixed size, and leaves at the end of a slot of some 50 ms after the request
-    came, or of a later one: a deadline shorter than that is always exceeded.
+    fixed size, and leaves at the end of a fixed time after the request came, some
+    50 ms, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -71,8 +71,8 @@ class MatchServiceAsyncStub(MatchServiceStub):
 class MatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers probes. An answer is a match or no match for each holder, and at most
     a reference. It has no field for a score, a template or a person. It has a
-    fixed size, and leaves at the end of a slot of some 50 ms after the request
-    came, or of a later one: a deadline shorter than that is always exceeded.
+    fixed size, and leaves at the end of a fixed time after the request came, some
+    50 ms, or of a later one: a deadline shorter than that is always exceeded.
     """
 
     @_abc_1.abstractmethod

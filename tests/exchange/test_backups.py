@@ -250,7 +250,10 @@ def test_a_list_is_refused_that_cannot_be_trusted(
     made: Made, empty: Path, tmp_path: Path
 ) -> None:
     """Older than the backup, cut off, changed, or no list at all."""
-    assert made.after.read_bytes().count(b"\n") == 2 + 3 + 2 + len(AGREEMENTS)
+    assert [
+        made.after.read_bytes().count(f'"kind": "{kind}"'.encode())
+        for kind in ("withdrawn", "protected", "agreed", "locked", "destroyed")
+    ] == [3, 2, len(AGREEMENTS), 0, 0]
     assert (
         refusal(lambda: restore(empty, made.folder, made.before))
         == "RESTRICTIONS_TOO_OLD"

@@ -13,6 +13,7 @@ from world import World, agreement, face, permit, record, unit
 
 from biometrics import limits
 from biometrics.clock import ManualClock, SystemClock
+from biometrics.errors import ConflictError
 from biometrics.server.backup import back_up_data, back_up_restrictions
 from biometrics.server.examination import examine
 from biometrics.server.restoration import restore_data
@@ -120,21 +121,45 @@ def test_galleries_that_were_closed_are_closed_again(
     def after(world: World) -> None:
         world.client("XAA", "administrator").lock()
         world.client("XBB", "administrator").destroy(confirm_holder="XBB")
+        world.client("XRA", "administrator").destroy(confirm_holder="XRA")
+        end = CLOCK.monotonic() + 30
+        while world.client("XRA", "administrator").custody().is_busy:
+            assert CLOCK.monotonic() < end
+        world.client("XRA", "administrator").unlock()
+        world.enroller("XRA").enrol(record("new", unit(7)))
 
     world, done = restored(before, after)
-    assert done.carried_out == {"closed": 2}
+    assert done.carried_out == {"locked": 1, "destroyed": 2}
     assert outcomes(world, 0) == {
         "XAA": "unavailable",
         "XBB": "not-comparable",
-        "XRA": "match",
+        "XRA": "not-comparable",
     }
-    world.client("XAA", "administrator").unlock()
-    world.client("XBB", "administrator").unlock()
+    for holder in HOLDERS:
+        world.client(holder, "administrator").unlock()
     assert outcomes(world, 0) == {
         "XAA": "match",
         "XBB": "not-comparable",
-        "XRA": "match",
+        "XRA": "not-comparable",
     }
+
+
+def test_whoever_was_protected_after_the_backup_is_not_loaded_without_it(
+    restored: Callable[..., tuple[World, Restored]],
+) -> None:
+    """The file that it was enrolled from says nothing of the protection."""
+
+    def after(world: World) -> None:
+        world.enroller("XAA").enrol(record("R0", unit(0)))
+        world.enroller("XAA").protect("R0", excluded=["XCC"])
+
+    world, done = restored(
+        lambda world: world.enroller("XAA").enrol(record("R1", unit(1))), after
+    )
+    assert done.carried_out == {"protected": 1}
+    with pytest.raises(ConflictError):
+        world.enroller("XAA").enrol(record("R0", unit(0)))
+    assert outcomes(world, 0)["XAA"] == "no-match"
 
 
 def test_what_expired_is_told_to_have_expired(

@@ -91,7 +91,7 @@ def test_paths_are_taken_from_the_file(folder: Path):
 
 def test_answers_are_held_back_unless_told_otherwise(folder: Path):
     """A slot that is not set is as long as the default, and none is off."""
-    assert read_config(write(folder)).slot_seconds == 0.05
+    assert read_config(write(folder)).slot_seconds == 0.025
     text = TEXT.replace("[[member]]", "[answers]\nslot_ms = 20\n[[member]]", 1)
     assert read_config(write(folder, text)).slot_seconds == 0.02
     for wrong in ("0", "1001", "2.5"):

@@ -46,6 +46,7 @@ TO_SECOND = """
         ALTER COLUMN record_tag SET NOT NULL;
     DROP TABLE protection;
     DROP TABLE agreement;
+    DROP TABLE comparison;
     DROP TABLE custody;
     DROP TABLE erasure;
     DROP TABLE signing_key;
