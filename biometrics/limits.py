@@ -103,6 +103,9 @@ DELETED_AT_ONCE: Final = 64  # records of a gallery that is destroyed
 REWRAPPED_AT_ONCE: Final = 64  # values whose keys a rotation replaces: 2 ms of work
 ERASE_SECONDS: Final = 3600  # what was withdrawn leaves the write-ahead log
 ERASE_RETRY_SECONDS: Final = 10  # while a reader still needs the log
+# A time of day that runs further ahead of the machine's own seconds was set wrongly, or
+# the machine slept: nothing is disposed of by it.
+MAX_CLOCK_AHEAD_SECONDS: Final = 3600.0
 DISPOSE_SECONDS: Final = 60.0  # between sweeps of what has expired, which is hidden
 DISPOSED_AT_ONCE: Final = 128  # read and withdrawn, a flush's worth
 COMPACT_SECONDS: Final = 1.0  # between looks at what can be joined

@@ -13,13 +13,14 @@ matcher sees to that. What is left to do is to delete its keys and templates.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
-from biometrics.errors import DefectError, SealError
+from biometrics.errors import DefectError, SealError, UnavailableError
 from biometrics.store import FIRST_EXPIRED
 
 if TYPE_CHECKING:
@@ -70,13 +71,24 @@ class Disposal:
         self._vault = vault
         self._workers = workers
         self._clock = clock
+        self._started = clock.now() - dt.timedelta(seconds=clock.monotonic())
 
     async def sweep(self) -> Swept:
         """Withdraw every record that has expired by now, a page at a time.
 
         Raises:
             StorageError: they cannot be read or written now; what was withdrawn is.
+            UnavailableError: the time of day was set ahead since the start. What is
+                withdrawn cannot be brought back, so nothing is before the next start.
         """
+        ahead = self._clock.now() - self._started
+        ahead -= dt.timedelta(seconds=self._clock.monotonic())
+        if ahead.total_seconds() > limits.MAX_CLOCK_AHEAD_SECONDS:
+            raise UnavailableError(
+                "CLOCK_SET_AHEAD",
+                "the time of day was set ahead; see that it is right, and start the"
+                " exchange again",
+            )
         loop = asyncio.get_running_loop()
         now, after = self._clock.now(), FIRST_EXPIRED
         disposed = left = 0

@@ -120,9 +120,13 @@ class Duplicates:
                 return _NOT_ENROLLED
             record_id, probes = found
             # 3. Scan and confirm, where all of the galleries can be searched.
-            confirmed = await asyncio.gather(
-                *(self._search(holder, probe) for probe in probes)
-            )
+            try:
+                confirmed = await asyncio.gather(
+                    *(self._search(holder, probe) for probe in probes)
+                )
+            finally:
+                for probe in probes:
+                    probe.vector.fill(0.0)
             if not self._can_search(holder, probes) or any(c.failed for c in confirmed):
                 return _UNAVAILABLE
             if any(each.moved for each in confirmed):

@@ -72,8 +72,9 @@ BY_DEFAULT: Final = Promise()  # of an agreement that says nothing of it
 def rounded_up(comparisons: int) -> int:
     """Return the least power of two that is no less, and at least 1.
 
-    Thresholds follow the size of the exchange in such steps, so that no enrolment or
-    withdrawal moves them by a little, and nobody can tell the size by them.
+    Thresholds follow the size of the exchange in such steps, so that hardly any
+    enrolment moves them; and they follow the greatest that it ever had, so that no
+    withdrawal does.
     """
     return 1 << max(comparisons - 1, 0).bit_length()
 

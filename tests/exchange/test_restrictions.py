@@ -55,6 +55,7 @@ def restored(tmp_path: Path) -> Iterator[Callable[..., tuple[World, Restored]]]:
             )
             after(world)
             back_up_restrictions(settings, tmp_path / "list", clock=CLOCK)
+        assert examine(settings, show=lambda _step, _done, _of: None).faults == []
         shutil.rmtree(world.root / "data")
         (world.root / "data").mkdir()
         done = restore_data(settings, tmp_path / "backup", tmp_path / "list")

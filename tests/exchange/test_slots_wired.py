@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from world import AGREEMENTS, World, face, record, unit
 
 from biometrics.errors import RefusedError
+from biometrics.store import AnswerWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +42,26 @@ def test_every_answer_waits_for_the_end_of_its_slot(tmp_path: Path) -> None:
         # A refusal by the agreements tells nothing of anybody, and comes alike.
         with pytest.raises(RefusedError):
             client.match(face(unit(1)), purpose="border-check", holders=["XBB"])
+
+
+def test_what_is_found_is_stored_at_the_end_of_a_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another request under the same id could ask whether it is stored by then."""
+    stored: list[float] = []
+    commit = AnswerWriter.commit
+
+    def noted(*arguments: Any) -> object:  # noqa: ANN401 - whatever it takes
+        stored.append(time.perf_counter())
+        return commit(*arguments)
+
+    monkeypatch.setattr(AnswerWriter, "commit", noted)
+    with World(tmp_path, agreements=AGREEMENTS, slot_ms=SLOT_MS) as world:
+        world.enroller("XAA").enrol(record("one", unit(1)))
+        for number in (1, 2):
+            begun = time.perf_counter()
+            world.client("XCC").match(face(unit(number)), purpose="border-check")
+            ended = time.perf_counter()
+            assert stored.pop() - begun > 0.95 * SLOT_MS / 1000
+            assert ended - begun > 0.95 * 2 * SLOT_MS / 1000
+    assert not stored
