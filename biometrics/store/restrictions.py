@@ -263,6 +263,10 @@ def _protect(
     Its holder would load it again from a file that knows nothing of the protection.
     """
     lookup = bytes.fromhex(document["lookup"])
+    if custody_of(connection, member).state is CustodyState.DESTROYED:
+        # What is there is from before the destruction, and will be deleted.
+        gone = {**document, "reason": Reason.WITHDRAWN.value}
+        return _withdraw(connection, member, gone, attesting)
     found = find_live(connection, member, lookup)
     if found is None:
         return _keep_out(connection, member, lookup, document["at"], Reason.WITHDRAWN)

@@ -12,8 +12,9 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
-from world import AGREEMENTS, World, agreement, face, permit, record, unit
+from world import AGREEMENTS, DIMENSION, World, agreement, face, permit, record, unit
 
 from biometrics.client import Chunk, ExchangeClient
 from biometrics.clock import SystemClock
@@ -275,6 +276,25 @@ def test_a_list_is_refused_that_cannot_be_trusted(
     assert reason == "NOT_A_LIST"
     assert refusal(lambda: list_restrictions(made.root, tmp_path / "list")) == reason
     assert not (empty / DATABASE).exists()
+
+
+def test_a_data_backup_has_all_that_a_start_reads_but_keys(
+    made: Made, tmp_path: Path
+) -> None:
+    """Calibrations and centres too, without which no template would be compared."""
+    root = tmp_path / "exchange"
+    shutil.copytree(made.root, root)
+    spaces = root / "spaces.toml"
+    (root / "centres").mkdir()
+    np.save(root / "centres/mean.npy", np.zeros(DIMENSION))
+    named = 'positions = ["face"]\ncentre_file = "centres/mean.npy"'
+    spaces.write_text(spaces.read_text().replace('positions = ["face"]', named, 1))
+    back_up(root, tmp_path / "backup")
+    settings = tmp_path / "backup/settings"
+    for folder in ("calibrations", "centres"):
+        kept = {path.name: path.read_bytes() for path in (settings / folder).iterdir()}
+        assert kept
+        assert kept == {p.name: p.read_bytes() for p in (root / folder).iterdir()}
 
 
 def test_a_data_backup_has_no_key_and_nobody_else_can_read_it(made: Made) -> None:

@@ -163,6 +163,30 @@ def test_whoever_was_protected_after_the_backup_is_not_loaded_without_it(
     assert outcomes(world, 0)["XAA"] == "no-match"
 
 
+def test_a_protection_survives_a_destruction_that_came_before_it(
+    restored: Callable[..., tuple[World, Restored]],
+) -> None:
+    """The backup has a record under that reference, which is not the protected one."""
+
+    def before(world: World) -> None:
+        world.enroller("XAA").enrol(record("R0", unit(0)))
+
+    def after(world: World) -> None:
+        administrator = world.client("XAA", "administrator")
+        administrator.destroy(confirm_holder="XAA")
+        end = CLOCK.monotonic() + 30
+        while administrator.custody().is_busy:
+            assert CLOCK.monotonic() < end
+        administrator.unlock()
+        before(world)
+        world.enroller("XAA").protect("R0", excluded=["XCC"])
+
+    world, _ = restored(before, after)
+    world.client("XAA", "administrator").unlock()
+    with pytest.raises(ConflictError):
+        before(world)
+
+
 def test_what_expired_is_told_to_have_expired(
     restored: Callable[..., tuple[World, Restored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

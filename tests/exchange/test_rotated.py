@@ -163,6 +163,13 @@ def test_what_was_withdrawn_is_under_no_key_a_day_later(
         time.sleep(0.2)
         assert len(list(administrator(small).erasures())) == len(found) == 1
         assert list(administrator(small, "XBB").erasures()) == []
+        # What a better sample took the place of is gone likewise.
+        small.enroller("XBB").replace("case-2", face(unit(9)))
+        clock.advance(dt.timedelta(hours=23))
+        end = time.monotonic() + 30
+        while not list(administrator(small, "XBB").erasures()):
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def test_a_rotation_under_load_stops_no_search_and_no_enrolment(world: World) -> None:
