@@ -58,6 +58,25 @@ MAX_PROBES_PER_SCAN: Final = 32  # more gain little, and are confirmed all at on
 MAX_DECISIONS_PER_SEARCH: Final = 8
 MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 
+# -- leak budget --------------------------------------------------------------
+# How wide a threshold's neighbourhood is, to either side: see
+# benchmarks/README.md, "What yes and no add up to".
+NEAR_DECADES: Final = 3.0  # of the false match rate, where it was measured
+NEAR_DEVIATIONS: Final = 2.25  # of random directions' cosine; 0.1 at 512-d
+NEAR_DAYS: Final = 30
+NEAR_SEARCHES_TOLD: Final = 50  # of one requester about one record, in those days
+NEAR_SEARCHES_TOLD_TO_ALL: Final = 150  # of all requesters about one record
+FREEZE_HOURS: Final = 72  # unless a review has confirmed it
+CASE_BYTES: Final = 8  # names a freeze to those who review it
+# -- quotas -------------------------------------------------------------------
+# Of an agreement that states none: a large airport's day, and a gallery of a million
+# cannot be gone through with a tenth of its faces.
+DEFAULT_QUOTA_PER_DAY: Final = 20_000
+MAX_QUOTA_PER_DAY: Final = 10_000_000  # more is a mistyped number
+# Of one requester, whatever its agreements: a search at all holders counts once.
+MAX_SEARCHES_PER_DAY: Final = 1_000_000
+ALL_AGREEMENTS: Final = b""  # under which these are counted
+
 # -- time and load ------------------------------------------------------------
 MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
 MIN_DEADLINE_SECONDS: Final = 0.005  # less cannot be answered; refuse, do not start

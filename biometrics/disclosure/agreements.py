@@ -178,6 +178,9 @@ class _Permit(Settings):
     legal_basis: _Basis
     fpir: Word[FpirClass] = BY_DEFAULT.fpir
     measured_only: bool = BY_DEFAULT.measured_only
+    quota_per_day: Annotated[int, Field(ge=1, le=limits.MAX_QUOTA_PER_DAY)] = (
+        limits.DEFAULT_QUOTA_PER_DAY
+    )
 
     def clause(self, holder: Member, source: str) -> Clause:
         """Return the table as a clause.
@@ -197,6 +200,7 @@ class _Permit(Settings):
             legal_basis=self.legal_basis,
             source=source,
             promise=Promise(fpir=self.fpir, measured_only=self.measured_only),
+            quota_per_day=self.quota_per_day,
         )
 
 

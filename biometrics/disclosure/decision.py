@@ -301,14 +301,20 @@ def _plan(
 _NEVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
-def may_learn(protection: Protection, *, requester: Member, now: dt.datetime) -> bool:
+def may_learn(
+    protection: Protection,
+    *,
+    requester: Member,
+    now: dt.datetime,
+    is_frozen: bool = False,
+) -> bool:
     """Say whether the requester may learn of a record at all.
 
-    Both causes are always evaluated, so that neither shows in the time it takes.
+    All causes are always evaluated, so that none shows in the time it takes.
     """
     excluded = requester in protection.excluded
     expired = now >= (protection.expires_at or _NEVER)
-    return not (excluded | expired)
+    return not (excluded | expired | is_frozen)
 
 
 def decide(

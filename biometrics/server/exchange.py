@@ -176,6 +176,7 @@ class Exchange:
                 scanner=scanner,
                 slots=Slots(config.slot_seconds),
                 answers=store.answers,
+                budget=store.budget,
                 vault=vault,
                 workers=workers,
                 clock=clock,

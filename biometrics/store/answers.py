@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
+    from biometrics.store.budget import Budget
     from biometrics.store.references import References
     from biometrics.store.replies import Replies
     from biometrics.store.rows import Disclosed
@@ -32,6 +33,7 @@ class AnswerWriter:
         replies: Replies,
         references: References,
         *,
+        budget: Budget,
         clock: Clock,
     ) -> None:
         """Write by `writer`, read by `engine`, judge by `clock` what has expired."""
@@ -39,6 +41,7 @@ class AnswerWriter:
         self._engine = engine
         self._replies = replies
         self._references = references
+        self._budget = budget
         self._clock = clock
 
     def find(self, member: Member, request_id: bytes, digest: bytes) -> bytes | None:
@@ -65,7 +68,8 @@ class AnswerWriter:
         that was decided, and not expired: so no answer tells of a record whose
         withdrawal, or whose protection from the requester, was durable before the
         answer was, and none is stored from the moment of a record's expiry on; nor does
-        any tell of a holder whose galleries were closed before it.
+        any tell of a holder whose galleries were closed before it. What it takes from
+        the leak budget and from quotas is counted with it, if as much is left.
 
         Args:
             member: the requester.
@@ -87,6 +91,7 @@ class AnswerWriter:
             if has_expired(told, self._clock.now()) or not (
                 are_open(connection, disclosed.searched)
                 and are_unchanged(connection, told)
+                and self._budget.has_room(connection, member, disclosed.taken)
             ):
                 return self._replies.find_or_clear(
                     connection, member, request_id, digest
@@ -101,6 +106,7 @@ class AnswerWriter:
                 self._replies.add(connection, member, reply)
             if disclosed.references:
                 self._references.add(connection, disclosed.references)
+            self._budget.take(connection, member, disclosed.taken)
             return body
 
         return self._writer.submit(operation)

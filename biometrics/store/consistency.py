@@ -283,6 +283,8 @@ _BYTES: Final = {
     "change": {"record_id": 16},
     "reply": {"request_id": 16, "digest": 32},
     "reference": {"reference_digest": 32},
+    "near_search": {"record_id": 16},
+    "freeze": {"record_id": 16, "case_id": 8},
     "reference_record": {"reference_digest": 32, "record_id": 16},
     "agreement": {"digest": 32},
 }
@@ -300,6 +302,10 @@ _CODES: Final = {
     "agreement": "holder",
     "custody": "member",
     "erasure": "member",
+    "near_search": "requester",
+    "freeze": "requester",
+    "alert": "requester",
+    "quota_use": "requester",
 }
 
 _NUMBERS: Final = (

@@ -257,3 +257,57 @@ SIGNING_KEY: Final = sa.Table(
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
     sa.CheckConstraint("signing_key_id = 1", name="signing_key_is_one_row"),
 )
+
+# How often a requester has felt for a record, day by day: no row for a single search.
+NEAR_SEARCH: Final = sa.Table(
+    "near_search",
+    METADATA,
+    sa.Column("record_id", sa.LargeBinary, primary_key=True),
+    sa.Column("requester", sa.Text, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("searches", sa.Integer, nullable=False),
+    sa.Index("near_search_of_day", "day"),
+    sqlite_with_rowid=False,
+)
+
+# Records that are as if they were not there, each for one requester. `lapses_at` is
+# NULL once a review has confirmed it.
+FREEZE: Final = sa.Table(
+    "freeze",
+    METADATA,
+    sa.Column("record_id", sa.LargeBinary, primary_key=True),
+    sa.Column("requester", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("case_id", sa.LargeBinary, nullable=False),
+    sa.Column("is_named", sa.Integer, nullable=False),
+    sa.Column("searches", sa.Integer, nullable=False),
+    sa.Column("lapses_at", sa.BigInteger),
+    sa.Column("requester_says", sa.Text),
+    sa.Column("auditor_says", sa.Text),
+    sa.UniqueConstraint("case_id", name="freeze_case"),
+    sa.Index("freeze_lapse", "lapses_at"),
+    sqlite_with_rowid=False,
+)
+
+# What auditors are told: an agreement and a count, neither a record nor a moment.
+ALERT: Final = sa.Table(
+    "alert",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, primary_key=True),
+    sa.Column("requester", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How often an agreement was used on a day; `use` names what is counted.
+QUOTA_USE: Final = sa.Table(
+    "quota_use",
+    METADATA,
+    sa.Column("requester", sa.Text, primary_key=True),
+    sa.Column("use", sa.LargeBinary, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("searches", sa.BigInteger, nullable=False),
+    sa.Index("quota_use_of_day", "day"),
+    sqlite_with_rowid=False,
+)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
+from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, refuse_behind
 from biometrics.store.custody import CustodyReader
 from biometrics.store.databases import database_at
@@ -49,6 +50,7 @@ class Store:
         destruction: destroys galleries.
         erasures: what keys are no more, and what was signed of it.
         records: enrols, replaces, protects and withdraws.
+        budget: what is left to requesters.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
         register: what a holder is shown of its own.
@@ -68,11 +70,13 @@ class Store:
         self._closed = False
         reading = database.reading
         replies, references = Replies(clock), References(clock)
+        self.budget = Budget(reading, clock)
 
         def housekeep(connection: sa.Connection, operations: int) -> None:
             most = operations * limits.PURGED_ROWS_PER_OPERATION
             replies.purge(connection, most)
             references.purge(connection, most)
+            self.budget.purge(connection, most)
 
         self._writer = Writer(database, housekeep, on_failure, on_recovery)
         head = JournalHead()
@@ -87,7 +91,12 @@ class Store:
         )
         self.erasures = ErasureTable(self._writer, reading)
         self.answers = AnswerWriter(
-            self._writer, reading, replies, references, clock=clock
+            self._writer,
+            reading,
+            replies,
+            references,
+            budget=self.budget,
+            clock=clock,
         )
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
