@@ -17,7 +17,7 @@ from biometrics.clock import UnhurriedClock, day_of, to_microseconds
 from biometrics.disclosure import Standing
 from biometrics.store.failures import translated
 from biometrics.store.rows import AlertKind
-from biometrics.store.schema import FREEZE, NEAR_SEARCH, QUOTA_USE
+from biometrics.store.schema import FROZEN_RECORD, NEAR_SEARCH, QUOTA_USE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -49,10 +49,11 @@ _COUNTS: Final = (
     .where(NEAR_SEARCH.c.record_id.in_(_IDS), NEAR_SEARCH.c.day > sa.bindparam("after"))
     .group_by(NEAR_SEARCH.c.record_id)
 )
-_FROZEN: Final = sa.select(FREEZE.c.record_id).where(
-    FREEZE.c.record_id.in_(_IDS),
-    FREEZE.c.requester == sa.bindparam("of_requester"),
-    FREEZE.c.lapses_at.is_(None) | (FREEZE.c.lapses_at > sa.bindparam("now")),
+_FROZEN: Final = sa.select(FROZEN_RECORD.c.record_id).where(
+    FROZEN_RECORD.c.record_id.in_(_IDS),
+    FROZEN_RECORD.c.requester == sa.bindparam("of_requester"),
+    FROZEN_RECORD.c.lapses_at.is_(None)
+    | (FROZEN_RECORD.c.lapses_at > sa.bindparam("now")),
 )
 _SPENT: Final = (
     sa.select(QUOTA_USE.c.use, sa.func.sum(QUOTA_USE.c.searches).label("spent"))
@@ -84,9 +85,9 @@ _ALERT: Final = sa.text(
 )
 # What lapsed before is frozen anew, under another case.
 _BEGIN: Final = sa.text(
-    "INSERT INTO freeze (record_id, requester, holder, case_id, is_named, searches,"
-    " lapses_at) VALUES (:record_id, :requester, :holder, :case_id, :is_named,"
-    " :searches, :lapses_at) ON CONFLICT (record_id, requester) DO UPDATE SET"
+    "INSERT INTO frozen_record (record_id, requester, holder, case_id, is_named,"
+    " searches, lapses_at) VALUES (:record_id, :requester, :holder, :case_id,"
+    " :is_named, :searches, :lapses_at) ON CONFLICT (record_id, requester) DO UPDATE SET"
     " case_id = excluded.case_id, is_named = excluded.is_named,"
     " searches = excluded.searches, lapses_at = excluded.lapses_at,"
     " requester_says = NULL, auditor_says = NULL"
@@ -102,8 +103,8 @@ _FORGET_DAY: Final = sa.delete(NEAR_SEARCH).where(
     NEAR_SEARCH.c.day == sa.bindparam("of_day"),
 )
 _FORGET_USE: Final = sa.delete(QUOTA_USE).where(QUOTA_USE.c.day < sa.bindparam("today"))
-_FORGET_FREEZES: Final = sa.delete(FREEZE).where(
-    FREEZE.c.lapses_at <= sa.bindparam("before")
+_FORGET_FREEZES: Final = sa.delete(FROZEN_RECORD).where(
+    FROZEN_RECORD.c.lapses_at <= sa.bindparam("before")
 )
 
 

@@ -284,7 +284,7 @@ _BYTES: Final = {
     "reply": {"request_id": 16, "digest": 32},
     "reference": {"reference_digest": 32},
     "near_search": {"record_id": 16},
-    "freeze": {"record_id": 16, "case_id": 8},
+    "frozen_record": {"record_id": 16, "case_id": 8},
     "reference_record": {"reference_digest": 32, "record_id": 16},
     "agreement": {"digest": 32},
 }
@@ -303,7 +303,7 @@ _CODES: Final = {
     "custody": "member",
     "erasure": "member",
     "near_search": "requester",
-    "freeze": "requester",
+    "frozen_record": "requester",
     "alert": "requester",
     "quota_use": "requester",
 }

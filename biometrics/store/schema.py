@@ -272,8 +272,8 @@ NEAR_SEARCH: Final = sa.Table(
 
 # Records that are as if they were not there, each for one requester. `lapses_at` is
 # NULL once a review has confirmed it.
-FREEZE: Final = sa.Table(
-    "freeze",
+FROZEN_RECORD: Final = sa.Table(
+    "frozen_record",
     METADATA,
     sa.Column("record_id", sa.LargeBinary, primary_key=True),
     sa.Column("requester", sa.Text, primary_key=True),
@@ -284,8 +284,8 @@ FREEZE: Final = sa.Table(
     sa.Column("lapses_at", sa.BigInteger),
     sa.Column("requester_says", sa.Text),
     sa.Column("auditor_says", sa.Text),
-    sa.UniqueConstraint("case_id", name="freeze_case"),
-    sa.Index("freeze_lapse", "lapses_at"),
+    sa.UniqueConstraint("case_id", name="frozen_record_case"),
+    sa.Index("frozen_record_lapse", "lapses_at"),
     sqlite_with_rowid=False,
 )
 

@@ -21,7 +21,7 @@ def upgrade() -> None:
     )
     op.create_index("near_search_of_day", "near_search", ["day"])
     op.create_table(
-        "freeze",
+        "frozen_record",
         sa.Column("record_id", sa.LargeBinary, primary_key=True),
         sa.Column("requester", sa.Text, primary_key=True),
         sa.Column("holder", sa.Text, nullable=False),
@@ -31,10 +31,10 @@ def upgrade() -> None:
         sa.Column("lapses_at", sa.BigInteger),
         sa.Column("requester_says", sa.Text),
         sa.Column("auditor_says", sa.Text),
-        sa.UniqueConstraint("case_id", name="freeze_case"),
+        sa.UniqueConstraint("case_id", name="frozen_record_case"),
         sqlite_with_rowid=False,
     )
-    op.create_index("freeze_lapse", "freeze", ["lapses_at"])
+    op.create_index("frozen_record_lapse", "frozen_record", ["lapses_at"])
     op.create_table(
         "alert",
         sa.Column("kind", sa.Text, primary_key=True),
