@@ -87,7 +87,8 @@ _ALERT: Final = sa.text(
 _BEGIN: Final = sa.text(
     "INSERT INTO frozen_record (record_id, requester, holder, case_id, is_named,"
     " searches, lapses_at) VALUES (:record_id, :requester, :holder, :case_id,"
-    " :is_named, :searches, :lapses_at) ON CONFLICT (record_id, requester) DO UPDATE SET"
+    " :is_named, :searches, :lapses_at)"
+    " ON CONFLICT (record_id, requester) DO UPDATE SET"
     " case_id = excluded.case_id, is_named = excluded.is_named,"
     " searches = excluded.searches, lapses_at = excluded.lapses_at,"
     " requester_says = NULL, auditor_says = NULL"
