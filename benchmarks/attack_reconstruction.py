@@ -110,7 +110,7 @@ class Prior:
         """Know a gallery's distribution."""
         effective = gallery.effective_dimension or float(gallery.dimension)
         self.variances = spectrum(gallery.dimension, effective)
-        turned = gallery._turned.astype(np.float64)
+        turned = gallery.turned.astype(np.float64)
         self.directions = (turned / np.sqrt(self.variances)[:, None]).T
 
 

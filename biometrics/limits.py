@@ -60,7 +60,7 @@ MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 
 # -- leak budget --------------------------------------------------------------
 # Set by the attack and by honest travellers together: benchmarks/README.md, "What yes
-# and no add up to". Wider or fewer spares templates, and freezes people who cross often.
+# and no add up to". Wider or fewer spares templates, and freezes honest travellers.
 NEAR_DECADES: Final = 1.2  # of the false match rate to either side, where measured
 NEAR_DEVIATIONS: Final = 0.8  # of random directions' cosine, at least: 0.035 at 512-d
 NEAR_DAYS: Final = 30

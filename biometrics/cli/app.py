@@ -22,6 +22,7 @@ from biometrics.cli import (
     match,
     records,
     restore,
+    reviews,
     serve,
     slots,
     spaces,
@@ -97,6 +98,7 @@ app.add_typer(restore.app, name="restore")
 app.add_typer(galleries.app, name="galleries")
 app.add_typer(records.app, name="records")
 app.add_typer(agreements.app, name="agreements")
+app.add_typer(reviews.app, name="reviews")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(slots.app, name="slots")
 

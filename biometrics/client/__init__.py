@@ -10,6 +10,7 @@ from biometrics.client.inputs import Chunk, Probe, Record, Template
 from biometrics.client.profile import Profile
 from biometrics.client.results import (
     AgreementInfo,
+    AlertInfo,
     ChunkOutcome,
     CustodyInfo,
     DuplicateInfo,
@@ -27,6 +28,7 @@ from biometrics.client.results import (
     RecordInfo,
     RecordSummary,
     ReplaceOutcome,
+    ReviewInfo,
     SpaceInfo,
     TemplateInfo,
     WithdrawReceipt,
@@ -34,6 +36,7 @@ from biometrics.client.results import (
 
 __all__ = [
     "AgreementInfo",
+    "AlertInfo",
     "AsyncExchangeClient",
     "Chunk",
     "ChunkOutcome",
@@ -57,6 +60,7 @@ __all__ = [
     "RecordInfo",
     "RecordSummary",
     "ReplaceOutcome",
+    "ReviewInfo",
     "SpaceInfo",
     "Template",
     "TemplateInfo",

@@ -20,7 +20,11 @@ from biometrics import limits
 from biometrics.client import responses
 from biometrics.client.bulk import Window
 from biometrics.client.channel import prepare_channel
-from biometrics.client.messages import RequestMaker, explain_request
+from biometrics.client.messages import (
+    RequestMaker,
+    decide_review_request,
+    explain_request,
+)
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream, Source
 from biometrics.errors import ExchangeError
@@ -34,6 +38,8 @@ from biometrics.v1 import (
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
+    review_pb2,
+    review_pb2_grpc,
     space_pb2,
     space_pb2_grpc,
 )
@@ -54,6 +60,7 @@ if TYPE_CHECKING:
     from biometrics.client.profile import Profile
     from biometrics.client.results import (
         AgreementInfo,
+        AlertInfo,
         ChunkOutcome,
         CustodyInfo,
         DuplicateInfo,
@@ -68,6 +75,7 @@ if TYPE_CHECKING:
         RecordInfo,
         RecordSummary,
         ReplaceOutcome,
+        ReviewInfo,
         SpaceInfo,
         WithdrawReceipt,
     )
@@ -115,6 +123,7 @@ class AsyncExchangeClient:
         self._custody = custody_pb2_grpc.CustodyServiceStub(self._channel)
         self._duplicates = duplicate_pb2_grpc.DuplicateServiceStub(self._channel)
         self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
+        self._reviews = review_pb2_grpc.ReviewServiceStub(self._channel)
         self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -422,6 +431,45 @@ class AsyncExchangeClient:
             if not response.next_page_token:
                 return
             request.page_token = response.next_page_token
+
+    async def reviews(self, *, deadline: float | None = None) -> tuple[ReviewInfo, ...]:
+        """List the records that are frozen for a requester, of one's own two sides.
+
+        Takes an auditor's or an administrator's certificate.
+        """
+        request = review_pb2.ListReviewsRequest()
+        return responses.read_reviews(
+            await self._call(self._reviews.ListReviews, request, deadline)
+        )
+
+    async def decide_review(
+        self, case: str, verdict: str, *, deadline: float | None = None
+    ) -> bool:
+        """Say whether a freeze should last; it is done once both sides say the same.
+
+        Args:
+            case: from `reviews`.
+            verdict: `confirm` or `lift`.
+            deadline: seconds.
+
+        Returns:
+            Whether it is done now.
+
+        Raises:
+            NotFoundError: it has lapsed, or was lifted.
+            RefusedError: one is neither the requester's administrator nor the holder's
+                auditor.
+        """
+        request = decide_review_request(case, verdict)
+        response = await self._call(self._reviews.DecideReview, request, deadline)
+        return response.decided
+
+    async def alerts(self, *, deadline: float | None = None) -> tuple[AlertInfo, ...]:
+        """List how often agreements were used in ways that gave cause for an alert."""
+        request = review_pb2.ListAlertsRequest()
+        return responses.read_alerts(
+            await self._call(self._reviews.ListAlerts, request, deadline)
+        )
 
     async def duplicates(
         self, references: Sequence[str], *, deadline: float | None = None

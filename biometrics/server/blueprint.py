@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
 
 TRUST_DOMAIN: Final = "exchange.test"
-_ROLES: Final = (Role.CLIENT, Role.ENROLLER, Role.ADMINISTRATOR)
+_ROLES: Final = (Role.CLIENT, Role.ENROLLER, Role.ADMINISTRATOR, Role.AUDITOR)
 _VALIDITY: Final = dt.timedelta(days=365)
 _PRIVATE: Final = 0o700
 _EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared with, not bound

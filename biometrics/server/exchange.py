@@ -42,6 +42,7 @@ from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
 from biometrics.server.policy import read_calibrated, read_signers
 from biometrics.server.rates import Rates
+from biometrics.server.reviews import ReviewService
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import server_credentials
@@ -53,6 +54,7 @@ from biometrics.v1 import (
     duplicate_pb2_grpc,
     enrolment_pb2_grpc,
     match_pb2_grpc,
+    review_pb2_grpc,
     space_pb2_grpc,
 )
 from enrolment.dispose import Disposal
@@ -299,6 +301,9 @@ class Exchange:
                     agreements=in_force.agreements, rates=rates, clock=clock
                 ),
                 server,
+            )
+            review_pb2_grpc.add_ReviewServiceServicer_to_server(
+                ReviewService(reviews=store.reviews, workers=workers), server
             )
             space_pb2_grpc.add_SpaceServiceServicer_to_server(
                 SpaceService(rates=rates), server

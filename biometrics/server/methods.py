@@ -21,6 +21,7 @@ from biometrics.v1 import (
     duplicate_pb2,
     enrolment_pb2,
     match_pb2,
+    review_pb2,
     space_pb2,
 )
 
@@ -54,6 +55,7 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     custody_pb2.DESCRIPTOR.services_by_name["CustodyService"],
     duplicate_pb2.DESCRIPTOR.services_by_name["DuplicateService"],
     agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
+    review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
     space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
 )
@@ -69,6 +71,9 @@ _ADMINISTRATOR: Final = frozenset({Role.ADMINISTRATOR})
 _COUNTS: Final = Method(
     roles=frozenset({Role.ENROLLER, Role.AUDITOR, Role.ADMINISTRATOR})
 )
+# Freezes and alerts. Not the client: the system that searches must not be able to tell
+# a frozen record from one that is not there.
+_REVIEWS: Final = Method(roles=frozenset({Role.AUDITOR, Role.ADMINISTRATOR}))
 # What is agreed and what can be compared: everybody of a member but its witness,
 # who countersigns the log and needs nothing else.
 _RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
@@ -115,6 +120,9 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.AgreementService/ListAgreements": _RULES,
         "/biometrics.v1.AgreementService/ListPermissions": _RULES,
         "/biometrics.v1.AgreementService/ExplainAgreement": _RULES,
+        "/biometrics.v1.ReviewService/ListReviews": _REVIEWS,
+        "/biometrics.v1.ReviewService/DecideReview": _REVIEWS,
+        "/biometrics.v1.ReviewService/ListAlerts": _REVIEWS,
         "/biometrics.v1.SpaceService/ListSpaces": _RULES,
         "/grpc.health.v1.Health/Check": _ANYBODY,
         "/grpc.health.v1.Health/List": _ANYBODY,

@@ -8,6 +8,7 @@ from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.journal import JournalReader
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import FIRST_EXPIRED, RecordReader
+from biometrics.store.reviews import ReviewTable
 from biometrics.store.rotation import Rewrapped, RotationWriter, WrappedValue
 from biometrics.store.rows import (
     AgreementRow,
@@ -94,6 +95,7 @@ __all__ = [
     "RecordWriter",
     "Removed",
     "RequestKey",
+    "ReviewTable",
     "Rewrapped",
     "RotationWriter",
     "SeenRecord",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from biometrics import limits
-from biometrics.clock import UnhurriedClock, day_of, to_microseconds
+from biometrics.clock import day_of, to_microseconds
 from biometrics.disclosure import Standing
 from biometrics.store.failures import translated
 from biometrics.store.rows import AlertKind
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.rows import NearSearch, QuotaUse, Taken
 
-_LEEWAY: Final = dt.timedelta(seconds=limits.MAX_CLOCK_AHEAD_SECONDS)
 _FREEZE: Final = dt.timedelta(hours=limits.FREEZE_HOURS)
 _PURGE_EVERY: Final = limits.REPLAY_WINDOW_SECONDS * 1_000_000
 _HOUR: Final = 3600 * 1_000_000
@@ -78,10 +77,10 @@ _SPEND: Final = sa.text(
     " DO UPDATE SET searches = quota_use.searches + excluded.searches"
 )
 _ALERT: Final = sa.text(
-    "INSERT INTO alert (kind, holder, requester, count)"
-    " VALUES (:kind, :holder, :requester, :count)"
+    "INSERT INTO alert (kind, holder, requester, times)"
+    " VALUES (:kind, :holder, :requester, :times)"
     " ON CONFLICT (kind, holder, requester)"
-    " DO UPDATE SET count = alert.count + excluded.count"
+    " DO UPDATE SET times = alert.times + excluded.times"
 )
 # What lapsed before is frozen anew, under another case.
 _BEGIN: Final = sa.text(
@@ -113,9 +112,9 @@ class Budget:
     """What is left to requesters, and what they have taken."""
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
-        """Read by `engine`; `clock` says which day it is."""
+        """Read by `engine`; `clock` says which day it is, and is never set ahead."""
         self._engine = engine
-        self._clock = UnhurriedClock(clock, _LEEWAY)
+        self._clock = clock
         self._purge_due = 0  # microseconds
 
     def standings(
@@ -301,7 +300,7 @@ def alert(
             "kind": kind.value,
             "holder": holder.code,
             "requester": requester.code,
-            "count": 1,
+            "times": 1,
         }
         connection.execute(_ALERT, values)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
+from biometrics.clock import UnhurriedClock
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.budget import Budget
@@ -22,6 +24,7 @@ from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
 from biometrics.store.replies import Replies
+from biometrics.store.reviews import ReviewTable
 from biometrics.store.rotation import RotationWriter
 from biometrics.store.upgrade import is_current, upgrade
 from biometrics.store.whole import WholeReader
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.store.databases import Database
 
+# By so much a time of day may be corrected, and what is to last is none the shorter.
+_LEEWAY: Final = dt.timedelta(seconds=limits.MAX_CLOCK_AHEAD_SECONDS)
+
 
 class Store:
     """One database. What you may do with it is the part that you hold.
@@ -52,6 +58,7 @@ class Store:
         records: enrols, replaces, protects and withdraws.
         budget: what is left to requesters.
         answers: makes answers to searches durable.
+        reviews: freezes, alerts, and what is decided of them.
         journal: follows what was enrolled and withdrawn.
         register: what a holder is shown of its own.
         whole: records with their sealed templates, to be sealed anew.
@@ -70,7 +77,8 @@ class Store:
         self._closed = False
         reading = database.reading
         replies, references = Replies(clock), References(clock)
-        self.budget = Budget(reading, clock)
+        unhurried = UnhurriedClock(clock, _LEEWAY)
+        self.budget = Budget(reading, unhurried)
 
         def housekeep(connection: sa.Connection, operations: int) -> None:
             most = operations * limits.PURGED_ROWS_PER_OPERATION
@@ -98,6 +106,7 @@ class Store:
             budget=self.budget,
             clock=clock,
         )
+        self.reviews = ReviewTable(self._writer, reading, unhurried)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
         self.whole = WholeReader(reading)

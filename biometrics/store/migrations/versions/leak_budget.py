@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text, primary_key=True),
         sa.Column("holder", sa.Text, primary_key=True),
         sa.Column("requester", sa.Text, primary_key=True),
-        sa.Column("count", sa.BigInteger, nullable=False),
+        sa.Column("times", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
