@@ -123,13 +123,18 @@ def _most(clauses: Mapping[str, Clause]) -> int:
 
 
 def refuse_spent(
-    plans: Sequence[SearchPlan], spent: Mapping[bytes, int], renews: dt.datetime
+    plans: Sequence[SearchPlan],
+    spent: Mapping[bytes, int],
+    *,
+    now: dt.datetime,
+    renews: dt.datetime,
 ) -> None:
     """Refuse what a quota has no room for.
 
     Args:
         plans: of the questions that are to be compared.
         spent: what was taken today, by use.
+        now: this moment.
         renews: when that ends.
 
     Raises:
@@ -150,4 +155,5 @@ def refuse_spent(
             f"the quota {whose} is {quota.most:,} searches a day; {left:,} are left and"
             f" {quota.searches:,} were asked for: it renews at"
             f" {renews:%Y-%m-%d %H:%M} UTC; ask for fewer, or name other holders",
+            retry_after=max((renews - now).total_seconds(), 0.0),
         )

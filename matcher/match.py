@@ -235,7 +235,7 @@ class Matcher:
         # One version of the agreements and one moment for all questions.
         rules = Rules(self.agreements(), self.clock.now())
         planned = [self._planned(search, rules, each) for each in search.questions]
-        await self._refuse_spent(search.requester, planned)
+        await self._refuse_spent(search.requester, rules, planned)
         compared = await self._results(planned)
         spending = await self._spending(search.requester, rules, compared)
         results = [
@@ -252,12 +252,13 @@ class Matcher:
         return Decided(body, sealed, replace(_all_disclosed(results), taken=taken))
 
     async def _refuse_spent(
-        self, requester: Member, planned: Sequence[Planned | Refusal]
+        self, requester: Member, rules: Rules, planned: Sequence[Planned | Refusal]
     ) -> None:
         """Refuse a request for which a quota has no room."""
         plans = [each.plan for each in planned if isinstance(each, Planned)]
         uses = [quota.use for quota, _ in quotas_of(plans)]
-        refuse_spent(plans, *await self._in_worker(self.budget.spent, requester, uses))
+        spent, renews = await self._in_worker(self.budget.spent, requester, uses)
+        refuse_spent(plans, spent, now=rules.now, renews=renews)
 
     async def _spending(
         self, requester: Member, rules: Rules, compared: Sequence[Compared | Refusal]

@@ -66,6 +66,10 @@ def chain(
     return [Gate(guards, methods=methods, unknown=_abort_unknown)]
 
 
+# gRFC A6, "Pushback": less than nothing is never.
+_NO_RETRY: Final = ("grpc-retry-pushback-ms", "-1")
+
+
 class Statuses(Guard):
     """Tells errors as `google.rpc.Status`, and nothing but `DEFECT` of our defects."""
 
@@ -81,7 +85,8 @@ class Statuses(Guard):
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where all end
-            await _abort(call.context, self._status(call.method, error))
+            status = self._status(call.method, error)
+            await _abort(call.context, status, is_final=_is_final(error))
 
     def _status(self, method: str, error: Exception) -> Status:
         """Return what the caller is told; log a defect with its traceback."""
@@ -177,10 +182,21 @@ def _coarse(seconds: float) -> int:
     return max(16, 1 << math.ceil(1000 * seconds).bit_length())
 
 
-async def _abort(context: Context, status: Status) -> None:
-    """End the call with `status`."""
+def _is_final(error: Exception) -> bool:
+    """Say whether no caller should wait for another answer, such as until midnight."""
+    wait = error.retry_after if isinstance(error, ExchangeError) else None
+    return wait is not None and wait > limits.CLIENT_MOST_WAIT_SECONDS
+
+
+async def _abort(context: Context, status: Status, *, is_final: bool = False) -> None:
+    """End the call with `status`; gRPC does not try again by itself if it is final."""
+    told = rpc_status.to_status(status)
+    if is_final:
+        trailers = (*told.trailing_metadata, _NO_RETRY)
+        # A named tuple, which its stubs do not say.
+        told = told._replace(trailing_metadata=trailers)  # type: ignore[attr-defined]
     with until_gone():
-        await context.abort_with_status(rpc_status.to_status(status))
+        await context.abort_with_status(told)
 
 
 async def _abort_unknown(context: Context) -> None:
