@@ -64,8 +64,8 @@ MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 NEAR_DECADES: Final = 1.2  # of the false match rate to either side, where measured
 NEAR_DEVIATIONS: Final = 0.8  # of random directions' cosine, at least: 0.035 at 512-d
 NEAR_DAYS: Final = 30
-NEAR_SEARCHES_TOLD: Final = 25  # of one requester about one record, in those days
-NEAR_SEARCHES_TOLD_TO_ALL: Final = 60  # of all requesters about one record
+NEAR_SEARCHES_TOLD: Final = 20  # of one requester about one record, in those days
+NEAR_SEARCHES_TOLD_TO_ALL: Final = 50  # of all requesters about one record
 FREEZE_HOURS: Final = 72  # unless a review has confirmed it
 CASE_BYTES: Final = 8  # names a freeze to those who review it
 
