@@ -67,6 +67,9 @@ NEAR_DAYS: Final = 30
 NEAR_SEARCHES_TOLD: Final = 20  # of one requester about one record, in those days
 NEAR_SEARCHES_TOLD_TO_ALL: Final = 50  # of all requesters about one record
 FREEZE_HOURS: Final = 72  # unless a review has confirmed it
+# Of matches with strangers nearly all are near the threshold, of those with mates few:
+# whoever is told so many of the first kind, and more of them, goes through a gallery.
+NEAR_MATCHES_ALERTED: Final = 20
 CASE_BYTES: Final = 8  # names a freeze to those who review it
 
 # -- quotas -------------------------------------------------------------------

@@ -39,7 +39,7 @@ class Spending:
     tally: Tally
     _seen: dict[bytes, Hit] = field(default_factory=dict)
     _unnamed: set[bytes] = field(default_factory=set)
-    _matches: set[bytes] = field(default_factory=set)
+    _matches: dict[bytes, Member] = field(default_factory=dict)
     _hidden: list[Member] = field(default_factory=list)
 
     def hidden(self, confirmed: Confirmed, plan: SearchPlan) -> frozenset[bytes]:
@@ -62,7 +62,7 @@ class Spending:
                 hidden.add(record)
                 self._hidden += [each.holder] if record in hits else []
             elif record in hits:
-                self._matches.add(record)
+                self._matches[record] = each.holder
         return frozenset(hidden)
 
     def taken(
@@ -75,7 +75,7 @@ class Spending:
             random_bytes: what cases are named by.
         """
         return Taken(
-            matches=frozenset(self._matches),
+            matches=self._matches,
             near=tuple(
                 NearSearch(
                     record_id=record,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.kit.galleries import BLOCK, Gallery
+from biometrics import limits
 from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.demo.process import ServerProcess, free_port
@@ -177,6 +178,7 @@ def _write_agreement(root: Path, holder: str) -> None:
         f'version = 1\nholder = "{holder}"\nrevision = 2\n'
         f'dated = 2020-01-01T00:00:00Z\n\n[[permit]]\nrequester = "{REQUESTER}"\n'
         f'modalities = ["face"]\npurposes = ["{PURPOSE}"]\nlevel = "holder"\n'
+        f"quota_per_day = {limits.MAX_QUOTA_PER_DAY}\n"
         "valid_from = 2020-01-01\nvalid_until = 2099-12-31\n"
         'legal_basis = "benchmark"\n',
     )

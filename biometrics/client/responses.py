@@ -293,6 +293,7 @@ def read_agreements(
             legal_basis=clause.legal_basis,
             fpir=word_of(space_pb2.FpirClass, clause.fpir_class),
             measured_only=clause.measured_only,
+            quota_per_day=clause.quota_per_day,
         )
         for clause in message.agreements
     )

@@ -293,6 +293,7 @@ class AgreementInfo:
         legal_basis: of the clause.
         fpir: such as `1e-3`, which sets the threshold; empty for a clause that forbids.
         measured_only: whether it permits nothing where that is not established.
+        quota_per_day: how many searches it permits on one day; 0 where it forbids.
     """
 
     holder: str
@@ -306,6 +307,7 @@ class AgreementInfo:
     legal_basis: str
     fpir: str = ""
     measured_only: bool = False
+    quota_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,7 +374,7 @@ class AlertInfo:
     """How often the use of an agreement gave cause for an alert.
 
     Attributes:
-        kind: `frozen` or `frozen-hit`.
+        kind: `frozen`, `frozen-hit` or `enumeration`.
         holder: member code; empty for all of them together.
         requester: member code.
         count: how often, ever.

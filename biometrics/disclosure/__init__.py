@@ -1,7 +1,7 @@
 """What holders let requesters learn: agreements, and the decision over them."""
 
 from biometrics.disclosure.agreements import Agreements, Version, parse_version
-from biometrics.disclosure.budget import Band, Standing, Tally
+from biometrics.disclosure.budget import Band, Standing, Tally, is_enumeration
 from biometrics.disclosure.clauses import Clause, Effect, Level, Purpose
 from biometrics.disclosure.decision import (
     Answer,
@@ -37,6 +37,7 @@ __all__ = [
     "Version",
     "decide",
     "explain",
+    "is_enumeration",
     "may_learn",
     "parse_version",
     "permit",

@@ -105,7 +105,8 @@ class Agreements:
 
         They stand in the order in which they decide: prohibitions first, then
         permissions from the level that tells most, and of one level from the promise
-        that lets most match. The first that is valid decides.
+        that lets most match, then from the quota that lets most be asked. The first
+        that is valid decides.
         """
         question = (holder.code, requester.code, purpose, modality)
         decisive = self._index.get(question)
@@ -133,11 +134,11 @@ def _index(clauses: Iterable[Clause]) -> dict[_Question, tuple[Clause, ...]]:
     return decided
 
 
-def _weight(clause: Clause) -> tuple[float, float, bool]:
+def _weight(clause: Clause) -> tuple[float, float, bool, int]:
     """Return where a clause stands among those on one question, least first."""
     rate, is_lax = clause.promise.laxity
     rank = -1 if clause.level is None else len(Level) - clause.level.rank
-    return rank, -rate, not is_lax
+    return rank, -rate, not is_lax, -clause.quota_per_day
 
 
 def _citation(clause: Clause) -> tuple[object, ...]:

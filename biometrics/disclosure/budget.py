@@ -121,3 +121,13 @@ class Tally:
                 return False
             self.near[record] = taken
         return True
+
+
+def is_enumeration(matches: int, near: int) -> bool:
+    """Say whether what a requester was told looks like going through a gallery.
+
+    Args:
+        matches: that it was told of one holder, in thirty days.
+        near: how many of them were near the threshold.
+    """
+    return near >= limits.NEAR_MATCHES_ALERTED and 2 * near > matches

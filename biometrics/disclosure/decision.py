@@ -182,7 +182,8 @@ def explain(  # noqa: PLR0913 - the whole question
             f"forbids {search}, whatever else permits it; reason"
             if permission is None
             else f"permits {search} at level `{permission.level}`,"
-            f" {permission.promise}; legal basis"
+            f" {permission.promise}, {clause.quota_per_day:,} searches a day; legal"
+            " basis"
         )
         text = f"`{clause.source}` {told}: {clause.legal_basis}"
         return Explanation(permission=permission, decided_by=clause.source, text=text)

@@ -243,7 +243,8 @@ AGREEMENTS: Final = """\
 #
 # `fpir` is how often a search for somebody who is not enrolled may match: "1e-2",
 # "1e-3" (if nothing is said) or "1e-4". `measured_only = true` permits nothing where no
-# calibration has established that.
+# calibration has established that. `quota_per_day` is how many searches are permitted
+# on one day; 20000 if nothing is said.
 version = 1
 holder = "{holder}"
 revision = 1

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from biometrics import limits
 from biometrics.clock import day_of, to_microseconds
-from biometrics.disclosure import Standing
+from biometrics.disclosure import Standing, is_enumeration
 from biometrics.store.failures import translated
 from biometrics.store.rows import AlertKind
 from biometrics.store.schema import FROZEN_RECORD, NEAR_SEARCH, QUOTA_USE
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _FREEZE: Final = dt.timedelta(hours=limits.FREEZE_HOURS)
 _PURGE_EVERY: Final = limits.REPLAY_WINDOW_SECONDS * 1_000_000
 _HOUR: Final = 3600 * 1_000_000
+
+# What is counted beside quotas; those are named by 16 bytes, or none.
+_MATCHES: Final = b"matches "
+_NEAR_MATCHES: Final = b"near matches "
 
 _IDS: Final[sa.BindParameter[bytes]] = sa.bindparam("ids", expanding=True)
 _COUNTS: Final = (
@@ -59,7 +63,7 @@ _SPENT: Final = (
     .where(
         QUOTA_USE.c.requester == sa.bindparam("of_requester"),
         QUOTA_USE.c.use.in_(_IDS),
-        QUOTA_USE.c.day >= sa.bindparam("today"),
+        QUOTA_USE.c.day > sa.bindparam("after"),
     )
     .group_by(QUOTA_USE.c.use)
 )
@@ -102,7 +106,9 @@ _FORGET_DAY: Final = sa.delete(NEAR_SEARCH).where(
     NEAR_SEARCH.c.requester == sa.bindparam("of_requester"),
     NEAR_SEARCH.c.day == sa.bindparam("of_day"),
 )
-_FORGET_USE: Final = sa.delete(QUOTA_USE).where(QUOTA_USE.c.day < sa.bindparam("today"))
+_FORGET_USE: Final = sa.delete(QUOTA_USE).where(
+    QUOTA_USE.c.day <= sa.bindparam("after")
+)
 _FORGET_FREEZES: Final = sa.delete(FROZEN_RECORD).where(
     FROZEN_RECORD.c.lapses_at <= sa.bindparam("before")
 )
@@ -150,7 +156,7 @@ class Budget:
         Within the writer's transaction nothing can change this before the commit.
         """
         told = {near.record_id: near.told for near in taken.near if near.told}
-        told |= dict.fromkeys(taken.matches - told.keys(), 0)
+        told |= dict.fromkeys(taken.matches.keys() - told.keys(), 0)
         standings = self._standings(connection, requester, told)
         nobody = Standing()
         return all(
@@ -189,6 +195,7 @@ class Budget:
                 for quota in taken.quotas
             ],
         )
+        self._note_matches(connection, requester, taken, day)
         self._freeze(connection, requester, [n for n in taken.near if n.freezes])
         alert(connection, AlertKind.FROZEN_HIT, taken.hidden, requester)
 
@@ -208,11 +215,32 @@ class Budget:
                 for r in old
             ],
         )
-        connection.execute(_FORGET_USE, {"today": today})
+        connection.execute(_FORGET_USE, {"after": today - limits.NEAR_DAYS})
         kept = limits.NEAR_DAYS * 24 * _HOUR
         connection.execute(_FORGET_FREEZES, {"before": now - kept})
         if len(old) < most:
             self._purge_due = now + _PURGE_EVERY
+
+    def _note_matches(
+        self, connection: sa.Connection, requester: Member, taken: Taken, day: int
+    ) -> None:
+        """Count matches by holder; tell the auditor of what looks like enumeration."""
+        near = {each.record_id for each in taken.near}
+        by_holder: dict[Member, list[bool]] = {}
+        for record, holder in taken.matches.items():
+            by_holder.setdefault(holder, []).append(record in near)
+        for holder, are_near in by_holder.items():
+            counts = {_use(_MATCHES, holder): len(are_near)}
+            if any(are_near):
+                counts[_use(_NEAR_MATCHES, holder)] = sum(are_near)
+            for use, searches in counts.items():
+                values = {"use": use, "day": day, "searches": searches}
+                connection.execute(_SPEND, {"requester": requester.code, **values})
+            if not any(are_near):
+                continue
+            spent = self._spent(connection, requester, counts, limits.NEAR_DAYS)
+            if is_enumeration(*(spent[use] for use in counts)):
+                alert(connection, AlertKind.ENUMERATION, [holder], requester)
 
     def _standings(
         self, connection: sa.Connection, requester: Member, records: Collection[bytes]
@@ -239,13 +267,17 @@ class Budget:
         return found
 
     def _spent(
-        self, connection: sa.Connection, requester: Member, uses: Collection[bytes]
+        self,
+        connection: sa.Connection,
+        requester: Member,
+        uses: Collection[bytes],
+        days: int = 1,
     ) -> Mapping[bytes, int]:
-        """Return what was taken of quotas today, by use."""
+        """Return what was taken today, or on the last days, by use."""
         values = {
             "of_requester": requester.code,
             "ids": list(uses),
-            "today": day_of(self._clock.now()),
+            "after": day_of(self._clock.now()) - days,
         }
         rows = connection.execute(_SPENT, values)
         return {row.use: int(row.spent) for row in rows}
@@ -303,6 +335,11 @@ def alert(
             "times": 1,
         }
         connection.execute(_ALERT, values)
+
+
+def _use(of: bytes, holder: Member) -> bytes:
+    """Return under what matches with a holder's records are counted."""
+    return of + holder.code.encode()
 
 
 def _each(

@@ -555,13 +555,13 @@ class Taken:
     """What an answer takes from the leak budget and from quotas.
 
     Attributes:
-        matches: ids of the records that make it a match.
+        matches: holder by id of the records that make it a match.
         near: the records near whose thresholds it was.
         hidden: holder of each record that would have matched and is frozen.
         quotas: what it takes from each.
     """
 
-    matches: frozenset[bytes] = frozenset()
+    matches: Mapping[bytes, Member] = field(default_factory=dict)
     near: tuple[NearSearch, ...] = ()
     hidden: tuple[Member, ...] = ()
     quotas: tuple[QuotaUse, ...] = ()
@@ -627,6 +627,7 @@ class AlertKind(StrEnum):
 
     FROZEN = "frozen"  # a record was frozen for the requester
     FROZEN_HIT = "frozen-hit"  # one that is would have matched
+    ENUMERATION = "enumeration"  # most matches are near the threshold: of strangers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

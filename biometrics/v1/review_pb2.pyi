@@ -55,6 +55,10 @@ class _AlertKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertKind.V
     """A record was frozen for the requester."""
     ALERT_KIND_FROZEN_HIT: _AlertKind.ValueType  # 2
     """A search would have matched a record that is frozen for the requester."""
+    ALERT_KIND_ENUMERATION: _AlertKind.ValueType  # 3
+    """Most of what the requester was told matches lies near the threshold, as matches with
+    strangers do: it may be going through a gallery with faces of anybody.
+    """
 
 class AlertKind(_AlertKind, metaclass=_AlertKindEnumTypeWrapper):
     """What gave cause for an alert."""
@@ -65,6 +69,10 @@ ALERT_KIND_FROZEN: AlertKind.ValueType  # 1
 """A record was frozen for the requester."""
 ALERT_KIND_FROZEN_HIT: AlertKind.ValueType  # 2
 """A search would have matched a record that is frozen for the requester."""
+ALERT_KIND_ENUMERATION: AlertKind.ValueType  # 3
+"""Most of what the requester was told matches lies near the threshold, as matches with
+strangers do: it may be going through a gallery with faces of anybody.
+"""
 Global___AlertKind: _TypeAlias = AlertKind  # noqa: Y015
 
 @_typing.final

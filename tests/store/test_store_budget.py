@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,9 +115,9 @@ def test_a_frozen_record_is_told_in_no_answer_that_is_stored_later(
     """Not even in one that was decided before it was frozen; others are told."""
     commit(shelf, near(0, freezes=True))
     assert is_frozen(shelf)
-    assert commit(shelf, matches=frozenset({RECORD})) is None
-    assert commit(shelf, matches=frozenset({RECORD}), requester=XCC) == b"answer"
-    assert commit(shelf, matches=frozenset({request("other")})) == b"answer"
+    assert commit(shelf, matches={RECORD: XAA}) is None
+    assert commit(shelf, matches={RECORD: XAA}, requester=XCC) == b"answer"
+    assert commit(shelf, matches={request("other"): XAA}) == b"answer"
 
 
 def test_a_freeze_lapses_and_the_next_near_search_is_another_case(shelf: Shelf) -> None:
@@ -128,7 +129,7 @@ def test_a_freeze_lapses_and_the_next_near_search_is_another_case(shelf: Shelf) 
     advance(shelf, dt.timedelta(hours=limits.FREEZE_HOURS))
     assert not is_frozen(shelf)
     assert shelf.store.reviews.freezes(XAA) == []
-    assert commit(shelf, matches=frozenset({RECORD})) == b"answer"
+    assert commit(shelf, matches={RECORD: XAA}) == b"answer"
     assert commit(shelf, near(1)) is None
     commit(shelf, near(0, freezes=True, word="another"))
     (second,) = shelf.store.reviews.freezes(XAA)
@@ -246,7 +247,22 @@ def test_a_quota_is_spent_and_renewed_at_midnight(shelf: Shelf) -> None:
     assert renews.date() == START.date() + DAY
     advance(shelf, DAY)
     assert spend(10) == b"answer"
-    advance(shelf, DAY)
+    advance(shelf, limits.NEAR_DAYS * DAY)
     commit(shelf)
     commit(shelf)
     assert shelf.count("quota_use") == 0
+
+
+@pytest.mark.parametrize(("clear", "is_told"), [(0, True), (60, False)])
+def test_whoever_matches_mostly_strangers_is_told_of(
+    shelf: Shelf, clear: int, *, is_told: bool
+) -> None:
+    """Before fifty references are given; a member whose matches are clear is not."""
+    for number in range(clear):
+        commit(shelf, matches={request(f"mate {number}"): XAA})
+    for number in range(limits.NEAR_MATCHES_ALERTED):
+        assert shelf.store.reviews.alerts(XAA) == []
+        record = request(f"stranger {number}")
+        commit(shelf, replace(near(1), record_id=record), matches={record: XAA})
+    alerts = [alert.kind for alert in shelf.store.reviews.alerts(XAA)]
+    assert alerts == ([AlertKind.ENUMERATION] if is_told else [])
