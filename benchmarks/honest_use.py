@@ -70,11 +70,18 @@ def searched(
     return found
 
 
-def band_by_maxima(maxima: NDArray[np.float64], dimension: int) -> Band:
+def band_by_maxima(
+    found: list[Candidates], dimension: int, fpir: float = _STRICT
+) -> Band:
     """Return the band of a threshold that searches for strangers give."""
+    maxima = [scores[0] if len(scores) else _LEAST for _, scores in found]
     loose, strict = np.quantile(maxima, [1 - _LOOSE, 1 - _STRICT])
-    decade = float(strict - loose) / np.log10(_LOOSE / _STRICT)
-    return Band.about(Threshold(float(strict), True, decade), dimension)  # noqa: FBT003
+    threshold = Threshold(
+        float(np.quantile(maxima, 1 - fpir)),
+        is_established=True,
+        decade=float(strict - loose) / np.log10(_LOOSE / _STRICT),
+    )
+    return Band.about(threshold, dimension)
 
 
 def near_of(found: Candidates, band: Band) -> dict[int, tuple[bool, bool]]:
@@ -101,8 +108,7 @@ def of_a_member(records: int, searches: int) -> dict[str, Any]:
     others = people[enrolled[records:], 0]
     mates = people[enrolled[random.integers(0, records, mated)], 1]
     found = searched(gallery, np.concatenate([others, mates]))
-    maxima = np.array([s[0] if len(s) else _LEAST for _, s in found[:strangers]])
-    band = band_by_maxima(maxima, people.shape[2])
+    band = band_by_maxima(found[:strangers], people.shape[2])
     ledger = Ledger()
     step = dt.timedelta(days=DAYS) / searches
     near = 0
@@ -111,9 +117,10 @@ def of_a_member(records: int, searches: int) -> dict[str, Any]:
         told = near_of(found[number], band)
         near += any(is_near for _, is_near in told.values())
         ledger.tell(REQUESTER, told)
-    frozen = len(set(ledger.frozen))
+    frozen, alerts = len(set(ledger.frozen)), ledger.alerts()
     ledger.close()
-    return _row("a member", searches, near, frozen, band)
+    row = _row("a member", searches, near, frozen, band)
+    return row | {"enumeration": alerts.get("enumeration", 0)}
 
 
 def of_travellers(travellers: int, crossings_a_day: int) -> dict[str, Any]:
@@ -152,6 +159,7 @@ def _row(use: str, searches: int, near: int, frozen: int, band: Band) -> dict[st
         "near": near / searches,
         "frozen": frozen,
         "missed": None,
+        "enumeration": 0,
     }
 
 
@@ -162,6 +170,7 @@ COLUMNS = (
     tables.Column("half_band", "near within", ".3f"),
     tables.Column("near", "near", ".2%"),
     tables.Column("frozen", "frozen", ",d"),
+    tables.Column("enumeration", "alerts of enumeration", ",d"),
     tables.Column("missed", "of their searches missed", ".0%"),
 )
 

@@ -18,7 +18,7 @@ from biometrics.clock import UTC, ManualClock
 from biometrics.disclosure import Standing, Tally
 from biometrics.members import Member
 from biometrics.store import Budget, NearSearch, Taken
-from biometrics.store.schema import METADATA
+from biometrics.store.schema import ALERT, METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,8 +74,14 @@ class Ledger:
         }
         numbers = {name: record for record, name in ids.items()}
         self.frozen += [(requester, numbers[name]) for name in sorted(tally.frozen)]
-        self._take(member, tally)
+        matches = {ids[record]: _HOLDER for record, is_told in told.items() if is_told}
+        self._take(member, tally, matches)
         return told
+
+    def alerts(self) -> dict[str, int]:
+        """Return how often each kind of alert was given."""
+        with self._engine.connect() as connection:
+            return {row.kind: row.times for row in connection.execute(sa.select(ALERT))}
 
     def is_frozen(self, requester: str, record: int) -> bool:
         """Say whether a record is frozen now."""
@@ -83,7 +89,7 @@ class Ledger:
         found = self._budget.standings(Member(requester), [name])
         return found.get(name, _NOTHING).is_frozen
 
-    def _take(self, member: Member, tally: Tally) -> None:
+    def _take(self, member: Member, tally: Tally, matches: dict[bytes, Member]) -> None:
         """Count a search."""
         near = []
         for name in tally.near.keys() | tally.frozen:
@@ -98,9 +104,10 @@ class Ledger:
                     case_id=self._cases.to_bytes(limits.CASE_BYTES, "big"),
                 )
             )
-        if near:
+        if near or matches:
+            taken = Taken(near=tuple(near), matches=matches)
             with self._engine.begin() as connection:
-                self._budget.take(connection, member, Taken(near=tuple(near)))
+                self._budget.take(connection, member, taken)
 
 
 @contextmanager
