@@ -100,7 +100,7 @@ def test_candidates_are_those_of_both_cuts(
 
 
 def test_the_best_few_that_are_near_are_candidates_too():
-    """Eight at most beside those of the cuts, and most of what is near is among them."""
+    """Eight at most beside those of the cuts, and most of what is near among them."""
     mates, others = units(20, 400, 512, 180.0), units(21, 400, 512, 180.0)
     segment = segment_of(mates)
     near = at_cosine(mates, others, 0.48)  # below the threshold, above the low end
