@@ -2,7 +2,8 @@
 
 The attacker begins with a probe at cosine 0.6 to the record: a picture of the person,
 say. It is a strong one: it knows that cosine, the threshold, the distribution of
-templates, the rules of the leak budget, and at once that it is frozen. It asks with
+templates, the rules of the leak budget, and at once that it is frozen; then it stops.
+It asks with
 
 * `bisection`: one direction after the other, halving what it knows of each;
 * `one bit`: a new random direction each time, so that no two probes are alike;
@@ -74,11 +75,14 @@ class Oracle:
     _turn: int = field(default=0, init=False)
     _in_vain: int = field(default=0, init=False)
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether it tells nothing any more, whoever asks and however often."""
+        return self._in_vain > 2 * len(self.requesters)
+
     def ask(self, probe: NDArray[np.float64]) -> bool | None:
         """Return whether a probe matches; None if the record was frozen."""
         self.asked += 1
-        if self._in_vain > 2 * len(self.requesters):  # it is frozen for everybody
-            return None
         score = float(probe @ self.template)
         matches = score >= self.band.threshold
         requester = self.requesters[self._turn % len(self.requesters)]
@@ -139,7 +143,7 @@ def one_bit(
     """Return the template that is most likely after so many searches."""
     random = np.random.default_rng(seed)
     rows, bits = [], []
-    while oracle.asked < searches:
+    while oracle.asked < searches and not oracle.is_mute:
         drawn = random.standard_normal(len(start)) * np.sqrt(prior.variances)
         direction = prior.directions @ drawn
         direction -= (direction @ start) * start
@@ -181,10 +185,10 @@ def bisection(
     variances = (basis.T @ prior.directions) ** 2 @ prior.variances * (1 - START**2)
     spread = np.sqrt(variances)
     low, high = -4 * spread, 4 * spread
-    while oracle.asked < searches:
+    while oracle.asked < searches and not oracle.is_mute:
         middle = _means(low, high, spread)
         for number in np.argsort(-spread):
-            if oracle.asked >= searches:
+            if oracle.asked >= searches or oracle.is_mute:
                 break
             probe = probe_at(
                 start, basis[:, number], middle[number], oracle.band.threshold
