@@ -198,6 +198,7 @@ ARRAY_PIECE_BYTES: Final = 1024 * 1024  # read at once
 MAX_MANIFEST_LINE_BYTES: Final = 64 * 1024  # 32 templates with long names
 MAX_PATH_CHARACTERS: Final = 1024  # of a file that a manifest names
 MANIFEST_RECORDS_PER_BLOCK: Final = 16  # at their widest they are 16 MiB
+MANIFEST_BYTES_PER_BLOCK: Final = 16 * 1024 * 1024  # of images, and one record more
 TABLE_ROWS_PER_BATCH: Final = 1024  # held at once; 16 MiB of 4096-d
 FOOTER_SECONDS: Final = 10.0  # of one file, with the start of who looks at it
 MAX_LIST_VALUES: Final = 2**28  # 1 GiB, should one row of a row group have them all
@@ -207,6 +208,13 @@ MAX_SYNTHETIC_COMPONENTS: Final = 2**29  # 2 GiB, and as much again on the way
 
 # -- finger minutiae ----------------------------------------------------------
 MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data
+
+# -- transactions and wrappers, each of one person ------------------------------
+MAX_TRANSACTION_BYTES: Final = 32 * 1024 * 1024  # fourteen images without compression
+MAX_TRANSACTION_RECORDS: Final = 999  # the standard's own bound
+MAX_RECORD_FIELDS: Final = 1000  # of one record
+MAX_BIR_BYTES: Final = 16 * 1024 * 1024  # ten fingers, two irises, a face, in base64
+MAX_BIR_DEPTH: Final = 16  # elements; the format has six
 
 # -- error rates --------------------------------------------------------------
 RULE_OF_THREE: Final = 3  # none in n trials bounds a rate by 3 / n, at 95 %

@@ -13,15 +13,16 @@ from biometrics import limits
 from biometrics.errors import Fault
 from biometrics.templates import Position
 from enrolment.admission import count_faults, reference_faults
+from enrolment.formats.image import ImageSample
 from enrolment.formats.source import VectorSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from enrolment.formats.finger import FingerView
-    from enrolment.formats.source import Found
+    from enrolment.formats.source import Found, Sample
 
 NO_SPACE: Final = "NO_SPACE_FOR_MINUTIAE"
+NO_EXTRACTOR: Final = "NO_EXTRACTOR"
 _POSITIONS: Final = frozenset(position.value for position in Position)
 
 
@@ -35,8 +36,12 @@ def record_faults(found: Found) -> list[Fault]:
     return faults
 
 
-def _sample_faults(sample: VectorSample | FingerView) -> Iterator[Fault]:
+def _sample_faults(sample: Sample) -> Iterator[Fault]:
     """Yield what is wrong with a sample."""
+    if isinstance(sample, ImageSample):
+        message = "is an image; enrol the embedding that an extractor makes of it"
+        yield Fault(field="data", reason=NO_EXTRACTOR, message=message)
+        return
     if not isinstance(sample, VectorSample):
         message = (
             "no template space here holds minutiae; enrol the embedding that an"
