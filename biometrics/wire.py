@@ -139,8 +139,15 @@ class caught:  # noqa: N801 - reads as a statement, like contextlib.suppress
         return True
 
 
-def read_template(message: template_pb2.Template, spaces: TemplateSpaces) -> Template:
+def read_template(
+    message: template_pb2.Template, spaces: TemplateSpaces, *, enrolled: bool = False
+) -> Template:
     """Return the template of a message, centred and of unit length.
+
+    Args:
+        message: of a probe, or of a record.
+        spaces: of the exchange.
+        enrolled: whether it is of a record, whose quality counts.
 
     Raises:
         InvalidRequestError: with every fault that can be seen at once.
@@ -155,7 +162,7 @@ def read_template(message: template_pb2.Template, spaces: TemplateSpaces) -> Tem
         )
         raise InvalidRequestError.of([fault])
     quality = message.quality if message.HasField("quality") else None
-    return Template.parse(space, position, message.data, quality)
+    return Template.parse(space, position, message.data, quality, enrolled=enrolled)
 
 
 def content_of(message: Message) -> bytes:
