@@ -70,6 +70,7 @@ MAX_BATCHES_PER_MEMBER: Final = 8
 # again. So these leave room for calls that are on their way to be refused in words.
 MAX_STREAMS_PER_CONNECTION: Final = 1024
 MAX_OPEN_CALLS: Final = 8192
+OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000  # some megabytes, should all be cycles
 WORKER_THREADS: Final = 8  # for blocking work; more only trade places for the lock
 STREAM_CHUNKS_AHEAD: Final = 2  # chunks of one bulk stream being worked on at once
 # Of a bulk load, while anybody searches: some 2 ms of work. All loads together have
@@ -177,7 +178,7 @@ INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repea
 # -- bulk loads ---------------------------------------------------------------
 # Small enough that what is sent again after a break is little. Searches beside a load
 # do not notice its size: benchmarks/beside_load.py. They fit into a message.
-BULK_RECORDS_PER_CHUNK: Final = 128
+BULK_RECORDS_PER_CHUNK: Final = 256
 MAX_REFUSALS_LISTED: Final = 1000  # by one load; a file takes all of them
 MAX_REFUSALS_SHOWN: Final = 20  # on a terminal
 MAX_FAILURES_COUNTED: Final = 1000  # by file and reason; what is beyond, by reason

@@ -119,10 +119,10 @@ def test_every_fault_of_a_record_is_told_at_once(tmp_path: Path):
 
 def test_refusals_alone_are_batches_too(tmp_path: Path):
     """Memory is bounded even where nothing can be sent."""
-    vectors = np.zeros((300, 16), np.float32)
-    np.savez(tmp_path / "bad.npz", embedding=vectors, reference=np.arange(300))
+    vectors = np.zeros((556, 16), np.float32)
+    np.savez(tmp_path / "bad.npz", embedding=vectors, reference=np.arange(556))
     told = list(batches(tmp_path))
-    assert [len(each.refused) for each in told] == [128, 128, 44]
+    assert [len(each.refused) for each in told] == [256, 256, 44]
 
 
 def longest(batch: Batch) -> Chunk:
