@@ -94,7 +94,7 @@ def run(path: Path, profile: Path, server: int, *options: str) -> dict[str, Any]
     }
 
 
-def measure(  # noqa: PLR0913 - what to load, where, and from where to where
+def measure(
     root: Path, folder: Path, records: int, suffix: str, *, seed: int, server: int
 ) -> Any:
     """Return what loading one file takes, three times."""
