@@ -36,6 +36,7 @@ def enrol(  # noqa: PLR0913 - the options of the command
             help="Files, and folders of files: `.npz`, `.parquet`, `.arrow`, `.csv`,"
             " `.jsonl`; `.an2`, `.fmr` or `.cbeff` of one person each.",
             metavar="PATH...",
+            readable=False,  # one that is not is refused as a file, beside the others
         ),
     ],
     *,

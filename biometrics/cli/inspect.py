@@ -92,7 +92,11 @@ class _Contents:
 def inspect(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files, and folders of files.", metavar="PATH..."),
+        typer.Argument(
+            help="Files, and folders of files.",
+            metavar="PATH...",
+            readable=False,  # one that is not is told of beside the others
+        ),
     ],
     *,
     as_json: JsonOption = False,

@@ -94,7 +94,7 @@ class Manifest:
             held = 0
             for number, lines in enumerate(records):
                 items.append(self._record(number, lines))
-                held += _image_bytes(items[-1])
+                held += _held(items[-1])
                 if (
                     len(items) == limits.MANIFEST_RECORDS_PER_BLOCK
                     or held > limits.MANIFEST_BYTES_PER_BLOCK
@@ -113,11 +113,19 @@ class Manifest:
             message = f"more than {most} templates of one record"
             faults.append(_fault(lines[0].number, "", "WRONG_COUNT", message))
         expires_at = _expiry(lines, faults)
-        for place, template in wanted[:most] if not faults else ():
+        held = 0
+        for place, template in wanted if len(wanted) <= most else ():
             try:
-                samples += self._samples(template)
+                found = self._samples(template)
             except InvalidRequestError as error:
                 faults.append(_fault(place, "file", error.reason, error.message))
+                continue
+            held += sum(map(_image_bytes, found))
+            if held > limits.MAX_TRANSACTION_BYTES:
+                told = f"more than {limits.MAX_TRANSACTION_BYTES} bytes of one record"
+                faults.append(_fault(place, "file", "RECORD_TOO_LARGE", told))
+                break
+            samples += found
         if faults:
             return Unreadable(
                 number=number, reference=lines[0].reference, faults=tuple(faults)
@@ -145,10 +153,14 @@ class Manifest:
         ]
 
 
-def _image_bytes(item: Found | Unreadable) -> int:
+def _held(item: Found | Unreadable) -> int:
     """Return how many bytes of images a record holds."""
-    samples = item.samples if isinstance(item, Found) else ()
-    return sum(len(each.data) for each in samples if isinstance(each, ImageSample))
+    return sum(map(_image_bytes, item.samples)) if isinstance(item, Found) else 0
+
+
+def _image_bytes(sample: Sample) -> int:
+    """Return how many bytes of an image a sample is."""
+    return len(sample.data) if isinstance(sample, ImageSample) else 0
 
 
 def _expiry(lines: list[_Line], faults: list[Fault]) -> dt.datetime | None:

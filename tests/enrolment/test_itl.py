@@ -249,3 +249,18 @@ def test_images_of_a_manifest_are_not_held_all_at_once(
     )
     sizes = [len(block.items) for block in open_source(manifest).blocks()]
     assert sizes == [3, 3, 1]
+
+
+def test_the_images_of_one_record_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """However many files its lines name."""
+    (tmp_path / "a.an2").write_bytes(transaction(type_4()))
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("reference,file\nr,a.an2\nr,a.an2\nr,a.an2\ns,a.an2\n")
+    monkeypatch.setattr(limits, "MAX_TRANSACTION_BYTES", 2 * len(PIXELS))
+    (block,) = open_source(manifest).blocks()
+    wrong, sound = block.items
+    assert isinstance(wrong, Unreadable)
+    assert [f.reason for f in wrong.faults] == ["RECORD_TOO_LARGE"]
+    assert isinstance(sound, Found)
