@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         ErasureInfo,
         Explanation,
         GalleryInfo,
+        HandOverInfo,
         MatchAnswer,
         PermissionInfo,
         ProbeRefusal,
@@ -347,10 +348,27 @@ class ExchangeClient:
         response = self._call(self._line.custody.Lock, request, deadline)
         return responses.read_moment(response.lock_time)
 
+    def hand_over(self, *, deadline: float | None = None) -> HandOverInfo:
+        """Tell what one's key-encryption key is to be sealed to, and as whose."""
+        request = custody_pb2.GetHandOverKeyRequest()
+        return responses.read_hand_over(
+            self._call(self._line.custody.GetHandOverKey, request, deadline)
+        )
+
     def unlock(
-        self, *, request_id: RequestId = None, deadline: float | None = None
+        self,
+        *,
+        sealed_key: bytes = b"",
+        request_id: RequestId = None,
+        deadline: float | None = None,
     ) -> dt.datetime:
         """Open one's own galleries; they are searchable when this returns.
+
+        Args:
+            sealed_key: one's key-encryption key, where the exchange does not have it:
+                sealed to the key in `hand_over`, for this `request_id`.
+            request_id: UUID; to be given with `sealed_key`.
+            deadline: seconds.
 
         Returns:
             Since when they are open.
@@ -359,7 +377,7 @@ class ExchangeClient:
             PreconditionError: one's key-encryption key is not at hand.
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
-        request = self._requests.unlock(request_id)
+        request = self._requests.unlock(request_id, sealed_key)
         response = self._call(self._line.custody.Unlock, request, deadline)
         return responses.read_moment(response.unlock_time)
 
