@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -267,3 +268,12 @@ def test_a_uri_with_more_or_less_in_it_is_refused(uri: str):
     with pytest.raises(ConfigurationError) as refused:
         parse_source(uri, Path())
     assert refused.value.reason == "WRONG_KEY_URI"
+
+
+def test_without_the_extra_a_token_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """With what there is to install."""
+    monkeypatch.setitem(sys.modules, "pkcs11", None)
+    source = parse_source("pkcs11:token=t;object=o?module-path=m&pin-source=p", Path())
+    with pytest.raises(ConfigurationError, match="extra `pkcs11`") as refused:
+        source.open(secrets.token_bytes)
+    assert refused.value.reason == "EXTRA_MISSING"
