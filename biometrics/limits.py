@@ -216,7 +216,11 @@ MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data
 MAX_TRANSACTION_BYTES: Final = 32 * 1024 * 1024  # fourteen images without compression
 MAX_TRANSACTION_RECORDS: Final = 999  # the standard's own bound
 MAX_RECORD_FIELDS: Final = 1000  # of one record
-MAX_BIR_BYTES: Final = 16 * 1024 * 1024  # ten fingers, two irises, a face, in base64
+MAX_FIELD_ITEMS: Final = 16_384  # 255 minutiae with their ridge counts, and room
+MAX_BIR_BYTES: Final = 4 * 1024 * 1024  # ten fingers, two irises, a face, in base64
+BIR_PIECE_BYTES: Final = 64 * 1024  # read at once; no tag is longer
+MAX_BIR_EVENTS: Final = 256 * 1024  # base64 in lines of 76 characters has half
+MAX_BIR_ELEMENTS: Final = 4096  # some thirty for each sample
 MAX_BIR_DEPTH: Final = 16  # elements; the format has six
 
 # -- error rates --------------------------------------------------------------

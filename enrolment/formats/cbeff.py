@@ -93,24 +93,36 @@ class _Bir:
 
 
 class _Builder(ET.TreeBuilder):
-    """Builds a tree that is neither deep nor declares anything."""
+    """Builds a tree that is neither deep nor wide, and declares nothing."""
 
     def __init__(self) -> None:
         """Begin above the root."""
         super().__init__()
-        self._depth = 0
+        self._depth = self._elements = 0
+        self.events = 0
 
     def start(self, tag: str, attrs: dict[str, str], /) -> Element:
         """Begin an element."""
+        self.events += 1
         self._depth += 1
+        self._elements += 1
+        if self._elements > limits.MAX_BIR_ELEMENTS:
+            told = f"has more than {limits.MAX_BIR_ELEMENTS} elements"
+            raise _wrong("BIR", told)
         if self._depth > limits.MAX_BIR_DEPTH:
             raise _wrong("BIR", f"is deeper than {limits.MAX_BIR_DEPTH} elements")
         return super().start(tag, attrs)
 
     def end(self, tag: str, /) -> Element:
         """End an element."""
+        self.events += 1
         self._depth -= 1
         return super().end(tag)
+
+    def data(self, data: str, /) -> None:
+        """Take text, as much as was read."""
+        self.events += 1
+        super().data(data)
 
     def doctype(self, *_: object) -> None:
         """Refuse a document type."""
@@ -123,9 +135,18 @@ def _parsed(data: bytes) -> Element:
     Raises:
         InvalidRequestError: it is none, or its root is no BIR.
     """
-    parser = ET.XMLParser(target=_Builder())  # noqa: S314 - see above
+    builder = _Builder()
+    parser = ET.XMLParser(target=builder)  # noqa: S314 - see above
+    size = limits.BIR_PIECE_BYTES
     try:
-        parser.feed(data)
+        for start in range(0, len(data), size):
+            before = builder.events
+            parser.feed(data[start : start + size])
+            if builder.events == before and start + size < len(data):
+                told = f"has a tag or a comment of more than {size} bytes"
+                raise _wrong("BIR", told)
+            if builder.events > limits.MAX_BIR_EVENTS:
+                raise _wrong("BIR", "its text is in too many pieces")
         root: Element = parser.close()
     except (ET.ParseError, ValueError, LookupError) as error:
         raise _wrong("BIR", "is no XML that is well-formed") from error

@@ -61,11 +61,14 @@ class ItlRecord:
         """Return the items of each subfield of a field.
 
         Raises:
-            InvalidRequestError: there is no such field, or it is empty.
+            InvalidRequestError: there is no such field, it is empty, or has too many.
         """
         value = self.fields.get(number)
         if not value:
             raise self.wrong(number, "is missing")
+        if value.count(_RS) + value.count(_US) >= limits.MAX_FIELD_ITEMS:
+            told = f"has more than {limits.MAX_FIELD_ITEMS} items"
+            raise self.wrong(number, told)
         return [row.split(_US) for row in value.split(_RS)]
 
     def text(self, number: int) -> bytes:

@@ -59,6 +59,12 @@ def test_a_wrapper_that_contradicts_its_record_is_refused():
     ]
 
 
+def test_a_large_wrapper_is_read_in_pieces():
+    """Text of any length comes through."""
+    image = bir(bytes(300_000), kind="7")
+    assert len(read_cbeff(wrapper(image, bir(BLOCK), image))) == 1
+
+
 def test_a_single_bir_may_be_the_root():
     """As other writers do; other namespaces inside it are passed over."""
     root = bir(BLOCK, owner="Mosip").replace("<SB>", '<x xmlns="urn:x"><BIR/></x><SB>')
@@ -90,6 +96,9 @@ def test_a_wrapper_that_is_cut_anywhere_is_refused():
         (wrapper(bir(b"FIR\0", kind="7")), "BIR"),
         (b"<Other/>", "BIR"),
         (b"<BIR" + b"><BIR" * 20 + b"/>", "BIR"),
+        (b"<BIR>" + b"&lt;" * 300_000 + b"</BIR>", "BIR"),
+        (b"<BIR>" + b"<a/>" * 5000 + b"</BIR>", "BIR"),
+        (b"<BIR " + b"".join(b" a%d=''" % n for n in range(20000)) + b"/>", "BIR"),
         (
             wrapper(bir(BLOCK), head='<!DOCTYPE b [<!ENTITY a "aaaaaaaaaa">]>'),
             "DOCTYPE",
