@@ -242,14 +242,14 @@ def test_scan(benchmark: BenchmarkFixture) -> None:
     assert 0 in found
 
 
-def test_seal_a_search_to_the_exchange(benchmark: BenchmarkFixture):
+def test_seal_a_search_to_the_exchange(benchmark: BenchmarkFixture) -> None:
     """What a client adds that seals its requests: 2 KiB, by HPKE."""
     public = SealingKey().public
     clear = secrets.token_bytes(4 * DIMENSION)
     benchmark(seal_to, public, clear, HOLDER, b"biometrics.v1.MatchRequest")
 
 
-def test_open_a_search_that_was_sealed(benchmark: BenchmarkFixture):
+def test_open_a_search_that_was_sealed(benchmark: BenchmarkFixture) -> None:
     """What the exchange adds for it."""
     key = SealingKey()
     name = b"biometrics.v1.MatchRequest"
