@@ -268,6 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--searches", type=int, default=5000)
     parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--manners", nargs="+", choices=MANNERS, default=[*MANNERS])
     parser.add_argument("--told", type=int, default=limits.NEAR_SEARCHES_TOLD)
     parser.add_argument("--all", type=int, default=limits.NEAR_SEARCHES_TOLD_TO_ALL)
     parser.add_argument("--quick", action="store_true", help="see that it runs")
@@ -288,12 +289,14 @@ def main() -> None:
         resume=options.resume,
     )
     galleries = (Gallery(SEED), Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION))
-    for gallery, attack, manner in product(galleries, ATTACKS, MANNERS):
+    for gallery, attack, manner in product(galleries, ATTACKS, options.manners):
+        if found.has(gallery=gallery.name, attack=attack, manner=manner):
+            continue
         with allowing(options.told, options.all):
             done = [
                 attacked(gallery, attack, manner, options.searches, person)
                 # Undefended it succeeds with everybody alike.
-                for person in range(options.people if MANNERS[manner][2] else 2)
+                for person in range(options.people if MANNERS[manner][2] else 1)
             ]
         gains = [gain for gain, _ in done]
         found.add(

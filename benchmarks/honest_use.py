@@ -40,6 +40,7 @@ DECADE: Final = 0.030
 MATED: Final = 0.1
 DAYS: Final = 30
 CROSSINGS: Final = 60
+CROSSINGS_A_DAY: Final = {"commuters": 1, "two a day": 2}
 _BLOCK: Final = 250
 _LEAST: Final = 0.25  # far below what is near at any threshold asked for here
 _LOOSE, _STRICT = 1e-2, 1e-3  # FPIR at which a decade is measured
@@ -123,7 +124,7 @@ def of_a_member(records: int, searches: int) -> dict[str, Any]:
     return row | {"enumeration": alerts.get("enumeration", 0)}
 
 
-def of_travellers(travellers: int, crossings_a_day: int) -> dict[str, Any]:
+def of_travellers(travellers: int, name: str, crossings_a_day: int) -> dict[str, Any]:
     """Return how many of some travellers are frozen while they cross and cross."""
     people = unit_rows(
         Population(seed=SEED, subjects=travellers, samples=1 + CROSSINGS)
@@ -142,7 +143,6 @@ def of_travellers(travellers: int, crossings_a_day: int) -> dict[str, Any]:
         ledger.clock.advance(dt.timedelta(days=1) / crossings_a_day)
     frozen = {person for _, person in ledger.frozen}
     ledger.close()
-    name = "commuters" if crossings_a_day == 1 else "two a day"
     row = _row(name, scores.size, near, len(frozen), band)
     # How often those are missed anyhow: half of the time, and often more.
     missed = [float((scores[p] < band.threshold).mean()) for p in sorted(frozen)]
@@ -195,9 +195,11 @@ def main() -> None:
         resume=options.resume,
     )
     with allowing(options.told, limits.NEAR_SEARCHES_TOLD_TO_ALL):
-        found.add([of_travellers(options.travellers, 1)])
-        found.add([of_travellers(options.travellers, 2)])
-        found.add([of_a_member(options.records, options.searches)])
+        for name, a_day in CROSSINGS_A_DAY.items():
+            if not found.has(use=name):
+                found.add([of_travellers(options.travellers, name, a_day)])
+        if not found.has(use="a member"):
+            found.add([of_a_member(options.records, options.searches)])
     tables.show("frozen in honest use", COLUMNS, found.rows)
 
 

@@ -36,6 +36,6 @@ def test_waiting_for_freezes_to_lapse_gains_next_to_nothing() -> None:
 
 def test_hardly_anybody_who_crosses_every_day_is_frozen() -> None:
     """Most people are far above the threshold; a few match themselves badly."""
-    found = of_travellers(200, 1)
+    found = of_travellers(200, "commuters", 1)
     assert found["near"] > 0.01
     assert found["frozen"] <= 1
