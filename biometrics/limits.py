@@ -71,6 +71,9 @@ FREEZE_HOURS: Final = 72  # unless a review has confirmed it
 # Of matches with strangers nearly all are near the threshold, of those with mates few:
 # whoever is told so many of the first kind, and more of them, goes through a gallery.
 NEAR_MATCHES_ALERTED: Final = 20
+# And so may whoever has so many in one day: captures that failed match one another
+# clearly. A busy member's auditor gets used to one alert a day.
+MATCHES_A_DAY_ALERTED: Final = 40
 CASE_BYTES: Final = 8  # names a freeze to those who review it
 
 # -- quotas -------------------------------------------------------------------

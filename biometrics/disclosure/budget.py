@@ -123,11 +123,14 @@ class Tally:
         return True
 
 
-def is_enumeration(matches: int, near: int) -> bool:
+def is_enumeration(*, matches: int, near: int, today: int, before: int) -> bool:
     """Say whether what a requester was told looks like going through a gallery.
 
     Args:
         matches: that it was told of one holder, in thirty days.
         near: how many of them were near the threshold.
+        today: how many of them it was told today.
+        before: how many of these before this answer; told of once a day.
     """
-    return near >= limits.NEAR_MATCHES_ALERTED and 2 * near > matches
+    are_strangers = near >= limits.NEAR_MATCHES_ALERTED and 2 * near > matches
+    return are_strangers or before < limits.MATCHES_A_DAY_ALERTED <= today

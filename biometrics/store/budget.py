@@ -230,16 +230,20 @@ class Budget:
         for record, holder in taken.matches.items():
             by_holder.setdefault(holder, []).append(record in near)
         for holder, are_near in by_holder.items():
-            counts = {_use(_MATCHES, holder): len(are_near)}
-            if any(are_near):
-                counts[_use(_NEAR_MATCHES, holder)] = sum(are_near)
-            for use, searches in counts.items():
+            matched, close = _use(_MATCHES, holder), _use(_NEAR_MATCHES, holder)
+            for use, searches in ((matched, len(are_near)), (close, sum(are_near))):
                 values = {"use": use, "day": day, "searches": searches}
                 connection.execute(_SPEND, {"requester": requester.code, **values})
-            if not any(are_near):
-                continue
-            spent = self._spent(connection, requester, counts, limits.NEAR_DAYS)
-            if is_enumeration(*(spent[use] for use in counts)):
+            month = self._spent(
+                connection, requester, (matched, close), limits.NEAR_DAYS
+            )
+            today = self._spent(connection, requester, (matched,))[matched]
+            if is_enumeration(
+                matches=month[matched],
+                near=month[close] if any(are_near) else 0,
+                today=today,
+                before=today - len(are_near),
+            ):
                 alert(connection, AlertKind.ENUMERATION, [holder], requester)
 
     def _standings(

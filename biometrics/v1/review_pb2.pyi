@@ -56,8 +56,9 @@ class _AlertKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertKind.V
     ALERT_KIND_FROZEN_HIT: _AlertKind.ValueType  # 2
     """A search would have matched a record that is frozen for the requester."""
     ALERT_KIND_ENUMERATION: _AlertKind.ValueType  # 3
-    """Most of what the requester was told matches lies near the threshold, as matches with
-    strangers do: it may be going through a gallery with faces of anybody.
+    """The requester may be going through a gallery with faces of anybody: most of what it
+    was told matches lies near the threshold, as matches with strangers do; or it was
+    told of very many matches on one day.
     """
 
 class AlertKind(_AlertKind, metaclass=_AlertKindEnumTypeWrapper):
@@ -70,8 +71,9 @@ ALERT_KIND_FROZEN: AlertKind.ValueType  # 1
 ALERT_KIND_FROZEN_HIT: AlertKind.ValueType  # 2
 """A search would have matched a record that is frozen for the requester."""
 ALERT_KIND_ENUMERATION: AlertKind.ValueType  # 3
-"""Most of what the requester was told matches lies near the threshold, as matches with
-strangers do: it may be going through a gallery with faces of anybody.
+"""The requester may be going through a gallery with faces of anybody: most of what it
+was told matches lies near the threshold, as matches with strangers do; or it was
+told of very many matches on one day.
 """
 Global___AlertKind: _TypeAlias = AlertKind  # noqa: Y015
 

@@ -259,6 +259,7 @@ def test_whoever_matches_mostly_strangers_is_told_of(
 ) -> None:
     """Before fifty references are given; a member whose matches are clear is not."""
     for number in range(clear):
+        advance(shelf, DAY / 10)
         commit(shelf, matches={request(f"mate {number}"): XAA})
     for number in range(limits.NEAR_MATCHES_ALERTED):
         assert shelf.store.reviews.alerts(XAA) == []
@@ -266,3 +267,15 @@ def test_whoever_matches_mostly_strangers_is_told_of(
         commit(shelf, replace(near(1), record_id=record), matches={record: XAA})
     alerts = [alert.kind for alert in shelf.store.reviews.alerts(XAA)]
     assert alerts == ([AlertKind.ENUMERATION] if is_told else [])
+
+
+def test_many_matches_in_one_day_are_told_of_once(shelf: Shelf) -> None:
+    """Clear ones too; the next day they are counted anew."""
+    for number in range(limits.MATCHES_A_DAY_ALERTED + 5):
+        commit(shelf, matches={request(f"mate {number}"): XAA})
+    (alert,) = shelf.store.reviews.alerts(XAA)
+    assert (alert.kind, alert.count) == (AlertKind.ENUMERATION, 1)
+    advance(shelf, DAY)
+    commit(shelf, matches={request("one more"): XAA})
+    (alert,) = shelf.store.reviews.alerts(XAA)
+    assert alert.count == 1
