@@ -103,7 +103,10 @@ def of_a_member(records: int, searches: int) -> dict[str, Any]:
     random = np.random.default_rng(SEED)
     mated = round(MATED * searches)
     strangers = searches - mated
-    people = unit_rows(Population(seed=SEED, subjects=records + strangers, samples=2))
+    # Captures without a face are refused when they are enrolled and when they are taken.
+    people = unit_rows(
+        Population(seed=SEED, subjects=records + strangers, samples=2, failed=0.0)
+    )
     enrolled = random.permutation(records + strangers)
     gallery = np.ascontiguousarray(people[enrolled[:records], 0])
     others = people[enrolled[records:], 0]

@@ -64,6 +64,9 @@ MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 # and no add up to". Wider or fewer spares templates, and freezes honest travellers.
 NEAR_DECADES: Final = 1.2  # of the false match rate to either side, where measured
 NEAR_DEVIATIONS: Final = 0.8  # of random directions' cosine, at least: 0.035 at 512-d
+# At most, whatever was measured: look-alikes and failed captures make a tail so flat
+# that all who match themselves would be near.
+NEAR_DEVIATIONS_AT_MOST: Final = 1.6
 NEAR_DAYS: Final = 30
 NEAR_SEARCHES_TOLD: Final = 20  # of one requester about one record, in those days
 NEAR_SEARCHES_TOLD_TO_ALL: Final = 50  # of all requesters about one record

@@ -50,15 +50,17 @@ class Band:
         `NEAR_DECADES` of the false match rate to either side, where a calibration tells
         how many of them a step of cosine is. Elsewhere, and at the least,
         `NEAR_DEVIATIONS` of the cosine of two random directions: what a probe that is
-        made anew at random moves by.
+        made anew at random moves by. And never more than twice that.
 
         Args:
             threshold: of the calibration, as it is today.
             dimension: of the space.
         """
-        half = limits.NEAR_DEVIATIONS / math.sqrt(dimension)
+        deviation = 1 / math.sqrt(dimension)
+        half = limits.NEAR_DEVIATIONS * deviation
         if threshold.decade is not None:
-            half = max(half, limits.NEAR_DECADES * threshold.decade)
+            most = limits.NEAR_DEVIATIONS_AT_MOST * deviation
+            half = min(max(half, limits.NEAR_DECADES * threshold.decade), most)
         cosine = threshold.cosine
         # Less than half of the threshold tells little, and costs the scan much.
         return cls(max(cosine - half, cosine / 2), cosine, cosine + half)

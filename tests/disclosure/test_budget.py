@@ -33,6 +33,8 @@ def test_a_measured_band_is_wider_where_false_matches_fall_slowly() -> None:
     """It is so many decades, and never less than what a random probe moves by."""
     slow, fast = Band.about(at(0.5, 0.05), 512), Band.about(at(0.5, 0.001), 512)
     assert slow.low == pytest.approx(0.5 - limits.NEAR_DECADES * 0.05)
+    most = limits.NEAR_DEVIATIONS_AT_MOST / math.sqrt(512)
+    assert Band.about(at(0.5, 0.3), 512).low == pytest.approx(0.5 - most)
     assert fast == Band.about(at(0.5), 512)
 
 
