@@ -103,7 +103,7 @@ def of_a_member(records: int, searches: int) -> dict[str, Any]:
     random = np.random.default_rng(SEED)
     mated = round(MATED * searches)
     strangers = searches - mated
-    # Captures without a face are refused when they are enrolled and when they are taken.
+    # Captures without a face are refused, when they are enrolled or taken.
     people = unit_rows(
         Population(seed=SEED, subjects=records + strangers, samples=2, failed=0.0)
     )
