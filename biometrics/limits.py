@@ -112,7 +112,9 @@ COMPACT_SECONDS: Final = 1.0  # between looks at what can be joined
 KEPT_EVERY_CHANGES: Final = 16_384  # to be opened again after a crash: half a second
 KEEP_RETRY_SECONDS: Final = 10  # a disk that is full is not filled every second
 DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
-MAX_CONNECTION_AGE_SECONDS: Final = 3600  # a rotated certificate gets used
+# A rotated certificate gets used, and a stream of a revoked one ends: a stream is asked
+# who it is only once.
+MAX_CONNECTION_AGE_SECONDS: Final = 600
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out
 
 # -- files of the operator's and of signers -----------------------------------
@@ -171,7 +173,10 @@ MAX_STATUS_MESSAGE_BYTES: Final = 1024
 MAX_STATUS_BYTES: Final = 3072
 BUSY_RETRY_SECONDS: Final = 0.5  # after a call was refused for too many running
 MAX_WATCHES_PER_MEMBER: Final = 8  # health watchers, which wait for ever
-CACHED_CERTIFICATES: Final = 1024  # clients' ends of validity; 20 a member
+CACHED_CERTIFICATES: Final = 1024  # clients' as they were read; 20 a member
+MAX_CERTIFICATE_BYTES: Final = 8 * 1024  # PEM; one with RSA-4096 and names has 3 KiB
+MIN_RSA_BITS: Final = 2048  # 112 bits of strength, NIST SP 800-57
+CERTIFICATES_LOOK_SECONDS: Final = 1.0  # between looks for files that were replaced
 INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repeated
 
 # -- bulk loads ---------------------------------------------------------------

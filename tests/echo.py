@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from biometrics.clock import Clock
+    from biometrics.server.authorities import Authorities
     from biometrics.server.pki import Credential
 
 T = TypeVar("T")
@@ -126,11 +127,13 @@ class World:
         authority: Authority,
         domain: str = DOMAIN,
         clock: Clock | None = None,
+        trusts: Authorities | None = None,
     ) -> None:
         """Serve."""
         self.clock = clock or SystemClock()
         self.domain = domain
         self.authority = authority
+        self.trusts = trusts or authority.trusted()
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -159,18 +162,19 @@ class World:
                 domain=self.domain,
                 members=[Member(code) for code in ("XAA", "XBB", "XDD")],
                 methods=ROWS,
+                authorities=lambda: self.trusts,
                 clock=self.clock,
                 random_bytes=secrets.token_bytes,
             )
         )
         self.server.add_generic_rpc_handlers((self.echo.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        own, trusted = self.authority.signs.issue_server(), self.authority.signs
+        own = self.authority.signs.issue_server()
         port = self.server.add_secure_port(
             "127.0.0.1:0",
             grpc.ssl_server_credentials(
                 [(own.key, own.certificate)],
-                trusted.credential.certificate,
+                self.trusts.pem,
                 require_client_auth=True,
             ),
         )

@@ -20,6 +20,7 @@ from biometrics.cli import (
     init,
     inspect,
     match,
+    pki,
     records,
     restore,
     serve,
@@ -99,6 +100,7 @@ app.add_typer(records.app, name="records")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(slots.app, name="slots")
+app.add_typer(pki.app, name="pki")
 
 
 def main(arguments: Sequence[str] | None = None) -> Never:

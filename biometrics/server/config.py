@@ -9,6 +9,7 @@
     certificate = "pki/server.pem"
     key = "pki/server.key"
     authority = "pki/authority.pem"    # who signs client certificates
+    revoked = "pki/revoked.pem"        # which of these it took back; may be left out
     [store]
     database = "data/exchange.sqlite"  # or "postgresql://user@host/database"
     [keys]
@@ -73,6 +74,7 @@ class Config:
         tls_certificate: PEM file of the server's certificate, and its chain.
         tls_key: PEM file of the server's private key.
         tls_authority: PEM file of whoever signs client certificates.
+        tls_revoked: PEM file of their lists of revoked ones; None to ask for none.
         database: file of the store, made where it is missing; or the URL of a database
             of PostgreSQL, which has to be there.
         segments: folder of sealed codes, made likewise; what is in it follows from the
@@ -94,6 +96,7 @@ class Config:
     tls_certificate: Path
     tls_key: Path
     tls_authority: Path
+    tls_revoked: Path | None
     database: Path | str
     segments: Path
     exchange_key: Path
@@ -189,6 +192,7 @@ class _Tls(Settings):
     certificate: _File
     key: _File
     authority: _File
+    revoked: _File | None = None
 
 
 class _Store(Settings):
@@ -273,6 +277,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         tls_certificate=folder / file.tls.certificate,
         tls_key=folder / file.tls.key,
         tls_authority=folder / file.tls.authority,
+        tls_revoked=folder / file.tls.revoked if file.tls.revoked else None,
         database=_place(folder, file.store.database),
         segments=folder / file.store.segments,
         exchange_key=folder / file.keys.exchange,
@@ -318,12 +323,13 @@ def _missing(document: Document, config: Config) -> Iterator[Fault]:
         ("tls", "certificate"): config.tls_certificate,
         ("tls", "key"): config.tls_key,
         ("tls", "authority"): config.tls_authority,
+        ("tls", "revoked"): config.tls_revoked,
         ("keys", "exchange"): config.exchange_key,
         ("policy", "signers"): config.signers,
         ("policy", "spaces"): config.spaces,
     }
     for key, path in files.items():
-        if not path.is_file():
+        if path is not None and not path.is_file():
             told = f"there is no file `{path}`; make it or correct the path"
             yield document.fault(key, "MISSING_FILE", told)
     for name, folder in (

@@ -44,7 +44,7 @@ from biometrics.server.policy import read_calibrated, read_signers
 from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
-from biometrics.server.tls import server_credentials
+from biometrics.server.tls import Trusted, trust_notes
 from biometrics.slots import Slots
 from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
@@ -121,6 +121,9 @@ class Exchange:
         # What the operator has decided.
         spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
         check_table(SERVICES)
+        trusted = Trusted(config, clock)
+        for note in trust_notes(config):
+            log.warning("%s", note)
         async with AsyncExitStack() as parts:
             # Whether anything can be called; nothing yet.
             health = Health(s.full_name for s in SERVICES)
@@ -265,6 +268,7 @@ class Exchange:
                     domain=config.trust_domain,
                     members=config.members,
                     methods=METHODS,
+                    authorities=trusted.authorities,
                     clock=clock,
                     random_bytes=random_bytes,
                 ),
@@ -303,7 +307,7 @@ class Exchange:
                 SpaceService(rates=rates), server
             )
             health_pb2_grpc.add_HealthServicer_to_server(health, server)
-            port = bind(server, config, clock)
+            port = bind(server, config.listen, trusted)
             # Start: first the index, then the door.
             if not store.register.is_whole():
                 log.warning("rows of the database are missing: codes are made anew")
@@ -328,7 +332,8 @@ class Exchange:
                 keep_erasing(store),
                 keep_disposing(disposal),
                 keep_ending_epochs(custodian, config.members),
-                keep_looking(in_force),
+                keep_looking(in_force, limits.AGREEMENTS_LOOK_SECONDS),
+                keep_looking(trusted, limits.CERTIFICATES_LOOK_SECONDS),
             ):
                 parts.callback(asyncio.create_task(keeping).cancel)
             health.set_all(serving=True)
@@ -439,14 +444,14 @@ def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> In
     return in_force
 
 
-async def keep_looking(in_force: InForce) -> None:
-    """Put agreements in force that were signed anew, time and again."""
+async def keep_looking(at: InForce | Trusted, seconds: float) -> None:
+    """Take up agreements or certificates that are new, time and again."""
     while True:
-        await asyncio.sleep(limits.AGREEMENTS_LOOK_SECONDS)
+        await asyncio.sleep(seconds)
         try:
-            tell(await asyncio.to_thread(in_force.look))
+            tell(await asyncio.to_thread(at.look))
         except Exception:  # a prohibition that was signed must not wait for ever
-            log.exception("the look for agreements failed, and is made again")
+            log.exception("the look for what is new failed, and is made again")
 
 
 def tell(told: Iterable[Told]) -> None:
@@ -519,19 +524,18 @@ def _stay_closed(galleries: Galleries, member: Member, state: CustodyState) -> N
     log.info("galleries of %s stay closed: their member has %s them", member, state)
 
 
-def bind(server: grpc.aio.Server, config: Config, clock: Clock) -> int:
+def bind(server: grpc.aio.Server, address: str, trusted: Trusted) -> int:
     """Open the port, for mutual TLS only; return its number.
 
     Raises:
-        ConfigurationError: it cannot be opened, or a TLS file is wrong.
+        ConfigurationError: it cannot be opened.
     """
-    credentials = server_credentials(config, clock.now())
     try:
-        port: int = server.add_secure_port(config.listen, credentials)
+        port: int = server.add_secure_port(address, trusted.credentials())
     except RuntimeError as error:
         raise ConfigurationError(
             "PORT_UNAVAILABLE",
-            f"cannot listen on `{config.listen}`: the port is in use, or the address is"
+            f"cannot listen on `{address}`: the port is in use, or the address is"
             " not this machine's; see [exchange] listen",
         ) from error
     return port

@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 
 from biometrics import limits
 from biometrics.callers import CALLER
-from biometrics.errors import ExchangeError, RefusedError
+from biometrics.errors import ExchangeError, RefusedError, UnauthenticatedError
 from biometrics.server.admission import Deadlines, RunningCalls
 from biometrics.server.handlers import Call, Gate, Guard, until_gone
 from biometrics.server.identity import identify
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
+    from biometrics.server.authorities import Authorities
     from biometrics.server.handlers import Context
     from biometrics.server.methods import Method
 
@@ -43,6 +44,7 @@ def chain(
     domain: str,
     members: Collection[Member],
     methods: Mapping[str, Method],
+    authorities: Callable[[], Authorities],
     clock: Clock,
     random_bytes: Callable[[int], bytes],
 ) -> list[grpc.aio.ServerInterceptor]:
@@ -52,13 +54,14 @@ def chain(
         domain: the exchange's trust domain.
         members: the members configured here.
         methods: the method table, `biometrics.server.methods.METHODS`.
+        authorities: returns who signs client certificates, at the moment.
         clock: for certificates' ends, and the duration in the log.
         random_bytes: for the numbers of incidents.
     """
     guards = [
         Statuses(random_bytes),  # errors leave as google.rpc.Status
         CallLog(clock, methods),  # one line a call
-        Identity(domain, members, clock),  # who is it? sets CALLER
+        Identity(domain, members, authorities, clock),  # who is it? sets CALLER
         MethodTable(methods),  # may it call this?
         Deadlines(methods),  # can it be answered in time?
         RunningCalls(methods),  # is there room?
@@ -104,20 +107,21 @@ class CallLog(Guard):
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Write the line when the call ends, however it does."""
         begun = self._clock.monotonic()
-        ended = "OK"
+        ended, because = "OK", ""
         try:
             yield
         except BaseException as error:
-            ended = _ending(error, call.context)
+            ended, because = _ending(error, call.context), _because(error)
             raise
         finally:
             caller = CALLER.get(None)
             _CALLS.info(
-                "call method=%s member=%s role=%s status=%s under_ms=%d",
+                "call method=%s member=%s role=%s status=%s%s under_ms=%d",
                 call.method if call.method in self._methods else "-",
                 caller.member if caller else "-",
                 caller.role if caller else "-",
                 ended,
+                because,
                 _coarse(self._clock.monotonic() - begun),
             )
 
@@ -125,10 +129,17 @@ class CallLog(Guard):
 class Identity(Guard):
     """Refuses whoever is no member's system, and old TLS."""
 
-    def __init__(self, domain: str, members: Collection[Member], clock: Clock) -> None:
+    def __init__(
+        self,
+        domain: str,
+        members: Collection[Member],
+        authorities: Callable[[], Authorities],
+        clock: Clock,
+    ) -> None:
         """Know the `members` of `domain`, and by `clock` whose certificate ended."""
         self._domain = domain
         self._members = frozenset(members)
+        self._authorities = authorities
         self._clock = clock
 
     @asynccontextmanager
@@ -138,6 +149,7 @@ class Identity(Guard):
             call.context.auth_context(),
             domain=self._domain,
             members=self._members,
+            authorities=self._authorities(),
             now=self._clock.now(),
         )
         CALLER.set(caller)
@@ -186,6 +198,15 @@ async def _abort(context: Context, status: Status) -> None:
 async def _abort_unknown(context: Context) -> None:
     """End the call of a method that is not served."""
     await _abort(context, unknown_method())
+
+
+def _because(error: BaseException) -> str:
+    """Return why a certificate was refused, which its owner is not told."""
+    if isinstance(error, UnauthenticatedError) and isinstance(
+        error.__cause__, ValueError
+    ):
+        return f' because="{error.__cause__}"'
+    return ""
 
 
 def _ending(error: BaseException, context: Context) -> str:

@@ -186,7 +186,8 @@ cosine = 0.42
 SETTINGS: Final = """\
 # Settings of the exchange. Paths are relative to this file; a key that is unknown is
 # an error. `biometrics serve --check --config exchange.toml` validates everything.
-# All files but agreements are read when the exchange starts: restart it after an edit.
+# All files but agreements and certificates are read when the exchange starts:
+# restart it after an edit.
 version = 1
 
 [exchange]
@@ -197,11 +198,12 @@ trust_domain = {domain}
 listen = {listen}
 
 [tls]
-# TLS 1.3 with client certificates, always. These three are for development only:
-# see pki/DEVELOPMENT-ONLY.txt.
+# TLS 1.3 with client certificates, always. These are for development only: see
+# pki/DEVELOPMENT-ONLY.txt. What is replaced counts within seconds, if all is good.
 certificate = "pki/server.pem"
 key = "pki/server.key"
 authority = "pki/authority.pem"     # who signs client certificates
+revoked = "pki/revoked.pem"         # which of them were taken back; its list ends
 
 [store]
 database = "data/exchange.sqlite"   # made at the first start; or of PostgreSQL, as
@@ -283,8 +285,8 @@ version = 1
 target = {target}
 server_name = "localhost"           # the name in the exchange's certificate
 authority = "../pki/authority.pem"
-certificate = "../pki/{member}-{role}.pem"
-key = "../pki/{member}-{role}.key"
+certificate = "../pki/{name}.pem"
+key = "../pki/{name}.key"
 deadline_seconds = {deadline}
 """
 

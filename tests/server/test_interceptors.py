@@ -458,7 +458,10 @@ def test_one_line_is_logged_for_each_call_without_what_it_said(
         "call method=/test.Echo/Say member=XDD role=client status=OK",
         "call method=/test.Echo/Say member=XDD role=client status=ONE",
         "call method=/test.Echo/Say member=XDD role=client status=DEFECT",
-        "call method=/test.Echo/Say member=- role=- status=NO_IDENTITY",
+        (
+            "call method=/test.Echo/Say member=- role=- status=NO_IDENTITY"
+            ' because="not a member configured here"'
+        ),
         (
             "call method=/grpc.health.v1.Health/Check member=XDD role=client"
             " status=UNKNOWN_SERVICE"
