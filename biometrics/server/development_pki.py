@@ -4,7 +4,7 @@ Whoever can read the folder can be any member. An exchange that members rely on 
 another authority, and nothing of this; see the page of the server, Certificates.
 
     ROOT/pki/DEVELOPMENT-ONLY.txt    says so; without it nothing here is done
-    ROOT/pki/authority.pem, .key     the authority, and those before it that are valid
+    ROOT/pki/authority.pem, .key     the authority, and the one before it
     ROOT/pki/revoked.pem             what each of them took back
     ROOT/pki/server.pem, .key        of the exchange
     ROOT/pki/XAA-client.pem, .key    of a member's system, and so on
@@ -149,15 +149,13 @@ class DevelopmentPki:
             if path.stem not in {_AUTHORITY, "revoked", _SERVER}
             and self._is_good(path.stem)
         )
-        now = self._clock.now()
-        kept = [each for each in self._authorities() if now < each.not_valid_after_utc]
-        lists = (self._place / "revoked.pem").read_bytes().split(_LISTS_END)
-        before = _LISTS_END.join([*lists[: len(kept)], b""])
-        authority = self._new_authority(kept, before)
+        before, *_ = self._authorities()
+        own, end, _ = (self._place / "revoked.pem").read_bytes().partition(_LISTS_END)
+        authority = self._new_authority(before, own + end)
         self._write(_SERVER, authority.issue_server())
         for name in names:
             self._write(name, authority.issue_client(self._caller(name)))
-        until = now.date() + LIFE
+        until = self._clock.now().date() + LIFE
         (self._place / _MARK).write_text(NOTICE.format(until=until), "utf-8")
         return [_SERVER, *names]
 
@@ -176,16 +174,16 @@ class DevelopmentPki:
         return path
 
     def _new_authority(
-        self, kept: Iterable[x509.Certificate] = (), lists: bytes = b""
+        self, before: x509.Certificate | None = None, its_list: bytes = b""
     ) -> DevelopmentAuthority:
-        """Make an authority, and write it with its empty list before those kept."""
+        """Make an authority, and write it and its empty list above the one before."""
         made = DevelopmentAuthority(
             self._domain, clock=self._clock, random_bytes=self._random_bytes
         )
-        pem = made.credential.certificate + b"".join(
-            each.public_bytes(serialization.Encoding.PEM) for each in kept
-        )
-        self._replace("revoked.pem", made.revoke([]) + lists)
+        pem = made.credential.certificate
+        if before is not None:
+            pem += before.public_bytes(serialization.Encoding.PEM)
+        self._replace("revoked.pem", made.revoke([]) + its_list)
         self._write(_AUTHORITY, Credential(certificate=pem, key=made.credential.key))
         return made
 

@@ -96,10 +96,12 @@ class Exchange:
     Attributes:
         port: where it listens.
         store: its database; open until it is stopped.
+        trusted: its certificates, and whose it believes.
     """
 
     port: int
     store: Store
+    trusted: Trusted
     _health: Health
     _server: grpc.aio.Server
     _follower: Follower
@@ -340,6 +342,7 @@ class Exchange:
             return cls(
                 port=port,
                 store=store,
+                trusted=trusted,
                 _health=health,
                 _server=server,
                 _follower=follower,
