@@ -25,7 +25,7 @@ from biometrics.errors import (
 )
 from biometrics.members import Member
 from biometrics.server.health import Health
-from biometrics.server.interceptors import chain
+from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, Method
 
 if TYPE_CHECKING:
@@ -159,10 +159,14 @@ class World:
         self.health = Health(["test.Echo"])
         self.server = grpc.aio.server(
             interceptors=chain(
-                domain=self.domain,
-                members=[Member(code) for code in ("XAA", "XBB", "XDD")],
+                identity=Identity(
+                    self.domain,
+                    [Member(code) for code in ("XAA", "XBB", "XDD")],
+                    lambda: self.trusts,
+                    self.clock,
+                ),
                 methods=ROWS,
-                authorities=lambda: self.trusts,
+                roles=Role,
                 clock=self.clock,
                 random_bytes=secrets.token_bytes,
             )

@@ -56,7 +56,9 @@ def issue(
     )
     caller = Caller(member=Member(member), role=role, name=name or f"{role}-1")
     print_note(_WARNING)
-    print_line(f"written to {pki.issue(caller, target_of(settings.listen))}")
+    own = settings.admin_listen if role is Role.ADMINISTRATOR else None
+    listen = own or settings.listen
+    print_line(f"written to {pki.issue(caller, target_of(listen))}")
 
 
 @app.command("revoke")

@@ -5,6 +5,7 @@
     name = "pilot"
     trust_domain = "exchange.test"     # of the SPIFFE IDs in client certificates
     listen = "127.0.0.1:7443"
+    admin_listen = "10.0.0.1:7444"     # administrators, there alone; may be left out
     [tls]
     certificate = "pki/server.pem"
     key = "pki/server.key"
@@ -71,6 +72,8 @@ class Config:
         name: of the exchange, for people.
         trust_domain: of the SPIFFE IDs in client certificates.
         listen: host and port, as `127.0.0.1:7443`, `[::1]:7443`; port 0 is any.
+        admin_listen: where administrators alone are served, and nowhere else; None for
+            where everybody is.
         tls_certificate: PEM file of the server's certificate, and its chain.
         tls_key: PEM file of the server's private key.
         tls_authority: PEM file of whoever signs client certificates.
@@ -93,6 +96,7 @@ class Config:
     name: str
     trust_domain: str
     listen: str
+    admin_listen: str | None
     tls_certificate: Path
     tls_key: Path
     tls_authority: Path
@@ -184,6 +188,7 @@ class _Exchange(Settings):
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     trust_domain: Annotated[str, AfterValidator(_trust_domain)]
     listen: Annotated[str, AfterValidator(_address)]
+    admin_listen: Annotated[str, AfterValidator(_address)] | None = None
 
 
 class _Tls(Settings):
@@ -274,6 +279,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         name=file.exchange.name,
         trust_domain=file.exchange.trust_domain,
         listen=file.exchange.listen,
+        admin_listen=file.exchange.admin_listen,
         tls_certificate=folder / file.tls.certificate,
         tls_key=folder / file.tls.key,
         tls_authority=folder / file.tls.authority,

@@ -14,9 +14,9 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
-import grpc
 import uvloop
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -36,9 +36,10 @@ from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
 from biometrics.server.directory import AgreementService, SpaceService
+from biometrics.server.doors import Door, make_doors
 from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
-from biometrics.server.interceptors import chain
+from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
 from biometrics.server.policy import read_calibrated, read_signers
 from biometrics.server.rates import Rates
@@ -95,15 +96,17 @@ class Exchange:
 
     Attributes:
         port: where it listens.
+        admin_port: where it serves administrators; the same where that is not apart.
         store: its database; open until it is stopped.
         trusted: its certificates, and whose it believes.
     """
 
     port: int
+    admin_port: int
     store: Store
     trusted: Trusted
     _health: Health
-    _server: grpc.aio.Server
+    _doors: tuple[Door, ...]
     _follower: Follower
     _parts: AsyncExitStack
 
@@ -265,52 +268,61 @@ class Exchange:
                 clock=clock,
             )
             # The edge.
-            server = grpc.aio.server(
-                interceptors=chain(
-                    domain=config.trust_domain,
-                    members=config.members,
+            identity = Identity(
+                config.trust_domain, config.members, trusted.authorities, clock
+            )
+            doors = make_doors(
+                config,
+                trusted,
+                lambda roles: chain(
+                    identity=identity,
                     methods=METHODS,
-                    authorities=trusted.authorities,
+                    roles=roles,
                     clock=clock,
                     random_bytes=random_bytes,
                 ),
-                options=OPTIONS,
-                maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
-            )
-            match_pb2_grpc.add_MatchServiceServicer_to_server(
-                MatchService(matcher=matcher, spaces=spaces), server
-            )
-            duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server(
-                DuplicateService(
-                    duplicates=Duplicates(
-                        whole=store.whole,
-                        vault=vault,
-                        spaces=spaces,
-                        calibrations=calibrations,
-                        galleries=galleries,
-                        scanner=scanner,
-                        workers=workers,
-                        clock=clock,
-                    )
+                (
+                    partial(
+                        match_pb2_grpc.add_MatchServiceServicer_to_server,
+                        MatchService(matcher=matcher, spaces=spaces),
+                    ),
+                    partial(
+                        duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server,
+                        DuplicateService(
+                            duplicates=Duplicates(
+                                whole=store.whole,
+                                vault=vault,
+                                spaces=spaces,
+                                calibrations=calibrations,
+                                galleries=galleries,
+                                scanner=scanner,
+                                workers=workers,
+                                clock=clock,
+                            )
+                        ),
+                    ),
+                    partial(
+                        enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server,
+                        enrolment,
+                    ),
+                    partial(
+                        custody_pb2_grpc.add_CustodyServiceServicer_to_server,
+                        CustodyService(custodian=custodian, verifier=rotation.verifier),
+                    ),
+                    partial(
+                        agreement_pb2_grpc.add_AgreementServiceServicer_to_server,
+                        AgreementService(
+                            agreements=in_force.agreements, rates=rates, clock=clock
+                        ),
+                    ),
+                    partial(
+                        space_pb2_grpc.add_SpaceServiceServicer_to_server,
+                        SpaceService(rates=rates),
+                    ),
+                    partial(health_pb2_grpc.add_HealthServicer_to_server, health),
                 ),
-                server,
             )
-            enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
-            custody_pb2_grpc.add_CustodyServiceServicer_to_server(
-                CustodyService(custodian=custodian, verifier=rotation.verifier), server
-            )
-            agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
-                AgreementService(
-                    agreements=in_force.agreements, rates=rates, clock=clock
-                ),
-                server,
-            )
-            space_pb2_grpc.add_SpaceServiceServicer_to_server(
-                SpaceService(rates=rates), server
-            )
-            health_pb2_grpc.add_HealthServicer_to_server(health, server)
-            port = bind(server, config.listen, trusted)
-            # Start: first the index, then the door.
+            # Start: first the index, then the doors.
             if not store.register.is_whole():
                 log.warning("rows of the database are missing: codes are made anew")
                 files.discard_all()
@@ -329,7 +341,8 @@ class Exchange:
             parts.push_async_callback(access.stop)
             parts.push_async_callback(tending.stop)
             tending.begin(*config.members)
-            await server.start()
+            for door in doors:
+                await door.server.start()
             for keeping in (
                 keep_erasing(store),
                 keep_disposing(disposal),
@@ -340,11 +353,12 @@ class Exchange:
                 parts.callback(asyncio.create_task(keeping).cancel)
             health.set_all(serving=True)
             return cls(
-                port=port,
+                port=doors[0].port,
+                admin_port=doors[-1].port,
                 store=store,
                 trusted=trusted,
                 _health=health,
-                _server=server,
+                _doors=doors,
                 _follower=follower,
                 _parts=parts.pop_all(),
             )
@@ -352,20 +366,10 @@ class Exchange:
     async def stop(self) -> None:
         """Drain: take no new call, finish those that run, then close every part."""
         self._health.drain()
-        await self._server.stop(limits.DRAIN_SECONDS)
+        await asyncio.gather(
+            *(door.server.stop(limits.DRAIN_SECONDS) for door in self._doors)
+        )
         await self._parts.aclose()
-
-
-# A channel argument for each bound that gRPC itself keeps.
-OPTIONS: Final = (
-    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
-    ("grpc.max_connection_age_ms", 1000 * limits.MAX_CONNECTION_AGE_SECONDS),
-    ("grpc.max_connection_age_grace_ms", 1000 * limits.CONNECTION_GRACE_SECONDS),
-    ("grpc.max_concurrent_streams", limits.MAX_STREAMS_PER_CONNECTION),
-    # A second server on the same port is an error, not a lottery.
-    ("grpc.so_reuseport", 0),
-)
 
 
 async def keep_erasing(store: Store) -> None:
@@ -525,23 +529,6 @@ def _stay_closed(galleries: Galleries, member: Member, state: CustodyState) -> N
     else:
         galleries.lock(member)
     log.info("galleries of %s stay closed: their member has %s them", member, state)
-
-
-def bind(server: grpc.aio.Server, address: str, trusted: Trusted) -> int:
-    """Open the port, for mutual TLS only; return its number.
-
-    Raises:
-        ConfigurationError: it cannot be opened.
-    """
-    try:
-        port: int = server.add_secure_port(address, trusted.credentials())
-    except RuntimeError as error:
-        raise ConfigurationError(
-            "PORT_UNAVAILABLE",
-            f"cannot listen on `{address}`: the port is in use, or the address is"
-            " not this machine's; see [exchange] listen",
-        ) from error
-    return port
 
 
 def run(path: Path) -> None:

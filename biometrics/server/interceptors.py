@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no stubs
 
+    from biometrics.callers import Role
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.server.authorities import Authorities
@@ -41,28 +42,26 @@ _DEFECTS: Final = logging.getLogger("biometrics.defects")
 
 def chain(
     *,
-    domain: str,
-    members: Collection[Member],
+    identity: Identity,
     methods: Mapping[str, Method],
-    authorities: Callable[[], Authorities],
+    roles: Collection[Role],
     clock: Clock,
     random_bytes: Callable[[int], bytes],
 ) -> list[grpc.aio.ServerInterceptor]:
     """Return what every call passes through, outermost first.
 
     Args:
-        domain: the exchange's trust domain.
-        members: the members configured here.
+        identity: knows whoever calls.
         methods: the method table, `biometrics.server.methods.METHODS`.
-        authorities: returns who signs client certificates, at the moment.
-        clock: for certificates' ends, and the duration in the log.
+        roles: who is served at this address.
+        clock: for the duration in the log.
         random_bytes: for the numbers of incidents.
     """
     guards = [
         Statuses(random_bytes),  # errors leave as google.rpc.Status
         CallLog(clock, methods),  # one line a call
-        Identity(domain, members, authorities, clock),  # who is it? sets CALLER
-        MethodTable(methods),  # may it call this?
+        identity,  # who is it? sets CALLER
+        MethodTable(methods, roles),  # may it call this?
         Deadlines(methods),  # can it be answered in time?
         RunningCalls(methods),  # is there room?
     ]
@@ -136,7 +135,10 @@ class Identity(Guard):
         authorities: Callable[[], Authorities],
         clock: Clock,
     ) -> None:
-        """Know the `members` of `domain`, and by `clock` whose certificate ended."""
+        """Know the `members` of `domain`, and by `clock` whose certificate ended.
+
+        `authorities` returns whose signatures count at the moment.
+        """
         self._domain = domain
         self._members = frozenset(members)
         self._authorities = authorities
@@ -162,14 +164,21 @@ class MethodTable(Guard):
     Behind the identity, so that strangers do not learn which methods there are.
     """
 
-    def __init__(self, methods: Mapping[str, Method]) -> None:
-        """Admit by `methods`."""
+    def __init__(self, methods: Mapping[str, Method], roles: Collection[Role]) -> None:
+        """Admit by `methods`, where `roles` are served."""
         self._methods = methods
+        self._roles = frozenset(roles)
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Compare the caller's role with the row."""
         row, role = self._methods.get(call.method), CALLER.get().role
+        if role not in self._roles:
+            raise RefusedError(
+                "OTHER_ADDRESS",
+                f"the role `{role}` is served at another address of this exchange; ask"
+                " its operator which",
+            )
         if row is None:
             await _abort_unknown(call.context)
         elif role not in row.roles:

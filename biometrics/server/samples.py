@@ -196,6 +196,8 @@ name = "pilot"
 # spiffe://<trust_domain>/member/<CODE>/<role>/<name>
 trust_domain = {domain}
 listen = {listen}
+# Where administrators, who lock and destroy galleries, are served, and nowhere else:
+# admin_listen = "127.0.0.1:7444"
 
 [tls]
 # TLS 1.3 with client certificates, always. These are for development only: see
