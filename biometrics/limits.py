@@ -52,6 +52,12 @@ REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
 # its size allows: 0.3 at 512-d has 5,634 candidates in a million. It is UNAVAILABLE.
 MAX_OPENINGS_PER_HOLDER: Final = 1024
 MAX_WAITING_PROBES: Final = 4096  # 16 batches, or every call that may run and more
+MAX_WAITING_PROBES_PER_MEMBER: Final = 2304  # 8 batches, and every other call
+RESERVED_PROBES_PER_MEMBER: Final = 64  # are let in, however many others have waiting
+# In the scanner; the others wait for their members' turns. More share passes over the
+# codes, and each keeps another member waiting: see benchmarks/README.md, Overload.
+SCANNING_AT_ONCE: Final = 16
+PACE_SHARE: Final = 0.05  # of the last probe in how long one is reckoned to take
 MAX_PROBES_PER_SCAN: Final = 32  # more gain little, and are confirmed all at once
 # A record that is protected or withdrawn while it is searched for makes the search be
 # decided anew; one that this happens to so often in milliseconds is not steady.
@@ -63,6 +69,7 @@ MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
 MIN_DEADLINE_SECONDS: Final = 0.005  # less cannot be answered; refuse, do not start
 MAX_RUNNING_CALLS: Final = 512  # calls being worked on, all members together
 MAX_RUNNING_CALLS_PER_MEMBER: Final = 128  # one member cannot take all of them
+RESERVED_CALLS_PER_MEMBER: Final = 8  # are let in, however many others have running
 # Each has messages of 4 MiB under way, and more would only wait for one another.
 MAX_BULK_STREAMS_PER_MEMBER: Final = 4
 MAX_BATCHES_PER_MEMBER: Final = 8
@@ -172,6 +179,8 @@ SEALED_PIECE_BYTES: Final = 1024 * 1024
 MAX_STATUS_MESSAGE_BYTES: Final = 1024
 MAX_STATUS_BYTES: Final = 3072
 BUSY_RETRY_SECONDS: Final = 0.5  # after a call was refused for too many running
+BUSY_RETRY_SPREAD: Final = 0.5  # of a wait, added at random
+MAX_BUSY_RETRY_SECONDS: Final = 10.0  # longer than a backlog of one caller lasts
 MAX_WATCHES_PER_MEMBER: Final = 8  # health watchers, which wait for ever
 CACHED_CERTIFICATES: Final = 1024  # clients' as they were read; 20 a member
 MAX_CERTIFICATE_BYTES: Final = 8 * 1024  # PEM; one with RSA-4096 and names has 3 KiB

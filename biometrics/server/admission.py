@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
-from biometrics.callers import CALLER
+from biometrics.callers import CALLER, ENDS
 from biometrics.errors import DeadlineError, ExhaustedError, InvalidRequestError
 from biometrics.server.handlers import Call, Guard
 
@@ -32,7 +33,9 @@ class Deadlines(Guard):
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Look at the time that is left."""
         if self._methods[call.method].needs_deadline:
-            _check_deadline(call.context.time_remaining())
+            seconds = call.context.time_remaining()
+            _check_deadline(seconds)
+            ENDS.set(asyncio.get_running_loop().time() + seconds)
         yield
 
 
@@ -59,7 +62,7 @@ class RunningCalls(Guard):
             self._working[member] -= row.needs_deadline
 
     def _check_room(self, member: Member, method: str, row: Method) -> None:
-        """Refuse one call too many.
+        """Refuse one call too many; whoever has few is let in whatever others have.
 
         Raises:
             ExhaustedError: there is no room; with the time to try again.
@@ -72,7 +75,8 @@ class RunningCalls(Guard):
             return
         if self._working[member] >= limits.MAX_RUNNING_CALLS_PER_MEMBER:
             raise _exhausted("TOO_MANY_CALLS", "calls of this member")
-        if self._working.total() >= limits.MAX_RUNNING_CALLS:
+        is_small = self._working[member] < limits.RESERVED_CALLS_PER_MEMBER
+        if self._working.total() >= limits.MAX_RUNNING_CALLS and not is_small:
             raise _exhausted("EXCHANGE_BUSY", "calls of all members together")
 
 

@@ -22,7 +22,14 @@ from biometrics.errors import ExchangeError, RefusedError, UnauthenticatedError
 from biometrics.server.admission import Deadlines, RunningCalls
 from biometrics.server.handlers import Call, Gate, Guard, until_gone
 from biometrics.server.identity import identify
-from biometrics.server.status import defect, is_told, status_of, unknown_method
+from biometrics.server.status import (
+    PUSHBACK,
+    defect,
+    is_told,
+    pushback_of,
+    status_of,
+    unknown_method,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -83,7 +90,14 @@ class Statuses(Guard):
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where all end
-            await _abort(call.context, self._status(call.method, error))
+            status = self._status(call.method, error)
+            await _abort(call.context, status, self._pushback(error))
+
+    def _pushback(self, error: Exception) -> dict[str, str]:
+        """Return what tells gRPC when to try again, and not all clients at once."""
+        share = self._random_bytes(1)[0] / 256
+        after = pushback_of(error, share)
+        return {} if after is None else {PUSHBACK: str(after)}
 
     def _status(self, method: str, error: Exception) -> Status:
         """Return what the caller is told; log a defect with its traceback."""
@@ -198,10 +212,14 @@ def _coarse(seconds: float) -> int:
     return max(16, 1 << math.ceil(1000 * seconds).bit_length())
 
 
-async def _abort(context: Context, status: Status) -> None:
-    """End the call with `status`."""
+async def _abort(
+    context: Context, status: Status, metadata: Mapping[str, str] | None = None
+) -> None:
+    """End the call with `status`, and with `metadata` beside it."""
+    told = rpc_status.to_status(status)
+    trailing = (*told.trailing_metadata, *(metadata or {}).items())
     with until_gone():
-        await context.abort_with_status(rpc_status.to_status(status))
+        await context.abort(told.code, told.details, trailing)
 
 
 async def _abort_unknown(context: Context) -> None:
