@@ -57,7 +57,7 @@ RESERVED_PROBES_PER_MEMBER: Final = 64  # are let in, however many others have w
 # In the scanner; the others wait for their members' turns. More share passes over the
 # codes, and each keeps another member waiting: see benchmarks/README.md, Overload.
 SCANNING_AT_ONCE: Final = 16
-PACE_SHARE: Final = 0.05  # of the last probe in how long one is reckoned to take
+PACE_SHARE: Final = 0.05  # of the last one in how long one is reckoned to take
 MAX_PROBES_PER_SCAN: Final = 32  # more gain little, and are confirmed all at once
 # A record that is protected or withdrawn while it is searched for makes the search be
 # decided anew; one that this happens to so often in milliseconds is not steady.
@@ -69,13 +69,22 @@ MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
 MIN_DEADLINE_SECONDS: Final = 0.005  # less cannot be answered; refuse, do not start
 MAX_RUNNING_CALLS: Final = 512  # calls being worked on, all members together
 MAX_RUNNING_CALLS_PER_MEMBER: Final = 128  # one member cannot take all of them
+# Single searches at once: few keep every core busy, and more only wait for one another.
+LEAST_SEARCHES_AT_ONCE: Final = 8
+MAX_SEARCHES_AT_ONCE: Final = 128
+# An answer takes two slots. One that takes more than another and a half says that too
+# many are searched for at once.
+SLOTS_OF_A_SEARCH: Final = 3.5
 RESERVED_CALLS_PER_MEMBER: Final = 8  # are let in, however many others have running
 # Each has messages of 4 MiB under way, and more would only wait for one another.
 MAX_BULK_STREAMS_PER_MEMBER: Final = 4
 MAX_BATCHES_PER_MEMBER: Final = 8
-# Beyond the bounds above gRPC refuses by itself, without saying why or when to try
-# again. So these leave room for calls that are on their way to be refused in words.
-MAX_STREAMS_PER_CONNECTION: Final = 1024
+# What one connection asks for beyond its member's bound waits in the client, which
+# costs the exchange nothing; to refuse it in words, call by call, would be half the
+# work of a search. Over several connections it is refused in words.
+MAX_STREAMS_PER_CONNECTION: Final = 128
+# Beyond, gRPC refuses by itself, without saying why or when to try again; so this
+# leaves room for calls that are on their way to be refused in words.
 MAX_OPEN_CALLS: Final = 8192
 WORKER_THREADS: Final = 8  # for blocking work; more only trade places for the lock
 STREAM_CHUNKS_AHEAD: Final = 2  # chunks of one bulk stream being worked on at once
@@ -122,6 +131,11 @@ DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
 # A rotated certificate gets used, and a stream of a revoked one ends: a stream is asked
 # who it is only once.
 MAX_CONNECTION_AGE_SECONDS: Final = 600
+# 48 members with 80 systems each. Whoever has no certificate can take places too, for
+# as long as a handshake may last: the network in front has to keep strangers away.
+MAX_CONNECTIONS: Final = 4096
+HANDSHAKE_SECONDS: Final = 10
+MAX_IDLE_CONNECTION_SECONDS: Final = 300  # without a call; a client connects anew
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out
 
 # -- files of the operator's and of signers -----------------------------------

@@ -24,8 +24,8 @@ import numpy as np
 from biometrics import limits
 from biometrics.callers import CALLER, ENDS
 from biometrics.errors import ExhaustedError, UnavailableError
+from biometrics.turns import Turns
 from matcher.engine import Probes
-from matcher.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -102,7 +102,7 @@ class Scanner:
         What is found goes to `confirmation`, on one of them. Members search in their
         `turns`.
         """
-        self._turns = turns or Turns()
+        self._turns = turns or Turns(limits.SCANNING_AT_ONCE)
         self._engine = engine
         self._confirmation = confirmation
         self._waiting: OrderedDict[Segment, list[_Turn]] = OrderedDict()

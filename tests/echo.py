@@ -24,6 +24,7 @@ from biometrics.errors import (
     SealError,
 )
 from biometrics.members import Member
+from biometrics.server.admission import InTurn
 from biometrics.server.health import Health
 from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, Method
@@ -165,6 +166,7 @@ class World:
                     lambda: self.trusts,
                     self.clock,
                 ),
+                in_turn=InTurn(ROWS, 1.0),
                 methods=ROWS,
                 roles=Role,
                 clock=self.clock,

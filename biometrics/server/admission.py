@@ -11,6 +11,7 @@ from biometrics import limits
 from biometrics.callers import CALLER, ENDS
 from biometrics.errors import DeadlineError, ExhaustedError, InvalidRequestError
 from biometrics.server.handlers import Call, Guard
+from biometrics.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -78,6 +79,31 @@ class RunningCalls(Guard):
         is_small = self._working[member] < limits.RESERVED_CALLS_PER_MEMBER
         if self._working.total() >= limits.MAX_RUNNING_CALLS and not is_small:
             raise _exhausted("EXCHANGE_BUSY", "calls of all members together")
+
+
+class InTurn(Guard):
+    """Lets searches begin, of each member in turn, as many as are answered in time.
+
+    They wait unread, so that what waits takes little memory and no work.
+    """
+
+    def __init__(self, methods: Mapping[str, Method], slot_seconds: float) -> None:
+        """Hold up by `methods`; an answer takes two slots unless there are too many."""
+        self._methods = methods
+        self._turns = Turns(
+            limits.LEAST_SEARCHES_AT_ONCE,
+            most=limits.MAX_SEARCHES_AT_ONCE,
+            soon_seconds=limits.SLOTS_OF_A_SEARCH * slot_seconds,
+        )
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        """Wait for the member's turn, and have it for as long as the call runs."""
+        if not self._methods[call.method].takes_turns:
+            yield
+            return
+        async with self._turns.turn(CALLER.get().member, ENDS.get()):
+            yield
 
 
 def _check_deadline(seconds: float | None) -> None:

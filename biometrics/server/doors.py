@@ -33,6 +33,9 @@ OPTIONS: Final = (
     ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.max_connection_age_ms", 1000 * limits.MAX_CONNECTION_AGE_SECONDS),
     ("grpc.max_connection_age_grace_ms", 1000 * limits.CONNECTION_GRACE_SECONDS),
+    ("grpc.max_connection_idle_ms", 1000 * limits.MAX_IDLE_CONNECTION_SECONDS),
+    ("grpc.max_allowed_incoming_connections", limits.MAX_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", 1000 * limits.HANDSHAKE_SECONDS),
     ("grpc.max_concurrent_streams", limits.MAX_STREAMS_PER_CONNECTION),
     # A second server on the same port is an error, not a lottery.
     ("grpc.so_reuseport", 0),

@@ -31,6 +31,7 @@ from biometrics.errors import (
     SealError,
 )
 from biometrics.precedence import Precedence
+from biometrics.server.admission import InTurn
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
@@ -268,6 +269,7 @@ class Exchange:
                 clock=clock,
             )
             # The edge.
+            in_turn = InTurn(METHODS, config.slot_seconds)
             identity = Identity(
                 config.trust_domain, config.members, trusted.authorities, clock
             )
@@ -276,6 +278,7 @@ class Exchange:
                 trusted,
                 lambda roles: chain(
                     identity=identity,
+                    in_turn=in_turn,
                     methods=METHODS,
                     roles=roles,
                     clock=clock,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from biometrics.callers import Role
     from biometrics.clock import Clock
     from biometrics.members import Member
+    from biometrics.server.admission import InTurn
     from biometrics.server.authorities import Authorities
     from biometrics.server.handlers import Context
     from biometrics.server.methods import Method
@@ -50,6 +51,7 @@ _DEFECTS: Final = logging.getLogger("biometrics.defects")
 def chain(
     *,
     identity: Identity,
+    in_turn: InTurn,
     methods: Mapping[str, Method],
     roles: Collection[Role],
     clock: Clock,
@@ -59,6 +61,7 @@ def chain(
 
     Args:
         identity: knows whoever calls.
+        in_turn: holds up searches.
         methods: the method table, `biometrics.server.methods.METHODS`.
         roles: who is served at this address.
         clock: for the duration in the log.
@@ -71,6 +74,7 @@ def chain(
         MethodTable(methods, roles),  # may it call this?
         Deadlines(methods),  # can it be answered in time?
         RunningCalls(methods),  # is there room?
+        in_turn,  # is it its member's turn?
     ]
     return [Gate(guards, methods=methods, unknown=_abort_unknown)]
 

@@ -1,15 +1,16 @@
-"""Every member's probes in a queue of their own, and a turn for each member in turn.
+"""Every member in a queue of its own, and a turn for each member in turn.
 
-The scanner takes probes in the order in which they come. So few of them are in it at a
-time, and the rest wait here: whoever sends ten times what it may waits behind itself,
-and another's probe behind one of each member that waits. A probe that would wait for
-longer than its call has left is refused at once, with the time after which a retry
-makes sense, for its scan would be for nobody.
+What is shared serves whoever comes first. So few are let in at a time, and the rest
+wait here: whoever sends ten times what it may waits behind itself, and another behind
+one of each member that waits. Whoever would wait for longer than its call has left is
+refused at once, with the time after which a retry makes sense: its work would be for
+nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -27,9 +28,21 @@ _Queue = dict["asyncio.Future[None]", None]
 class Turns:
     """Lets so many at once begin; of one event loop."""
 
-    def __init__(self, at_once: int | None = None) -> None:
-        """Let `at_once` begin; as many as `limits` say if None."""
-        self._free = limits.SCANNING_AT_ONCE if at_once is None else at_once
+    def __init__(
+        self, least: int, *, most: int = 0, soon_seconds: float = math.inf
+    ) -> None:
+        """Let `least` begin, or more as long as that does no harm.
+
+        Args:
+            least: how many at once, whatever happens.
+            most: how many at once while turns end soon; `least` if it is less.
+            soon_seconds: a turn that takes longer says that there are too many.
+        """
+        self._least = least
+        self._most = max(least, most)
+        self._soon_seconds = soon_seconds
+        self._room = float(least)
+        self._running = 0
         self._queues: OrderedDict[Hashable, _Queue] = OrderedDict()
         self._waiting = 0
         self._pace = 0.0
@@ -51,13 +64,15 @@ class Turns:
         Raises:
             ExhaustedError: too many wait, or it would wait for too long.
         """
-        if self._free > 0:
-            self._free -= 1
+        if self._running < self._room and not self._queues:
+            self._running += 1
         else:
             await self._wait(whose, ends)
+        begun = asyncio.get_running_loop().time()
         try:
             yield
         finally:
+            self._learn(asyncio.get_running_loop().time() - begun)
             self._end()
 
     async def _wait(self, whose: Hashable, ends: float | None) -> None:
@@ -87,9 +102,9 @@ class Turns:
         if len(queue) >= limits.MAX_WAITING_PROBES_PER_MEMBER or (
             is_full and len(queue) >= limits.RESERVED_PROBES_PER_MEMBER
         ):
-            raise _busy("too many probes wait to be searched for", wait)
+            raise _busy("too many wait to be searched for", wait)
         if ends is not None and asyncio.get_running_loop().time() + wait > ends:
-            raise _busy("the probe's turn would come after the call's deadline", wait)
+            raise _busy("its turn would come after the call's deadline", wait)
 
     def _expected_wait(self, place: int) -> float:
         """Return about how many seconds it is until a place in a queue has its turn."""
@@ -104,17 +119,28 @@ class Turns:
         if not queue:
             del self._queues[whose]
 
+    def _learn(self, took: float) -> None:
+        """Let more in or fewer by how long a turn took.
+
+        One more for as many as are in that end soon, half a one fewer or more for each
+        that does not: of n at once about one in n/2 ends late.
+        """
+        if took > self._soon_seconds:
+            self._room = max(self._room - max(0.5, self._room / 50), self._least)
+        elif self._queues:
+            self._room = min(self._room + 1 / self._room, self._most)
+
     def _end(self) -> None:
         """End a turn, and give the next."""
-        self._free += 1
+        self._running -= 1
         now = asyncio.get_running_loop().time()
         if self._given_at is not None:
-            # Between two ends of which each made room for one who waited lies what one
-            # probe takes, all told.
+            # Between two ends that each made room for one who waited lies what one
+            # takes, all told.
             took = now - self._given_at
             self._pace += limits.PACE_SHARE * (took - self._pace)
         self._given_at = now if self._queues else None
-        while self._free > 0 and self._queues:
+        while self._running < self._room and self._queues:
             whose, queue = self._queues.popitem(last=False)
             given = next(iter(queue))
             del queue[given]
@@ -122,7 +148,7 @@ class Turns:
             if queue:
                 self._queues[whose] = queue
             if not given.done():
-                self._free -= 1
+                self._running += 1
                 given.set_result(None)
 
 

@@ -1,4 +1,4 @@
-"""Each member's probes wait behind their own, and have a turn beside everybody's."""
+"""Each member waits behind itself, and has a turn beside everybody's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from biometrics import limits
 from biometrics.errors import ExhaustedError
-from matcher.turns import Turns
+from biometrics.turns import Turns
 
 
 class Crowd:
@@ -143,3 +143,21 @@ def test_the_pace_is_of_turns_under_load_alone():
         return crowd.turns._pace
 
     assert 0 < asyncio.run(play()) < 0.001
+
+
+def test_more_are_let_in_while_turns_end_soon_and_fewer_when_they_do_not():
+    """Never fewer than the least, nor more than the most."""
+
+    async def play() -> tuple[float, float]:
+        turns = Turns(2, most=4, soon_seconds=0.005)
+
+        async def have(seconds: float) -> None:
+            async with turns.turn("a", None):
+                await asyncio.sleep(seconds)
+
+        await asyncio.gather(*(have(0) for _ in range(60)))
+        grown = turns._room
+        await asyncio.gather(*(have(0.01) for _ in range(20)))
+        return grown, turns._room
+
+    assert asyncio.run(play()) == (4, 2)
