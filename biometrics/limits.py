@@ -200,6 +200,7 @@ CACHED_CERTIFICATES: Final = 1024  # clients' as they were read; 20 a member
 MAX_CERTIFICATE_BYTES: Final = 8 * 1024  # PEM; one with RSA-4096 and names has 3 KiB
 MIN_RSA_BITS: Final = 2048  # 112 bits of strength, NIST SP 800-57
 CERTIFICATES_LOOK_SECONDS: Final = 1.0  # between looks for files that were replaced
+COARSE_GALLERY: Final = 256  # templates: figures tell no less of a gallery
 INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repeated
 
 # -- bulk loads ---------------------------------------------------------------

@@ -53,6 +53,11 @@ class Turns:
         """How many wait."""
         return self._waiting
 
+    @property
+    def room(self) -> float:
+        """How many are let in at once."""
+        return self._room
+
     @asynccontextmanager
     async def turn(self, whose: Hashable, ends: float | None) -> AsyncIterator[None]:
         """Wait for a turn, and have it until the block is left.

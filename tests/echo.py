@@ -28,6 +28,7 @@ from biometrics.server.admission import InTurn
 from biometrics.server.health import Health
 from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, Method
+from biometrics.server.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -167,6 +168,7 @@ class World:
                     self.clock,
                 ),
                 in_turn=InTurn(ROWS, 1.0),
+                metrics=Metrics(),
                 methods=ROWS,
                 roles=Role,
                 clock=self.clock,

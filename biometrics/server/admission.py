@@ -14,7 +14,7 @@ from biometrics.server.handlers import Call, Guard
 from biometrics.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from biometrics.members import Member
     from biometrics.server.methods import Method
@@ -87,9 +87,18 @@ class InTurn(Guard):
     They wait unread, so that what waits takes little memory and no work.
     """
 
-    def __init__(self, methods: Mapping[str, Method], slot_seconds: float) -> None:
-        """Hold up by `methods`; an answer takes two slots unless there are too many."""
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        slot_seconds: float,
+        waited: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Hold up by `methods`; an answer takes two slots unless there are too many.
+
+        `waited` is told how long each has waited, in seconds.
+        """
         self._methods = methods
+        self._waited = waited
         self._turns = Turns(
             limits.LEAST_SEARCHES_AT_ONCE,
             most=limits.MAX_SEARCHES_AT_ONCE,
@@ -102,8 +111,19 @@ class InTurn(Guard):
         if not self._methods[call.method].takes_turns:
             yield
             return
+        now = asyncio.get_running_loop().time
+        begun = now()
         async with self._turns.turn(CALLER.get().member, ENDS.get()):
+            self._waited(now() - begun)
             yield
+
+    def waiting(self) -> int:
+        """Return how many wait."""
+        return self._turns.waiting
+
+    def at_once(self) -> float:
+        """Return how many may run at present."""
+        return self._turns.room
 
 
 def _check_deadline(seconds: float | None) -> None:

@@ -22,6 +22,8 @@
     [answers]                          # may be left out
     slot_ms = 25                       # an answer leaves at the end of two such slots
     calibrations = "calibrations"      # of each space, NAME.toml
+    [metrics]                          # may be left out: no figures are served
+    listen = "127.0.0.1:9464"          # plain HTTP, for Prometheus
     [[member]]
     code = "XAA"
     name = "a state"
@@ -87,6 +89,7 @@ class Config:
         signers: file of those who sign agreements.
         spaces: file of the template spaces.
         slot_seconds: an answer to a search leaves at the end of two such slots.
+        metrics_listen: where figures are served over plain HTTP; None for nowhere.
         calibrations: folder of their calibrations.
         members: each with the file of its key-encryption key, no file twice. The
             file may be missing: whoever takes away its key locks its galleries.
@@ -108,6 +111,7 @@ class Config:
     signers: Path
     spaces: Path
     slot_seconds: float
+    metrics_listen: str | None
     calibrations: Path
     members: Mapping[Member, Path]
     member_names: Mapping[Member, str]
@@ -230,6 +234,12 @@ class _Answers(Settings):
     )
 
 
+class _Metrics(Settings):
+    """The table `[metrics]`."""
+
+    listen: Annotated[str, AfterValidator(_address)]
+
+
 class _Member(Settings):
     """One table `[[member]]`."""
 
@@ -247,6 +257,7 @@ class _ConfigFile(SettingsFile):
     keys: _Keys
     policy: _Policy
     answers: _Answers = _Answers()
+    metrics: _Metrics | None = None
     member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 
 
@@ -291,6 +302,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         signers=folder / file.policy.signers,
         spaces=folder / file.policy.spaces,
         slot_seconds=file.answers.slot_ms / 1000,
+        metrics_listen=file.metrics.listen if file.metrics else None,
         calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
             {each.code: folder / each.key for each in file.member}

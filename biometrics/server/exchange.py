@@ -42,6 +42,7 @@ from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
+from biometrics.server.metrics import Gauges, Metrics
 from biometrics.server.policy import read_calibrated, read_signers
 from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
@@ -79,6 +80,7 @@ from matcher.segments import SegmentFiles
 from matcher.service import DuplicateService, MatchService
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
@@ -269,7 +271,8 @@ class Exchange:
                 clock=clock,
             )
             # The edge.
-            in_turn = InTurn(METHODS, config.slot_seconds)
+            metrics = Metrics()
+            in_turn = InTurn(METHODS, config.slot_seconds, metrics.waited)
             identity = Identity(
                 config.trust_domain, config.members, trusted.authorities, clock
             )
@@ -279,6 +282,7 @@ class Exchange:
                 lambda roles: chain(
                     identity=identity,
                     in_turn=in_turn,
+                    metrics=metrics,
                     methods=METHODS,
                     roles=roles,
                     clock=clock,
@@ -325,6 +329,23 @@ class Exchange:
                     partial(health_pb2_grpc.add_HealthServicer_to_server, health),
                 ),
             )
+            metrics.watch(
+                Gauges(
+                    serving=health.is_serving,
+                    waiting=in_turn.waiting,
+                    at_once=in_turn.at_once,
+                    behind=lambda: store.journal.end() - index.position,
+                    galleries=partial(sizes, store, config.members),
+                    certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),
+                    revocation_seconds=lambda: (
+                        None
+                        if (end := trusted.authorities().lists_end) is None
+                        else seconds_left(end, clock)
+                    ),
+                )
+            )
+            if config.metrics_listen is not None:
+                parts.callback(metrics.serve(config.metrics_listen))
             # Start: first the index, then the doors.
             if not store.register.is_whole():
                 log.warning("rows of the database are missing: codes are made anew")
@@ -373,6 +394,19 @@ class Exchange:
             *(door.server.stop(limits.DRAIN_SECONDS) for door in self._doors)
         )
         await self._parts.aclose()
+
+
+def sizes(store: Store, members: Iterable[Member]) -> dict[Member, int]:
+    """Return how many templates each member has."""
+    return {
+        member: sum(row.templates for row in store.register.galleries(member))
+        for member in members
+    }
+
+
+def seconds_left(end: dt.datetime, clock: Clock) -> float:
+    """Return how long it is until a moment."""
+    return (end - clock.now()).total_seconds()
 
 
 async def keep_erasing(store: Store) -> None:

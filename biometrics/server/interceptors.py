@@ -43,15 +43,17 @@ if TYPE_CHECKING:
     from biometrics.server.authorities import Authorities
     from biometrics.server.handlers import Context
     from biometrics.server.methods import Method
+    from biometrics.server.metrics import Metrics
 
 _CALLS: Final = logging.getLogger("biometrics.calls")
 _DEFECTS: Final = logging.getLogger("biometrics.defects")
 
 
-def chain(
+def chain(  # noqa: PLR0913 - what the guards are made of
     *,
     identity: Identity,
     in_turn: InTurn,
+    metrics: Metrics,
     methods: Mapping[str, Method],
     roles: Collection[Role],
     clock: Clock,
@@ -62,6 +64,7 @@ def chain(
     Args:
         identity: knows whoever calls.
         in_turn: holds up searches.
+        metrics: counts calls.
         methods: the method table, `biometrics.server.methods.METHODS`.
         roles: who is served at this address.
         clock: for the duration in the log.
@@ -69,7 +72,7 @@ def chain(
     """
     guards = [
         Statuses(random_bytes),  # errors leave as google.rpc.Status
-        CallLog(clock, methods),  # one line a call
+        CallLog(clock, methods, metrics),  # one line a call
         identity,  # who is it? sets CALLER
         MethodTable(methods, roles),  # may it call this?
         Deadlines(methods),  # can it be answered in time?
@@ -115,10 +118,13 @@ class Statuses(Guard):
 class CallLog(Guard):
     """Writes one line a call: who, what, how it ended, how long. Never an outcome."""
 
-    def __init__(self, clock: Clock, methods: Mapping[str, Method]) -> None:
+    def __init__(
+        self, clock: Clock, methods: Mapping[str, Method], metrics: Metrics
+    ) -> None:
         """Measure by `clock`; name only `methods`, since others are a caller's text."""
         self._clock = clock
         self._methods = methods
+        self._metrics = metrics
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
@@ -132,14 +138,18 @@ class CallLog(Guard):
             raise
         finally:
             caller = CALLER.get(None)
+            method = call.method if call.method in self._methods else "-"
+            role = caller.role if caller else "-"
+            took = self._clock.monotonic() - begun
+            self._metrics.ended(method, role, ended, took)
             _CALLS.info(
                 "call method=%s member=%s role=%s status=%s%s under_ms=%d",
-                call.method if call.method in self._methods else "-",
+                method,
                 caller.member if caller else "-",
-                caller.role if caller else "-",
+                role,
                 ended,
                 because,
-                _coarse(self._clock.monotonic() - begun),
+                _coarse(took),
             )
 
 

@@ -229,6 +229,11 @@ calibrations = "calibrations"       # from where templates match, a file a space
 # takes, see `biometrics slots measure`. 1 is for measuring only.
 slot_ms = {slot}
 
+# Figures for Prometheus, over plain HTTP: keep them on this machine or a network of
+# your own. Nothing in them is of a person, nor of what a search found.
+# [metrics]
+# listen = "127.0.0.1:9464"
+
 # The members. Each has its own key-encryption key: without that file its galleries
 # stay locked, and with the last copy gone nobody can ever open them again.
 {members}"""
