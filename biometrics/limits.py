@@ -159,6 +159,7 @@ MAX_QUESTION_LINE_BYTES: Final = 16 * 1024  # of a log that is replayed: 64 hold
 DEFAULT_DEADLINE_SECONDS: Final = 10.0  # of a profile that names none
 CLIENT_TRIES: Final = 5  # of one call; gRPC itself takes no more
 CLIENT_FIRST_WAIT_SECONDS: Final = 0.2  # between tries, doubled each time
+CLIENT_RECONNECT_SECONDS: Final = 1.0  # at most, until a server that is back is seen
 CLIENT_MOST_WAIT_SECONDS: Final = 5.0  # between tries; longer is the caller's to plan
 CHUNKS_IN_FLIGHT: Final = 4  # keeps the server busy; more is only resent on a break
 BULK_STREAM_SECONDS: Final = 60.0  # then a bulk load goes on in a new stream

@@ -101,6 +101,7 @@ class AsyncExchangeClient:
         settings = prepare_channel(profile)
         self._deadline = profile.deadline_seconds
         self._peers = settings.peers
+        self._has_answered = False
         self._requests = RequestMaker(random_bytes)
         self._channel = grpc.aio.secure_channel(
             profile.target, settings.credentials, settings.options
@@ -517,6 +518,12 @@ class AsyncExchangeClient:
         """Call a method, in time."""
         timeout = self._deadline if deadline is None else deadline
         try:
-            return await method(request, timeout=timeout)
+            # An exchange that has answered is there: it is waited for while it starts
+            # again. One that never has may be misnamed, and that is told at once.
+            response = await method(
+                request, timeout=timeout, wait_for_ready=self._has_answered
+            )
         except grpc.RpcError as error:
             raise translate(error, self._peers) from error
+        self._has_answered = True
+        return response

@@ -82,7 +82,11 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
         # gRPC's own would be two minutes in which a server that is back is not seen.
         (
             "grpc.max_reconnect_backoff_ms",
-            round(1000 * limits.CLIENT_MOST_WAIT_SECONDS),
+            round(1000 * limits.CLIENT_RECONNECT_SECONDS),
+        ),
+        (
+            "grpc.initial_reconnect_backoff_ms",
+            round(1000 * limits.CLIENT_FIRST_WAIT_SECONDS),
         ),
     ]
     if profile.server_name:

@@ -96,6 +96,7 @@ class ExchangeClient:
         settings = prepare_channel(profile)
         self._deadline = profile.deadline_seconds
         self._peers = settings.peers
+        self._has_answered = False
         self._requests = RequestMaker(random_bytes)
         self._channel = grpc.secure_channel(
             profile.target, settings.credentials, settings.options
@@ -490,6 +491,12 @@ class ExchangeClient:
         """Call a method, in time."""
         timeout = self._deadline if deadline is None else deadline
         try:
-            return method(request, timeout=timeout)
+            # An exchange that has answered is there: it is waited for while it starts
+            # again. One that never has may be misnamed, and that is told at once.
+            response = method(
+                request, timeout=timeout, wait_for_ready=self._has_answered
+            )
         except grpc.RpcError as error:
             raise translate(error, self._peers) from error
+        self._has_answered = True
+        return response

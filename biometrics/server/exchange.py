@@ -179,13 +179,14 @@ class Exchange:
             scanner = parts.enter_context(
                 Scanner(engine=engine, confirmation=confirmation)
             )
+            slots = Slots(config.slot_seconds)
             matcher = Matcher(
                 agreements=in_force.agreements,
                 calibrations=calibrations,
                 galleries=galleries,
                 precedence=precedence,
                 scanner=scanner,
-                slots=Slots(config.slot_seconds),
+                slots=slots,
                 answers=store.answers,
                 vault=vault,
                 workers=workers,
@@ -334,6 +335,7 @@ class Exchange:
                     serving=health.is_serving,
                     waiting=in_turn.waiting,
                     at_once=in_turn.at_once,
+                    overruns=lambda: slots.overruns,
                     behind=lambda: store.journal.end() - index.position,
                     galleries=partial(sizes, store, config.members),
                     certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),

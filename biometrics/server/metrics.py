@@ -41,6 +41,7 @@ class Gauges:
         serving: whether the exchange can be called.
         waiting: searches that wait for their turn.
         at_once: how many searches may run at present.
+        overruns: slots that searches took beyond their first.
         behind: changes that are durable and not searchable yet.
         galleries: templates of each member, in all spaces.
         certificate_seconds: until the server's certificate ends.
@@ -50,6 +51,7 @@ class Gauges:
     serving: Callable[[], bool]
     waiting: Callable[[], int]
     at_once: Callable[[], float]
+    overruns: Callable[[], int]
     behind: Callable[[], int]
     galleries: Callable[[], Mapping[Member, int]]
     certificate_seconds: Callable[[], float]
@@ -107,6 +109,11 @@ class Metrics:
         )
         self._gauge(
             "searches_at_once", "How many searches may run now.", gauges.at_once
+        )
+        self._gauge(
+            "slot_overruns",
+            "Slots that searches took beyond their first, since the start.",
+            gauges.overruns,
         )
         self._gauge(
             "follower_behind_changes",
