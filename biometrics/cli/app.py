@@ -26,6 +26,7 @@ from biometrics.cli import (
     serve,
     slots,
     spaces,
+    status,
     synthesise,
     withdraw,
 )
@@ -85,6 +86,7 @@ def choose(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("status")(status.status)
 app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)
 app.command("inspect")(inspect.inspect)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ import pytest
 from world import AGREEMENTS, World, face, record, unit
 
 from biometrics import limits
+from biometrics.cli.status import read_figures, summary
 from biometrics.demo.process import free_port
 from biometrics.errors import RefusedError
 from biometrics.server.metrics import coarse
@@ -26,6 +30,14 @@ LABELS = {
     "le": re.compile(r"[0-9.]+|\+Inf"),
     "member": re.compile(r"X[A-Z]{2}"),
 }
+
+
+def run_status(settings: Path) -> subprocess.CompletedProcess[str]:
+    """Run `biometrics status`."""
+    command = [sys.executable, "-m", "biometrics.cli", "status", "--json"]
+    return subprocess.run(
+        [*command, "--config", settings], capture_output=True, text=True, check=False
+    )
 
 
 def read(port: int) -> dict[str, float]:
@@ -52,6 +64,15 @@ def test_figures_of_real_traffic_tell_load_and_nobodys_outcome(tmp_path: Path):
         with pytest.raises(RefusedError):
             client.lock()
         found = read(port)
+        figures = read_figures(f"127.0.0.1:{port}")
+        told = summary(figures)
+        assert told["serving"] is True
+        assert told["searches"] == 3
+        assert told["calls"] >= 5
+        assert summary(figures, figures)["calls"] == 0
+        seen = run_status(settings)
+        assert seen.returncode == 0, seen.stderr
+        assert json.loads(seen.stdout)["searches"] == 3
         own = 'method="/biometrics.v1.MatchService/Match",role="client",status="OK"'
         assert found[f"biometrics_calls_total{{{own}}}"] == 3
         assert found["biometrics_turn_wait_seconds_count"] == 3
@@ -68,6 +89,7 @@ def test_figures_of_real_traffic_tell_load_and_nobodys_outcome(tmp_path: Path):
             assert not ("member=" in name and "status=" in name)
     with pytest.raises(OSError, match="refused"):
         read(port)
+    assert run_status(settings).returncode == 4
 
 
 @pytest.mark.parametrize(
