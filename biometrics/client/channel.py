@@ -122,7 +122,8 @@ def service_config() -> str:
         "initialBackoff": f"{limits.CLIENT_FIRST_WAIT_SECONDS}s",
         "maxBackoff": f"{limits.CLIENT_MOST_WAIT_SECONDS}s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+        # CANCELLED, by the other side: a call that came just when the exchange stopped.
+        "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
     }
     services = [{"service": f"biometrics.v1.{name}"} for name in _SERVICES]
     stream = {"service": "biometrics.v1.EnrolmentService", "method": "BulkEnrol"}
