@@ -171,6 +171,7 @@ class World:
                 metrics=Metrics(),
                 methods=ROWS,
                 roles=Role,
+                unseal=lambda _member, _message, sealed: sealed,
                 clock=self.clock,
                 random_bytes=secrets.token_bytes,
             )

@@ -7,6 +7,7 @@ looked up by name and nothing is made elsewhere.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import resource
 import secrets
@@ -31,6 +32,7 @@ from biometrics.errors import (
     SealError,
 )
 from biometrics.precedence import Precedence
+from biometrics.sealing import SUITE
 from biometrics.server.admission import InTurn
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
@@ -48,6 +50,7 @@ from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import Trusted, trust_notes
+from biometrics.signing import SigningKey, sealing_key_note
 from biometrics.slots import Slots
 from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
@@ -85,6 +88,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.clock import Clock
+    from biometrics.custody import KeyProvider
     from biometrics.members import Member
     from biometrics.server.config import Config
     from biometrics.server.in_force import Told
@@ -102,12 +106,14 @@ class Exchange:
         admin_port: where it serves administrators; the same where that is not apart.
         store: its database; open until it is stopped.
         trusted: its certificates, and whose it believes.
+        verifier: the key that what it states is to be checked by.
     """
 
     port: int
     admin_port: int
     store: Store
     trusted: Trusted
+    verifier: str
     _health: Health
     _doors: tuple[Door, ...]
     _follower: Follower
@@ -242,6 +248,8 @@ class Exchange:
                 scanner=scanner,
                 keeper=keeper,
             )
+            key = SigningKey(f"{config.trust_domain}/erasure", vault.signing_seed())
+            log.info("what the exchange states is signed by %s", key.verifier.text)
             rotation = Rotation(
                 store=store,
                 vault=vault,
@@ -249,7 +257,7 @@ class Exchange:
                 spaces=spaces,
                 clock=clock,
                 random_bytes=random_bytes,
-                signer=f"{config.trust_domain}/erasure",
+                key=key,
             )
             tending = Tending(
                 store=store, vault=vault, access=access, rotation=rotation
@@ -286,6 +294,7 @@ class Exchange:
                     metrics=metrics,
                     methods=METHODS,
                     roles=roles,
+                    unseal=vault.unseal,
                     clock=clock,
                     random_bytes=random_bytes,
                 ),
@@ -315,7 +324,11 @@ class Exchange:
                     ),
                     partial(
                         custody_pb2_grpc.add_CustodyServiceServicer_to_server,
-                        CustodyService(custodian=custodian, verifier=rotation.verifier),
+                        CustodyService(
+                            custodian=custodian,
+                            verifier=key.verifier.text,
+                            sealing_key=sealing_key_note(vault.sealing_key, SUITE, key),
+                        ),
                     ),
                     partial(
                         agreement_pb2_grpc.add_AgreementServiceServicer_to_server,
@@ -383,6 +396,7 @@ class Exchange:
                 admin_port=doors[-1].port,
                 store=store,
                 trusted=trusted,
+                verifier=key.verifier.text,
                 _health=health,
                 _doors=doors,
                 _follower=follower,
@@ -522,10 +536,10 @@ def unlock(
     """
     galleries = Galleries()
     galleries.count(store.journal.templates_by_space())
-    providers = {}
-    for member, path in config.members.items():
+    providers: dict[Member, KeyProvider] = {}
+    for member, source in config.members.items():
         try:
-            providers[member] = FileKeyProvider(path, random_bytes)
+            providers[member] = source.open(random_bytes)
         except ConfigurationError as error:
             _stay_locked(galleries, member, error)
     closed = store.custody.closed()
@@ -603,6 +617,10 @@ async def _serve(config: Config) -> None:
         return
     exchange = starting.result()
     host, _, _ = config.listen.rpartition(":")
+    # What there is now stays: the collector of cycles need not look through it again
+    # after every few hundred objects, of which each record that is enrolled makes some.
+    gc.freeze()
+    gc.set_threshold(limits.OBJECTS_BETWEEN_COLLECTIONS)
     log.info("ready on %s:%d as %s", host, exchange.port, config.name)
     await stopping
     log.info("draining")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.server.admission import InTurn
     from biometrics.server.authorities import Authorities
-    from biometrics.server.handlers import Context
+    from biometrics.server.handlers import Context, Unseal
     from biometrics.server.methods import Method
     from biometrics.server.metrics import Metrics
 
@@ -56,6 +56,7 @@ def chain(  # noqa: PLR0913 - what the guards are made of
     metrics: Metrics,
     methods: Mapping[str, Method],
     roles: Collection[Role],
+    unseal: Unseal,
     clock: Clock,
     random_bytes: Callable[[int], bytes],
 ) -> list[grpc.aio.ServerInterceptor]:
@@ -67,6 +68,7 @@ def chain(  # noqa: PLR0913 - what the guards are made of
         metrics: counts calls.
         methods: the method table, `biometrics.server.methods.METHODS`.
         roles: who is served at this address.
+        unseal: opens what a client has sealed.
         clock: for the duration in the log.
         random_bytes: for the numbers of incidents.
     """
@@ -79,7 +81,7 @@ def chain(  # noqa: PLR0913 - what the guards are made of
         RunningCalls(methods),  # is there room?
         in_turn,  # is it its member's turn?
     ]
-    return [Gate(guards, methods=methods, unknown=_abort_unknown)]
+    return [Gate(guards, methods=methods, unseal=unseal, unknown=_abort_unknown)]
 
 
 class Statuses(Guard):

@@ -48,6 +48,7 @@ TABLE = {
     "CustodyService/Unlock": ("M", "holder", YOURSELF),
     "CustodyService/Rotate": ("M", "holder", YOURSELF),
     "CustodyService/Destroy": ("M", "confirm_holder", "NOT_CONFIRMED"),
+    "CustodyService/GetSealingKey": ("CEM", "", ""),
     "CustodyService/GetCustody": ("EAM", "", ""),
     "CustodyService/ListErasures": ("EAM", "", ""),
     "DuplicateService/FindDuplicates": ("E", "holder", YOURSELF),
