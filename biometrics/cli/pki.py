@@ -71,10 +71,15 @@ def revoke(
     """Take a certificate back: its next call is refused."""
     from biometrics.server.development_pki import DevelopmentPki  # noqa: PLC0415
 
-    pki, _ = DevelopmentPki.of(
+    pki, settings = DevelopmentPki.of(
         config, clock=SystemClock(), random_bytes=secrets.token_bytes
     )
     number = pki.revoke(certificate)
+    if settings.tls_revoked is None:
+        print_note(
+            'warning: the exchange asks for no list: add `revoked = "pki/revoked.pem"`'
+            f" to [tls] in {config}, and start it again"
+        )
     print_line(f"revoked {certificate}, number {number:x}")
 
 

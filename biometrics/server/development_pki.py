@@ -130,7 +130,7 @@ class DevelopmentPki:
                 " signed",
             ) from error
         numbers = {*self._revoked(), certificate.serial_number}
-        before = (self._place / "revoked.pem").read_bytes().partition(_LISTS_END)[2]
+        before = self._lists().partition(_LISTS_END)[2]
         self._replace("revoked.pem", self._authority().revoke(sorted(numbers)) + before)
         return certificate.serial_number
 
@@ -150,7 +150,7 @@ class DevelopmentPki:
             and self._is_good(path.stem)
         )
         before, *_ = self._authorities()
-        own, end, _ = (self._place / "revoked.pem").read_bytes().partition(_LISTS_END)
+        own, end, _ = self._lists().partition(_LISTS_END)
         authority = self._new_authority(before, own + end)
         self._write(_SERVER, authority.issue_server())
         for name in names:
@@ -218,8 +218,14 @@ class DevelopmentPki:
 
     def _revoked(self) -> list[int]:
         """Return the numbers that the authority has taken back."""
-        first = x509.load_pem_x509_crl((self._place / "revoked.pem").read_bytes())
+        lists = self._lists()
+        first = x509.load_pem_x509_crl(lists) if lists else ()
         return [each.serial_number for each in first]
+
+    def _lists(self) -> bytes:
+        """Return the lists, nothing where an earlier version made the folder."""
+        path = self._place / "revoked.pem"
+        return path.read_bytes() if path.exists() else b""
 
     def _is_good(self, name: str) -> bool:
         """Say whether a certificate is neither revoked nor at its end."""

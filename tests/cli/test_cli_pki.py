@@ -72,6 +72,22 @@ def test_what_is_revoked_can_be_issued_anew(run: Callable[..., Told], root: Path
     assert pki(run, root, "issue", "--member", "XBB", "--role", "client").code == 0
 
 
+def test_a_folder_of_an_earlier_version_gets_its_list(
+    run: Callable[..., Told], root: Path
+):
+    """It has none; who revokes is told to have the exchange ask for it."""
+    settings, kept = root / "exchange.toml", (root / "pki/revoked.pem").read_bytes()
+    text = settings.read_text()
+    (root / "pki/revoked.pem").unlink()
+    settings.write_text(text.replace("revoked = ", "# revoked = "))
+    told = pki(run, root, "revoke", root / "pki/XDD-client.pem")
+    assert told.code == 0, told.err
+    assert "the exchange asks for no list" in told.err
+    assert len(numbers(root)) == 1
+    settings.write_text(text)
+    (root / "pki/revoked.pem").write_bytes(kept)
+
+
 def test_what_another_authority_signed_is_not_revoked(
     run: Callable[..., Told], root: Path, tmp_path: Path
 ):
