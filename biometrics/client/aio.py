@@ -601,9 +601,9 @@ class AsyncExchangeClient:
     async def _learn(self, deadline: float | None) -> Recipient:
         """Return whom to seal to, as the exchange says now."""
         request = custody_pb2.GetSealingKeyRequest()
-        return self._sealer.learn(
-            await self._send(self._line.custody.GetSealingKey, request, deadline)
-        )
+        line = self._line
+        message = await self._send(line.custody.GetSealingKey, request, deadline)
+        return self._sealer.learn(message, line.peers.member)
 
     async def _send(
         self,

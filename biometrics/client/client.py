@@ -561,9 +561,9 @@ class ExchangeClient:
     def _learn(self, deadline: float | None) -> Recipient:
         """Return whom to seal to, as the exchange says now."""
         request = custody_pb2.GetSealingKeyRequest()
-        return self._sealer.learn(
-            self._send(self._line.custody.GetSealingKey, request, deadline)
-        )
+        line = self._line
+        message = self._send(line.custody.GetSealingKey, request, deadline)
+        return self._sealer.learn(message, line.peers.member)
 
     def _recipient(self) -> Recipient | None:
         """Return whom a stream is sealed to, if it is."""
