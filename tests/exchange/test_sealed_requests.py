@@ -28,7 +28,7 @@ from biometrics.errors import (
     UnauthenticatedError,
 )
 from biometrics.signing import SigningKey
-from biometrics.v1 import enrolment_pb2, match_pb2
+from biometrics.v1 import custody_pb2, enrolment_pb2, match_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,6 +174,46 @@ def test_nothing_is_sent_to_who_is_not_the_exchange(world: World, sent: list[Mes
         client.match(face(unit(1)), purpose="border-check")
     assert refused.value.reason == "EXCHANGE_NOT_PROVEN"
     assert [type(m).__name__ for m in sent] == ["GetSealingKeyRequest"]
+
+
+def test_who_stands_between_cannot_have_it_sealed_for_another_member(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """What XAA enrols is XAA's, whatever code comes beside the exchange's key."""
+    with (
+        ExchangeClient(knowing(world, "XAA", "enroller")) as enroller,
+        ExchangeClient(knowing(world, "XBB", "enroller")) as accomplice,
+    ):
+        caught: list[Message] = []
+
+        def between(_method: object, request: Message, _deadline: object) -> object:
+            if isinstance(request, custody_pb2.GetSealingKeyRequest):
+                # The accomplice's key, which the exchange has signed too.
+                return ExchangeClient._send(
+                    accomplice, accomplice._line.custody.GetSealingKey, request, 10
+                )
+            caught.append(request)
+            raise PreconditionError("CAUGHT", "it does not get through")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(enroller, "_send", between)
+            with pytest.raises(PreconditionError, match="get through"):
+                enroller.enrol(record("case-9", unit(9)))
+        with pytest.raises(PreconditionError) as refused:
+            accomplice._send(accomplice._line.enrolment.Enrol, caught[0], 10)
+        assert refused.value.reason == "SEALED_TO_ANOTHER"
+
+
+def test_a_lock_of_its_member_does_not_stop_a_client(world: World):
+    """Its next request is sealed to another key, which it asks for by itself."""
+    administrator = world.client("XCC", "administrator")
+    with ExchangeClient(knowing(world, "XCC")) as client:
+        client.match(face(unit(3)), purpose="border-check")
+        before = client._sealer.recipient
+        administrator.lock()
+        administrator.unlock()
+        client.match(face(unit(4)), purpose="border-check")
+        assert client._sealer.recipient != before
 
 
 def refusal(world: World, request: Message) -> ExchangeError:
