@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # As `biometrics.server.identity` reads it.
 _MEMBER: Final = re.compile(r"spiffe://[^/]+/member/([A-Z]+)/")
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _SERVICES: Final = (
     "MatchService",
     "EnrolmentService",
@@ -133,11 +134,16 @@ def _service_config() -> str:
 def _read_certificates(path: Path, data: bytes) -> list[x509.Certificate]:
     """Return the certificates of a PEM file, at least one."""
     try:
-        return x509.load_pem_x509_certificates(data)
+        found = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise ConfigurationError(
             "NOT_A_CERTIFICATE", f"`{path}` is not a certificate in PEM"
         ) from error
+    if data.count(_BEGIN) != len(found):  # the last is cut off, and was passed over
+        raise ConfigurationError(
+            "NOT_A_CERTIFICATE", f"`{path}` ends within a certificate; write it whole"
+        )
+    return found
 
 
 def _member_of(own: x509.Certificate) -> str:
