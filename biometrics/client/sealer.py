@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from biometrics.v1 import custody_pb2
 
 M = TypeVar("M", bound="Message")
+
+
+class Remaining:
+    """What is left of the deadline of a call that takes several requests."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin now."""
+        self._end = time.monotonic() + seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long the next request may take."""
+        return max(0.0, self._end - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)

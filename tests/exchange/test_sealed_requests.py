@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import uuid
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from biometrics.client import (
     EnrolStatus,
     ExchangeClient,
     MatchAnswer,
+    sealer,
 )
 from biometrics.client.streams import BulkStream
 from biometrics.errors import (
@@ -27,6 +29,7 @@ from biometrics.errors import (
     PreconditionError,
     UnauthenticatedError,
 )
+from biometrics.sealing import SEALED_TO_ANOTHER
 from biometrics.signing import SigningKey
 from biometrics.v1 import custody_pb2, enrolment_pb2, match_pb2
 
@@ -118,6 +121,27 @@ def test_after_a_restart_it_is_sealed_anew(tmp_path: Path):
             assert enroller._sealer.recipient != before
             with pytest.raises(ConflictError):
                 enroller.enrol(record("case-2", unit(2)), request_id=number)
+
+
+def test_a_call_that_is_sealed_again_has_one_deadline(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """What the first requests took is not there for the next."""
+    now, left = [0.0], []
+    monkeypatch.setattr(sealer, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with ExchangeClient(knowing(world, "XCC")) as client:
+        send = client._send
+
+        def slow(method: object, request: Message, deadline: float | None) -> object:
+            left.append(deadline)
+            now[0] += 2
+            if len(left) == 2:
+                raise PreconditionError(SEALED_TO_ANOTHER, "it was restarted")
+            return send(method, request, 10)  # type: ignore[arg-type, type-var]
+
+        monkeypatch.setattr(client, "_send", slow)
+        client.match(face(unit(1)), purpose="border-check", deadline=7)
+    assert left == [7, 5, 3, 1]
 
 
 def test_a_load_goes_on_over_a_restart(world: World, monkeypatch: pytest.MonkeyPatch):
