@@ -103,6 +103,8 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
 
 BOTH = {"XAA": Outcome.MATCH, "XBB": Outcome.MATCH}
 ONE = {"XAA": Outcome.UNAVAILABLE, "XBB": Outcome.MATCH}
+# What an unlocking does with the database before and after it has the key.
+FAILING = [("keys", "gallery_keys"), ("custody", "set_open")]
 
 
 def test_the_exchange_has_the_key_until_it_stops(keeper: Keeper):
@@ -228,19 +230,20 @@ def test_a_handing_over_is_repeated_under_its_request_id(keeper: Keeper):
     assert keeper.outcomes() == BOTH
 
 
+@pytest.mark.parametrize(("rows", "does"), FAILING)
 def test_a_key_is_not_kept_by_an_unlocking_that_fails(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, rows: str, does: str
 ):
     """Whatever it fails of: without the member nothing opens then."""
     keeper.administrator.lock()
     assert keeper.world.exchange is not None
-    rows = type(keeper.world.exchange.store.keys)
+    store = keeper.world.exchange.store
 
-    def unreadable(*_: object) -> object:
+    def unreadable(*_: object, **__: object) -> object:
         raise StorageError("STORAGE_IO", "the disk does not answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(rows, "gallery_keys", unreadable)
+        patch.setattr(type(getattr(store, rows)), does, unreadable)
         with pytest.raises(UnavailableError) as failed:
             keeper.unlock()
         assert failed.value.reason == "STORAGE_IO"
