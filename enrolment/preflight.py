@@ -13,7 +13,7 @@ from biometrics import limits
 from biometrics.errors import Fault
 from biometrics.templates import Position
 from enrolment.admission import count_faults, reference_faults
-from enrolment.formats.source import VectorSample
+from enrolment.formats.source import PictureSample, VectorSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from enrolment.formats.source import Found
 
 NO_SPACE: Final = "NO_SPACE_FOR_MINUTIAE"
+NOT_EXTRACTED: Final = "PICTURE_NOT_EXTRACTED"
 _POSITIONS: Final = frozenset(position.value for position in Position)
 
 
@@ -35,8 +36,17 @@ def record_faults(found: Found) -> list[Fault]:
     return faults
 
 
-def _sample_faults(sample: VectorSample | FingerView) -> Iterator[Fault]:
+def _sample_faults(
+    sample: VectorSample | FingerView | PictureSample,
+) -> Iterator[Fault]:
     """Yield what is wrong with a sample."""
+    if isinstance(sample, PictureSample):
+        message = (
+            "is a picture, whose extractor the exchange's template space names; try it"
+            " without an exchange by `biometrics extract`"
+        )
+        yield Fault(field="data", reason=NOT_EXTRACTED, message=message)
+        return
     if not isinstance(sample, VectorSample):
         message = (
             "no template space here holds minutiae; enrol the embedding that an"

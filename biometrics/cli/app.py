@@ -16,6 +16,7 @@ from biometrics.cli import (
     check,
     demo,
     enrol,
+    extract,
     galleries,
     init,
     inspect,
@@ -86,6 +87,7 @@ app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)
+app.command("extract")(extract.extract)
 app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -21,9 +21,11 @@ from biometrics.cli.session import JsonOption
 from biometrics.errors import Fault, InvalidRequestError
 from enrolment.formats.finger import FingerView
 from enrolment.formats.opening import open_source
-from enrolment.formats.source import Found, Unreadable, VectorSample
+from enrolment.formats.source import Found, PictureSample, Unreadable, VectorSample
 from enrolment.gather import gather
-from enrolment.preflight import NO_SPACE, record_faults
+from enrolment.preflight import NO_SPACE, NOT_EXTRACTED, record_faults
+
+_OURS: Final = frozenset({NO_SPACE, NOT_EXTRACTED})
 
 
 @dataclass(slots=True)
@@ -53,8 +55,8 @@ class _Contents:
         if isinstance(item, Unreadable):
             self.refuse(item.number, item.faults)
             return
-        # That nothing here compares minutiae is no fault of the file.
-        faults = tuple(f for f in record_faults(item) if f.reason != NO_SPACE)
+        # That nothing here compares minutiae, or extracts, is no fault of the file.
+        faults = tuple(f for f in record_faults(item) if f.reason not in _OURS)
         if faults:
             self.refuse(item.number, faults)
             return
@@ -162,9 +164,11 @@ def _show(told: list[_Contents]) -> None:
         print_line(f"and {counted(more, 'faulty record')} more")
 
 
-def _sort(sample: VectorSample | FingerView) -> str:
+def _sort(sample: VectorSample | FingerView | PictureSample) -> str:
     """Return what sort of template a sample is."""
     where = sample.position or "no position"
     if isinstance(sample, VectorSample):
         return f"vectors of {len(sample.vector)}, {where}"
+    if isinstance(sample, PictureSample):
+        return f"pictures, {where}"
     return f"views of minutiae, {where}"

@@ -20,6 +20,14 @@ _WORDS: Final = {
 }
 
 
+_CODES: Final = {word: code for code, word in _WORDS.items()}
+
+
+def position_code(word: str | None) -> int:
+    """Return the standard's code of a finger; 0 if it is unknown, or is none."""
+    return _CODES.get(word or "", 0)
+
+
 class MinutiaType(IntEnum):
     """What a ridge does there."""
 

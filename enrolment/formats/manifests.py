@@ -28,7 +28,14 @@ from enrolment.formats.expiry import read_expiry
 from enrolment.formats.files import open_beneath, open_regular
 from enrolment.formats.finger import FingerView
 from enrolment.formats.minutiae import read_minutiae
-from enrolment.formats.source import Block, Found, Unreadable, VectorSample
+from enrolment.formats.pictures import is_picture, read_picture
+from enrolment.formats.source import (
+    Block,
+    Found,
+    PictureSample,
+    Unreadable,
+    VectorSample,
+)
 from enrolment.formats.vectors import read_vector
 
 _COLUMNS: Final = frozenset(
@@ -102,7 +109,7 @@ class Manifest:
     def _record(self, number: int, lines: list[_Line]) -> Found | Unreadable:
         """Return the record that some lines are about, with its samples."""
         faults = [fault for line in lines for fault in line.faults]
-        samples: list[VectorSample | FingerView] = []
+        samples: list[VectorSample | FingerView | PictureSample] = []
         wanted = [(line.number, each) for line in lines for each in line.templates]
         most = limits.MAX_TEMPLATES_PER_RECORD
         if len(wanted) > most:
@@ -125,9 +132,20 @@ class Manifest:
             expires_at=expires_at,
         )
 
-    def _samples(self, template: _Template) -> list[VectorSample | FingerView]:
+    def _samples(
+        self, template: _Template
+    ) -> list[VectorSample | FingerView | PictureSample]:
         """Read what one template's file holds."""
         with open_beneath(self.path.parent, template.file) as file:
+            if is_picture(template.file):
+                return [
+                    PictureSample(
+                        data=read_picture(file, template.file),
+                        space=template.space,
+                        position=template.position,
+                        quality=template.quality,
+                    )
+                ]
             if template.file.lower().endswith(_MINUTIAE):
                 return [*read_minutiae(file.read(limits.MAX_MINUTIAE_BYTES + 1)).views]
             vector = read_vector(file, template.file, template.row)
