@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from enrolment.extractors.extractor import Extracted
 
 _SPAWN: Final = multiprocessing.get_context("spawn")
+_NO_START: Final = (
+    "EXTRACTOR_ENDED",
+    "the process that extracts ended while it started; is there memory enough, and do"
+    " the extra's packages fit this computer?",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,15 +145,15 @@ class _Worker:
             process.start()
             self._process, self._pipe = process, pipe
         other.close()
-        error: ExchangeError | None = _no_start()
+        told: tuple[str, str] | None = _NO_START
         try:
             if pipe.poll(limits.EXTRACTOR_START_SECONDS):
-                error = pipe.recv()
+                told = pipe.recv()
         except (EOFError, OSError):
             pass
-        if error is not None:
+        if told is not None:
             self._end()
-            raise error
+            raise ConfigurationError(*told)
         return pipe
 
     def _end(self) -> None:
@@ -164,15 +169,6 @@ def default_count() -> int:
     return min(len(os.sched_getaffinity(0)), limits.MAX_EXTRACTION_PROCESSES)
 
 
-def _no_start() -> ConfigurationError:
-    """Return what there is to say of a process that ended before it said anything."""
-    return ConfigurationError(
-        "EXTRACTOR_ENDED",
-        "the process that extracts ended while it started; is there memory enough, and"
-        " do the extra's packages fit this computer?",
-    )
-
-
 def _extract_all(choice: Choice, pipe: Connection) -> None:
     """Load the extractor, say so, and answer until nobody asks any more: a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for who started us
@@ -182,11 +178,11 @@ def _extract_all(choice: Choice, pipe: Connection) -> None:
     try:
         extractor = choice.load()
     except ExchangeError as error:
-        pipe.send(ConfigurationError(error.reason, error.message))
+        pipe.send((error.reason, error.message))
         return
     except Exception as error:  # noqa: BLE001 - a package's own, of any sort
         told = f"the extractor cannot be loaded: {type(error).__name__}: {error}"
-        pipe.send(ConfigurationError("EXTRACTOR_NOT_LOADED", told[:500]))
+        pipe.send(("EXTRACTOR_NOT_LOADED", told[:500]))
         return
     pipe.send(None)
     while True:
