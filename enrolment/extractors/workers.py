@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 _SPAWN: Final = multiprocessing.get_context("spawn")
 _NO_START: Final = (
     "EXTRACTOR_ENDED",
-    "the process that extracts ended while it started; is there memory enough, and do"
-    " the extra's packages fit this computer?",
+    (
+        "the process that extracts ended while it started; is there memory enough, and"
+        " do the extra's packages fit this computer?"
+    ),
 )
 
 

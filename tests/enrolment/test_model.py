@@ -105,7 +105,7 @@ def test_another_model_under_the_same_name_is_refused(tmp_path: Path):
     """The digest is told, for whoever has changed the model on purpose."""
     path = write_model(tmp_path)
     (tmp_path / "tiny.onnx").write_bytes(b"another")
-    with pytest.raises(ConfigurationError, match="its `sha256` is `[0-9a-f]{64}`"):
+    with pytest.raises(ConfigurationError, match=r"its `sha256` is `[0-9a-f]{64}`"):
         model_choice(path)
     (tmp_path / "tiny.onnx").unlink()
     with pytest.raises(ConfigurationError, match="cannot be read: no such file"):

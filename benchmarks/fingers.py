@@ -1,0 +1,316 @@
+"""How well, and how fast, are fingers found by their minutiae?
+
+Prints of synthetic fingers, out of the folder `BIOMETRICS_DATA`: eight impressions each
+of twenty fingers (DB4_B of FVC2002 and FVC2004, made by SFinGe). One impression of each
+is enrolled, all others search, and each of the eight is the enrolled one in turn. A
+descriptor's centre is that of the other set, so that none is tried on what it was
+centred by.
+
+Minutiae are LEADER's (extra `fingerprint`), extracted here; or `--records` takes the
+ISO/IEC 19794-2 records that lie beside the pictures, which another extractor has made.
+What LEADER was trained on is not published with it: that it has seen none of these
+prints is not established.
+
+    python -m benchmarks.fingers [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.finger_descriptors import DESCRIPTORS
+from benchmarks.kit import results, tables
+from benchmarks.kit.machine import use_threads
+from enrolment.extractors.choice import FINGERPRINT, choose
+from enrolment.extractors.workers import Workers
+from enrolment.formats.finger import FingerView
+from enrolment.formats.minutiae import read_minutiae
+from matcher.engine import Engine
+from matcher.minutiae.descriptor import DIMENSION, describe, unit
+from matcher.minutiae.score import Print, score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SETS = ("fvc2002-db4b", "fvc2004-db4b")
+IMPRESSIONS = 8
+BEST = 10  # minutiae of each print that vote
+# Of the search: a descriptor votes for whatever lies as near, and so many prints with
+# the most votes are compared.
+COSINE = 0.6
+CANDIDATES = 20
+PIECE = 1000  # prints put into the engine at once
+
+
+@dataclass(frozen=True, slots=True)
+class Impression:
+    """One picture of one finger."""
+
+    finger: str
+    number: int
+    minutiae: NDArray[np.float64]
+
+
+def minutiae_of(view: FingerView) -> NDArray[np.float64]:
+    """Return x, y upwards and direction of the minutiae of a view."""
+    rows = [(m.x, -m.y, m.angle * 2 * np.pi / 256) for m in view.minutiae]
+    return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def read(folder: Path, impressions: int) -> list[Impression]:
+    """Return what the records beside the pictures have."""
+    found = []
+    for path in sorted(folder.glob("*.iso")):
+        finger, number = path.stem.split("_")
+        if int(number) <= impressions:
+            (view,) = read_minutiae(path.read_bytes()).views
+            found.append(
+                Impression(f"{folder.name}/{finger}", int(number), minutiae_of(view))
+            )
+    return found
+
+
+def extract(folder: Path, processes: int) -> tuple[list[Impression], float]:
+    """Return what LEADER finds in the pictures, and pictures a second."""
+    paths = sorted(folder.glob("*.tif"))
+    found = []
+    with Workers(choose(FINGERPRINT, None, None), processes) as workers:
+        for _ in range(processes):  # each has started then
+            workers.submit(paths[0].read_bytes(), preview=False).result()
+        begun = time.perf_counter()
+        answers = [workers.submit(p.read_bytes(), preview=False) for p in paths]
+        for path, answer in zip(paths, answers, strict=True):
+            told = answer.result().extracted
+            finger, number = path.stem.split("_")
+            minutiae = np.zeros((0, 3))
+            if told is not None and isinstance(told.sample, FingerView):
+                minutiae = minutiae_of(told.sample)
+            found.append(Impression(f"{folder.name}/{finger}", int(number), minutiae))
+        seconds = time.perf_counter() - begun
+    return found, len(paths) / seconds
+
+
+def equal_error_rate(mated: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """Return the error rate where both kinds of error are as frequent."""
+    at = np.unique(np.concatenate([mated, others]))
+    missed = np.searchsorted(np.sort(mated), at, "left") / len(mated)
+    taken = 1 - np.searchsorted(np.sort(others), at, "left") / len(others)
+    place = np.abs(missed - taken).argmin()
+    return float((missed[place] + taken[place]) / 2)
+
+
+def judge(table: NDArray[np.float64], prints: list[Impression]) -> dict[str, Any]:
+    """Return rank-1 and error rate, one impression enrolled, each in its turn.
+
+    Args:
+        table: (n, n), the score of each print with each.
+        prints: in the same order.
+    """
+    fingers = np.array([each.finger for each in prints])
+    numbers = np.array([each.number for each in prints])
+    first: list[NDArray[np.bool_]] = []
+    mated: list[NDArray[np.float64]] = []
+    others: list[NDArray[np.float64]] = []
+    for enrolled in range(1, numbers.max() + 1):
+        probes, gallery = table[numbers != enrolled], numbers == enrolled
+        scores = probes[:, gallery]
+        is_mate = fingers[numbers != enrolled][:, None] == fingers[gallery][None]
+        first.append(is_mate[np.arange(len(scores)), scores.argmax(axis=1)])
+        mated.append(scores[is_mate])
+        others.append(scores[~is_mate])
+    return {
+        "rank_1": float(np.concatenate(first).mean()),
+        "rank_1_worst": float(min(each.mean() for each in first)),
+        "eer": equal_error_rate(np.concatenate(mated), np.concatenate(others)),
+    }
+
+
+def by_votes(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return how alike the most alike surroundings of two prints are."""
+    if not len(one) or not len(other):
+        return 0.0
+    alike = one @ other.T
+    best = [np.sort(alike.max(axis=axis))[-BEST:].mean() for axis in (0, 1)]
+    return float(np.mean(best))
+
+
+def centres(prints: list[Impression], name: str) -> dict[str, NDArray[np.float64]]:
+    """Return for each set the mean of the other one's descriptors."""
+    describe_ = DESCRIPTORS[name]
+    means = {
+        each: np.concatenate(
+            [describe_(p.minutiae) for p in prints if p.finger.startswith(each)]
+        ).mean(axis=0)
+        for each in SETS
+    }
+    return {SETS[0]: means[SETS[1]], SETS[1]: means[SETS[0]]}
+
+
+def measure_votes(prints: list[Impression]) -> list[dict[str, Any]]:
+    """Return what each descriptor finds by itself, without a comparison of minutiae."""
+    rows = []
+    for name, describe_ in DESCRIPTORS.items():
+        tables.progress(f"votes by {name}")
+        centre = centres(prints, name)
+        vectors = [
+            unit(describe_(p.minutiae), centre[p.finger.partition("/")[0]])
+            for p in prints
+        ]
+        table = np.array([[by_votes(a, b) for b in vectors] for a in vectors])
+        size = vectors[0].shape[1]
+        rows.append({"by": f"votes of {name}, {size}-d"} | judge(table, prints))
+    return rows
+
+
+def measure_score(prints: list[Impression]) -> list[dict[str, Any]]:
+    """Return what the comparison of minutiae finds."""
+    tables.progress("comparison of minutiae")
+    centre = centres(prints, next(iter(DESCRIPTORS)))
+    ready = [Print.of(p.minutiae, centre[p.finger.partition("/")[0]]) for p in prints]
+    begun = time.perf_counter()
+    table = np.array([[score(a, b) for b in ready] for a in ready])
+    each = 1e3 * (time.perf_counter() - begun) / table.size
+    rows = [{"by": "minutiae", "each_ms": each} | judge(table, prints)]
+    for name in SETS:
+        own = np.array([p.finger.startswith(name) for p in prints])
+        part = [p for p, is_own in zip(prints, own, strict=True) if is_own]
+        rows.append({"by": f"minutiae, {name}"} | judge(table[own][:, own], part))
+    return rows
+
+
+def stranger(random: np.random.Generator) -> NDArray[np.float64]:
+    """Return minutiae of nobody: as many, and ridges as parallel, as prints have."""
+    count = int(random.integers(20, 50))
+    places = random.uniform((0, -384), (288, 0), (count, 2))
+    turn, bend = random.uniform(0, np.pi), random.normal(0, 0.006, 2)
+    direction = turn + places @ bend + random.normal(0, 0.3, count)
+    flipped = direction + np.pi * random.integers(0, 2, count)
+    return np.column_stack([places, flipped])
+
+
+def measure_search(prints: list[Impression], fingers: int) -> list[dict[str, Any]]:
+    """Return how long a search among so many fingers takes, and what it finds.
+
+    The engine has a vector for each minutia, and strangers around the real prints.
+    """
+    tables.progress(f"search among {fingers:,} fingers")
+    centre = centres(prints, next(iter(DESCRIPTORS)))
+    random = np.random.default_rng(7)
+    real = [p for p in prints if p.number == 1]
+    mean = next(iter(centre.values()))
+    gallery = [(p.minutiae, centre[p.finger.partition("/")[0]]) for p in real]
+    gallery += [(stranger(random), mean) for _ in range(fingers - len(real))]
+    owner = np.repeat(np.arange(len(gallery)), [len(each) for each, _ in gallery])
+    engine: Engine[str] = Engine()
+    engine.make("fingers", dimension=DIMENSION, seed=bytes(32))
+    done = 0
+    for start in range(0, len(gallery), PIECE):
+        ready = [Print.of(*each) for each in gallery[start : start + PIECE]]
+        vectors = np.concatenate([p.vectors for p in ready]).astype(np.float32)
+        engine.add("fingers", np.arange(done, done + len(vectors)), vectors)
+        done += len(vectors)
+    engine.compact("fingers")
+    probes = [p for p in prints if p.number == 2]  # noqa: PLR2004 - the second
+    scan: list[float] = []
+    compare: list[float] = []
+    candidates: list[int] = []
+    found = 0
+    for probe in probes:
+        begun = time.perf_counter()
+        own = Print.of(probe.minutiae, centre[probe.finger.partition("/")[0]])
+        asked = own.vectors.astype(np.float32)
+        hits = engine.search("fingers", asked, np.full(len(asked), COSINE))
+        votes = np.zeros(len(gallery), np.int64)
+        for ids in hits:  # a minutia votes for a print once
+            votes[np.unique(owner[ids])] += 1
+        chosen = np.argsort(-votes, kind="stable")[:CANDIDATES]
+        scanned = time.perf_counter()
+        scores = [score(own, Print.of(*gallery[each])) for each in chosen]
+        best = int(chosen[int(np.argmax(scores))])
+        compare.append(time.perf_counter() - scanned)
+        scan.append(scanned - begun)
+        candidates.append(np.count_nonzero(votes))
+        found += best < len(real) and real[best].finger == probe.finger
+    return [
+        {
+            "fingers": fingers,
+            "minutiae": done,
+            "scan_ms": 1e3 * float(np.median(scan)),
+            "compare_ms": 1e3 * float(np.median(compare)),
+            "with_votes": float(np.median(candidates)),
+            "rank_1": found / len(probes),
+        }
+    ]
+
+
+ACCURACY = (
+    tables.Column("by", "found by"),
+    tables.Column("rank_1", "rank-1", ".3f"),
+    tables.Column("rank_1_worst", "rank-1, worst enrolled", ".3f"),
+    tables.Column("eer", "equal error rate", ".3f"),
+    tables.Column("each_ms", "a comparison, ms", ".1f"),
+)
+SEARCH = (
+    tables.Column("fingers", "fingers", ",d"),
+    tables.Column("minutiae", "minutiae", ",d"),
+    tables.Column("scan_ms", "describe and scan, ms", ",.1f"),
+    tables.Column("compare_ms", f"compare {CANDIDATES}, ms", ",.1f"),
+    tables.Column("with_votes", "fingers with votes", ",.0f"),
+    tables.Column("rank_1", "rank-1", ".3f"),
+)
+
+
+def main() -> None:
+    """Measure descriptors, the comparison, and searches."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--records", action="store_true", help="others' minutiae")
+    parser.add_argument("--processes", type=int, default=1, help="that extract")
+    parser.add_argument("--search", type=int, nargs="*", default=[1000, 10000])
+    parser.add_argument("--quick", action="store_true", help="see that it runs")
+    results.add_arguments(parser, "fingers")
+    options = parser.parse_args()
+    folder = Path(os.environ.get("BIOMETRICS_DATA", "")) / "fingerprints-synthetic"
+    if not folder.is_dir():
+        tables.progress("`BIOMETRICS_DATA` names no folder with these prints: skipped")
+        return
+    use_threads(1)
+    impressions = IMPRESSIONS
+    if options.quick:
+        options.records, options.search, impressions = True, [40], 2
+    found = results.Results(
+        "how well, and how fast, are fingers found by their minutiae?",
+        key=("by", "fingers"),
+        settings={"records": options.records, "impressions": impressions},
+        path=options.json,
+        resume=options.resume,
+    )
+    prints: list[Impression] = []
+    for name in SETS:
+        if options.records:
+            prints += read(folder / name, impressions)
+            continue
+        tables.progress(f"extracting {name}")
+        extracted, rate = extract(folder / name, options.processes)
+        prints += extracted
+        by = f"LEADER, {name}, {options.processes} processes"
+        found.add([{"by": by, "pictures_a_second": rate}])
+        tables.progress(f"{rate:.2f} pictures a second")
+    found.add(measure_votes(prints))
+    found.add(measure_score(prints))
+    for fingers in options.search:
+        found.add(measure_search(prints, fingers))
+    accuracy = [row for row in found.rows if "eer" in row]
+    tables.show("one impression enrolled, each of them in turn", ACCURACY, accuracy)
+    searches = [row for row in found.rows if "fingers" in row]
+    tables.show("one thread; strangers are random", SEARCH, searches)
+
+
+if __name__ == "__main__":
+    main()
