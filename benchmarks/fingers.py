@@ -33,7 +33,7 @@ from enrolment.extractors.workers import Workers
 from enrolment.formats.finger import FingerView
 from enrolment.formats.minutiae import read_minutiae
 from matcher.engine import Engine
-from matcher.minutiae.descriptor import DIMENSION, describe, unit
+from matcher.minutiae.descriptor import DIMENSION, unit
 from matcher.minutiae.score import Print, score
 
 if TYPE_CHECKING:

@@ -101,7 +101,8 @@ def _shown(
     least = minutiae[:, :2].min(axis=0) - _MARGIN
     most = minutiae[:, :2].max(axis=0) + _MARGIN
     inside = ((laid >= least) & (laid <= most)).all(axis=2)
-    return np.count_nonzero(inside, axis=1)
+    count: NDArray[np.int64] = inside.sum(axis=1)
+    return count
 
 
 def _one_to_one(met: NDArray[np.float64]) -> NDArray[np.float64]:
