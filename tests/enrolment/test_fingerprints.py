@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic_prints import synthetic_print
 
 from biometrics.errors import InvalidRequestError
 from enrolment.extractors.choice import FINGERPRINT, choose
@@ -16,6 +17,8 @@ from enrolment.extractors.extractor import Picture
 from enrolment.formats.finger import FingerView
 from enrolment.formats.finger_writing import write_minutiae
 from enrolment.formats.minutiae import read_minutiae
+from matcher.minutiae.descriptor import DIMENSION
+from matcher.minutiae.score import Print, score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,11 +38,12 @@ def extractor() -> Extractor:
 @pytest.fixture(scope="module")
 def pixels() -> NDArray[np.uint8]:
     """Return a synthetic print."""
-    path = DATA / "fvc2004-db4b" / "105_3.tif"
-    if not path.is_file():
-        pytest.skip("`BIOMETRICS_DATA` names no folder of development data")
-    with Image.open(path) as image:
-        return np.array(image.convert("RGB"))
+    return coloured(synthetic_print(5))
+
+
+def coloured(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return grey values as a picture has them."""
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def view(
@@ -74,11 +78,20 @@ def refused(
 def test_a_print_gives_minutiae_that_can_be_written(
     extractor: Extractor, pixels: NDArray[np.uint8]
 ):
-    """And they are where an independent extractor has them."""
+    """By the standard, in the picture's own size, with a quality."""
     found = view(extractor, pixels)
     assert found.quality is not None
     assert (found.height, found.width) == pixels.shape[:2]
     assert read_minutiae(write_minutiae(found)).views == (found,)
+
+
+def test_minutiae_are_where_another_extractor_has_them(extractor: Extractor):
+    """Of a print with a record beside it."""
+    path = DATA / "fvc2004-db4b" / "105_3.tif"
+    if not path.is_file():
+        pytest.skip("`BIOMETRICS_DATA` names no folder of development data")
+    with Image.open(path) as image:
+        found = view(extractor, np.array(image.convert("RGB")))
     (other,) = read_minutiae((DATA / "fvc2004-db4b/105_3.iso").read_bytes()).views
     scale = other.width / found.width  # that extractor has made the picture larger
     assert met(scale * places(found), places(other)) > 0.5
@@ -103,6 +116,29 @@ def test_what_is_no_print_is_refused(extractor: Extractor):
     assert refused(extractor, noise) == "TOO_FEW_MINUTIAE"
     assert refused(extractor, noise, 240) == "TOO_COARSE"
     assert refused(extractor, np.tile(noise, (3, 2, 1))) == "NOT_ONE_PRINT"
+
+
+def test_an_impression_upside_down_is_of_the_same_finger(
+    extractor: Extractor, pixels: NDArray[np.uint8]
+):
+    """From pictures to the comparison of minutiae."""
+    nowhere = np.zeros(DIMENSION)
+    first, again, other = (
+        Print.of(minutiae, nowhere)
+        for minutiae in (
+            points(view(extractor, pixels)),
+            points(view(extractor, coloured(synthetic_print(5, 1))[::-1, ::-1])),
+            points(view(extractor, coloured(synthetic_print(6)))),
+        )
+    )
+    assert score(first, again) > 0.5
+    assert score(first, other) < 0.3
+
+
+def points(found: FingerView) -> NDArray[np.float64]:
+    """Return x, y upwards and direction of minutiae."""
+    turned = [each.angle * np.pi / 128 for each in found.minutiae]
+    return np.column_stack([places(found) * (1, -1), turned])
 
 
 def test_a_small_part_of_a_print_is_refused(
