@@ -36,21 +36,25 @@ def decode(data: bytes) -> Picture:
     Raises:
         InvalidRequestError: it is none, is damaged, or cannot be taken as it is.
     """
+    with warnings.catch_warnings():
+        # Pillow warns of damage that it gets over, and of bombs that are not very
+        # large: what is too large is measured here.
+        warnings.simplefilter("ignore")
+        with _opened(data) as image:
+            _check(image)
+            pixels = _pixels(_loaded(image))
+            return Picture(pixels=pixels, per_inch=_per_inch(image))
+
+
+def _opened(data: bytes) -> Image.Image:
+    """Read what kind of picture a file is, and how large."""
     try:
-        with warnings.catch_warnings():
-            # Pillow only warns of bombs that are not very large.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError as error:
         raise _too_large("more") from error
     except Exception as error:  # decoders raise anything
         message = "is no JPEG, PNG, BMP or TIFF picture, whatever its name says"
         raise InvalidRequestError("NOT_A_PICTURE", message) from error
-    with image:
-        _check(image)
-        upright = _loaded(image)
-        pixels = _pixels(upright)
-    return Picture(pixels=pixels, per_inch=_per_inch(image))
 
 
 def _check(image: Image.Image) -> None:
@@ -65,7 +69,7 @@ def _check(image: Image.Image) -> None:
             f" {limits.MIN_PICTURE_SIDE} or more",
         )
     # A JPEG of a telephone may carry a preview or a map of brightness as well (MPO).
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    frames = 1 if image.format == "MPO" else _frames(image)
     if frames > 1:
         raise InvalidRequestError(
             "SEVERAL_PICTURES",
@@ -80,14 +84,22 @@ def _check(image: Image.Image) -> None:
         )
 
 
+def _frames(image: Image.Image) -> int:
+    """Return how many pictures a file holds."""
+    try:
+        count: int = getattr(image, "n_frames", 1)
+    except Exception as error:  # of a TIFF every page is looked for
+        raise _damaged() from error
+    return count
+
+
 def _loaded(image: Image.Image) -> Image.Image:
     """Decode a picture, and turn it as its EXIF data say."""
     try:
         image.load()
         turned = ImageOps.exif_transpose(image)
     except Exception as error:  # decoders raise anything
-        message = "breaks off or is damaged; copy it again"
-        raise InvalidRequestError("PICTURE_DAMAGED", message) from error
+        raise _damaged() from error
     return turned
 
 
@@ -110,6 +122,12 @@ def _per_inch(image: Image.Image) -> float | None:
         return None
     credible = _LEAST_PER_INCH <= across <= limits.MAX_PIXELS_PER_INCH
     return across if credible and abs(across - down) < 1 else None
+
+
+def _damaged() -> InvalidRequestError:
+    """Return the refusal of a picture that cannot be decoded to its end."""
+    message = "breaks off or is damaged; copy it again"
+    return InvalidRequestError("PICTURE_DAMAGED", message)
 
 
 def _too_large(told: str) -> InvalidRequestError:
