@@ -134,6 +134,8 @@ MAX_QUESTION_LINE_BYTES: Final = 16 * 1024  # of a log that is replayed: 64 hold
 
 # -- clients ------------------------------------------------------------------
 DEFAULT_DEADLINE_SECONDS: Final = 10.0  # of a profile that names none
+# A renewed certificate is in use after at most so long.
+CERTIFICATE_LOOK_SECONDS: Final = 10.0
 CLIENT_TRIES: Final = 5  # of one call; gRPC itself takes no more
 CLIENT_FIRST_WAIT_SECONDS: Final = 0.2  # between tries, doubled each time
 CLIENT_MOST_WAIT_SECONDS: Final = 5.0  # between tries; longer is the caller's to plan

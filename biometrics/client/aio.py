@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
@@ -19,7 +20,7 @@ import grpc.aio
 from biometrics import limits
 from biometrics.client import responses
 from biometrics.client.bulk import Window
-from biometrics.client.channel import prepare_channel
+from biometrics.client.lines import Lines
 from biometrics.client.messages import RequestMaker, explain_request
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream, Source
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from biometrics.client.channel import ChannelSettings, Peers
     from biometrics.client.inputs import Chunk, Probe, Record, Template
     from biometrics.client.messages import RequestId
     from biometrics.client.profile import Profile
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
         ErasureInfo,
         Explanation,
         GalleryInfo,
+        HandOverInfo,
         MatchAnswer,
         PermissionInfo,
         ProbeRefusal,
@@ -74,6 +77,53 @@ if TYPE_CHECKING:
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A channel, and the services on it; bulk loads go over one of their own.
+
+    Why, says `biometrics.client.streams`.
+    """
+
+    channel: grpc.aio.Channel
+    bulk_channel: grpc.Channel
+    peers: Peers
+    matching: match_pb2_grpc.MatchServiceAsyncStub
+    enrolment: enrolment_pb2_grpc.EnrolmentServiceAsyncStub
+    loading: enrolment_pb2_grpc.EnrolmentServiceStub
+    custody: custody_pb2_grpc.CustodyServiceAsyncStub
+    duplicates: duplicate_pb2_grpc.DuplicateServiceAsyncStub
+    agreements: agreement_pb2_grpc.AgreementServiceAsyncStub
+    spaces: space_pb2_grpc.SpaceServiceAsyncStub
+
+    @classmethod
+    def open(cls, settings: ChannelSettings) -> Self:
+        """Open the channels; they connect when they are first used."""
+        named = (settings.peers.target, settings.credentials, settings.options)
+        channel = grpc.aio.secure_channel(*named)
+        bulk_channel = grpc.secure_channel(*named)
+        return cls(
+            channel=channel,
+            bulk_channel=bulk_channel,
+            peers=settings.peers,
+            matching=match_pb2_grpc.MatchServiceStub(channel),
+            enrolment=enrolment_pb2_grpc.EnrolmentServiceStub(channel),
+            loading=enrolment_pb2_grpc.EnrolmentServiceStub(bulk_channel),
+            custody=custody_pb2_grpc.CustodyServiceStub(channel),
+            duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
+            agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
+            spaces=space_pb2_grpc.SpaceServiceStub(channel),
+        )
+
+    def stream(self) -> BulkStream:
+        """Open a stream of a bulk enrolment."""
+        return BulkStream(self.loading, self.peers)
+
+    async def close(self) -> None:
+        """Close the channels; calls that are running are cancelled."""
+        self.bulk_channel.close()
+        await self.channel.close()
 
 
 class AsyncExchangeClient:
@@ -98,24 +148,9 @@ class AsyncExchangeClient:
         Raises:
             ConfigurationError: a certificate or key cannot be read or does not fit.
         """
-        settings = prepare_channel(profile)
         self._deadline = profile.deadline_seconds
-        self._peers = settings.peers
         self._requests = RequestMaker(random_bytes)
-        self._channel = grpc.aio.secure_channel(
-            profile.target, settings.credentials, settings.options
-        )
-        self._matching = match_pb2_grpc.MatchServiceStub(self._channel)
-        self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self._channel)
-        # Bulk loads go over a channel of their own: see `biometrics.client.streams`.
-        self._bulk_channel = grpc.secure_channel(
-            profile.target, settings.credentials, settings.options
-        )
-        self._loading = enrolment_pb2_grpc.EnrolmentServiceStub(self._bulk_channel)
-        self._custody = custody_pb2_grpc.CustodyServiceStub(self._channel)
-        self._duplicates = duplicate_pb2_grpc.DuplicateServiceStub(self._channel)
-        self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
-        self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
+        self._lines = Lines(profile, _Line.open)
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -127,8 +162,8 @@ class AsyncExchangeClient:
 
     async def close(self) -> None:
         """Close the channel; calls that are running are cancelled."""
-        self._bulk_channel.close()
-        await self._channel.close()
+        for line in self._lines.take_all():
+            await line.close()
 
     async def match(
         self,
@@ -151,7 +186,7 @@ class AsyncExchangeClient:
         """
         request = self._requests.match(probe, purpose, holders, request_id)
         return responses.read_answer(
-            await self._call(self._matching.Match, request, deadline)
+            await self._call(self._line.matching.Match, request, deadline)
         )
 
     async def match_many(
@@ -170,7 +205,7 @@ class AsyncExchangeClient:
         """
         request = self._requests.batch(probes, purpose, holders, request_id)
         return responses.read_batch(
-            await self._call(self._matching.BatchMatch, request, deadline)
+            await self._call(self._line.matching.BatchMatch, request, deadline)
         )
 
     async def enrol(
@@ -183,7 +218,7 @@ class AsyncExchangeClient:
         """Enrol one record; it is durable and searchable when this returns."""
         request = self._requests.enrol(record, request_id)
         return responses.read_enrolled(
-            await self._call(self._enrolment.Enrol, request, deadline)
+            await self._call(self._line.enrolment.Enrol, request, deadline)
         )
 
     async def enrol_many(
@@ -207,7 +242,7 @@ class AsyncExchangeClient:
         pause = 0.0
         while window.is_waiting():
             await asyncio.sleep(pause)
-            with BulkStream(self._loading, self._peers) as stream:
+            with self._line.stream() as stream:
                 stream.send(*window.unacknowledged())
                 while window.is_waiting():
                     try:
@@ -239,7 +274,7 @@ class AsyncExchangeClient:
         """
         request = self._requests.withdraw(reference, request_id)
         return responses.read_withdrawn(
-            await self._call(self._enrolment.Withdraw, request, deadline)
+            await self._call(self._line.enrolment.Withdraw, request, deadline)
         )
 
     async def replace(
@@ -278,7 +313,7 @@ class AsyncExchangeClient:
             accept_lower_quality=accept_lower_quality,
         )
         return responses.read_replaced(
-            await self._call(self._enrolment.Replace, request, deadline)
+            await self._call(self._line.enrolment.Replace, request, deadline)
         )
 
     async def protect(
@@ -312,7 +347,7 @@ class AsyncExchangeClient:
             reference, excluded, request_id, exclude_nobody=exclude_nobody
         )
         return responses.read_protected(
-            await self._call(self._enrolment.Protect, request, deadline)
+            await self._call(self._line.enrolment.Protect, request, deadline)
         )
 
     async def galleries(
@@ -321,7 +356,7 @@ class AsyncExchangeClient:
         """List one's own galleries."""
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
-            await self._call(self._enrolment.ListGalleries, request, deadline)
+            await self._call(self._line.enrolment.ListGalleries, request, deadline)
         )
 
     async def lock(
@@ -336,13 +371,30 @@ class AsyncExchangeClient:
             Since when they are closed; the same moment where that was done before.
         """
         request = self._requests.lock(request_id)
-        response = await self._call(self._custody.Lock, request, deadline)
+        response = await self._call(self._line.custody.Lock, request, deadline)
         return responses.read_moment(response.lock_time)
 
+    async def hand_over(self, *, deadline: float | None = None) -> HandOverInfo:
+        """Tell what one's key-encryption key is to be sealed to, and as whose."""
+        request = custody_pb2.GetHandOverKeyRequest()
+        return responses.read_hand_over(
+            await self._call(self._line.custody.GetHandOverKey, request, deadline)
+        )
+
     async def unlock(
-        self, *, request_id: RequestId = None, deadline: float | None = None
+        self,
+        *,
+        sealed_key: bytes = b"",
+        request_id: RequestId = None,
+        deadline: float | None = None,
     ) -> dt.datetime:
         """Open one's own galleries; they are searchable when this returns.
+
+        Args:
+            sealed_key: one's key-encryption key, where the exchange does not have it:
+                sealed to the key in `hand_over`, for this `request_id`.
+            request_id: UUID; to be given with `sealed_key`.
+            deadline: seconds.
 
         Returns:
             Since when they are open.
@@ -351,8 +403,8 @@ class AsyncExchangeClient:
             PreconditionError: one's key-encryption key is not at hand.
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
-        request = self._requests.unlock(request_id)
-        response = await self._call(self._custody.Unlock, request, deadline)
+        request = self._requests.unlock(request_id, sealed_key)
+        response = await self._call(self._line.custody.Unlock, request, deadline)
         return responses.read_moment(response.unlock_time)
 
     async def rotate(
@@ -371,7 +423,7 @@ class AsyncExchangeClient:
             UnavailableError: the galleries are locked.
         """
         request = self._requests.rotate(request_id)
-        response = await self._call(self._custody.Rotate, request, deadline)
+        response = await self._call(self._line.custody.Rotate, request, deadline)
         return responses.read_moment(response.begin_time)
 
     async def destroy(
@@ -400,14 +452,14 @@ class AsyncExchangeClient:
             InvalidRequestError: `confirm_holder` is not one's own code.
         """
         request = self._requests.destroy(confirm_holder, request_id)
-        response = await self._call(self._custody.Destroy, request, deadline)
+        response = await self._call(self._line.custody.Destroy, request, deadline)
         return responses.read_moment(response.destroy_time)
 
     async def custody(self, *, deadline: float | None = None) -> CustodyInfo:
         """Tell whether one's own galleries are open, and what is being done."""
         request = custody_pb2.GetCustodyRequest()
         return responses.read_custody(
-            await self._call(self._custody.GetCustody, request, deadline)
+            await self._call(self._line.custody.GetCustody, request, deadline)
         )
 
     async def erasures(
@@ -416,7 +468,9 @@ class AsyncExchangeClient:
         """Iterate over what keys of one's own are no more; `deadline` is a page's."""
         request = custody_pb2.ListErasuresRequest(page_size=limits.MAX_PAGE_RECORDS)
         while True:
-            response = await self._call(self._custody.ListErasures, request, deadline)
+            response = await self._call(
+                self._line.custody.ListErasures, request, deadline
+            )
             for erasure in responses.read_erasures(response):
                 yield erasure
             if not response.next_page_token:
@@ -437,14 +491,14 @@ class AsyncExchangeClient:
         request = duplicate_pb2.FindDuplicatesRequest(references=references)
         return responses.read_duplicates(
             references,
-            await self._call(self._duplicates.FindDuplicates, request, deadline),
+            await self._call(self._line.duplicates.FindDuplicates, request, deadline),
         )
 
     async def summary(self, *, deadline: float | None = None) -> RecordSummary:
         """Count one's own records: when they expire, and when and why others went."""
         request = enrolment_pb2.SummariseRecordsRequest()
         return responses.read_summary(
-            await self._call(self._enrolment.SummariseRecords, request, deadline)
+            await self._call(self._line.enrolment.SummariseRecords, request, deadline)
         )
 
     async def permissions(
@@ -453,7 +507,7 @@ class AsyncExchangeClient:
         """List what others may learn of one's own records today."""
         request = agreement_pb2.ListPermissionsRequest()
         return responses.read_permissions(
-            await self._call(self._agreements.ListPermissions, request, deadline)
+            await self._call(self._line.agreements.ListPermissions, request, deadline)
         )
 
     async def records(
@@ -465,7 +519,9 @@ class AsyncExchangeClient:
         """Iterate over one's own records, page by page; `deadline` is a page's."""
         request = enrolment_pb2.ListRecordsRequest(page_size=page_size)
         while True:
-            response = await self._call(self._enrolment.ListRecords, request, deadline)
+            response = await self._call(
+                self._line.enrolment.ListRecords, request, deadline
+            )
             for record in responses.read_records(response):
                 yield record
             if not response.next_page_token:
@@ -477,7 +533,7 @@ class AsyncExchangeClient:
     ) -> tuple[AgreementInfo, ...]:
         """List the clauses in which one is a party; `deadline` is a page's."""
         request = agreement_pb2.ListAgreementsRequest(page_size=limits.MAX_PAGE_RECORDS)
-        method = self._agreements.ListAgreements
+        method = self._line.agreements.ListAgreements
         clauses: list[AgreementInfo] = []
         while True:
             response = await self._call(method, request, deadline)
@@ -498,15 +554,20 @@ class AsyncExchangeClient:
         """Say whether a search would be permitted today, and which line decides."""
         request = explain_request(holder, requester, purpose, modality)
         return responses.read_explanation(
-            await self._call(self._agreements.ExplainAgreement, request, deadline)
+            await self._call(self._line.agreements.ExplainAgreement, request, deadline)
         )
 
     async def spaces(self, *, deadline: float | None = None) -> tuple[SpaceInfo, ...]:
         """List the template spaces of the exchange."""
         request = space_pb2.ListSpacesRequest()
         return responses.read_spaces(
-            await self._call(self._spaces.ListSpaces, request, deadline)
+            await self._call(self._line.spaces.ListSpaces, request, deadline)
         )
+
+    @property
+    def _line(self) -> _Line:
+        """The line for a call that begins now."""
+        return self._lines.current()
 
     async def _call(
         self,
@@ -515,8 +576,10 @@ class AsyncExchangeClient:
         deadline: float | None,
     ) -> ResponseT:
         """Call a method, in time."""
+        for idle in self._lines.take_idle():
+            await idle.close()
         timeout = self._deadline if deadline is None else deadline
         try:
             return await method(request, timeout=timeout)
         except grpc.RpcError as error:
-            raise translate(error, self._peers) from error
+            raise translate(error, self._line.peers) from error

@@ -195,14 +195,16 @@ class RequestMaker:
         message = custody_pb2.LockRequest(request_id=self._request_id(given, faults))
         return _sound(message, faults)
 
-    def unlock(self, given: RequestId) -> custody_pb2.UnlockRequest:
+    def unlock(self, given: RequestId, sealed_key: bytes) -> custody_pb2.UnlockRequest:
         """Return the request to open one's galleries.
 
         Raises:
             InvalidRequestError: the request id is no UUID.
         """
         faults: list[Fault] = []
-        message = custody_pb2.UnlockRequest(request_id=self._request_id(given, faults))
+        message = custody_pb2.UnlockRequest(
+            request_id=self._request_id(given, faults), sealed_key=sealed_key
+        )
         return _sound(message, faults)
 
     def rotate(self, given: RequestId) -> custody_pb2.RotateRequest:

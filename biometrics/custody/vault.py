@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from biometrics.custody.handed import HandedKeyProvider, HandOver
 from biometrics.custody.index import IndexKeys
 from biometrics.custody.keyring import Keyring
 from biometrics.custody.xaes import TAG_BYTES, unopened
+from biometrics.errors import PreconditionError
 from biometrics.sealed import locked
 
 if TYPE_CHECKING:
@@ -52,6 +54,12 @@ class Vault:
             )
             for member, provider in members.items()
         }
+        self._hand_over = HandOver()
+        self._handed = {
+            member: provider
+            for member, provider in members.items()
+            if isinstance(provider, HandedKeyProvider)
+        }
         self._indexes = IndexKeys(exchange, rows, random_bytes)
         self._random_bytes = random_bytes
 
@@ -65,8 +73,34 @@ class Vault:
         """
         self._ring(member).unlock()
 
+    @property
+    def hand_over_key(self) -> bytes:
+        """What members seal their key-encryption keys to: `seal_to`."""
+        return self._hand_over.public
+
+    def hand(self, member: Member, sealed: bytes, request_id: bytes) -> None:
+        """Hold the key-encryption key of a member that keeps it itself, until `lock`.
+
+        Args:
+            member: whose.
+            sealed: the key, as `seal_to` sealed it to `hand_over_key`.
+            request_id: 16 bytes, of the request that carries it.
+
+        Raises:
+            PreconditionError: the exchange has that member's key already.
+            SealError: it was sealed to another vault, or for another member or request.
+        """
+        provider = self._handed.get(member)
+        if provider is None:
+            raise PreconditionError(
+                "KEY_AT_THE_EXCHANGE",
+                f"the exchange has the key-encryption key of `{member}`; unlock without"
+                " one, or have its operator set `handed-over` for this member",
+            )
+        provider.take(self._hand_over.open(sealed, member, request_id))
+
     def lock(self, member: Member) -> None:
-        """Drop the member's gallery keys; its index key stays."""
+        """Drop a member's gallery keys, and a key handed over; its index key stays."""
         if member in self._rings:
             self._rings[member].lock()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,21 +32,38 @@ _TOKEN_DIGITS = 18  # of a number that every database can hold
 class CustodyService(custody_pb2_grpc.CustodyServiceServicer):
     """A member's own galleries, as a whole; see `custody.proto` for the contract."""
 
-    def __init__(self, *, custodian: Custodian, verifier: str) -> None:
-        """Take the main paths, and the key that certificates are checked by."""
+    def __init__(
+        self, *, custodian: Custodian, verifier: str, hand_over: bytes
+    ) -> None:
+        """Take the main paths, and what the exchange is known by.
+
+        Args:
+            custodian: the main paths.
+            verifier: the key that certificates are checked by.
+            hand_over: a signed note with the key that members seal theirs to.
+        """
         self._custodian = custodian
         self._verifier = verifier
+        self._hand_over = hand_over
 
     async def Lock(self, request: v1.LockRequest, context: Context) -> v1.LockResponse:
         """Close the caller's galleries."""
         body = await self._custodian.lock(_read(request), _write_lock)
         return v1.LockResponse.FromString(body)
 
+    async def GetHandOverKey(
+        self, request: v1.GetHandOverKeyRequest, context: Context
+    ) -> v1.GetHandOverKeyResponse:
+        """Return what a key-encryption key is sealed to."""
+        holder = CALLER.get().member.code
+        return v1.GetHandOverKeyResponse(note=self._hand_over, holder=holder)
+
     async def Unlock(
         self, request: v1.UnlockRequest, context: Context
     ) -> v1.UnlockResponse:
         """Open the caller's galleries."""
-        body = await self._custodian.unlock(_read(request), _write_unlock)
+        asked = replace(_read(request), sealed_key=request.sealed_key)
+        body = await self._custodian.unlock(asked, _write_unlock)
         return v1.UnlockResponse.FromString(body)
 
     async def Rotate(

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from biometrics import limits
 from biometrics.clock import SystemClock
-from biometrics.custody import FileKeyProvider, Vault
+from biometrics.custody import SUITE, FileKeyProvider, Vault
 from biometrics.errors import (
     ConfigurationError,
     ExchangeError,
@@ -45,6 +45,7 @@ from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import server_credentials
+from biometrics.signing import SigningKey, hand_over_note
 from biometrics.slots import Slots
 from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.clock import Clock
+    from biometrics.custody import KeyProvider
     from biometrics.members import Member
     from biometrics.server.config import Config
     from biometrics.server.in_force import Told
@@ -96,10 +98,12 @@ class Exchange:
     Attributes:
         port: where it listens.
         store: its database; open until it is stopped.
+        verifier: the key that what it states is to be checked by.
     """
 
     port: int
     store: Store
+    verifier: str
     _health: Health
     _server: grpc.aio.Server
     _follower: Follower
@@ -230,6 +234,8 @@ class Exchange:
                 scanner=scanner,
                 keeper=keeper,
             )
+            key = SigningKey(f"{config.trust_domain}/erasure", vault.signing_seed())
+            log.info("what the exchange states is signed by %s", key.verifier.text)
             rotation = Rotation(
                 store=store,
                 vault=vault,
@@ -237,7 +243,7 @@ class Exchange:
                 spaces=spaces,
                 clock=clock,
                 random_bytes=random_bytes,
-                signer=f"{config.trust_domain}/erasure",
+                key=key,
             )
             tending = Tending(
                 store=store, vault=vault, access=access, rotation=rotation
@@ -291,7 +297,12 @@ class Exchange:
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
             custody_pb2_grpc.add_CustodyServiceServicer_to_server(
-                CustodyService(custodian=custodian, verifier=rotation.verifier), server
+                CustodyService(
+                    custodian=custodian,
+                    verifier=key.verifier.text,
+                    hand_over=hand_over_note(vault.hand_over_key, SUITE, key),
+                ),
+                server,
             )
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
                 AgreementService(
@@ -335,6 +346,7 @@ class Exchange:
             return cls(
                 port=port,
                 store=store,
+                verifier=key.verifier.text,
                 _health=health,
                 _server=server,
                 _follower=follower,
@@ -471,10 +483,10 @@ def unlock(
     """
     galleries = Galleries()
     galleries.count(store.journal.templates_by_space())
-    providers = {}
-    for member, path in config.members.items():
+    providers: dict[Member, KeyProvider] = {}
+    for member, source in config.members.items():
         try:
-            providers[member] = FileKeyProvider(path, random_bytes)
+            providers[member] = source.open(random_bytes)
         except ConfigurationError as error:
             _stay_locked(galleries, member, error)
     closed = store.custody.closed()

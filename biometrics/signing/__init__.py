@@ -1,8 +1,9 @@
-"""Signed notes: agreements, and whose keys count; erasures, by the exchange."""
+"""Signed notes: agreements, and whose keys count; what the exchange states."""
 
 from biometrics.signing.agreements import SignedVersion, statement_of, verify_version
 from biometrics.signing.erasure import Erased, erasure_note
 from biometrics.signing.files import create_signing_key, read_signing_key
+from biometrics.signing.handover import hand_over_note, read_hand_over
 from biometrics.signing.keys import SigningKey, VerifierKey
 from biometrics.signing.note import Note, Signature
 from biometrics.signing.proposal import Signed, approve, propose
@@ -21,8 +22,10 @@ __all__ = [
     "approve",
     "create_signing_key",
     "erasure_note",
+    "hand_over_note",
     "parse_signers",
     "propose",
+    "read_hand_over",
     "read_signing_key",
     "statement_of",
     "verify_version",

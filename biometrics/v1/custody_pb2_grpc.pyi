@@ -41,6 +41,11 @@ class CustodyServiceStub:
     be enrolled into them, and what opens them is gone from the exchange's memory; they
     stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
     """
+    GetHandOverKey: _grpc.UnaryUnaryMultiCallable[_custody_pb2.GetHandOverKeyRequest, _custody_pb2.GetHandOverKeyResponse]
+    """Returns the key that a member's key-encryption key is to be sealed to, where the
+    member keeps that itself and hands it over to unlock. It is another one after each
+    start of the exchange.
+    """
     Unlock: _grpc.UnaryUnaryMultiCallable[_custody_pb2.UnlockRequest, _custody_pb2.UnlockResponse]
     """Opens the galleries. When it returns, they are searchable. Where loading takes
     longer than 30 s, UNAVAILABLE with the reason GALLERY_LOADING: it goes on.
@@ -75,6 +80,11 @@ class CustodyServiceAsyncStub(CustodyServiceStub):
     """Closes the galleries. When it returns, no search is answered from them, nothing can
     be enrolled into them, and what opens them is gone from the exchange's memory; they
     stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
+    """
+    GetHandOverKey: _aio.UnaryUnaryMultiCallable[_custody_pb2.GetHandOverKeyRequest, _custody_pb2.GetHandOverKeyResponse]  # type: ignore[assignment]
+    """Returns the key that a member's key-encryption key is to be sealed to, where the
+    member keeps that itself and hands it over to unlock. It is another one after each
+    start of the exchange.
     """
     Unlock: _aio.UnaryUnaryMultiCallable[_custody_pb2.UnlockRequest, _custody_pb2.UnlockResponse]  # type: ignore[assignment]
     """Opens the galleries. When it returns, they are searchable. Where loading takes
@@ -113,6 +123,17 @@ class CustodyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Closes the galleries. When it returns, no search is answered from them, nothing can
         be enrolled into them, and what opens them is gone from the exchange's memory; they
         stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
+        """
+
+    @_abc_1.abstractmethod
+    def GetHandOverKey(
+        self,
+        request: _custody_pb2.GetHandOverKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_custody_pb2.GetHandOverKeyResponse, _abc.Awaitable[_custody_pb2.GetHandOverKeyResponse]]:
+        """Returns the key that a member's key-encryption key is to be sealed to, where the
+        member keeps that itself and hands it over to unlock. It is another one after each
+        start of the exchange.
         """
 
     @_abc_1.abstractmethod
