@@ -85,3 +85,11 @@ def test_a_minutia_alone_has_no_direction_to_compare():
     (alone,) = describe(minutiae(6, 1))
     assert not alone.any()
     assert not unit(alone[None], alone).any()
+
+
+def test_minutiae_that_point_elsewhere_do_not_meet():
+    """Even where they lie just alike, in surroundings that are alike."""
+    given = Print.of(minutiae(7), NOWHERE)
+    turned = given.minutiae.copy()
+    turned[::2, 2] += np.pi / 2
+    assert score(given, Print(turned, given.vectors)) == pytest.approx(0.5, abs=0.1)
