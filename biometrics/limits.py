@@ -6,6 +6,7 @@ from typing import Final
 # gRPC's own default, so that clients of any language agree. 256 probes of 4096-d are
 # some bytes more, 255 fit.
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+SEALING_BYTES: Final = 1280  # more that a request has that its client seals
 # Parsed, a message of empty messages takes many times its bytes: no method reads more
 # than it needs.
 MAX_SEARCH_BYTES: Final = 32 * 1024  # one template of 4096-d has 16 KiB

@@ -4,7 +4,6 @@ import datetime as dt
 import secrets
 import sys
 import time
-import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +12,10 @@ import typer
 
 from biometrics import limits
 from biometrics.cli import register
-from biometrics.cli.hand_over import sealed_key
 from biometrics.cli.output import print_json, print_line, print_note, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.client import ErasureInfo, ExchangeClient
-from biometrics.custody import create_key_file
+from biometrics.custody import create_key_file, read_key_file
 from biometrics.errors import PreconditionError
 
 app = typer.Typer(help="Your own galleries.", no_args_is_help=True)
@@ -81,18 +79,9 @@ def unlock(
         typer.Option(
             "--key",
             help="Your key-encryption key, where you keep it yourself: a file as"
-            " `make-key` writes it. It is sealed to the exchange, which holds it in"
-            " memory until you lock, or it stops.",
+            " `make-key` writes it. It is sealed to the exchange that `verifier` in the"
+            " profile tells, which holds it in memory until you lock, or it stops.",
             metavar="FILE",
-        ),
-    ] = None,
-    verifier: Annotated[
-        str | None,
-        typer.Option(
-            "--verifier",
-            help="Goes with --key: the exchange's verifier key, as its operator gave it"
-            " to you.",
-            metavar="KEY",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -104,11 +93,8 @@ def unlock(
     or handed over now.
     """
     with connect(context, profile) as exchange:
-        request_id = uuid.uuid4()
-        sealed = sealed_key(exchange, request_id, key, verifier)
-        moment = exchange.unlock(
-            sealed_key=sealed, request_id=request_id, deadline=LONGEST
-        )
+        held = None if key is None else read_key_file(key)
+        moment = exchange.unlock(key=held, deadline=LONGEST)
     _tell("unlocked", moment, as_json=as_json)
 
 

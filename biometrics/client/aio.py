@@ -22,9 +22,11 @@ from biometrics.client import responses
 from biometrics.client.bulk import Window
 from biometrics.client.lines import Lines
 from biometrics.client.messages import RequestMaker, explain_request
+from biometrics.client.sealer import Recipient, Sealer
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream, Source
-from biometrics.errors import ExchangeError
+from biometrics.errors import ExchangeError, PreconditionError
+from biometrics.sealing import SEALED_TO_ANOTHER
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from google.protobuf.message import Message
+
     from biometrics.client.channel import ChannelSettings, Peers
     from biometrics.client.inputs import Chunk, Probe, Record, Template
     from biometrics.client.messages import RequestId
@@ -63,7 +67,6 @@ if TYPE_CHECKING:
         ErasureInfo,
         Explanation,
         GalleryInfo,
-        HandOverInfo,
         MatchAnswer,
         PermissionInfo,
         ProbeRefusal,
@@ -75,7 +78,7 @@ if TYPE_CHECKING:
         WithdrawReceipt,
     )
 
-RequestT = TypeVar("RequestT")
+RequestT = TypeVar("RequestT", bound="Message")
 ResponseT = TypeVar("ResponseT")
 
 
@@ -116,9 +119,9 @@ class _Line:
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
 
-    def stream(self) -> BulkStream:
+    def stream(self, recipient: Recipient | None) -> BulkStream:
         """Open a stream of a bulk enrolment."""
-        return BulkStream(self.loading, self.peers)
+        return BulkStream(self.loading, self.peers, recipient)
 
     async def close(self) -> None:
         """Close the channels; calls that are running are cancelled."""
@@ -151,6 +154,7 @@ class AsyncExchangeClient:
         self._deadline = profile.deadline_seconds
         self._requests = RequestMaker(random_bytes)
         self._lines = Lines(profile, _Line.open)
+        self._sealer = Sealer(profile.verifier)
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -242,7 +246,7 @@ class AsyncExchangeClient:
         pause = 0.0
         while window.is_waiting():
             await asyncio.sleep(pause)
-            with self._line.stream() as stream:
+            with self._line.stream(await self._recipient()) as stream:
                 stream.send(*window.unacknowledged())
                 while window.is_waiting():
                     try:
@@ -374,36 +378,34 @@ class AsyncExchangeClient:
         response = await self._call(self._line.custody.Lock, request, deadline)
         return responses.read_moment(response.lock_time)
 
-    async def hand_over(self, *, deadline: float | None = None) -> HandOverInfo:
-        """Tell what one's key-encryption key is to be sealed to, and as whose."""
-        request = custody_pb2.GetHandOverKeyRequest()
-        return responses.read_hand_over(
-            await self._call(self._line.custody.GetHandOverKey, request, deadline)
-        )
-
     async def unlock(
         self,
         *,
-        sealed_key: bytes = b"",
+        key: bytes | None = None,
         request_id: RequestId = None,
         deadline: float | None = None,
     ) -> dt.datetime:
         """Open one's own galleries; they are searchable when this returns.
 
         Args:
-            sealed_key: one's key-encryption key, where the exchange does not have it:
-                sealed to the key in `hand_over`, for this `request_id`.
-            request_id: UUID; to be given with `sealed_key`.
+            key: one's key-encryption key, 32 bytes, where the exchange does not have
+                it. It is sealed to the exchange that the profile's `verifier` tells.
+            request_id: UUID; give it again to repeat the same request.
             deadline: seconds.
 
         Returns:
             Since when they are open.
 
         Raises:
+            ConfigurationError: `key` is given, and the profile has no `verifier`.
+            UnauthenticatedError: the exchange did not prove that it is the one.
             PreconditionError: one's key-encryption key is not at hand.
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
-        request = self._requests.unlock(request_id, sealed_key)
+        request = self._requests.unlock(request_id)
+        if key is not None:
+            recipient = await self._learn(deadline)
+            request.sealed_key = recipient.hand_over(key, request.request_id)
         response = await self._call(self._line.custody.Unlock, request, deadline)
         return responses.read_moment(response.unlock_time)
 
@@ -564,6 +566,12 @@ class AsyncExchangeClient:
             await self._call(self._line.spaces.ListSpaces, request, deadline)
         )
 
+    async def _recipient(self) -> Recipient | None:
+        """Return whom a stream is sealed to, if it is."""
+        if not self._sealer.seals(enrolment_pb2.BulkEnrolRequest()):
+            return None
+        return await self._learn(None)
+
     @property
     def _line(self) -> _Line:
         """The line for a call that begins now."""
@@ -575,9 +583,35 @@ class AsyncExchangeClient:
         request: RequestT,
         deadline: float | None,
     ) -> ResponseT:
-        """Call a method, in time."""
+        """Call a method, in time; what carries templates is sealed, if it is to be."""
         for idle in self._lines.take_idle():
             await idle.close()
+        if not self._sealer.seals(request):
+            return await self._send(method, request, deadline)
+        recipient = self._sealer.recipient or await self._learn(deadline)
+        try:
+            return await self._send(method, recipient.seal(request), deadline)
+        except PreconditionError as error:
+            if error.reason != SEALED_TO_ANOTHER:
+                raise
+        # The exchange was restarted, and has another key.
+        recipient = await self._learn(deadline)
+        return await self._send(method, recipient.seal(request), deadline)
+
+    async def _learn(self, deadline: float | None) -> Recipient:
+        """Return whom to seal to, as the exchange says now."""
+        request = custody_pb2.GetSealingKeyRequest()
+        return self._sealer.learn(
+            await self._send(self._line.custody.GetSealingKey, request, deadline)
+        )
+
+    async def _send(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        deadline: float | None,
+    ) -> ResponseT:
+        """Send a request as it is, in time."""
         timeout = self._deadline if deadline is None else deadline
         try:
             return await method(request, timeout=timeout)

@@ -25,8 +25,11 @@ from biometrics.client import responses
 from biometrics.client.bulk import Window
 from biometrics.client.lines import Lines
 from biometrics.client.messages import RequestMaker, explain_request
+from biometrics.client.sealer import Recipient, Sealer
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream
+from biometrics.errors import PreconditionError
+from biometrics.sealing import SEALED_TO_ANOTHER
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+    from google.protobuf.message import Message
+
     from biometrics.client.channel import ChannelSettings, Peers
     from biometrics.client.inputs import Chunk, Probe, Record, Template
     from biometrics.client.messages import RequestId
@@ -58,7 +63,6 @@ if TYPE_CHECKING:
         ErasureInfo,
         Explanation,
         GalleryInfo,
-        HandOverInfo,
         MatchAnswer,
         PermissionInfo,
         ProbeRefusal,
@@ -70,7 +74,7 @@ if TYPE_CHECKING:
         WithdrawReceipt,
     )
 
-RequestT = TypeVar("RequestT")
+RequestT = TypeVar("RequestT", bound="Message")
 ResponseT = TypeVar("ResponseT")
 
 
@@ -104,9 +108,9 @@ class _Line:
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
 
-    def stream(self) -> BulkStream:
+    def stream(self, recipient: Recipient | None) -> BulkStream:
         """Open a stream of a bulk enrolment."""
-        return BulkStream(self.enrolment, self.peers)
+        return BulkStream(self.enrolment, self.peers, recipient)
 
 
 class ExchangeClient:
@@ -134,6 +138,7 @@ class ExchangeClient:
         self._deadline = profile.deadline_seconds
         self._requests = RequestMaker(random_bytes)
         self._lines = Lines(profile, _Line.open)
+        self._sealer = Sealer(profile.verifier)
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -226,7 +231,7 @@ class ExchangeClient:
         for chunk in itertools.islice(source, window.room):
             window.add(chunk)
         while window.is_waiting():
-            with self._line.stream() as stream:
+            with self._line.stream(self._recipient()) as stream:
                 stream.send(*window.unacknowledged())
                 pause = yield from stream.drive(window, source)
             if pause:
@@ -348,36 +353,34 @@ class ExchangeClient:
         response = self._call(self._line.custody.Lock, request, deadline)
         return responses.read_moment(response.lock_time)
 
-    def hand_over(self, *, deadline: float | None = None) -> HandOverInfo:
-        """Tell what one's key-encryption key is to be sealed to, and as whose."""
-        request = custody_pb2.GetHandOverKeyRequest()
-        return responses.read_hand_over(
-            self._call(self._line.custody.GetHandOverKey, request, deadline)
-        )
-
     def unlock(
         self,
         *,
-        sealed_key: bytes = b"",
+        key: bytes | None = None,
         request_id: RequestId = None,
         deadline: float | None = None,
     ) -> dt.datetime:
         """Open one's own galleries; they are searchable when this returns.
 
         Args:
-            sealed_key: one's key-encryption key, where the exchange does not have it:
-                sealed to the key in `hand_over`, for this `request_id`.
-            request_id: UUID; to be given with `sealed_key`.
+            key: one's key-encryption key, 32 bytes, where the exchange does not have
+                it. It is sealed to the exchange that the profile's `verifier` tells.
+            request_id: UUID; give it again to repeat the same request.
             deadline: seconds.
 
         Returns:
             Since when they are open.
 
         Raises:
+            ConfigurationError: `key` is given, and the profile has no `verifier`.
+            UnauthenticatedError: the exchange did not prove that it is the one.
             PreconditionError: one's key-encryption key is not at hand.
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
-        request = self._requests.unlock(request_id, sealed_key)
+        request = self._requests.unlock(request_id)
+        if key is not None:
+            recipient = self._learn(deadline)
+            request.sealed_key = recipient.hand_over(key, request.request_id)
         response = self._call(self._line.custody.Unlock, request, deadline)
         return responses.read_moment(response.unlock_time)
 
@@ -542,7 +545,39 @@ class ExchangeClient:
         request: RequestT,
         deadline: float | None,
     ) -> ResponseT:
-        """Call a method, in time."""
+        """Call a method, in time; what carries templates is sealed, if it is to be."""
+        if not self._sealer.seals(request):
+            return self._send(method, request, deadline)
+        recipient = self._sealer.recipient or self._learn(deadline)
+        try:
+            return self._send(method, recipient.seal(request), deadline)
+        except PreconditionError as error:
+            if error.reason != SEALED_TO_ANOTHER:
+                raise
+        # The exchange was restarted, and has another key.
+        recipient = self._learn(deadline)
+        return self._send(method, recipient.seal(request), deadline)
+
+    def _learn(self, deadline: float | None) -> Recipient:
+        """Return whom to seal to, as the exchange says now."""
+        request = custody_pb2.GetSealingKeyRequest()
+        return self._sealer.learn(
+            self._send(self._line.custody.GetSealingKey, request, deadline)
+        )
+
+    def _recipient(self) -> Recipient | None:
+        """Return whom a stream is sealed to, if it is."""
+        if not self._sealer.seals(enrolment_pb2.BulkEnrolRequest()):
+            return None
+        return self._learn(None)
+
+    def _send(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        deadline: float | None,
+    ) -> ResponseT:
+        """Send a request as it is, in time."""
         timeout = self._deadline if deadline is None else deadline
         try:
             return method(request, timeout=timeout)

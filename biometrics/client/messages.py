@@ -195,16 +195,14 @@ class RequestMaker:
         message = custody_pb2.LockRequest(request_id=self._request_id(given, faults))
         return _sound(message, faults)
 
-    def unlock(self, given: RequestId, sealed_key: bytes) -> custody_pb2.UnlockRequest:
+    def unlock(self, given: RequestId) -> custody_pb2.UnlockRequest:
         """Return the request to open one's galleries.
 
         Raises:
             InvalidRequestError: the request id is no UUID.
         """
         faults: list[Fault] = []
-        message = custody_pb2.UnlockRequest(
-            request_id=self._request_id(given, faults), sealed_key=sealed_key
-        )
+        message = custody_pb2.UnlockRequest(request_id=self._request_id(given, faults))
         return _sound(message, faults)
 
     def rotate(self, given: RequestId) -> custody_pb2.RotateRequest:
@@ -388,10 +386,11 @@ def _sound(message: M, faults: Sequence[Fault]) -> M:
     if faults:
         raise InvalidRequestError.of(faults)
     size = message.ByteSize()
-    if size > limits.MAX_MESSAGE_BYTES:
+    most = limits.MAX_MESSAGE_BYTES - limits.SEALING_BYTES
+    if size > most:
         raise InvalidRequestError(
             "MESSAGE_TOO_LARGE",
-            f"the request has {size} bytes where {limits.MAX_MESSAGE_BYTES} are"
+            f"the request has {size} bytes where {most} are"
             " allowed; send fewer probes or records at once",
         )
     return message

@@ -14,7 +14,6 @@ from biometrics.client.results import (
     ErasureInfo,
     Explanation,
     GalleryInfo,
-    HandOverInfo,
     HolderAnswer,
     MatchAnswer,
     Outcome,
@@ -103,11 +102,6 @@ def read_protected(message: enrolment_pb2.ProtectResponse) -> ProtectOutcome:
         added=tuple(message.added_requesters),
         removed=tuple(message.removed_requesters),
     )
-
-
-def read_hand_over(message: custody_pb2.GetHandOverKeyResponse) -> HandOverInfo:
-    """Return what a key is sealed to."""
-    return HandOverInfo(holder=message.holder, note=message.note)
 
 
 def read_custody(message: custody_pb2.GetCustodyResponse) -> CustodyInfo:

@@ -143,20 +143,6 @@ class GalleryInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandOverInfo:
-    """What one's key-encryption key is sealed to.
-
-    Attributes:
-        holder: one's own member code, that it is sealed for.
-        note: a signed note with the exchange's key in it; see
-            `biometrics.signing.read_hand_over`.
-    """
-
-    holder: str
-    note: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CustodyInfo:
     """Whether one's own galleries are open.
 

@@ -2,13 +2,7 @@
 
 from biometrics.custody.codes import CodesKey
 from biometrics.custody.gallery import GalleryKey
-from biometrics.custody.handed import (
-    NOT_AT_HAND,
-    NOT_OPENED,
-    SUITE,
-    HandedKeyProvider,
-    seal_to,
-)
+from biometrics.custody.handed import NOT_AT_HAND, HandedKeyProvider
 from biometrics.custody.index import IndexKey, open_index_key
 from biometrics.custody.keyring import KeyRows, open_keys
 from biometrics.custody.providers import (
@@ -28,8 +22,6 @@ from biometrics.custody.vault import Vault
 
 __all__ = [
     "NOT_AT_HAND",
-    "NOT_OPENED",
-    "SUITE",
     "CodesKey",
     "FileKeyProvider",
     "GalleryKey",
@@ -47,5 +39,4 @@ __all__ = [
     "open_keys",
     "parse_source",
     "read_key_file",
-    "seal_to",
 ]

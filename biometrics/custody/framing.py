@@ -43,7 +43,6 @@ class Purpose(Enum):
     SIGNING_KEY = "signing-key"
     REPLY = "reply"
     RECORD_TAG = "record-tag"
-    HAND_OVER = "hand-over"
 
 
 def frame(purpose: Purpose, *fields: str | bytes | int) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from biometrics.custody.handed import HandedKeyProvider, HandOver
+from biometrics.custody.handed import HandedKeyProvider
 from biometrics.custody.index import IndexKeys
 from biometrics.custody.keyring import Keyring
-from biometrics.custody.xaes import TAG_BYTES, unopened
+from biometrics.custody.xaes import KEY_BYTES, TAG_BYTES, unopened
 from biometrics.errors import PreconditionError
 from biometrics.sealed import locked
+from biometrics.sealing import HAND_OVER, SealingKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,7 +55,7 @@ class Vault:
             )
             for member, provider in members.items()
         }
-        self._hand_over = HandOver()
+        self._sealing = SealingKey()
         self._handed = {
             member: provider
             for member, provider in members.items()
@@ -74,21 +75,21 @@ class Vault:
         self._ring(member).unlock()
 
     @property
-    def hand_over_key(self) -> bytes:
-        """What members seal their key-encryption keys to: `seal_to`."""
-        return self._hand_over.public
+    def sealing_key(self) -> bytes:
+        """What clients seal to; of this vault, and gone with it."""
+        return self._sealing.public
 
     def hand(self, member: Member, sealed: bytes, request_id: bytes) -> None:
         """Hold the key-encryption key of a member that keeps it itself, until `lock`.
 
         Args:
             member: whose.
-            sealed: the key, as `seal_to` sealed it to `hand_over_key`.
+            sealed: the key, sealed to `sealing_key` for this.
             request_id: 16 bytes, of the request that carries it.
 
         Raises:
-            PreconditionError: the exchange has that member's key already.
-            SealError: it was sealed to another vault, or for another member or request.
+            PreconditionError: the exchange has that member's key already; or it was not
+                sealed to this vault, by this member, for this request.
         """
         provider = self._handed.get(member)
         if provider is None:
@@ -97,7 +98,23 @@ class Vault:
                 f"the exchange has the key-encryption key of `{member}`; unlock without"
                 " one, or have its operator set `handed-over` for this member",
             )
-        provider.take(self._hand_over.open(sealed, member, request_id))
+        key = self._sealing.open(sealed, member, HAND_OVER.encode(), request_id)
+        if len(key) != KEY_BYTES:
+            raise PreconditionError("NOT_A_KEY", f"a key has {KEY_BYTES} bytes")
+        provider.take(key)
+
+    def unseal(self, member: Member, message: str, sealed: bytes) -> bytes:
+        """Return a request that a client sealed to `sealing_key`.
+
+        Args:
+            member: whose client.
+            message: full name of what it is.
+            sealed: as it came.
+
+        Raises:
+            PreconditionError: it was not sealed to this vault, by this member, as that.
+        """
+        return self._sealing.open(sealed, member, message.encode())
 
     def lock(self, member: Member) -> None:
         """Drop a member's gallery keys, and a key handed over; its index key stays."""

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
-from biometrics.custody import NOT_AT_HAND, NOT_OPENED
+from biometrics.custody import NOT_AT_HAND
 from biometrics.errors import (
     OUTCOME_UNKNOWN,
     ExchangeError,
@@ -396,7 +396,7 @@ class Custodian:
             self._vault.unlock(holder)
         except (GalleryLockedError, SealError) as error:
             self._vault.lock(holder)  # and forget a key that opens nothing
-            if error.reason in {NOT_AT_HAND, NOT_OPENED}:
+            if error.reason == NOT_AT_HAND:
                 raise PreconditionError(error.reason, error.message) from error
             log.warning("galleries of %s stay locked: %s", holder, error.message)
             if asked.sealed_key:

@@ -33,30 +33,30 @@ class CustodyService(custody_pb2_grpc.CustodyServiceServicer):
     """A member's own galleries, as a whole; see `custody.proto` for the contract."""
 
     def __init__(
-        self, *, custodian: Custodian, verifier: str, hand_over: bytes
+        self, *, custodian: Custodian, verifier: str, sealing_key: bytes
     ) -> None:
         """Take the main paths, and what the exchange is known by.
 
         Args:
             custodian: the main paths.
             verifier: the key that certificates are checked by.
-            hand_over: a signed note with the key that members seal theirs to.
+            sealing_key: a signed note with the key that clients seal to.
         """
         self._custodian = custodian
         self._verifier = verifier
-        self._hand_over = hand_over
+        self._sealing_key = sealing_key
 
     async def Lock(self, request: v1.LockRequest, context: Context) -> v1.LockResponse:
         """Close the caller's galleries."""
         body = await self._custodian.lock(_read(request), _write_lock)
         return v1.LockResponse.FromString(body)
 
-    async def GetHandOverKey(
-        self, request: v1.GetHandOverKeyRequest, context: Context
-    ) -> v1.GetHandOverKeyResponse:
-        """Return what a key-encryption key is sealed to."""
-        holder = CALLER.get().member.code
-        return v1.GetHandOverKeyResponse(note=self._hand_over, holder=holder)
+    async def GetSealingKey(
+        self, request: v1.GetSealingKeyRequest, context: Context
+    ) -> v1.GetSealingKeyResponse:
+        """Return what clients seal to."""
+        member = CALLER.get().member.code
+        return v1.GetSealingKeyResponse(note=self._sealing_key, member=member)
 
     async def Unlock(
         self, request: v1.UnlockRequest, context: Context

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from biometrics import limits
 from biometrics.clock import SystemClock
-from biometrics.custody import SUITE, FileKeyProvider, Vault
+from biometrics.custody import FileKeyProvider, Vault
 from biometrics.errors import (
     ConfigurationError,
     ExchangeError,
@@ -31,6 +31,7 @@ from biometrics.errors import (
     SealError,
 )
 from biometrics.precedence import Precedence
+from biometrics.sealing import SUITE
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
@@ -45,7 +46,7 @@ from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import server_credentials
-from biometrics.signing import SigningKey, hand_over_note
+from biometrics.signing import SigningKey, sealing_key_note
 from biometrics.slots import Slots
 from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
@@ -271,6 +272,7 @@ class Exchange:
                     domain=config.trust_domain,
                     members=config.members,
                     methods=METHODS,
+                    unseal=vault.unseal,
                     clock=clock,
                     random_bytes=random_bytes,
                 ),
@@ -300,7 +302,7 @@ class Exchange:
                 CustodyService(
                     custodian=custodian,
                     verifier=key.verifier.text,
-                    hand_over=hand_over_note(vault.hand_over_key, SUITE, key),
+                    sealing_key=sealing_key_note(vault.sealing_key, SUITE, key),
                 ),
                 server,
             )

@@ -3,10 +3,10 @@
 from biometrics.signing.agreements import SignedVersion, statement_of, verify_version
 from biometrics.signing.erasure import Erased, erasure_note
 from biometrics.signing.files import create_signing_key, read_signing_key
-from biometrics.signing.handover import hand_over_note, read_hand_over
 from biometrics.signing.keys import SigningKey, VerifierKey
 from biometrics.signing.note import Note, Signature
 from biometrics.signing.proposal import Signed, approve, propose
+from biometrics.signing.sealing_key import read_sealing_key, sealing_key_note
 from biometrics.signing.signers import Signer, Signers, parse_signers
 
 __all__ = [
@@ -22,11 +22,11 @@ __all__ = [
     "approve",
     "create_signing_key",
     "erasure_note",
-    "hand_over_note",
     "parse_signers",
     "propose",
-    "read_hand_over",
+    "read_sealing_key",
     "read_signing_key",
+    "sealing_key_note",
     "statement_of",
     "verify_version",
 ]

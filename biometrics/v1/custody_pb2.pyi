@@ -128,8 +128,8 @@ class LockResponse(_message.Message):
 Global___LockResponse: _TypeAlias = LockResponse  # noqa: Y015
 
 @_typing.final
-class GetHandOverKeyRequest(_message.Message):
-    """Asks for the key that key-encryption keys are sealed to."""
+class GetSealingKeyRequest(_message.Message):
+    """Asks for the key that is sealed to."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -142,38 +142,41 @@ class GetHandOverKeyRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetHandOverKeyRequest: _TypeAlias = GetHandOverKeyRequest  # noqa: Y015
+Global___GetSealingKeyRequest: _TypeAlias = GetSealingKeyRequest  # noqa: Y015
 
 @_typing.final
-class GetHandOverKeyResponse(_message.Message):
-    """Answer to GetHandOverKeyRequest."""
+class GetSealingKeyResponse(_message.Message):
+    """Answer to GetSealingKeyRequest. Sealed is by HPKE (RFC 9180, base mode; ML-KEM-768 with
+    X25519, HKDF-SHA256, AES-256-GCM), the encapsulated key before the ciphertext. `info` is,
+    each preceded by its length in four bytes, big-endian: the text `biometrics.exchange
+    sealed 1`, the member code, and for a request the full name of its message, such as
+    `biometrics.v1.MatchRequest`; for a key-encryption key `hand-over` and the 16 bytes of
+    the request id.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NOTE_FIELD_NUMBER: _builtins.int
-    HOLDER_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
     note: _builtins.bytes
-    """Output only. A C2SP signed note in UTF-8 with the key in it, of ML-KEM-768 and X25519
-    together. Compare who signed it with your own copy of the exchange's verifier key
-    before you seal anything to it.
+    """Output only. A C2SP signed note in UTF-8 with the key in it. Compare who signed it with
+    your own copy of the exchange's verifier key before you seal anything to it.
     """
-    holder: _builtins.str
-    """Output only. The caller's own member code. What is sealed is bound to it, and to the
-    request that carries it.
-    """
+    member: _builtins.str
+    """Output only. The caller's own member code."""
     def __init__(
         self,
         *,
         note: _builtins.bytes = ...,
-        holder: _builtins.str = ...,
+        member: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "note", b"note"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "note", b"note"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetHandOverKeyResponse: _TypeAlias = GetHandOverKeyResponse  # noqa: Y015
+Global___GetSealingKeyResponse: _TypeAlias = GetSealingKeyResponse  # noqa: Y015
 
 @_typing.final
 class UnlockRequest(_message.Message):
@@ -190,12 +193,9 @@ class UnlockRequest(_message.Message):
     """Optional. The caller's own member code, as in LockRequest."""
     sealed_key: _builtins.bytes
     """Required where the member keeps its key-encryption key itself, and refused with
-    FAILED_PRECONDITION where the exchange has it. The key, sealed by HPKE (RFC 9180, base
-    mode; ML-KEM-768 with X25519, HKDF-SHA256, AES-256-GCM) to the key of
-    GetHandOverKey, for this request and no other: `info` is, each preceded by its length
-    in four bytes, big-endian, the number 1 in eight bytes, `hand-over`, the member code
-    and the 16 bytes of the request id. The exchange holds it in memory until
-    the galleries are locked or it stops.
+    FAILED_PRECONDITION where the exchange has it. The key, sealed to the key of
+    GetSealingKey for this request and no other. The exchange holds it in memory until the
+    galleries are locked or it stops.
     """
     def __init__(
         self,

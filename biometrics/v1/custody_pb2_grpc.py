@@ -42,10 +42,10 @@ class CustodyServiceStub:
                 request_serializer=biometrics_dot_v1_dot_custody__pb2.LockRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_custody__pb2.LockResponse.FromString,
                 _registered_method=True)
-        self.GetHandOverKey = channel.unary_unary(
-                '/biometrics.v1.CustodyService/GetHandOverKey',
-                request_serializer=biometrics_dot_v1_dot_custody__pb2.GetHandOverKeyRequest.SerializeToString,
-                response_deserializer=biometrics_dot_v1_dot_custody__pb2.GetHandOverKeyResponse.FromString,
+        self.GetSealingKey = channel.unary_unary(
+                '/biometrics.v1.CustodyService/GetSealingKey',
+                request_serializer=biometrics_dot_v1_dot_custody__pb2.GetSealingKeyRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_custody__pb2.GetSealingKeyResponse.FromString,
                 _registered_method=True)
         self.Unlock = channel.unary_unary(
                 '/biometrics.v1.CustodyService/Unlock',
@@ -89,10 +89,9 @@ class CustodyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetHandOverKey(self, request, context):
-        """Returns the key that a member's key-encryption key is to be sealed to, where the
-        member keeps that itself and hands it over to unlock. It is another one after each
-        start of the exchange.
+    def GetSealingKey(self, request, context):
+        """Returns the key that clients seal requests to, and members the key-encryption keys that
+        they keep themselves. It is another one after each start of the exchange.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,10 +148,10 @@ def add_CustodyServiceServicer_to_server(servicer, server):
                     request_deserializer=biometrics_dot_v1_dot_custody__pb2.LockRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_custody__pb2.LockResponse.SerializeToString,
             ),
-            'GetHandOverKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetHandOverKey,
-                    request_deserializer=biometrics_dot_v1_dot_custody__pb2.GetHandOverKeyRequest.FromString,
-                    response_serializer=biometrics_dot_v1_dot_custody__pb2.GetHandOverKeyResponse.SerializeToString,
+            'GetSealingKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSealingKey,
+                    request_deserializer=biometrics_dot_v1_dot_custody__pb2.GetSealingKeyRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_custody__pb2.GetSealingKeyResponse.SerializeToString,
             ),
             'Unlock': grpc.unary_unary_rpc_method_handler(
                     servicer.Unlock,
@@ -221,7 +220,7 @@ class CustodyService:
             _registered_method=True)
 
     @staticmethod
-    def GetHandOverKey(request,
+    def GetSealingKey(request,
             target,
             options=(),
             channel_credentials=None,
@@ -234,9 +233,9 @@ class CustodyService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/biometrics.v1.CustodyService/GetHandOverKey',
-            biometrics_dot_v1_dot_custody__pb2.GetHandOverKeyRequest.SerializeToString,
-            biometrics_dot_v1_dot_custody__pb2.GetHandOverKeyResponse.FromString,
+            '/biometrics.v1.CustodyService/GetSealingKey',
+            biometrics_dot_v1_dot_custody__pb2.GetSealingKeyRequest.SerializeToString,
+            biometrics_dot_v1_dot_custody__pb2.GetSealingKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

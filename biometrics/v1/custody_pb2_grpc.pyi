@@ -41,10 +41,9 @@ class CustodyServiceStub:
     be enrolled into them, and what opens them is gone from the exchange's memory; they
     stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
     """
-    GetHandOverKey: _grpc.UnaryUnaryMultiCallable[_custody_pb2.GetHandOverKeyRequest, _custody_pb2.GetHandOverKeyResponse]
-    """Returns the key that a member's key-encryption key is to be sealed to, where the
-    member keeps that itself and hands it over to unlock. It is another one after each
-    start of the exchange.
+    GetSealingKey: _grpc.UnaryUnaryMultiCallable[_custody_pb2.GetSealingKeyRequest, _custody_pb2.GetSealingKeyResponse]
+    """Returns the key that clients seal requests to, and members the key-encryption keys that
+    they keep themselves. It is another one after each start of the exchange.
     """
     Unlock: _grpc.UnaryUnaryMultiCallable[_custody_pb2.UnlockRequest, _custody_pb2.UnlockResponse]
     """Opens the galleries. When it returns, they are searchable. Where loading takes
@@ -81,10 +80,9 @@ class CustodyServiceAsyncStub(CustodyServiceStub):
     be enrolled into them, and what opens them is gone from the exchange's memory; they
     stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
     """
-    GetHandOverKey: _aio.UnaryUnaryMultiCallable[_custody_pb2.GetHandOverKeyRequest, _custody_pb2.GetHandOverKeyResponse]  # type: ignore[assignment]
-    """Returns the key that a member's key-encryption key is to be sealed to, where the
-    member keeps that itself and hands it over to unlock. It is another one after each
-    start of the exchange.
+    GetSealingKey: _aio.UnaryUnaryMultiCallable[_custody_pb2.GetSealingKeyRequest, _custody_pb2.GetSealingKeyResponse]  # type: ignore[assignment]
+    """Returns the key that clients seal requests to, and members the key-encryption keys that
+    they keep themselves. It is another one after each start of the exchange.
     """
     Unlock: _aio.UnaryUnaryMultiCallable[_custody_pb2.UnlockRequest, _custody_pb2.UnlockResponse]  # type: ignore[assignment]
     """Opens the galleries. When it returns, they are searchable. Where loading takes
@@ -126,14 +124,13 @@ class CustodyServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def GetHandOverKey(
+    def GetSealingKey(
         self,
-        request: _custody_pb2.GetHandOverKeyRequest,
+        request: _custody_pb2.GetSealingKeyRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_custody_pb2.GetHandOverKeyResponse, _abc.Awaitable[_custody_pb2.GetHandOverKeyResponse]]:
-        """Returns the key that a member's key-encryption key is to be sealed to, where the
-        member keeps that itself and hands it over to unlock. It is another one after each
-        start of the exchange.
+    ) -> _typing.Union[_custody_pb2.GetSealingKeyResponse, _abc.Awaitable[_custody_pb2.GetSealingKeyResponse]]:
+        """Returns the key that clients seal requests to, and members the key-encryption keys that
+        they keep themselves. It is another one after each start of the exchange.
         """
 
     @_abc_1.abstractmethod

@@ -48,7 +48,7 @@ def test_a_gallery_is_locked_and_unlocked(do: Callable[..., Told]) -> None:
 def test_a_key_is_made_and_handed_over_to_the_exchange_alone(
     world: World, run: Callable[..., Told], tmp_path: Path
 ) -> None:
-    """One that the exchange has already is not taken, nor one without a verifier."""
+    """Not where it has one already, and not without a verifier in the profile."""
     key = tmp_path / "mine.key"
     made = run("galleries", "make-key", key)
     assert (made.code, key.stat().st_mode & 0o777) == (0, 0o600)
@@ -58,9 +58,11 @@ def test_a_key_is_made_and_handed_over_to_the_exchange_alone(
     unlock = ("--profile", profile, "galleries", "unlock", "--key", key)
     alone = run(*unlock)
     assert alone.code == 2
-    assert "`--verifier KEY` together" in alone.err
+    assert "put its verifier key into the profile" in alone.err
     run("--profile", profile, "galleries", "lock")
-    told = run(*unlock, "--verifier", world.exchange.verifier)
+    with profile.open("a") as file:
+        file.write(f'verifier = "{world.exchange.verifier}"\n')
+    told = run(*unlock)
     assert (told.code, told.out) == (1, "")
     assert "the exchange has the key-encryption key of `XBB`" in told.err
 

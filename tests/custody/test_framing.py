@@ -50,7 +50,6 @@ def test_purposes_are_fixed_and_differ():
         "gallery-key",
         "gallery-key/commitment",
         "gallery-key/wrapping",
-        "hand-over",
         "index-key",
         "index-key/digest",
         "index-key/lookup",

@@ -19,21 +19,17 @@ from biometrics.custody import (
     TokenKey,
     create_key_file,
     parse_source,
-    seal_to,
 )
-from biometrics.custody.handed import HandOver
 from biometrics.errors import (
     ConfigurationError,
     ExchangeError,
     GalleryLockedError,
     SealError,
 )
-from biometrics.members import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-XAA, XAB = Member("XAA"), Member("XAB")
 SECRET, CONTEXT = b"s" * 32, b"context"
 
 
@@ -152,35 +148,6 @@ def test_a_key_that_was_not_handed_over_is_not_at_hand():
         provider.take(b"k" * 32)
         provider.check()
         provider.drop()
-
-
-def test_what_is_handed_over_opens_for_one_member_and_one_request():
-    """At the exchange that it was sealed to, and nowhere else."""
-    exchange, request = HandOver(), b"r" * 16
-    sealed = seal_to(exchange.public, SECRET, XAA, request)
-    assert SECRET not in sealed
-    assert exchange.open(sealed, XAA, request) == SECRET
-    for opens in (
-        lambda: exchange.open(sealed, XAB, request),
-        lambda: exchange.open(sealed, XAA, b"q" * 16),
-        lambda: HandOver().open(sealed, XAA, request),
-        lambda: exchange.open(sealed[:-1], XAA, request),
-        lambda: exchange.open(b"", XAA, request),
-        lambda: exchange.open(
-            seal_to(exchange.public, SECRET[1:], XAA, request), XAA, request
-        ),
-    ):
-        with pytest.raises(SealError) as refused:
-            opens()
-        assert refused.value.reason == "NOT_HANDED_OVER"
-
-
-@pytest.mark.parametrize("public", [b"", b"x" * 32, b"\xff" * 1216, b"x" * 1217])
-def test_nothing_is_sealed_to_what_is_no_key(public: bytes):
-    """However it came to be one."""
-    with pytest.raises(SealError) as refused:
-        seal_to(public, SECRET, XAA, b"r" * 16)
-    assert refused.value.reason == "NOT_A_PUBLIC_KEY"
 
 
 # -- tokens --------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -11,9 +12,8 @@ from softhsm import SoftToken, needs_softhsm
 from world import AGREEMENTS, World, agreement, face, permit, record, unit
 
 from biometrics import limits
-from biometrics.cli.hand_over import sealed_key
-from biometrics.client import Outcome
-from biometrics.custody import create_key_file
+from biometrics.client import ExchangeClient, Outcome
+from biometrics.custody import create_key_file, read_key_file
 from biometrics.errors import (
     ConfigurationError,
     ExchangeError,
@@ -24,12 +24,12 @@ from biometrics.errors import (
 from biometrics.server.check import check
 from biometrics.server.examination import examine
 from biometrics.signing import SigningKey
+from biometrics.v1 import custody_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from biometrics.client import ExchangeClient
 
 HOLDERS = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
 
@@ -51,13 +51,17 @@ class Keeper(NamedTuple):
         assert self.world.exchange is not None
         return self.world.exchange.verifier
 
+    def knowing(
+        self, verifier: str | None = None, member: str = "XAA"
+    ) -> ExchangeClient:
+        """Return an administrator whose profile has a verifier key."""
+        profile = self.world.profile(member, "administrator")
+        return ExchangeClient(replace(profile, verifier=verifier or self.verifier))
+
     def unlock(self, key: Path | None = None, verifier: str | None = None) -> None:
         """Hand a key over, by default the right one to the right exchange."""
-        number = uuid.uuid4()
-        sealed = sealed_key(
-            self.administrator, number, key or self.key, verifier or self.verifier
-        )
-        self.administrator.unlock(sealed_key=sealed, request_id=number)
+        with self.knowing(verifier) as administrator:
+            administrator.unlock(key=read_key_file(key or self.key))
 
     def outcomes(self, number: int = 1) -> dict[str, Outcome]:
         """Return what a search for somebody answers, by holder."""
@@ -151,19 +155,29 @@ def test_what_was_recorded_on_the_way_opens_nothing_later(keeper: Keeper):
     """Not in another request, not as a replay, and not after a restart."""
     keeper.administrator.lock()
     number = uuid.uuid4()
-    sealed = sealed_key(keeper.administrator, number, keeper.key, keeper.verifier)
-    keeper.administrator.unlock(sealed_key=sealed, request_id=number)
-    first = keeper.administrator.lock()
-    with pytest.raises(PreconditionError) as refused:
-        keeper.administrator.unlock(sealed_key=sealed, request_id=uuid.uuid4())
-    assert refused.value.reason == "NOT_HANDED_OVER"
-    with pytest.raises(UnavailableError):
-        keeper.administrator.unlock(sealed_key=sealed, request_id=number)
-    assert keeper.administrator.lock() == first  # it was not open in between
+    with keeper.knowing() as knowing:
+        recipient = knowing._learn(None)
+        sealed = recipient.hand_over(read_key_file(keeper.key), str(number))
+
+        def unlock(request_id: uuid.UUID) -> None:
+            """Send what was recorded, as whoever recorded it would."""
+            request = custody_pb2.UnlockRequest(
+                request_id=str(request_id), sealed_key=sealed
+            )
+            knowing._send(knowing._line.custody.Unlock, request, 10)
+
+        unlock(number)
+        first = keeper.administrator.lock()
+        with pytest.raises(PreconditionError) as refused:
+            unlock(uuid.uuid4())
+        assert refused.value.reason == "SEALED_TO_ANOTHER"
+        with pytest.raises(UnavailableError):
+            unlock(number)
+        assert keeper.administrator.lock() == first  # it was not open in between
     keeper.world.restart()
-    with pytest.raises(PreconditionError) as refused:
-        keeper.administrator.unlock(sealed_key=sealed, request_id=uuid.uuid4())
-    assert refused.value.reason == "NOT_HANDED_OVER"
+    with keeper.knowing() as knowing, pytest.raises(PreconditionError) as refused:
+        unlock(uuid.uuid4())
+    assert refused.value.reason == "SEALED_TO_ANOTHER"
 
 
 def test_nothing_is_handed_to_who_is_not_the_exchange(keeper: Keeper):
@@ -176,25 +190,33 @@ def test_nothing_is_handed_to_who_is_not_the_exchange(keeper: Keeper):
     assert keeper.outcomes() == ONE
 
 
-def test_key_and_verifier_belong_together(keeper: Keeper):
-    """One without the other is a mistake."""
-    for key, verifier in ((keeper.key, None), (None, keeper.verifier)):
-        with pytest.raises(ConfigurationError) as refused:
-            sealed_key(keeper.administrator, uuid.uuid4(), key, verifier)
-        assert refused.value.reason == "KEY_AND_VERIFIER"
+def test_nothing_is_handed_over_without_a_verifier(keeper: Keeper):
+    """Nor with one that is none."""
+    with pytest.raises(ConfigurationError) as refused:
+        keeper.administrator.unlock(key=read_key_file(keeper.key))
+    assert refused.value.reason == "NO_VERIFIER"
+    with pytest.raises(ConfigurationError, match="`verifier` in the profile"):
+        keeper.knowing("nonsense")
 
 
 def test_a_key_that_the_exchange_has_is_not_handed_over(keeper: Keeper):
     """The settings say who keeps it."""
-    administrator = keeper.world.client("XBB", "administrator")
-    administrator.lock()
-    number = uuid.uuid4()
-    sealed = sealed_key(administrator, number, keeper.key, keeper.verifier)
-    with pytest.raises(PreconditionError) as refused:
-        administrator.unlock(sealed_key=sealed, request_id=number)
-    assert refused.value.reason == "KEY_AT_THE_EXCHANGE"
-    administrator.unlock()
+    with keeper.knowing(member="XBB") as administrator:
+        administrator.lock()
+        with pytest.raises(PreconditionError) as refused:
+            administrator.unlock(key=read_key_file(keeper.key))
+        assert refused.value.reason == "KEY_AT_THE_EXCHANGE"
+        administrator.unlock()
     assert keeper.outcomes() == BOTH
+
+
+def test_what_is_no_key_is_not_taken(keeper: Keeper):
+    """A key has 32 bytes."""
+    keeper.administrator.lock()
+    with keeper.knowing() as administrator, pytest.raises(PreconditionError) as refused:
+        administrator.unlock(key=b"k" * 31)
+    assert refused.value.reason == "NOT_A_KEY"
+    assert keeper.outcomes() == ONE
 
 
 def test_keys_are_rotated_while_the_member_has_handed_over(keeper: Keeper):

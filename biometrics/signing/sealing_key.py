@@ -1,11 +1,11 @@
-"""The key that members seal theirs to, in a note that the exchange signs.
+"""The key that clients seal to, in a note that the exchange signs.
 
-    biometrics.exchange hand-over key
+    biometrics.exchange sealing key
     suite mlkem768-x25519 hkdf-sha256 aes-256-gcm
     key base64...
 
-So a member that compares the signer with its own copy seals to the exchange, and not to
-whoever stands between.
+So a client that knows the signer seals to the exchange, and not to whoever stands
+between.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from biometrics.signing.keys import SigningKey, VerifierKey
 
 # What the text is, so that no other note can pass for it.
-_KIND: Final = "biometrics.exchange hand-over key"
+_KIND: Final = "biometrics.exchange sealing key"
 
 
-def hand_over_note(public: bytes, suite: str, key: SigningKey) -> bytes:
+def sealing_key_note(public: bytes, suite: str, key: SigningKey) -> bytes:
     """Return a public key in a note, signed.
 
     Args:
@@ -37,7 +37,7 @@ def hand_over_note(public: bytes, suite: str, key: SigningKey) -> bytes:
     return Note(text, (key.sign(text),)).data
 
 
-def read_hand_over(data: bytes, suite: str, verifier: VerifierKey) -> bytes:
+def read_sealing_key(data: bytes, suite: str, verifier: VerifierKey) -> bytes:
     """Return the public key in a note.
 
     Args:
@@ -73,5 +73,5 @@ def _not_it(told: str) -> UnauthenticatedError:
     return UnauthenticatedError(
         "EXCHANGE_NOT_PROVEN",
         f"the exchange did not prove that the key is its own: {told}; nothing was"
-        " handed over. Compare the verifier key that you gave with its operator's",
+        " sealed to it or sent. Compare `verifier` in the profile with its operator's",
     )
