@@ -43,8 +43,9 @@ def enrol(  # noqa: PLR0913 - the options of the command
         list[Path],
         typer.Argument(
             help="Files, and folders of files: `.npz`, `.parquet`, `.arrow`, `.csv`,"
-            " `.jsonl` or pictures.",
+            " `.jsonl` or pictures; `.an2`, `.fmr` or `.cbeff` of one person each.",
             metavar="PATH...",
+            readable=False,  # one that is not is refused as a file, beside the others
         ),
     ],
     *,

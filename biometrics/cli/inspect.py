@@ -20,12 +20,19 @@ from biometrics.cli.output import (
 from biometrics.cli.session import JsonOption
 from biometrics.errors import Fault, InvalidRequestError
 from enrolment.formats.finger import FingerView
+from enrolment.formats.image import ImageSample
 from enrolment.formats.opening import open_source
-from enrolment.formats.source import Found, PictureSample, Unreadable, VectorSample
+from enrolment.formats.source import (
+    Found,
+    PictureSample,
+    Sample,
+    Unreadable,
+    VectorSample,
+)
 from enrolment.gather import gather
-from enrolment.preflight import NO_SPACE, NOT_EXTRACTED, record_faults
+from enrolment.preflight import NO_EXTRACTOR, NO_SPACE, NOT_EXTRACTED, record_faults
 
-_OURS: Final = frozenset({NO_SPACE, NOT_EXTRACTED})
+_OURS: Final = frozenset({NO_EXTRACTOR, NO_SPACE, NOT_EXTRACTED})
 
 
 @dataclass(slots=True)
@@ -55,7 +62,8 @@ class _Contents:
         if isinstance(item, Unreadable):
             self.refuse(item.number, item.faults)
             return
-        # That nothing here compares minutiae, or extracts, is no fault of the file.
+        # That nothing here takes images or minutiae, or extracts, is no fault of the
+        # file.
         faults = tuple(f for f in record_faults(item) if f.reason not in _OURS)
         if faults:
             self.refuse(item.number, faults)
@@ -92,7 +100,11 @@ class _Contents:
 def inspect(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files, and folders of files.", metavar="PATH..."),
+        typer.Argument(
+            help="Files, and folders of files.",
+            metavar="PATH...",
+            readable=False,  # one that is not is told of beside the others
+        ),
     ],
     *,
     as_json: JsonOption = False,
@@ -164,11 +176,13 @@ def _show(told: list[_Contents]) -> None:
         print_line(f"and {counted(more, 'faulty record')} more")
 
 
-def _sort(sample: VectorSample | FingerView | PictureSample) -> str:
+def _sort(sample: Sample) -> str:
     """Return what sort of template a sample is."""
     where = sample.position or "no position"
     if isinstance(sample, VectorSample):
         return f"vectors of {len(sample.vector)}, {where}"
     if isinstance(sample, PictureSample):
         return f"pictures, {where}"
+    if isinstance(sample, ImageSample):
+        return f"images ({sample.coding}), {where}"
     return f"views of minutiae, {where}"

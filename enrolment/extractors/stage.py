@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from biometrics import limits
+from biometrics.templates import Modality, Position
 from enrolment.extractors.workers import Workers
-from enrolment.formats.finger import FingerView, position_code
+from enrolment.formats.finger import FingerView, code_of
 from enrolment.formats.source import Found, PictureSample, Unreadable, VectorSample
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _template(
     if isinstance(sample, FingerView):
         return replace(
             sample,
-            position_code=position_code(picture.position),
+            position_code=_finger(picture.position),
             quality=sample.quality if picture.quality is None else picture.quality,
         )
     return replace(
@@ -159,3 +160,10 @@ def _template(
         position=picture.position,
         quality=sample.quality if picture.quality is None else picture.quality,
     )
+
+
+def _finger(word: str | None) -> int:
+    """Return the code of a finger; 0 if it is not known which, or is none."""
+    if word is None or Position(word).modality is not Modality.FINGERPRINT:
+        return 0
+    return code_of(word)

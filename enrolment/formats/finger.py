@@ -20,12 +20,14 @@ _WORDS: Final = {
 }
 
 
-_CODES: Final = {word: code for code, word in _WORDS.items()}
+def word_of(code: int) -> str | None:
+    """Return the word of a single, known finger, such as `right-thumb`; else None."""
+    return _WORDS.get(code)
 
 
-def position_code(word: str | None) -> int:
-    """Return the standard's code of a finger; 0 if it is unknown, or is none."""
-    return _CODES.get(word or "", 0)
+def code_of(word: str) -> int:
+    """Return the code of a word of `word_of`."""
+    return next(code for code, each in _WORDS.items() if each == word)
 
 
 class MinutiaType(IntEnum):
@@ -86,7 +88,7 @@ class FingerView:
     @property
     def position(self) -> str | None:
         """The word of a single, known finger, such as `right-thumb`; else None."""
-        return _WORDS.get(self.position_code)
+        return word_of(self.position_code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ the file with a refusal and never anything else.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from biometrics.errors import Fault
     from enrolment.formats.finger import FingerView
+    from enrolment.formats.image import ImageSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,9 @@ class PictureSample:
     quality: int | None = None
 
 
+Sample: TypeAlias = "VectorSample | FingerView | ImageSample | PictureSample"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """One subject's record in a file.
@@ -70,7 +74,7 @@ class Found:
 
     number: int
     reference: str = field(repr=False)
-    samples: tuple[VectorSample | FingerView | PictureSample, ...]
+    samples: tuple[Sample, ...]
     expires_at: dt.datetime | None = None
 
 

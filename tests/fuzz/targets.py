@@ -114,4 +114,6 @@ TARGETS: Final[dict[str, Callable[[bytes], object]]] = {
     "jsonl": partial(read_file, ".jsonl"),
     "fmr": read_finger,
     "picture": read_picture,
+    "itl": partial(read_file, ".an2"),
+    "cbeff": partial(read_file, ".cbeff"),
 }
