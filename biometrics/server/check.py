@@ -19,7 +19,7 @@ from biometrics.server.in_force import InForce
 from biometrics.server.methods import SERVICES, check_table
 from biometrics.server.policy import read_calibrated, read_signers
 from biometrics.server.rates import Rates
-from biometrics.server.tls import server_credentials
+from biometrics.server.tls import read_trust, trust_notes
 from biometrics.store import inspect_store
 from matcher.index import binding_of
 
@@ -48,7 +48,7 @@ def check(path: Path) -> list[str]:
     spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
     signers = read_signers(config.signers)
     check_table(SERVICES)
-    server_credentials(config, SystemClock().now())
+    read_trust(config, SystemClock().now())
     exchange = FileKeyProvider(config.exchange_key)
     with inspect_store(config.database) as stored:
         if stored is not None:
@@ -56,6 +56,7 @@ def check(path: Path) -> list[str]:
         held = stored.journal.templates_by_space() if stored else {}
         rates = Rates(spaces, calibrations, lambda space: held.get(space, 0))
         return [
+            *trust_notes(config),
             *rates.outgrown(),
             *_agreement_notes(config, stored, signers, rates),
             *_gallery_notes(config, stored, spaces),
