@@ -272,6 +272,17 @@ MAX_SYNTHETIC_COMPONENTS: Final = 2**29  # 2 GiB, and as much again on the way
 # -- finger minutiae ----------------------------------------------------------
 MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data
 
+# -- pictures -----------------------------------------------------------------
+MAX_PICTURE_BYTES: Final = 32 * 1024 * 1024
+MAX_PICTURE_PIXELS: Final = 2**26  # 192 MiB once decoded, in each process
+MIN_PICTURE_SIDE: Final = 32  # pixels; less shows nothing
+MAX_PIXELS_PER_INCH: Final = 4000
+MIN_MINUTIAE: Final = 8  # fewer lie alike in prints of many fingers
+EXTRACTOR_START_SECONDS: Final = 120.0  # of a process, its model included
+EXTRACTION_SECONDS: Final = 60.0  # of one picture; then its process is ended
+MAX_EXTRACTION_PROCESSES: Final = 256
+MAX_SHEET_PICTURES: Final = 24  # the first ones, on a contact sheet
+
 # -- transactions and wrappers, each of one person ------------------------------
 MAX_TRANSACTION_BYTES: Final = 32 * 1024 * 1024  # fourteen images without compression
 MAX_TRANSACTION_RECORDS: Final = 999  # the standard's own bound

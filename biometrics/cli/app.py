@@ -16,6 +16,7 @@ from biometrics.cli import (
     check,
     demo,
     enrol,
+    extract,
     galleries,
     init,
     inspect,
@@ -90,6 +91,7 @@ app.command("serve")(serve.serve)
 app.command("status")(status.status)
 app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)
+app.command("extract")(extract.extract)
 app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)

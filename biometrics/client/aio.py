@@ -26,7 +26,7 @@ from biometrics.client.messages import (
     decide_review_request,
     explain_request,
 )
-from biometrics.client.sealer import Recipient, Sealer
+from biometrics.client.sealer import Recipient, Remaining, Sealer
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream, Source
 from biometrics.errors import ExchangeError, PreconditionError
@@ -414,10 +414,11 @@ class AsyncExchangeClient:
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
         request = self._requests.unlock(request_id)
+        left = self._remaining(deadline)
         if key is not None:
-            recipient = await self._learn(deadline)
+            recipient = await self._learn(left.seconds)
             request.sealed_key = recipient.hand_over(key, request.request_id)
-        response = await self._call(self._line.custody.Unlock, request, deadline)
+        response = await self._call(self._line.custody.Unlock, request, left.seconds)
         return responses.read_moment(response.unlock_time)
 
     async def rotate(
@@ -638,22 +639,27 @@ class AsyncExchangeClient:
             await idle.close()
         if not self._sealer.seals(request):
             return await self._send(method, request, deadline)
-        recipient = self._sealer.recipient or await self._learn(deadline)
+        left = self._remaining(deadline)
+        recipient = self._sealer.recipient or await self._learn(left.seconds)
         try:
-            return await self._send(method, recipient.seal(request), deadline)
+            return await self._send(method, recipient.seal(request), left.seconds)
         except PreconditionError as error:
             if error.reason != SEALED_TO_ANOTHER:
                 raise
         # The exchange was restarted, and has another key.
-        recipient = await self._learn(deadline)
-        return await self._send(method, recipient.seal(request), deadline)
+        recipient = await self._learn(left.seconds)
+        return await self._send(method, recipient.seal(request), left.seconds)
+
+    def _remaining(self, deadline: float | None) -> Remaining:
+        """Begin to count what is left of a deadline, by default the profile's."""
+        return Remaining(self._deadline if deadline is None else deadline)
 
     async def _learn(self, deadline: float | None) -> Recipient:
         """Return whom to seal to, as the exchange says now."""
         request = custody_pb2.GetSealingKeyRequest()
-        return self._sealer.learn(
-            await self._send(self._line.custody.GetSealingKey, request, deadline)
-        )
+        line = self._line
+        message = await self._send(line.custody.GetSealingKey, request, deadline)
+        return self._sealer.learn(message, line.peers.member)
 
     async def _send(
         self,

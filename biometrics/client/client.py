@@ -29,7 +29,7 @@ from biometrics.client.messages import (
     decide_review_request,
     explain_request,
 )
-from biometrics.client.sealer import Recipient, Sealer
+from biometrics.client.sealer import Recipient, Remaining, Sealer
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream
 from biometrics.errors import PreconditionError
@@ -389,10 +389,11 @@ class ExchangeClient:
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
         request = self._requests.unlock(request_id)
+        left = self._remaining(deadline)
         if key is not None:
-            recipient = self._learn(deadline)
+            recipient = self._learn(left.seconds)
             request.sealed_key = recipient.hand_over(key, request.request_id)
-        response = self._call(self._line.custody.Unlock, request, deadline)
+        response = self._call(self._line.custody.Unlock, request, left.seconds)
         return responses.read_moment(response.unlock_time)
 
     def rotate(
@@ -598,22 +599,27 @@ class ExchangeClient:
         """Call a method, in time; what carries templates is sealed, if it is to be."""
         if not self._sealer.seals(request):
             return self._send(method, request, deadline)
-        recipient = self._sealer.recipient or self._learn(deadline)
+        left = self._remaining(deadline)
+        recipient = self._sealer.recipient or self._learn(left.seconds)
         try:
-            return self._send(method, recipient.seal(request), deadline)
+            return self._send(method, recipient.seal(request), left.seconds)
         except PreconditionError as error:
             if error.reason != SEALED_TO_ANOTHER:
                 raise
         # The exchange was restarted, and has another key.
-        recipient = self._learn(deadline)
-        return self._send(method, recipient.seal(request), deadline)
+        recipient = self._learn(left.seconds)
+        return self._send(method, recipient.seal(request), left.seconds)
+
+    def _remaining(self, deadline: float | None) -> Remaining:
+        """Begin to count what is left of a deadline, by default the profile's."""
+        return Remaining(self._deadline if deadline is None else deadline)
 
     def _learn(self, deadline: float | None) -> Recipient:
         """Return whom to seal to, as the exchange says now."""
         request = custody_pb2.GetSealingKeyRequest()
-        return self._sealer.learn(
-            self._send(self._line.custody.GetSealingKey, request, deadline)
-        )
+        line = self._line
+        message = self._send(line.custody.GetSealingKey, request, deadline)
+        return self._sealer.learn(message, line.peers.member)
 
     def _recipient(self) -> Recipient | None:
         """Return whom a stream is sealed to, if it is."""

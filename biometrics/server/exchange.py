@@ -330,7 +330,9 @@ class Exchange:
                         CustodyService(
                             custodian=custodian,
                             verifier=key.verifier.text,
-                            sealing_key=sealing_key_note(vault.sealing_key, SUITE, key),
+                            sealing_key=lambda member: sealing_key_note(
+                                vault.sealing_key(member), SUITE, key
+                            ),
                         ),
                     ),
                     partial(
