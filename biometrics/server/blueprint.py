@@ -6,6 +6,7 @@ DIR/calibrations/      from where templates match, one file a space
 DIR/agreements/        one file a holder, and its signatures
 DIR/signers.toml       whose signatures count
 DIR/signing/           the samples' signing keys, for development only
+DIR/auditors/          keys of the members' auditors, for development only
 DIR/keys/              key-encryption keys: the exchange's and each member's
 DIR/pki/               a development authority, and what it signed
 DIR/clients/           profiles of the members' systems
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
+from biometrics.audit import AuditorSecret
 from biometrics.callers import Caller, Role
 from biometrics.custody import create_key_file
 from biometrics.errors import ConfigurationError
@@ -43,6 +45,7 @@ from biometrics.server.samples import (
     SPACES,
     SampleClause,
 )
+from biometrics.signing.files import create_secret_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
 
 TRUST_DOMAIN: Final = "exchange.test"
-_ROLES: Final = (Role.CLIENT, Role.ENROLLER, Role.ADMINISTRATOR)
+_ROLES: Final = (Role.CLIENT, Role.ENROLLER, Role.ADMINISTRATOR, Role.AUDITOR)
 _VALIDITY: Final = dt.timedelta(days=365)
 _PRIVATE: Final = 0o700
 _EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared with, not bound
@@ -91,6 +94,7 @@ def write_exchange(
         write_signers(draft, named, TRUST_DOMAIN, random_bytes)
         _write_agreements(draft, named, clock.now())
         _write_keys(draft, named, random_bytes)
+        _write_auditors(draft, named, random_bytes)
         authority = DevelopmentAuthority(
             TRUST_DOMAIN, clock=clock, random_bytes=random_bytes
         )
@@ -140,7 +144,7 @@ def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) ->
     """Write the settings and the spaces, and make the place for data."""
     tables = "\n".join(
         f"[[member]]\ncode = {_quoted(member.code)}\nname = {_quoted(name)}\n"
-        f'key = "keys/{member}.key"\n'
+        f'key = "keys/{member}.key"\nauditor = "auditors/{member}.pub"\n'
         for member, name in members.items()
     )
     text = SETTINGS.format(
@@ -208,6 +212,20 @@ def _write_keys(
     place.mkdir(_PRIVATE)
     for name in ("exchange", *(member.code for member in members)):
         create_key_file(place / f"{name}.key", random_bytes)
+
+
+def _write_auditors(
+    folder: Path,
+    members: Iterable[Member],
+    random_bytes: Callable[[int], bytes],
+) -> None:
+    """Write the keys of the members' auditors: secret ones for their owner alone."""
+    place = folder / "auditors"
+    place.mkdir(_PRIVATE)
+    for member in members:
+        secret = AuditorSecret.generate(member, random_bytes)
+        create_secret_file(place / f"{member}.key", secret.text)
+        (place / f"{member}.pub").write_text(f"{secret.public.text}\n", "utf-8")
 
 
 def _write_certificates(

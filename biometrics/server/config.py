@@ -24,6 +24,7 @@
     code = "XAA"
     name = "a state"
     key = "keys/XAA.key"
+    auditor = "auditors/XAA.pub"       # may be left out; to whom its log is handed
 
 Paths are relative to the file. A URL of a database is libpq's and has no password: that
 stands in a password file or a service file (`PGPASSFILE`, `PGSERVICEFILE`), or is not
@@ -85,6 +86,7 @@ class Config:
         calibrations: folder of their calibrations.
         members: each with the file of its key-encryption key, no file twice. The
             file may be missing: whoever takes away its key locks its galleries.
+        auditors: files of the public keys of members' auditors, of those that have one.
         member_names: for people.
     """
 
@@ -103,6 +105,7 @@ class Config:
     slot_seconds: float
     calibrations: Path
     members: Mapping[Member, Path]
+    auditors: Mapping[Member, Path]
     member_names: Mapping[Member, str]
 
 
@@ -227,6 +230,7 @@ class _Member(Settings):
     code: Annotated[Member, parsed_by(Member)]
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     key: _File
+    auditor: _File | None = None
 
 
 class _ConfigFile(SettingsFile):
@@ -284,6 +288,9 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         members=MappingProxyType(
             {each.code: folder / each.key for each in file.member}
         ),
+        auditors=MappingProxyType(
+            {e.code: folder / e.auditor for e in file.member if e.auditor is not None}
+        ),
         member_names=MappingProxyType({each.code: each.name for each in file.member}),
     )
 
@@ -314,13 +321,18 @@ def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[F
 
 def _missing(document: Document, config: Config) -> Iterator[Fault]:
     """Yield a fault for each file that is not there, or that is open to everybody."""
-    files = {
+    files: dict[tuple[str | int, ...], Path] = {
         ("tls", "certificate"): config.tls_certificate,
         ("tls", "key"): config.tls_key,
         ("tls", "authority"): config.tls_authority,
         ("keys", "exchange"): config.exchange_key,
         ("policy", "signers"): config.signers,
         ("policy", "spaces"): config.spaces,
+    }
+    files |= {
+        ("member", index, "auditor"): config.auditors[member]
+        for index, member in enumerate(config.members)
+        if member in config.auditors
     }
     for key, path in files.items():
         if not path.is_file():

@@ -22,6 +22,7 @@ from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from biometrics import limits
+from biometrics.audit import ReceiptIssuer, Scribe
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, Vault
 from biometrics.errors import (
@@ -31,6 +32,7 @@ from biometrics.errors import (
     SealError,
 )
 from biometrics.precedence import Precedence
+from biometrics.server.audit import AuditService
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
@@ -40,15 +42,17 @@ from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
-from biometrics.server.policy import read_calibrated, read_signers
+from biometrics.server.policy import read_auditors, read_calibrated, read_signers
 from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import server_credentials
+from biometrics.signing import SigningKey
 from biometrics.slots import Slots
 from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
     agreement_pb2_grpc,
+    audit_pb2_grpc,
     custody_pb2_grpc,
     duplicate_pb2_grpc,
     enrolment_pb2_grpc,
@@ -129,11 +133,15 @@ class Exchange:
                 open_store(
                     config.database,
                     clock,
+                    scribe=Scribe(read_auditors(config.auditors), random_bytes),
                     on_failure=health.pause,
                     on_recovery=health.go_on,
                 )
             )
             vault, galleries = unlock(config, store, clock, random_bytes)
+            log_key = SigningKey(f"{config.trust_domain}/log", vault.log_seed())
+            log.info("log and receipts are signed by %s", log_key.verifier.text)
+            store.log.note_members(config.members)
             # What the members have decided.
             rates = Rates(spaces, calibrations, galleries.comparisons)
             in_force = put_in_force(config, store, clock, rates)
@@ -176,6 +184,7 @@ class Exchange:
                 scanner=scanner,
                 slots=Slots(config.slot_seconds),
                 answers=store.answers,
+                receipts=ReceiptIssuer(log_key),
                 vault=vault,
                 workers=workers,
                 clock=clock,
@@ -301,6 +310,9 @@ class Exchange:
             )
             space_pb2_grpc.add_SpaceServiceServicer_to_server(
                 SpaceService(rates=rates), server
+            )
+            audit_pb2_grpc.add_AuditServiceServicer_to_server(
+                AuditService(log=store.log, key=log_key), server
             )
             health_pb2_grpc.add_HealthServicer_to_server(health, server)
             port = bind(server, config, clock)

@@ -226,7 +226,9 @@ calibrations = "calibrations"       # from where templates match, a file a space
 slot_ms = {slot}
 
 # The members. Each has its own key-encryption key: without that file its galleries
-# stay locked, and with the last copy gone nobody can ever open them again.
+# stay locked, and with the last copy gone nobody can ever open them again. What the log
+# tells a member opens with the secret key of its auditor alone, which stays with the
+# member: `biometrics audit key` makes one. Without `auditor` nobody can open it.
 {members}"""
 
 AGREEMENTS: Final = """\

@@ -5,6 +5,7 @@ from biometrics.store.answers import AnswerWriter
 from biometrics.store.consistency import Consistency, Counts
 from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.journal import JournalReader
+from biometrics.store.log import Appended, LogHead, LogReader, LogWriter, OwnPart
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import FIRST_EXPIRED, RecordReader
 from biometrics.store.rotation import Rewrapped, RotationWriter, WrappedValue
@@ -48,6 +49,7 @@ __all__ = [
     "AgreementRow",
     "AgreementTable",
     "AnswerWriter",
+    "Appended",
     "Change",
     "ChangeKind",
     "Committed",
@@ -68,10 +70,14 @@ __all__ = [
     "JournalReader",
     "LiveRecord",
     "Lives",
+    "LogHead",
+    "LogReader",
+    "LogWriter",
     "NewProtection",
     "NewRecord",
     "NewReference",
     "NewTemplate",
+    "OwnPart",
     "Protected",
     "Reason",
     "RecordReader",

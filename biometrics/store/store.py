@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.audit import Scribe
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.consistency import Consistency, refuse_behind
@@ -17,6 +19,7 @@ from biometrics.store.erasure import ErasureTable
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
+from biometrics.store.log import Log, LogReader, LogWriter
 from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
@@ -51,6 +54,7 @@ class Store:
         records: enrols, replaces, protects and withdraws.
         answers: makes answers to searches durable.
         journal: follows what was enrolled and withdrawn.
+        log: what members are shown of all that happened.
         register: what a holder is shown of its own.
         whole: records with their sealed templates, to be sealed anew.
     """
@@ -59,6 +63,7 @@ class Store:
         self,
         database: Database,
         *,
+        scribe: Scribe,
         clock: Clock,
         on_failure: Callable[[], None],
         on_recovery: Callable[[], None],
@@ -74,21 +79,30 @@ class Store:
             replies.purge(connection, most)
             references.purge(connection, most)
 
-        self._writer = Writer(database, housekeep, on_failure, on_recovery)
+        log = Log(scribe, clock)
+        self._writer = Writer(database, log, housekeep, on_failure, on_recovery)
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
-        self.agreements = AgreementTable(self._writer, reading)
+        self.agreements = AgreementTable(self._writer, reading, log)
         self.records = RecordWriter(
-            self._writer, replies, head, clock=clock, has_room=database.has_room
+            self._writer,
+            replies,
+            head,
+            log=log,
+            clock=clock,
+            has_room=database.has_room,
         )
-        self.custody = RotationWriter(self._writer, reading, replies, head, clock)
+        self.custody = RotationWriter(
+            self._writer, reading, replies, head, clock, log=log
+        )
         self.destruction = DestructionWriter(
-            self._writer, reading, replies, head, clock
+            self._writer, reading, replies, head, clock, log=log
         )
         self.erasures = ErasureTable(self._writer, reading)
         self.answers = AnswerWriter(
-            self._writer, reading, replies, references, clock=clock
+            self._writer, reading, replies, references, log=log, clock=clock
         )
+        self.log = LogWriter(self._writer, reading, log)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
         self.whole = WholeReader(reading)
@@ -136,6 +150,7 @@ def open_store(
     where: Path | str,
     clock: Clock,
     *,
+    scribe: Scribe | None = None,
     on_failure: Callable[[], None] = lambda: None,
     on_recovery: Callable[[], None] = lambda: None,
 ) -> Store:
@@ -146,6 +161,8 @@ def open_store(
             files stand beside it); or the URL of a database of PostgreSQL, which must
             be there.
         clock: for the moments that are stored.
+        scribe: writes the leaves of the log; without one nobody can open what members
+            are told by it.
         on_failure: called, from another thread, when a flush failed and nothing is
             written any more.
         on_recovery: called likewise when writing goes on.
@@ -168,7 +185,11 @@ def open_store(
             # Of SQLite's, or the log would outlive a store that only read.
             database.writing.connect().close()
         return Store(
-            database, clock=clock, on_failure=on_failure, on_recovery=on_recovery
+            database,
+            scribe=scribe or Scribe({}, secrets.token_bytes),
+            clock=clock,
+            on_failure=on_failure,
+            on_recovery=on_recovery,
         )
     except BaseException:
         database.close()
@@ -184,6 +205,7 @@ class Inspection:
     agreements: AgreementReader
     register: RecordReader
     journal: JournalReader
+    log: LogReader
     consistency: Consistency
 
 
@@ -221,6 +243,7 @@ def inspect_store(
             AgreementReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),
+            LogReader(database.reading),
             Consistency(database),
         )
     finally:
