@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
+from biometrics.audit.receipt import fill
 from biometrics.callers import acting_as
 from biometrics.disclosure import Answer, Outcome, Purpose
 from biometrics.errors import DefectError, Fault, InvalidRequestError
@@ -295,7 +296,9 @@ _PADDING_OVERHEAD: Final = 3
 
 
 def _pad(message: match_pb2.MatchResponse) -> None:
-    """Bring the encoding of an answer to its fixed size."""
+    """Bring the receipt of an answer, and then its encoding, to their fixed sizes."""
+    if message.receipt:  # there is none from before there was a log
+        message.receipt = fill(message.receipt)
     room = limits.MATCH_RESPONSE_BYTES - message.ByteSize() - _PADDING_OVERHEAD
     message.padding = bytes(max(room, 0))
     if message.ByteSize() != limits.MATCH_RESPONSE_BYTES:

@@ -96,7 +96,7 @@ class ReceiptIssuer:
         items: Sequence[bytes],
         openings: Sequence[bytes],
     ) -> list[bytes]:
-        """Return a receipt for each answer of a request.
+        """Return a receipt for each answer of a request, to be filled up by `fill`.
 
         Args:
             written: its leaf, in which the requester was mentioned first.
@@ -113,7 +113,7 @@ class ReceiptIssuer:
         note = Note(text, (self._key.sign(text),)).data
         hashes = [leaf_hash(item) for item in items]
         return [
-            _filled(
+            _written(
                 f"answer {number} of {len(items)}\nopening {encode(opening)}\n",
                 _branch(hashes, number),
                 note,
@@ -215,15 +215,20 @@ def _branch(hashes: Sequence[bytes], number: int) -> list[bytes]:
     return prove(inclusion(number, len(hashes)), hash_of)
 
 
-def _filled(head: str, branch: Sequence[bytes], note: bytes) -> bytes:
-    """Return a receipt in its one size."""
+def _written(head: str, branch: Sequence[bytes], note: bytes) -> bytes:
+    """Return a receipt that is not filled up yet."""
     if branch:
         head += f"branch {_encoded(branch)}\n"
-    head += _FILLER
-    room = limits.RECEIPT_BYTES - len(head) - len("\n\n") - len(note)
+    return f"{head}{_FILLER}\n\n".encode() + note
+
+
+def fill(receipt: bytes) -> bytes:
+    """Return a receipt of `ReceiptIssuer.issue` in the one size of all."""
+    head, gap, note = receipt.partition(b"\n\n")
+    room = limits.RECEIPT_BYTES - len(receipt)
     if room < 1:
         raise DefectError("RECEIPT_SIZE", "a receipt does not fit into its size")
-    return f"{head}{'0' * room}\n\n".encode() + note
+    return head + b"0" * room + gap + note
 
 
 def _encoded(hashes: Sequence[bytes]) -> str:

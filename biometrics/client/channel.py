@@ -28,6 +28,7 @@ _SERVICES: Final = (
     "AgreementService",
     "SpaceService",
     "DuplicateService",
+    "AuditService",
 )
 
 
