@@ -124,7 +124,7 @@ class Log:
         pending = self._pending
         if pending is None:
             row = connection.execute(_HEAD).one()
-            pending = _Pending(row.life, row.size, _read_sequences(row.sequences))
+            pending = _Pending(row.life, row.size, read_sequences(row.sequences))
             self._pending = pending
         codes = [mention.member.code for mention in mentions]
         numbers = []
@@ -213,13 +213,27 @@ class Log:
             connection.execute(sa.insert(LOG_KEY), rows)
 
 
-def begin_anew(connection: sa.Connection) -> None:
+def begin_anew(
+    connection: sa.Connection,
+    scribe: Scribe,
+    clock: Clock,
+    mentions: Sequence[Mention],
+) -> None:
     """Have another log from now on, which goes on from this one's leaves.
 
-    For a restored database, in its transaction: of what the log had later there is
-    nothing left, and nobody may take the one for the other.
+    Members have seen, and have receipts of, leaves that came after a backup. Under the
+    same name a restored log would be a fork of what they know.
+
+    Args:
+        connection: of a restored database, in its transaction.
+        scribe: writes the first leaf of the other log.
+        clock: tells its hour.
+        mentions: what each member is told of the restore.
     """
     connection.execute(_BEGIN_ANEW)
+    log = Log(scribe, clock)
+    log.append(connection, *mentions)
+    log.flush(connection)
 
 
 def _fill_tile(connection: sa.Connection, number: int) -> None:
@@ -449,14 +463,14 @@ class LogWriter(LogReader):
         self._writer.run(operation)
 
 
-def _read_sequences(text: str) -> dict[str, int]:
+def read_sequences(text: str) -> dict[str, int]:
     """Return how many entries each member has."""
     pairs = (line.split(" ") for line in text.splitlines())
     return {code: int(number) for code, number in pairs}
 
 
 def _write_sequences(sequences: dict[str, int]) -> str:
-    """Return what `_read_sequences` reads."""
+    """Return what `read_sequences` reads."""
     return "\n".join(f"{code} {number}" for code, number in sorted(sequences.items()))
 
 
