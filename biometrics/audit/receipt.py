@@ -54,6 +54,7 @@ OPENING_BYTES: Final = 32
 _KIND: Final = "biometrics.exchange receipt"
 _SAID: Final = "A match is never the sole basis of a decision."
 _FILLER: Final = "filler "
+_STEP_BYTES: Final = 128
 
 
 def answer_text(answer: Answer) -> str:
@@ -106,7 +107,7 @@ class ReceiptIssuer:
             openings: of each.
         """
         text = (
-            f"{_KIND}\nlog {origin}\nleaf {index}\nslot {written.slot}\n"
+            f"{_KIND}\nlog {origin}\nleaf {index}\nslot {written.slot:03d}\n"
             f"blind {encode(written.blind)}\npath {_encoded(written.path)}\n\n"
             f"{written.entry.text}{_SAID}\n"
         )
@@ -216,17 +217,21 @@ def _branch(hashes: Sequence[bytes], number: int) -> list[bytes]:
 
 
 def _written(head: str, branch: Sequence[bytes], note: bytes) -> bytes:
-    """Return a receipt that is not filled up yet."""
+    """Return a receipt that is not filled up yet, but to a multiple of 128 bytes.
+
+    As it is stored, its size tells next to nothing, and no outcome.
+    """
     if branch:
         head += f"branch {_encoded(branch)}\n"
-    return f"{head}{_FILLER}\n\n".encode() + note
+    size = len(head) + len(_FILLER) + len("\n\n") + len(note)
+    return f"{head}{_FILLER}{'0' * (-size % _STEP_BYTES)}\n\n".encode() + note
 
 
 def fill(receipt: bytes) -> bytes:
     """Return a receipt of `ReceiptIssuer.issue` in the one size of all."""
     head, gap, note = receipt.partition(b"\n\n")
     room = limits.RECEIPT_BYTES - len(receipt)
-    if room < 1:
+    if room < 0:
         raise DefectError("RECEIPT_SIZE", "a receipt does not fit into its size")
     return head + b"0" * room + gap + note
 
