@@ -14,7 +14,7 @@ from biometrics.audit.tree import HASH_BYTES, Range, above, spans
 from biometrics.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from biometrics.audit.tree import Span
 
@@ -33,39 +33,31 @@ class Tiles(Protocol):
         """
 
 
-def levels(size: int) -> Iterator[tuple[int, int, int]]:
-    """Yield level, number and width of the last tile of each level, if not full."""
-    level = 0
-    while size:
-        if size % WIDTH:
-            yield level, size // WIDTH, size % WIDTH
-        size //= WIDTH
-        level += 1
-
-
 def tile_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root above a full tile."""
     return Range.of(hashes).root
 
 
-def span_hash(tiles: Tiles, span: Span) -> bytes:
+def span_hash(tiles: Tiles, size: int, span: Span) -> bytes:
     """Return the root of a complete subtree.
 
     Args:
         tiles: of a tree that has it.
+        size: how many leaves the tree has: a tile that is not full is asked for in the
+            width that it has there.
         span: a power of two of leaves, at a multiple of that.
     """
-    first, size = span
-    level = (size.bit_length() - 1) // _BITS
-    width = size >> (level * _BITS)
-    start = first >> (level * _BITS)
-    number, offset = divmod(start, WIDTH)
-    return tile_root(tiles.tile(level, number, offset + width)[offset:])
+    first, leaves = span
+    shift = (leaves.bit_length() - 1) // _BITS * _BITS
+    number, offset = divmod(first >> shift, WIDTH)
+    width = min(WIDTH, (size >> shift) - number * WIDTH)
+    hashes = tiles.tile(shift // _BITS, number, width)
+    return tile_root(hashes[offset : offset + (leaves >> shift)])
 
 
 def root_of(tiles: Tiles, size: int) -> bytes:
     """Return the root of the tree of so many leaves."""
-    return above([span_hash(tiles, span) for span in spans(size)])
+    return above([span_hash(tiles, size, span) for span in spans(size)])
 
 
 def split(data: bytes) -> list[bytes]:

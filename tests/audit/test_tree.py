@@ -175,11 +175,11 @@ def test_proofs_follow_from_tiles(size: int, data: st.DataObject) -> None:
     """Inclusion and consistency of trees of several levels."""
     tiles = Held(ALL[:size])
     index = data.draw(st.integers(0, size - 1))
-    proof = prove(inclusion(index, size), lambda span: span_hash(tiles, span))
+    proof = prove(inclusion(index, size), lambda span: span_hash(tiles, size, span))
     expected = root(ALL[:size])
     assert root_by_inclusion(ALL[index], index, size, proof) == expected
     before = data.draw(st.integers(1, size))
-    proof = prove(consistency(before, size), lambda span: span_hash(tiles, span))
+    proof = prove(consistency(before, size), lambda span: span_hash(tiles, size, span))
     check_consistency((before, root(ALL[:before])), (size, expected), proof)
 
 

@@ -1,0 +1,284 @@
+"""What does the log cost, and how fast is it verified?
+
+1. Answers made durable a second, many waiting at once, with the log and without it: the
+   difference is what a search pays for its leaf, its sealed entries and its receipt.
+   Without is possible here only: the product has no such setting.
+2. Milliseconds to verify one receipt, with a proof out of tiles, as whoever has a
+   receipt and no export does it.
+3. Seconds to verify an export of many leaves, offline: by us, and by the module that
+   imports nothing of ours.
+
+    python -m benchmarks.log [--answers 5000] [--leaves 1000000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import secrets
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.kit import results, tables
+from biometrics.audit import (
+    AuditorSecret,
+    Checkpoint,
+    Kind,
+    Leaf,
+    Mention,
+    Receipt,
+    ReceiptIssuer,
+    Scribe,
+    commitment,
+    standalone,
+)
+from biometrics.audit.pages import CHECKPOINT, Pages
+from biometrics.audit.tiles import span_hash
+from biometrics.audit.tree import (
+    inclusion,
+    leaf_hash,
+    prove,
+    root,
+    root_by_inclusion,
+)
+from biometrics.audit.verify import verify
+from biometrics.clock import SystemClock
+from biometrics.members import Member
+from biometrics.signing import SigningKey
+from biometrics.store import Appended, Disclosed, open_store
+from biometrics.store.log import Log
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    import sqlalchemy as sa
+
+NAME = "exchange.test/log"
+REQUESTER = Member("XZZ")
+WAITING = 64
+HOLDERS = (1, 10, 47)
+ANSWER = "regional match\n" + "XBB match 00112233445566778899aabbccddeeff\n"
+COLUMNS = (
+    tables.Column("what", "what"),
+    tables.Column("count", "count", ",.0f"),
+    tables.Column("a_second", "a second", ",.0f"),
+    tables.Column("each_us", "each, us", ",.0f"),
+    tables.Column("seconds", "seconds", ",.2f"),
+)
+
+
+def codes() -> list[Member]:
+    """Return many members."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXY"
+    return [Member(f"X{a}{b}") for a in letters for b in letters]
+
+
+class NoLog(Log):
+    """What an exchange would have that keeps no log."""
+
+    def append(
+        self,
+        connection: sa.Connection,  # noqa: ARG002 - as the log's
+        *mentions: Mention,  # noqa: ARG002
+    ) -> Appended:
+        """Append nothing."""
+        return Appended(None, 0, 1)  # type: ignore[arg-type]
+
+
+def answers(folder: Path, holders: int, count: int, *, is_logged: bool) -> float:
+    """Return the seconds that so many answers take to be durable."""
+    members = codes()[:holders]
+    auditors = {
+        member: AuditorSecret.generate(member, secrets.token_bytes).public
+        for member in (*members, REQUESTER)
+    }
+    scribe = Scribe(auditors, secrets.token_bytes)
+    issuer = ReceiptIssuer(SigningKey.generate(NAME, secrets.token_bytes))
+    where = folder / f"{holders}-{is_logged}.sqlite"
+    with open_store(where, SystemClock(), scribe=scribe) as store:
+        if not is_logged:
+            store.answers._log = NoLog(scribe, SystemClock())  # noqa: SLF001
+        pending: deque[Future[Any]] = deque()
+        begun = time.perf_counter()
+        for _ in range(count):
+            if len(pending) >= WAITING:
+                pending.popleft().result()
+            opening = secrets.token_bytes(32)
+            items = (commitment(ANSWER, opening),)
+            told = [
+                Mention(
+                    member=REQUESTER,
+                    kind=Kind.SEARCH,
+                    gallery="face-synthetic-512",
+                    purpose="border-check",
+                    agreement=bytes(32),
+                    fpir="1e-3",
+                    items=items,
+                ),
+                *(
+                    Mention(
+                        member=member,
+                        kind=Kind.SEARCHED,
+                        gallery="face-synthetic-512",
+                        other=REQUESTER.code,
+                        purpose="border-check",
+                        agreement=bytes(32),
+                        fpir="1e-3",
+                        items=items,
+                    )
+                    for member in members
+                ),
+            ]
+
+            def make_body(
+                appended: Appended,
+                items: tuple[bytes, ...] = items,
+                opening: bytes = opening,
+            ) -> bytes:
+                if not is_logged:
+                    return bytes(300)
+                (receipt,) = issuer.issue(
+                    appended.written,
+                    appended.index,
+                    NAME,
+                    items=items,
+                    openings=[opening],
+                )
+                return bytes(300) + receipt
+
+            pending.append(
+                store.answers.commit(
+                    REQUESTER,
+                    secrets.token_bytes(16),
+                    bytes(32),
+                    make_body,
+                    Disclosed(mentions=tuple(told)),
+                )
+            )
+        for future in pending:
+            future.result()
+        return time.perf_counter() - begun
+
+
+def receipts(folder: Path, count: int) -> float:
+    """Return the seconds in which so many receipts are verified, one at a time."""
+    key = SigningKey.generate(NAME, secrets.token_bytes)
+    issuer, given = ReceiptIssuer(key), []
+    scribe, pages = Scribe({}, secrets.token_bytes), Pages(folder / "receipts")
+    with open_store(folder / "r.sqlite", SystemClock(), scribe=scribe) as store:
+        for _ in range(count):
+            opening = secrets.token_bytes(32)
+            items = (commitment(ANSWER, opening),)
+
+            def make_body(
+                appended: Appended,
+                items: tuple[bytes, ...] = items,
+                opening: bytes = opening,
+            ) -> bytes:
+                given.extend(
+                    issuer.issue(
+                        appended.written,
+                        appended.index,
+                        NAME,
+                        items=items,
+                        openings=[opening],
+                    )
+                )
+                return b"answer"
+
+            store.answers.commit(
+                REQUESTER,
+                secrets.token_bytes(16),
+                bytes(32),
+                make_body,
+                Disclosed(
+                    mentions=(Mention(member=REQUESTER, kind=Kind.SEARCH, items=items),)
+                ),
+            ).result()
+        leaves = store.log.leaves(0, count)
+    pages.add_leaves(0, leaves)
+    expected = root([leaf_hash(leaf) for leaf in leaves])
+    begun = time.perf_counter()
+    for data in given:
+        receipt = Receipt.parse(data, key.verifier)
+        receipt.check_answer(ANSWER)
+        proof = prove(
+            inclusion(receipt.index, count), lambda span: span_hash(pages, count, span)
+        )
+        leaf = leaf_hash(receipt.leaf.data)
+        assert root_by_inclusion(leaf, receipt.index, count, proof) == expected
+    return time.perf_counter() - begun
+
+
+def exports(folder: Path, count: int) -> tuple[float, float]:
+    """Return the seconds in which so many leaves are verified, by us and by the other.
+
+    The leaves are random: their entries are other members'.
+    """
+    key = SigningKey.generate(NAME, secrets.token_bytes)
+    pages = Pages(folder / "export")
+    hour = int(dt.datetime.now(dt.UTC).timestamp()) // 3600
+    leaves = [Leaf(hour, secrets.token_bytes(32)).data for _ in range(count)]
+    pages.add_leaves(0, leaves)
+    checkpoint = Checkpoint(
+        origin=NAME, size=count, root=root([leaf_hash(leaf) for leaf in leaves])
+    )
+    pages.write(CHECKPOINT, checkpoint.signed_by(key))
+    begun = time.perf_counter()
+    assert verify(pages.folder, key.verifier).faults == []
+    middle = time.perf_counter()
+    standalone.verify(pages.folder, key.verifier.text, None, [])
+    return middle - begun, time.perf_counter() - middle
+
+
+def main() -> None:
+    """Measure one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--answers", type=int, default=5000)
+    parser.add_argument("--receipts", type=int, default=1000)
+    parser.add_argument("--leaves", type=int, default=1_000_000)
+    parser.add_argument("--root", type=Path, help="folder on the disk to be measured")
+    parser.add_argument("--quick", action="store_true", help="see that it runs")
+    results.add_arguments(parser, "log")
+    options = parser.parse_args()
+    if options.quick:
+        options.answers, options.receipts, options.leaves = 200, 50, 2000
+    found = results.Results(
+        "what does the log cost, and how fast is it verified?",
+        key=("what", "count"),
+        settings={"waiting at once": WAITING},
+        path=options.json,
+        resume=options.resume,
+    )
+
+    def note(what: str, count: int, seconds: float) -> None:
+        row = {
+            "what": what,
+            "count": count,
+            "a_second": count / seconds,
+            "each_us": 1e6 * seconds / count,
+            "seconds": seconds,
+        }
+        found.add([row])
+
+    with tempfile.TemporaryDirectory(dir=options.root) as name:
+        folder = Path(name)
+        for holders in HOLDERS:
+            for is_logged in (False, True):
+                seconds = answers(folder, holders, options.answers, is_logged=is_logged)
+                told = "logged, with receipts" if is_logged else "without a log"
+                note(
+                    f"answers over {holders} holders, {told}", options.answers, seconds
+                )
+        note("receipts verified", options.receipts, receipts(folder, options.receipts))
+        ours, other = exports(folder, options.leaves)
+        note("leaves verified", options.leaves, ours)
+        note("leaves verified by standalone.py", options.leaves, other)
+    tables.show("durable answers, and what is verified of them", COLUMNS, found.rows)
+
+
+if __name__ == "__main__":
+    main()
