@@ -20,7 +20,7 @@ the leaf holds, so that it can be shown to anybody, and guessed by nobody.
 
 from __future__ import annotations
 
-import base64
+import binascii
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
@@ -192,7 +192,7 @@ def root_of_items(items: Sequence[bytes]) -> bytes:
 
 def encode(data: bytes) -> str:
     """Return bytes as text."""
-    return base64.b64encode(data).decode()
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def _no_entry() -> InvalidRequestError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 
 from biometrics.audit.tree import HASH_BYTES
@@ -57,6 +58,7 @@ def hour_of(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // _HOUR
 
 
+@lru_cache(maxsize=64)  # of today
 def write_hour(hour: int) -> str:
     """Return an hour in words, as `2026-03-01T12Z`."""
     return (_EPOCH + hour * _HOUR).strftime(_FORM)
