@@ -71,7 +71,7 @@ class MatchAnswer:
     regional: Outcome
     holders: tuple[HolderAnswer, ...]
     receipt_status: str
-    receipt: str = field(repr=False)
+    receipt: str = field(default="", repr=False)
     fallback_positions: tuple[str, ...] = ()
 
     @property
