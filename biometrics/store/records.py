@@ -150,8 +150,9 @@ class RecordWriter:
             if found is not None:
                 return _replay(connection, found)
             now = to_microseconds(self._clock.now())
+            before = end_of(connection)
             removed, position = remove(connection, member, lookup, now=now, check=check)
-            if removed.at == from_microseconds(now):  # and not before
+            if position > before:  # it was there
                 self._tell_log(connection, member, Kind.WITHDRAWAL, lookup)
             body = make_reply(removed)
             reply = Reply(request_id=request_id, digest=digest, body=body)
