@@ -37,6 +37,7 @@ from biometrics.disclosure.compare import (
 )
 from biometrics.members import Member
 from biometrics.sealed import Binding
+from biometrics.sealing import SealingKey, seal_to
 from biometrics.store import open_store
 from biometrics.templates import Modality
 from matcher.engine import Engine
@@ -239,3 +240,18 @@ def test_scan(benchmark: BenchmarkFixture) -> None:
     engine.compact("gallery")
     (found,) = benchmark(engine.search, "gallery", vectors[:1], np.array([0.5]))
     assert 0 in found
+
+
+def test_seal_a_search_to_the_exchange(benchmark: BenchmarkFixture) -> None:
+    """What a client adds that seals its requests: 2 KiB, by HPKE."""
+    public = SealingKey().public
+    clear = secrets.token_bytes(4 * DIMENSION)
+    benchmark(seal_to, public, clear, HOLDER, b"biometrics.v1.MatchRequest")
+
+
+def test_open_a_search_that_was_sealed(benchmark: BenchmarkFixture) -> None:
+    """What the exchange adds for it."""
+    key = SealingKey()
+    name = b"biometrics.v1.MatchRequest"
+    sealed = seal_to(key.public, secrets.token_bytes(4 * DIMENSION), HOLDER, name)
+    benchmark(key.open, sealed, HOLDER, name)

@@ -6,6 +6,7 @@ from typing import Final
 # gRPC's own default, so that clients of any language agree. 256 probes of 4096-d are
 # some bytes more, 255 fit.
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+SEALING_BYTES: Final = 1280  # more that a request has that its client seals
 # Parsed, a message of empty messages takes many times its bytes: no method reads more
 # than it needs.
 MAX_SEARCH_BYTES: Final = 32 * 1024  # one template of 4096-d has 16 KiB
@@ -142,6 +143,8 @@ MAX_QUESTION_LINE_BYTES: Final = 16 * 1024  # of a log that is replayed: 64 hold
 
 # -- clients ------------------------------------------------------------------
 DEFAULT_DEADLINE_SECONDS: Final = 10.0  # of a profile that names none
+# A renewed certificate is in use after at most so long.
+CERTIFICATE_LOOK_SECONDS: Final = 10.0
 CLIENT_TRIES: Final = 5  # of one call; gRPC itself takes no more
 CLIENT_FIRST_WAIT_SECONDS: Final = 0.2  # between tries, doubled each time
 CLIENT_MOST_WAIT_SECONDS: Final = 5.0  # between tries; longer is the caller's to plan

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from postgres_server import PostgresServer, missing
+from softhsm import SoftToken
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,6 +25,17 @@ def signals_of_a_terminal() -> Iterator[None]:
     yield
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.fixture(scope="session")
+def soft_token(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
+    """Return a PKCS#11 token in software, with the keys XAA, XAB, small and soft."""
+    token = SoftToken(tmp_path_factory.mktemp("softhsm"))
+    for label in ("XAA", "XAB"):
+        token.make(label)
+    token.make("small", bits=128)
+    token.make("soft", is_extractable=True)
+    return token
 
 
 @pytest.fixture(scope="session")

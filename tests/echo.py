@@ -159,6 +159,7 @@ class World:
                 domain=self.domain,
                 members=[Member(code) for code in ("XAA", "XBB", "XDD")],
                 methods=ROWS,
+                unseal=lambda _member, _message, sealed: sealed,
                 clock=self.clock,
                 random_bytes=secrets.token_bytes,
             )

@@ -6,22 +6,15 @@ TLS, the client SDK. Only the clock and the randomness can be handed in.
 
 from __future__ import annotations
 
-import asyncio
-import re
 import secrets
 import shutil
-import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from biometrics.calibration import FpirClass
-from biometrics.client import ExchangeClient, Profile, Record, Template
-from biometrics.clock import SystemClock
-from biometrics.server.blueprint import write_exchange
-from biometrics.server.config import read_config
-from biometrics.server.development import write_agreement
-from biometrics.server.exchange import Exchange
+from biometrics.client import ExchangeClient, Record, Template
+from biometrics.testing import ExchangeInProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,13 +67,19 @@ CALIBRATIONS = {
 }
 
 
-def write_spaces(root: Path, calibrations: dict[str, str] | None = None) -> None:
+def space_files(calibrations: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the tiny spaces' files, text by path below an exchange's folder."""
+    texts = CALIBRATIONS | (calibrations or {})
+    of_each = {f"calibrations/{space}.toml": text for space, text in texts.items()}
+    return {"spaces.toml": SPACES, **of_each}
+
+
+def write_spaces(root: Path) -> None:
     """Write the tiny spaces into an exchange in place of the samples."""
-    (root / "spaces.toml").write_text(SPACES)
     for path in (root / "calibrations").iterdir():
         path.unlink()
-    for space, text in (CALIBRATIONS | (calibrations or {})).items():
-        (root / "calibrations" / f"{space}.toml").write_text(text)
+    for name, text in space_files().items():
+        (root / name).write_text(text)
 
 
 def agreement(holder: str, *clauses: str, revision: int = 1) -> str:
@@ -144,8 +143,8 @@ def record(reference: str, *vectors: NDArray[np.float32], **more: object) -> Rec
     return Record(reference=reference, templates=tuple(map(face, vectors)), **more)  # type: ignore[arg-type]
 
 
-class World:
-    """One exchange and its members; a context manager."""
+class World(ExchangeInProcess):
+    """One exchange of the tiny spaces and its members; a context manager."""
 
     def __init__(
         self,
@@ -167,102 +166,18 @@ class World:
             random_bytes: the exchange's randomness.
             slot_ms: when answers leave; tests do not wait for it.
         """
-        self.root = root / "exchange"
-        self.clock = clock or SystemClock()
-        self._random_bytes = random_bytes
-        write_exchange(
-            self.root,
-            clock=SystemClock(),
-            random_bytes=secrets.token_bytes,
-            listen="127.0.0.1:0",
+        super().__init__(
+            root,
+            spaces=space_files(calibrations),
+            agreements=agreements or {},
+            clock=clock,
+            random_bytes=random_bytes,
+            slot_ms=slot_ms,
         )
-        settings = self.root / "exchange.toml"
-        text = settings.read_text()
-        settings.write_text(re.sub(r"(?m)^slot_ms = .*$", f"slot_ms = {slot_ms}", text))
-        write_spaces(self.root, calibrations)
-        for path in (self.root / "agreements").iterdir():
-            path.unlink()
-        for text in (agreements or {}).values():
-            write_agreement(self.root, text)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self.exchange: Exchange | None = None
-        self._clients: dict[tuple[str, str], ExchangeClient] = {}
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self._thread.start()
-        try:
-            self.start()
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop."""
-        self.stop()
-        self._end()
-
-    def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def start(self) -> None:
-        """Serve."""
-        config = read_config(self.root / "exchange.toml")
-        starting = Exchange.start(
-            config, clock=self.clock, random_bytes=self._random_bytes
-        )
-        self.exchange = asyncio.run_coroutine_threadsafe(starting, self._loop).result(
-            60
-        )
-
-    def stop(self) -> None:
-        """Stop serving; what is on disk stays."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
-        if self.exchange is not None:
-            stopping = self.exchange.stop()
-            asyncio.run_coroutine_threadsafe(stopping, self._loop).result(60)
-            self.exchange = None
 
     def forget_codes(self) -> None:
         """Delete what is kept of galleries, so that a start opens every template."""
         shutil.rmtree(self.root / "data/segments")
-
-    def restart(self) -> None:
-        """Stop and serve again."""
-        self.stop()
-        self.start()
-
-    @property
-    def target(self) -> str:
-        """Where the exchange listens."""
-        assert self.exchange is not None
-        return f"127.0.0.1:{self.exchange.port}"
-
-    def profile_file(self, member: str, role: str = "client") -> Path:
-        """Write the profile of one of a member's systems, for where it listens now."""
-        path = self.root / "clients" / f"{member}-{role}.toml"
-        text = path.read_text().replace("127.0.0.1:0", self.target)
-        own = path.with_name(f"{member}-{role}.{self.target.rpartition(':')[2]}.toml")
-        draft = own.with_name(f"{own.name}.{threading.get_ident()}")
-        draft.write_text(text)
-        draft.rename(own)  # whole, for whoever else reads it
-        return own
-
-    def profile(self, member: str, role: str = "client") -> Profile:
-        """Return the profile of one of a member's systems."""
-        return Profile.load(self.profile_file(member, role))
-
-    def client(self, member: str, role: str = "client") -> ExchangeClient:
-        """Return a connected system of a member's, kept until the world stops."""
-        if (member, role) not in self._clients:
-            self._clients[member, role] = ExchangeClient(self.profile(member, role))
-        return self._clients[member, role]
 
     def enroller(self, member: str) -> ExchangeClient:
         """Return the member's enrolling system."""

@@ -203,7 +203,11 @@ def open_entries(
     for line in (export / "own/keys.jsonl").read_text().splitlines():
         told = json.loads(line)
         key_id, handed = bytes.fromhex(told["key"]), from64(told["handed"])
-        info = f"biometrics.exchange key of log entries 1 {member} ".encode() + key_id
+        bound_to = (
+            *(b"biometrics.exchange sealed 1", member.encode()),
+            *(b"key of log entries", key_id),
+        )
+        info = b"".join(len(f).to_bytes(4, "big") + f for f in bound_to)
         keys[told["key"]] = suite.decrypt(handed, private, info) if handed else None
     entries, sealed_to_nobody = [], 0
     for line in (export / "own/entries.jsonl").read_text().splitlines():

@@ -1,6 +1,7 @@
 """`biometrics galleries`: what a holder holds, and whether it can be searched."""
 
 import datetime as dt
+import secrets
 import sys
 import time
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from biometrics.cli import register
 from biometrics.cli.output import print_json, print_line, print_note, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.client import ErasureInfo, ExchangeClient
+from biometrics.custody import create_key_file, read_key_file
 from biometrics.errors import PreconditionError
 
 app = typer.Typer(help="Your own galleries.", no_args_is_help=True)
@@ -72,16 +74,43 @@ def lock(
 def unlock(
     context: typer.Context,
     *,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            help="Your key-encryption key, where you keep it yourself: a file as"
+            " `make-key` writes it. It is sealed to the exchange that `verifier` in the"
+            " profile tells, which holds it in memory until you lock, or it stops.",
+            metavar="FILE",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
     """Open all your galleries; they are searchable when this returns.
 
-    Takes an administrator's certificate, and your key-encryption key at the exchange.
+    Takes an administrator's certificate, and your key-encryption key: at the exchange,
+    or handed over now.
     """
     with connect(context, profile) as exchange:
-        moment = exchange.unlock(deadline=LONGEST)
+        held = None if key is None else read_key_file(key)
+        moment = exchange.unlock(key=held, deadline=LONGEST)
     _tell("unlocked", moment, as_json=as_json)
+
+
+@app.command()
+def make_key(
+    path: Annotated[
+        Path, typer.Argument(help="Where to write the secret key.", metavar="FILE")
+    ],
+) -> None:
+    """Make a key-encryption key to keep yourself and hand over by `unlock --key`.
+
+    Without it nothing of your galleries opens, ever: keep a copy in another place. The
+    exchange's settings must say `key = "handed-over"` for you.
+    """
+    create_key_file(path, secrets.token_bytes)
+    print_line(f"written to {path}: keep it secret, and a copy of it elsewhere")
 
 
 @app.command()

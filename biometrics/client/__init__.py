@@ -1,7 +1,7 @@
 """The client SDK of the exchange: what a member's developer uses.
 
-It needs the contract, the errors and the limits of this package and nothing else
-of it: no server, no store, no matcher.
+It needs the contract, the errors and the limits of this package, and signed notes to
+know the exchange by, and nothing else of it: no server, no store, no matcher.
 """
 
 from biometrics.client.aio import AsyncExchangeClient

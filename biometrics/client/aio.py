@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
@@ -19,11 +20,13 @@ import grpc.aio
 from biometrics import limits
 from biometrics.client import responses
 from biometrics.client.bulk import Window
-from biometrics.client.channel import prepare_channel
+from biometrics.client.lines import Lines
 from biometrics.client.messages import RequestMaker, explain_request
+from biometrics.client.sealer import Recipient, Sealer
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream, Source
-from biometrics.errors import ExchangeError
+from biometrics.errors import ExchangeError, PreconditionError
+from biometrics.sealing import SEALED_TO_ANOTHER
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from google.protobuf.message import Message
+
+    from biometrics.client.channel import ChannelSettings, Peers
     from biometrics.client.inputs import Chunk, Probe, Record, Template
     from biometrics.client.messages import RequestId
     from biometrics.client.profile import Profile
@@ -77,8 +83,57 @@ if TYPE_CHECKING:
         WithdrawReceipt,
     )
 
-RequestT = TypeVar("RequestT")
+RequestT = TypeVar("RequestT", bound="Message")
 ResponseT = TypeVar("ResponseT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A channel, and the services on it; bulk loads go over one of their own.
+
+    Why, says `biometrics.client.streams`.
+    """
+
+    channel: grpc.aio.Channel
+    bulk_channel: grpc.Channel
+    peers: Peers
+    matching: match_pb2_grpc.MatchServiceAsyncStub
+    enrolment: enrolment_pb2_grpc.EnrolmentServiceAsyncStub
+    loading: enrolment_pb2_grpc.EnrolmentServiceStub
+    custody: custody_pb2_grpc.CustodyServiceAsyncStub
+    duplicates: duplicate_pb2_grpc.DuplicateServiceAsyncStub
+    agreements: agreement_pb2_grpc.AgreementServiceAsyncStub
+    audit: audit_pb2_grpc.AuditServiceAsyncStub
+    spaces: space_pb2_grpc.SpaceServiceAsyncStub
+
+    @classmethod
+    def open(cls, settings: ChannelSettings) -> Self:
+        """Open the channels; they connect when they are first used."""
+        named = (settings.peers.target, settings.credentials, settings.options)
+        channel = grpc.aio.secure_channel(*named)
+        bulk_channel = grpc.secure_channel(*named)
+        return cls(
+            channel=channel,
+            bulk_channel=bulk_channel,
+            peers=settings.peers,
+            matching=match_pb2_grpc.MatchServiceStub(channel),
+            enrolment=enrolment_pb2_grpc.EnrolmentServiceStub(channel),
+            loading=enrolment_pb2_grpc.EnrolmentServiceStub(bulk_channel),
+            custody=custody_pb2_grpc.CustodyServiceStub(channel),
+            duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
+            agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
+            audit=audit_pb2_grpc.AuditServiceStub(channel),
+            spaces=space_pb2_grpc.SpaceServiceStub(channel),
+        )
+
+    def stream(self, recipient: Recipient | None) -> BulkStream:
+        """Open a stream of a bulk enrolment."""
+        return BulkStream(self.loading, self.peers, recipient)
+
+    async def close(self) -> None:
+        """Close the channels; calls that are running are cancelled."""
+        self.bulk_channel.close()
+        await self.channel.close()
 
 
 class AsyncExchangeClient:
@@ -103,25 +158,10 @@ class AsyncExchangeClient:
         Raises:
             ConfigurationError: a certificate or key cannot be read or does not fit.
         """
-        settings = prepare_channel(profile)
         self._deadline = profile.deadline_seconds
-        self._peers = settings.peers
         self._requests = RequestMaker(random_bytes)
-        self._channel = grpc.aio.secure_channel(
-            profile.target, settings.credentials, settings.options
-        )
-        self._matching = match_pb2_grpc.MatchServiceStub(self._channel)
-        self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self._channel)
-        # Bulk loads go over a channel of their own: see `biometrics.client.streams`.
-        self._bulk_channel = grpc.secure_channel(
-            profile.target, settings.credentials, settings.options
-        )
-        self._loading = enrolment_pb2_grpc.EnrolmentServiceStub(self._bulk_channel)
-        self._custody = custody_pb2_grpc.CustodyServiceStub(self._channel)
-        self._duplicates = duplicate_pb2_grpc.DuplicateServiceStub(self._channel)
-        self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
-        self._audit = audit_pb2_grpc.AuditServiceStub(self._channel)
-        self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
+        self._lines = Lines(profile, _Line.open)
+        self._sealer = Sealer(profile.verifier)
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -133,8 +173,8 @@ class AsyncExchangeClient:
 
     async def close(self) -> None:
         """Close the channel; calls that are running are cancelled."""
-        self._bulk_channel.close()
-        await self._channel.close()
+        for line in self._lines.take_all():
+            await line.close()
 
     async def match(
         self,
@@ -157,7 +197,7 @@ class AsyncExchangeClient:
         """
         request = self._requests.match(probe, purpose, holders, request_id)
         return responses.read_answer(
-            await self._call(self._matching.Match, request, deadline)
+            await self._call(self._line.matching.Match, request, deadline)
         )
 
     async def match_many(
@@ -176,7 +216,7 @@ class AsyncExchangeClient:
         """
         request = self._requests.batch(probes, purpose, holders, request_id)
         return responses.read_batch(
-            await self._call(self._matching.BatchMatch, request, deadline)
+            await self._call(self._line.matching.BatchMatch, request, deadline)
         )
 
     async def enrol(
@@ -189,7 +229,7 @@ class AsyncExchangeClient:
         """Enrol one record; it is durable and searchable when this returns."""
         request = self._requests.enrol(record, request_id)
         return responses.read_enrolled(
-            await self._call(self._enrolment.Enrol, request, deadline)
+            await self._call(self._line.enrolment.Enrol, request, deadline)
         )
 
     async def enrol_many(
@@ -213,7 +253,7 @@ class AsyncExchangeClient:
         pause = 0.0
         while window.is_waiting():
             await asyncio.sleep(pause)
-            with BulkStream(self._loading, self._peers) as stream:
+            with self._line.stream(await self._recipient()) as stream:
                 stream.send(*window.unacknowledged())
                 while window.is_waiting():
                     try:
@@ -245,7 +285,7 @@ class AsyncExchangeClient:
         """
         request = self._requests.withdraw(reference, request_id)
         return responses.read_withdrawn(
-            await self._call(self._enrolment.Withdraw, request, deadline)
+            await self._call(self._line.enrolment.Withdraw, request, deadline)
         )
 
     async def replace(
@@ -284,7 +324,7 @@ class AsyncExchangeClient:
             accept_lower_quality=accept_lower_quality,
         )
         return responses.read_replaced(
-            await self._call(self._enrolment.Replace, request, deadline)
+            await self._call(self._line.enrolment.Replace, request, deadline)
         )
 
     async def protect(
@@ -318,7 +358,7 @@ class AsyncExchangeClient:
             reference, excluded, request_id, exclude_nobody=exclude_nobody
         )
         return responses.read_protected(
-            await self._call(self._enrolment.Protect, request, deadline)
+            await self._call(self._line.enrolment.Protect, request, deadline)
         )
 
     async def galleries(
@@ -327,7 +367,7 @@ class AsyncExchangeClient:
         """List one's own galleries."""
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
-            await self._call(self._enrolment.ListGalleries, request, deadline)
+            await self._call(self._line.enrolment.ListGalleries, request, deadline)
         )
 
     async def lock(
@@ -342,23 +382,38 @@ class AsyncExchangeClient:
             Since when they are closed; the same moment where that was done before.
         """
         request = self._requests.lock(request_id)
-        response = await self._call(self._custody.Lock, request, deadline)
+        response = await self._call(self._line.custody.Lock, request, deadline)
         return responses.read_moment(response.lock_time)
 
     async def unlock(
-        self, *, request_id: RequestId = None, deadline: float | None = None
+        self,
+        *,
+        key: bytes | None = None,
+        request_id: RequestId = None,
+        deadline: float | None = None,
     ) -> dt.datetime:
         """Open one's own galleries; they are searchable when this returns.
+
+        Args:
+            key: one's key-encryption key, 32 bytes, where the exchange does not have
+                it. It is sealed to the exchange that the profile's `verifier` tells.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
 
         Returns:
             Since when they are open.
 
         Raises:
+            ConfigurationError: `key` is given, and the profile has no `verifier`.
+            UnauthenticatedError: the exchange did not prove that it is the one.
             PreconditionError: one's key-encryption key is not at hand.
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
         request = self._requests.unlock(request_id)
-        response = await self._call(self._custody.Unlock, request, deadline)
+        if key is not None:
+            recipient = await self._learn(deadline)
+            request.sealed_key = recipient.hand_over(key, request.request_id)
+        response = await self._call(self._line.custody.Unlock, request, deadline)
         return responses.read_moment(response.unlock_time)
 
     async def rotate(
@@ -377,7 +432,7 @@ class AsyncExchangeClient:
             UnavailableError: the galleries are locked.
         """
         request = self._requests.rotate(request_id)
-        response = await self._call(self._custody.Rotate, request, deadline)
+        response = await self._call(self._line.custody.Rotate, request, deadline)
         return responses.read_moment(response.begin_time)
 
     async def destroy(
@@ -406,14 +461,14 @@ class AsyncExchangeClient:
             InvalidRequestError: `confirm_holder` is not one's own code.
         """
         request = self._requests.destroy(confirm_holder, request_id)
-        response = await self._call(self._custody.Destroy, request, deadline)
+        response = await self._call(self._line.custody.Destroy, request, deadline)
         return responses.read_moment(response.destroy_time)
 
     async def custody(self, *, deadline: float | None = None) -> CustodyInfo:
         """Tell whether one's own galleries are open, and what is being done."""
         request = custody_pb2.GetCustodyRequest()
         return responses.read_custody(
-            await self._call(self._custody.GetCustody, request, deadline)
+            await self._call(self._line.custody.GetCustody, request, deadline)
         )
 
     async def erasures(
@@ -422,7 +477,9 @@ class AsyncExchangeClient:
         """Iterate over what keys of one's own are no more; `deadline` is a page's."""
         request = custody_pb2.ListErasuresRequest(page_size=limits.MAX_PAGE_RECORDS)
         while True:
-            response = await self._call(self._custody.ListErasures, request, deadline)
+            response = await self._call(
+                self._line.custody.ListErasures, request, deadline
+            )
             for erasure in responses.read_erasures(response):
                 yield erasure
             if not response.next_page_token:
@@ -433,7 +490,7 @@ class AsyncExchangeClient:
         """Return the newest checkpoint of the log, as an auditor or a witness."""
         request = audit_pb2.GetCheckpointRequest()
         return responses.read_checkpoint(
-            await self._call(self._audit.GetCheckpoint, request, deadline)
+            await self._call(self._line.audit.GetCheckpoint, request, deadline)
         )
 
     async def log_tile(
@@ -445,7 +502,7 @@ class AsyncExchangeClient:
             NotFoundError: the log has fewer.
         """
         request = audit_pb2.GetTileRequest(level=level, number=number, width=width)
-        response = await self._call(self._audit.GetTile, request, deadline)
+        response = await self._call(self._line.audit.GetTile, request, deadline)
         return bytes(response.hashes)
 
     async def log_leaves(
@@ -459,7 +516,7 @@ class AsyncExchangeClient:
             deadline: seconds.
         """
         request = audit_pb2.ListLeavesRequest(first=first, count=count)
-        response = await self._call(self._audit.ListLeaves, request, deadline)
+        response = await self._call(self._line.audit.ListLeaves, request, deadline)
         return tuple(response.leaves)
 
     async def log_entries(
@@ -474,7 +531,7 @@ class AsyncExchangeClient:
         """
         request = audit_pb2.ListOwnEntriesRequest(first=first, count=count)
         return responses.read_own_entries(
-            await self._call(self._audit.ListOwnEntries, request, deadline)
+            await self._call(self._line.audit.ListOwnEntries, request, deadline)
         )
 
     async def log_keys(
@@ -483,7 +540,9 @@ class AsyncExchangeClient:
         """Iterate over the keys of one's own entries; `deadline` is a page's."""
         request = audit_pb2.ListEntryKeysRequest(page_size=limits.MAX_PAGE_RECORDS)
         while True:
-            response = await self._call(self._audit.ListEntryKeys, request, deadline)
+            response = await self._call(
+                self._line.audit.ListEntryKeys, request, deadline
+            )
             for key in responses.read_entry_keys(response):
                 yield key
             if not response.next_page_token:
@@ -504,14 +563,14 @@ class AsyncExchangeClient:
         request = duplicate_pb2.FindDuplicatesRequest(references=references)
         return responses.read_duplicates(
             references,
-            await self._call(self._duplicates.FindDuplicates, request, deadline),
+            await self._call(self._line.duplicates.FindDuplicates, request, deadline),
         )
 
     async def summary(self, *, deadline: float | None = None) -> RecordSummary:
         """Count one's own records: when they expire, and when and why others went."""
         request = enrolment_pb2.SummariseRecordsRequest()
         return responses.read_summary(
-            await self._call(self._enrolment.SummariseRecords, request, deadline)
+            await self._call(self._line.enrolment.SummariseRecords, request, deadline)
         )
 
     async def permissions(
@@ -520,7 +579,7 @@ class AsyncExchangeClient:
         """List what others may learn of one's own records today."""
         request = agreement_pb2.ListPermissionsRequest()
         return responses.read_permissions(
-            await self._call(self._agreements.ListPermissions, request, deadline)
+            await self._call(self._line.agreements.ListPermissions, request, deadline)
         )
 
     async def records(
@@ -532,7 +591,9 @@ class AsyncExchangeClient:
         """Iterate over one's own records, page by page; `deadline` is a page's."""
         request = enrolment_pb2.ListRecordsRequest(page_size=page_size)
         while True:
-            response = await self._call(self._enrolment.ListRecords, request, deadline)
+            response = await self._call(
+                self._line.enrolment.ListRecords, request, deadline
+            )
             for record in responses.read_records(response):
                 yield record
             if not response.next_page_token:
@@ -544,7 +605,7 @@ class AsyncExchangeClient:
     ) -> tuple[AgreementInfo, ...]:
         """List the clauses in which one is a party; `deadline` is a page's."""
         request = agreement_pb2.ListAgreementsRequest(page_size=limits.MAX_PAGE_RECORDS)
-        method = self._agreements.ListAgreements
+        method = self._line.agreements.ListAgreements
         clauses: list[AgreementInfo] = []
         while True:
             response = await self._call(method, request, deadline)
@@ -565,15 +626,26 @@ class AsyncExchangeClient:
         """Say whether a search would be permitted today, and which line decides."""
         request = explain_request(holder, requester, purpose, modality)
         return responses.read_explanation(
-            await self._call(self._agreements.ExplainAgreement, request, deadline)
+            await self._call(self._line.agreements.ExplainAgreement, request, deadline)
         )
 
     async def spaces(self, *, deadline: float | None = None) -> tuple[SpaceInfo, ...]:
         """List the template spaces of the exchange."""
         request = space_pb2.ListSpacesRequest()
         return responses.read_spaces(
-            await self._call(self._spaces.ListSpaces, request, deadline)
+            await self._call(self._line.spaces.ListSpaces, request, deadline)
         )
+
+    async def _recipient(self) -> Recipient | None:
+        """Return whom a stream is sealed to, if it is."""
+        if not self._sealer.seals(enrolment_pb2.BulkEnrolRequest()):
+            return None
+        return await self._learn(None)
+
+    @property
+    def _line(self) -> _Line:
+        """The line for a call that begins now."""
+        return self._lines.current()
 
     async def _call(
         self,
@@ -581,9 +653,37 @@ class AsyncExchangeClient:
         request: RequestT,
         deadline: float | None,
     ) -> ResponseT:
-        """Call a method, in time."""
+        """Call a method, in time; what carries templates is sealed, if it is to be."""
+        for idle in self._lines.take_idle():
+            await idle.close()
+        if not self._sealer.seals(request):
+            return await self._send(method, request, deadline)
+        recipient = self._sealer.recipient or await self._learn(deadline)
+        try:
+            return await self._send(method, recipient.seal(request), deadline)
+        except PreconditionError as error:
+            if error.reason != SEALED_TO_ANOTHER:
+                raise
+        # The exchange was restarted, and has another key.
+        recipient = await self._learn(deadline)
+        return await self._send(method, recipient.seal(request), deadline)
+
+    async def _learn(self, deadline: float | None) -> Recipient:
+        """Return whom to seal to, as the exchange says now."""
+        request = custody_pb2.GetSealingKeyRequest()
+        return self._sealer.learn(
+            await self._send(self._line.custody.GetSealingKey, request, deadline)
+        )
+
+    async def _send(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        deadline: float | None,
+    ) -> ResponseT:
+        """Send a request as it is, in time."""
         timeout = self._deadline if deadline is None else deadline
         try:
             return await method(request, timeout=timeout)
         except grpc.RpcError as error:
-            raise translate(error, self._peers) from error
+            raise translate(error, self._line.peers) from error

@@ -20,6 +20,7 @@ from biometrics.errors import (
     ExhaustedError,
     UnavailableError,
 )
+from biometrics.sealing import SEALED_TO_ANOTHER
 
 if TYPE_CHECKING:
     from biometrics.client.inputs import Chunk
@@ -101,7 +102,10 @@ class Window:
                 `limits.CLIENT_TRIES` streams in a row achieved nothing.
         """
         self._failures += 1
-        if not isinstance(error, _PASSING) or self._failures >= limits.CLIENT_TRIES:
+        # The exchange was restarted; the next stream asks for its new key.
+        is_anew = error.reason == SEALED_TO_ANOTHER
+        is_passing = is_anew or isinstance(error, _PASSING)
+        if not is_passing or self._failures >= limits.CLIENT_TRIES:
             raise error
         if error.retry_after is not None:
             return min(error.retry_after, limits.CLIENT_MOST_WAIT_SECONDS)

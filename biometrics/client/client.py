@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
@@ -22,10 +23,13 @@ import grpc
 from biometrics import limits
 from biometrics.client import responses
 from biometrics.client.bulk import Window
-from biometrics.client.channel import prepare_channel
+from biometrics.client.lines import Lines
 from biometrics.client.messages import RequestMaker, explain_request
+from biometrics.client.sealer import Recipient, Sealer
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream
+from biometrics.errors import PreconditionError
+from biometrics.sealing import SEALED_TO_ANOTHER
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
@@ -46,6 +50,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+    from google.protobuf.message import Message
+
+    from biometrics.client.channel import ChannelSettings, Peers
     from biometrics.client.inputs import Chunk, Probe, Record, Template
     from biometrics.client.messages import RequestId
     from biometrics.client.profile import Profile
@@ -72,8 +79,45 @@ if TYPE_CHECKING:
         WithdrawReceipt,
     )
 
-RequestT = TypeVar("RequestT")
+RequestT = TypeVar("RequestT", bound="Message")
 ResponseT = TypeVar("ResponseT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A channel, and the services on it."""
+
+    channel: grpc.Channel
+    peers: Peers
+    matching: match_pb2_grpc.MatchServiceStub
+    enrolment: enrolment_pb2_grpc.EnrolmentServiceStub
+    custody: custody_pb2_grpc.CustodyServiceStub
+    duplicates: duplicate_pb2_grpc.DuplicateServiceStub
+    agreements: agreement_pb2_grpc.AgreementServiceStub
+    audit: audit_pb2_grpc.AuditServiceStub
+    spaces: space_pb2_grpc.SpaceServiceStub
+
+    @classmethod
+    def open(cls, settings: ChannelSettings) -> Self:
+        """Open a channel; it connects when it is first used."""
+        channel = grpc.secure_channel(
+            settings.peers.target, settings.credentials, settings.options
+        )
+        return cls(
+            channel=channel,
+            peers=settings.peers,
+            matching=match_pb2_grpc.MatchServiceStub(channel),
+            enrolment=enrolment_pb2_grpc.EnrolmentServiceStub(channel),
+            custody=custody_pb2_grpc.CustodyServiceStub(channel),
+            duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
+            agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
+            audit=audit_pb2_grpc.AuditServiceStub(channel),
+            spaces=space_pb2_grpc.SpaceServiceStub(channel),
+        )
+
+    def stream(self, recipient: Recipient | None) -> BulkStream:
+        """Open a stream of a bulk enrolment."""
+        return BulkStream(self.enrolment, self.peers, recipient)
 
 
 class ExchangeClient:
@@ -98,20 +142,10 @@ class ExchangeClient:
         Raises:
             ConfigurationError: a certificate or key cannot be read or does not fit.
         """
-        settings = prepare_channel(profile)
         self._deadline = profile.deadline_seconds
-        self._peers = settings.peers
         self._requests = RequestMaker(random_bytes)
-        self._channel = grpc.secure_channel(
-            profile.target, settings.credentials, settings.options
-        )
-        self._matching = match_pb2_grpc.MatchServiceStub(self._channel)
-        self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self._channel)
-        self._custody = custody_pb2_grpc.CustodyServiceStub(self._channel)
-        self._duplicates = duplicate_pb2_grpc.DuplicateServiceStub(self._channel)
-        self._agreements = agreement_pb2_grpc.AgreementServiceStub(self._channel)
-        self._audit = audit_pb2_grpc.AuditServiceStub(self._channel)
-        self._spaces = space_pb2_grpc.SpaceServiceStub(self._channel)
+        self._lines = Lines(profile, _Line.open)
+        self._sealer = Sealer(profile.verifier)
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -123,7 +157,8 @@ class ExchangeClient:
 
     def close(self) -> None:
         """Close the channel; calls that are running are cancelled."""
-        self._channel.close()
+        for line in self._lines.take_all():
+            line.channel.close()
 
     def match(
         self,
@@ -146,7 +181,7 @@ class ExchangeClient:
         """
         request = self._requests.match(probe, purpose, holders, request_id)
         return responses.read_answer(
-            self._call(self._matching.Match, request, deadline)
+            self._call(self._line.matching.Match, request, deadline)
         )
 
     def match_many(
@@ -165,7 +200,7 @@ class ExchangeClient:
         """
         request = self._requests.batch(probes, purpose, holders, request_id)
         return responses.read_batch(
-            self._call(self._matching.BatchMatch, request, deadline)
+            self._call(self._line.matching.BatchMatch, request, deadline)
         )
 
     def enrol(
@@ -178,7 +213,7 @@ class ExchangeClient:
         """Enrol one record; it is durable and searchable when this returns."""
         request = self._requests.enrol(record, request_id)
         return responses.read_enrolled(
-            self._call(self._enrolment.Enrol, request, deadline)
+            self._call(self._line.enrolment.Enrol, request, deadline)
         )
 
     def enrol_many(
@@ -203,7 +238,7 @@ class ExchangeClient:
         for chunk in itertools.islice(source, window.room):
             window.add(chunk)
         while window.is_waiting():
-            with BulkStream(self._enrolment, self._peers) as stream:
+            with self._line.stream(self._recipient()) as stream:
                 stream.send(*window.unacknowledged())
                 pause = yield from stream.drive(window, source)
             if pause:
@@ -227,7 +262,7 @@ class ExchangeClient:
         """
         request = self._requests.withdraw(reference, request_id)
         return responses.read_withdrawn(
-            self._call(self._enrolment.Withdraw, request, deadline)
+            self._call(self._line.enrolment.Withdraw, request, deadline)
         )
 
     def replace(
@@ -266,7 +301,7 @@ class ExchangeClient:
             accept_lower_quality=accept_lower_quality,
         )
         return responses.read_replaced(
-            self._call(self._enrolment.Replace, request, deadline)
+            self._call(self._line.enrolment.Replace, request, deadline)
         )
 
     def protect(
@@ -300,14 +335,14 @@ class ExchangeClient:
             reference, excluded, request_id, exclude_nobody=exclude_nobody
         )
         return responses.read_protected(
-            self._call(self._enrolment.Protect, request, deadline)
+            self._call(self._line.enrolment.Protect, request, deadline)
         )
 
     def galleries(self, *, deadline: float | None = None) -> tuple[GalleryInfo, ...]:
         """List one's own galleries."""
         request = enrolment_pb2.ListGalleriesRequest()
         return responses.read_galleries(
-            self._call(self._enrolment.ListGalleries, request, deadline)
+            self._call(self._line.enrolment.ListGalleries, request, deadline)
         )
 
     def lock(
@@ -322,23 +357,38 @@ class ExchangeClient:
             Since when they are closed; the same moment where that was done before.
         """
         request = self._requests.lock(request_id)
-        response = self._call(self._custody.Lock, request, deadline)
+        response = self._call(self._line.custody.Lock, request, deadline)
         return responses.read_moment(response.lock_time)
 
     def unlock(
-        self, *, request_id: RequestId = None, deadline: float | None = None
+        self,
+        *,
+        key: bytes | None = None,
+        request_id: RequestId = None,
+        deadline: float | None = None,
     ) -> dt.datetime:
         """Open one's own galleries; they are searchable when this returns.
+
+        Args:
+            key: one's key-encryption key, 32 bytes, where the exchange does not have
+                it. It is sealed to the exchange that the profile's `verifier` tells.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
 
         Returns:
             Since when they are open.
 
         Raises:
+            ConfigurationError: `key` is given, and the profile has no `verifier`.
+            UnauthenticatedError: the exchange did not prove that it is the one.
             PreconditionError: one's key-encryption key is not at hand.
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
         request = self._requests.unlock(request_id)
-        response = self._call(self._custody.Unlock, request, deadline)
+        if key is not None:
+            recipient = self._learn(deadline)
+            request.sealed_key = recipient.hand_over(key, request.request_id)
+        response = self._call(self._line.custody.Unlock, request, deadline)
         return responses.read_moment(response.unlock_time)
 
     def rotate(
@@ -357,7 +407,7 @@ class ExchangeClient:
             UnavailableError: the galleries are locked.
         """
         request = self._requests.rotate(request_id)
-        response = self._call(self._custody.Rotate, request, deadline)
+        response = self._call(self._line.custody.Rotate, request, deadline)
         return responses.read_moment(response.begin_time)
 
     def destroy(
@@ -386,21 +436,21 @@ class ExchangeClient:
             InvalidRequestError: `confirm_holder` is not one's own code.
         """
         request = self._requests.destroy(confirm_holder, request_id)
-        response = self._call(self._custody.Destroy, request, deadline)
+        response = self._call(self._line.custody.Destroy, request, deadline)
         return responses.read_moment(response.destroy_time)
 
     def custody(self, *, deadline: float | None = None) -> CustodyInfo:
         """Tell whether one's own galleries are open, and what is being done."""
         request = custody_pb2.GetCustodyRequest()
         return responses.read_custody(
-            self._call(self._custody.GetCustody, request, deadline)
+            self._call(self._line.custody.GetCustody, request, deadline)
         )
 
     def erasures(self, *, deadline: float | None = None) -> Iterator[ErasureInfo]:
         """Iterate over what keys of one's own are no more; `deadline` is a page's."""
         request = custody_pb2.ListErasuresRequest(page_size=limits.MAX_PAGE_RECORDS)
         while True:
-            response = self._call(self._custody.ListErasures, request, deadline)
+            response = self._call(self._line.custody.ListErasures, request, deadline)
             yield from responses.read_erasures(response)
             if not response.next_page_token:
                 return
@@ -410,7 +460,7 @@ class ExchangeClient:
         """Return the newest checkpoint of the log, as an auditor or a witness."""
         request = audit_pb2.GetCheckpointRequest()
         return responses.read_checkpoint(
-            self._call(self._audit.GetCheckpoint, request, deadline)
+            self._call(self._line.audit.GetCheckpoint, request, deadline)
         )
 
     def log_tile(
@@ -422,7 +472,7 @@ class ExchangeClient:
             NotFoundError: the log has fewer.
         """
         request = audit_pb2.GetTileRequest(level=level, number=number, width=width)
-        return bytes(self._call(self._audit.GetTile, request, deadline).hashes)
+        return bytes(self._call(self._line.audit.GetTile, request, deadline).hashes)
 
     def log_leaves(
         self, first: int, count: int, *, deadline: float | None = None
@@ -435,7 +485,7 @@ class ExchangeClient:
             deadline: seconds.
         """
         request = audit_pb2.ListLeavesRequest(first=first, count=count)
-        return tuple(self._call(self._audit.ListLeaves, request, deadline).leaves)
+        return tuple(self._call(self._line.audit.ListLeaves, request, deadline).leaves)
 
     def log_entries(
         self, first: int, count: int, *, deadline: float | None = None
@@ -449,14 +499,14 @@ class ExchangeClient:
         """
         request = audit_pb2.ListOwnEntriesRequest(first=first, count=count)
         return responses.read_own_entries(
-            self._call(self._audit.ListOwnEntries, request, deadline)
+            self._call(self._line.audit.ListOwnEntries, request, deadline)
         )
 
     def log_keys(self, *, deadline: float | None = None) -> Iterator[EntryKeyInfo]:
         """Iterate over the keys of one's own entries; `deadline` is a page's."""
         request = audit_pb2.ListEntryKeysRequest(page_size=limits.MAX_PAGE_RECORDS)
         while True:
-            response = self._call(self._audit.ListEntryKeys, request, deadline)
+            response = self._call(self._line.audit.ListEntryKeys, request, deadline)
             yield from responses.read_entry_keys(response)
             if not response.next_page_token:
                 return
@@ -476,14 +526,14 @@ class ExchangeClient:
         request = duplicate_pb2.FindDuplicatesRequest(references=references)
         return responses.read_duplicates(
             references,
-            self._call(self._duplicates.FindDuplicates, request, deadline),
+            self._call(self._line.duplicates.FindDuplicates, request, deadline),
         )
 
     def summary(self, *, deadline: float | None = None) -> RecordSummary:
         """Count one's own records: when they expire, and when and why others went."""
         request = enrolment_pb2.SummariseRecordsRequest()
         return responses.read_summary(
-            self._call(self._enrolment.SummariseRecords, request, deadline)
+            self._call(self._line.enrolment.SummariseRecords, request, deadline)
         )
 
     def permissions(
@@ -492,7 +542,7 @@ class ExchangeClient:
         """List what others may learn of one's own records today."""
         request = agreement_pb2.ListPermissionsRequest()
         return responses.read_permissions(
-            self._call(self._agreements.ListPermissions, request, deadline)
+            self._call(self._line.agreements.ListPermissions, request, deadline)
         )
 
     def records(
@@ -504,7 +554,7 @@ class ExchangeClient:
         """Iterate over one's own records, page by page; `deadline` is a page's."""
         request = enrolment_pb2.ListRecordsRequest(page_size=page_size)
         while True:
-            response = self._call(self._enrolment.ListRecords, request, deadline)
+            response = self._call(self._line.enrolment.ListRecords, request, deadline)
             yield from responses.read_records(response)
             if not response.next_page_token:
                 return
@@ -515,7 +565,9 @@ class ExchangeClient:
         request = agreement_pb2.ListAgreementsRequest(page_size=limits.MAX_PAGE_RECORDS)
         clauses: list[AgreementInfo] = []
         while True:
-            response = self._call(self._agreements.ListAgreements, request, deadline)
+            response = self._call(
+                self._line.agreements.ListAgreements, request, deadline
+            )
             clauses += responses.read_agreements(response)
             if not response.next_page_token:
                 return tuple(clauses)
@@ -533,15 +585,22 @@ class ExchangeClient:
         """Say whether a search would be permitted today, and which line decides."""
         request = explain_request(holder, requester, purpose, modality)
         return responses.read_explanation(
-            self._call(self._agreements.ExplainAgreement, request, deadline)
+            self._call(self._line.agreements.ExplainAgreement, request, deadline)
         )
 
     def spaces(self, *, deadline: float | None = None) -> tuple[SpaceInfo, ...]:
         """List the template spaces of the exchange."""
         request = space_pb2.ListSpacesRequest()
         return responses.read_spaces(
-            self._call(self._spaces.ListSpaces, request, deadline)
+            self._call(self._line.spaces.ListSpaces, request, deadline)
         )
+
+    @property
+    def _line(self) -> _Line:
+        """The line for a call that begins now."""
+        for idle in self._lines.take_idle():
+            idle.channel.close()
+        return self._lines.current()
 
     def _call(
         self,
@@ -549,9 +608,41 @@ class ExchangeClient:
         request: RequestT,
         deadline: float | None,
     ) -> ResponseT:
-        """Call a method, in time."""
+        """Call a method, in time; what carries templates is sealed, if it is to be."""
+        if not self._sealer.seals(request):
+            return self._send(method, request, deadline)
+        recipient = self._sealer.recipient or self._learn(deadline)
+        try:
+            return self._send(method, recipient.seal(request), deadline)
+        except PreconditionError as error:
+            if error.reason != SEALED_TO_ANOTHER:
+                raise
+        # The exchange was restarted, and has another key.
+        recipient = self._learn(deadline)
+        return self._send(method, recipient.seal(request), deadline)
+
+    def _learn(self, deadline: float | None) -> Recipient:
+        """Return whom to seal to, as the exchange says now."""
+        request = custody_pb2.GetSealingKeyRequest()
+        return self._sealer.learn(
+            self._send(self._line.custody.GetSealingKey, request, deadline)
+        )
+
+    def _recipient(self) -> Recipient | None:
+        """Return whom a stream is sealed to, if it is."""
+        if not self._sealer.seals(enrolment_pb2.BulkEnrolRequest()):
+            return None
+        return self._learn(None)
+
+    def _send(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        deadline: float | None,
+    ) -> ResponseT:
+        """Send a request as it is, in time."""
         timeout = self._deadline if deadline is None else deadline
         try:
             return method(request, timeout=timeout)
         except grpc.RpcError as error:
-            raise translate(error, self._peers) from error
+            raise translate(error, self._line.peers) from error

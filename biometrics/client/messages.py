@@ -386,10 +386,11 @@ def _sound(message: M, faults: Sequence[Fault]) -> M:
     if faults:
         raise InvalidRequestError.of(faults)
     size = message.ByteSize()
-    if size > limits.MAX_MESSAGE_BYTES:
+    most = limits.MAX_MESSAGE_BYTES - limits.SEALING_BYTES
+    if size > most:
         raise InvalidRequestError(
             "MESSAGE_TOO_LARGE",
-            f"the request has {size} bytes where {limits.MAX_MESSAGE_BYTES} are"
+            f"the request has {size} bytes where {most} are"
             " allowed; send fewer probes or records at once",
         )
     return message

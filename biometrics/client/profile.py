@@ -9,6 +9,7 @@ A profile is a TOML file beside its certificates:
     certificate = "border-1.pem"         # this client's own
     key = "border-1.key"
     deadline_seconds = 10                # optional
+    verifier = "exchange.example/..."    # optional: seal to the exchange with this key
 
 Paths are relative to the profile. An unknown key is an error.
 """
@@ -46,6 +47,7 @@ class _ProfileFile(BaseModel):
     authority: Annotated[str, Field(min_length=1)]
     certificate: Annotated[str, Field(min_length=1)]
     key: Annotated[str, Field(min_length=1)]
+    verifier: str = ""
     deadline_seconds: Annotated[
         float, Field(gt=limits.MIN_DEADLINE_SECONDS, le=limits.MAX_DEADLINE_SECONDS)
     ] = limits.DEFAULT_DEADLINE_SECONDS
@@ -63,6 +65,8 @@ class Profile:
         certificate: PEM file of the client's certificate, and its chain.
         key: PEM file of the client's private key, not encrypted.
         deadline_seconds: deadline of a call that names none.
+        verifier: the exchange's verifier key. Where it is given, what has templates in
+            it is sealed to whoever signs with it; else TLS alone guards it.
     """
 
     target: str
@@ -71,6 +75,7 @@ class Profile:
     certificate: Path
     key: Path = field(repr=False)
     deadline_seconds: float = limits.DEFAULT_DEADLINE_SECONDS
+    verifier: str = ""
 
     @classmethod
     def load(cls, path: Path | str) -> Profile:
@@ -97,6 +102,7 @@ class Profile:
             certificate=beside / told.certificate,
             key=beside / told.key,
             deadline_seconds=told.deadline_seconds,
+            verifier=told.verifier,
         )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from biometrics.client.channel import Peers
     from biometrics.client.inputs import Chunk
     from biometrics.client.results import ChunkOutcome
+    from biometrics.client.sealer import Recipient
     from biometrics.v1 import enrolment_pb2, enrolment_pb2_grpc
 
 
@@ -35,10 +36,14 @@ class BulkStream:
     """A stream; a context manager that ends it, whatever is still under way."""
 
     def __init__(
-        self, stub: enrolment_pb2_grpc.EnrolmentServiceStub, peers: Peers
+        self,
+        stub: enrolment_pb2_grpc.EnrolmentServiceStub,
+        peers: Peers,
+        recipient: Recipient | None,
     ) -> None:
-        """Open the stream."""
+        """Open the stream; what is sent is sealed to `recipient`, if there is one."""
         self._peers = peers
+        self._recipient = recipient
         # Bounded by the window: nothing is put here that is not in it.
         self._outbox: queue.SimpleQueue[enrolment_pb2.BulkEnrolRequest | None] = (
             queue.SimpleQueue()
@@ -58,8 +63,9 @@ class BulkStream:
 
     def send(self, *messages: enrolment_pb2.BulkEnrolRequest) -> None:
         """Send messages, in order; returns before they have left."""
+        to = self._recipient
         for message in messages:
-            self._outbox.put(message)
+            self._outbox.put(message if to is None else to.seal(message))
 
     def drive(
         self, window: Window, source: Iterator[Chunk]

@@ -94,15 +94,17 @@ class Keyring:
         """Open every gallery key, or remain locked; see `Vault.unlock`."""
         with self._changing:
             self._keys = None
+            self._provider.check()  # also where there is no gallery key yet
             keys = _Keys()
             for key in open_keys(self._rows.gallery_keys(self._member), self._provider):
                 keys.add(key)
             self._keys = keys
 
     def lock(self) -> None:
-        """Drop every key."""
+        """Drop every key, and the one that was handed over."""
         with self._changing:
             self._keys = None
+            self._provider.drop()
 
     def numbered(self, key_id: int) -> GalleryKey:
         """Return the gallery key of that number.

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
+from biometrics.custody.owned import read_owned, told
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
 from biometrics.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 _HEADER: Final = b"# key of a biometrics exchange: keep it secret, back it up apart\n"
 # One comment line or none, then the key.
 _FORM: Final = re.compile(rb"(?:#[^\n]*\n)?([0-9a-f]{64})\n?")
-_MOST_BYTES: Final = 1024
 _OWNER_ONLY: Final = 0o600
 
 
@@ -41,6 +39,16 @@ class KeyProvider(Protocol):
             SealError: damaged, wrapped by another key or in another context.
         """
 
+    def check(self) -> None:
+        """Return if the key-encryption key is at hand.
+
+        Raises:
+            GalleryLockedError: it is not; the message says what there is to do.
+        """
+
+    def drop(self) -> None:
+        """Forget what is in memory only for as long as the member is unlocked."""
+
 
 class FileKeyProvider:
     """A key-encryption key out of a file that only its owner can read.
@@ -61,7 +69,7 @@ class FileKeyProvider:
             ConfigurationError: it is not there, is no key file, or others can read it.
         """
         self._path = path
-        self._xaes = Xaes(_read_key(path))
+        self._xaes = Xaes(read_key_file(path))
         self._random_bytes = random_bytes
 
     def __repr__(self) -> str:
@@ -80,6 +88,12 @@ class FileKeyProvider:
         """
         return self._xaes.open(wrapped, context)
 
+    def check(self) -> None:
+        """It is at hand."""
+
+    def drop(self) -> None:
+        """Keep it: the file is there as well."""
+
 
 def create_key_file(path: Path, random_bytes: Callable[[int], bytes]) -> None:
     """Write a new key; on return it is durable, and before that it is not there.
@@ -89,7 +103,7 @@ def create_key_file(path: Path, random_bytes: Callable[[int], bytes]) -> None:
     """
     text = _HEADER + random_bytes(KEY_BYTES).hex().encode() + b"\n"
     draft = path.with_name(f".{path.name}.{random_bytes(8).hex()}")
-    with _told(path, "written"):
+    with told(path, "written"):
         # 1. Write a draft that nobody else may read, and make it durable.
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
         try:
@@ -109,23 +123,13 @@ def create_key_file(path: Path, random_bytes: Callable[[int], bytes]) -> None:
             os.close(folder)
 
 
-def _read_key(path: Path) -> bytes:
-    """Return the key in a file."""
-    with _told(path, "read"):
-        # Not blocking: were it a pipe, opening it would wait for a writer.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            mode = os.fstat(handle).st_mode
-            text = os.read(handle, _MOST_BYTES) if stat.S_ISREG(mode) else b""
-        finally:
-            os.close(handle)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigurationError(
-            "KEY_FILE_EXPOSED",
-            f"`{path}` can be used by others than its owner; give it mode 0600, and"
-            " find out who may have read it. A new key opens nothing that this one"
-            " sealed",
-        )
+def read_key_file(path: Path) -> bytes:
+    """Return the key in a file as `create_key_file` writes it.
+
+    Raises:
+        ConfigurationError: it is not there, is no key file, or others can read it.
+    """
+    text = read_owned(path, "key file")
     form = _FORM.fullmatch(text)
     if form is None:
         raise ConfigurationError(
@@ -135,21 +139,3 @@ def _read_key(path: Path) -> bytes:
             " that begins with `#`; restore it from a backup",
         )
     return bytes.fromhex(form[1].decode())
-
-
-@contextmanager
-def _told(path: Path, done: str) -> Iterator[None]:
-    """Tell an error of the operating system as one of the operator's files."""
-    try:
-        yield
-    except FileExistsError as error:
-        raise ConfigurationError(
-            "KEY_FILE_EXISTS",
-            f"`{path}` exists and is not overwritten: what its key wraps would be lost;"
-            " name another file",
-        ) from error
-    except OSError as error:
-        raise ConfigurationError(
-            "KEY_FILE_UNREACHABLE",
-            f"`{path}` cannot be {done}, {error.strerror}; name a file that can",
-        ) from error

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics.custody.framing import Purpose, derive
+from biometrics.custody.handed import HandedKeyProvider
 from biometrics.custody.index import IndexKeys
 from biometrics.custody.keyring import Keyring
-from biometrics.custody.xaes import TAG_BYTES, unopened
+from biometrics.custody.xaes import KEY_BYTES, TAG_BYTES, unopened
+from biometrics.errors import PreconditionError
 from biometrics.sealed import locked
+from biometrics.sealing import HAND_OVER, SealingKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -53,6 +56,12 @@ class Vault:
             )
             for member, provider in members.items()
         }
+        self._sealing = SealingKey()
+        self._handed = {
+            member: provider
+            for member, provider in members.items()
+            if isinstance(provider, HandedKeyProvider)
+        }
         self._indexes = IndexKeys(exchange, rows, random_bytes)
         self._random_bytes = random_bytes
 
@@ -66,8 +75,50 @@ class Vault:
         """
         self._ring(member).unlock()
 
+    @property
+    def sealing_key(self) -> bytes:
+        """What clients seal to; of this vault, and gone with it."""
+        return self._sealing.public
+
+    def hand(self, member: Member, sealed: bytes, request_id: bytes) -> None:
+        """Hold the key-encryption key of a member that keeps it itself, until `lock`.
+
+        Args:
+            member: whose.
+            sealed: the key, sealed to `sealing_key` for this.
+            request_id: 16 bytes, of the request that carries it.
+
+        Raises:
+            PreconditionError: the exchange has that member's key already; or it was not
+                sealed to this vault, by this member, for this request.
+        """
+        provider = self._handed.get(member)
+        if provider is None:
+            raise PreconditionError(
+                "KEY_AT_THE_EXCHANGE",
+                f"the exchange has the key-encryption key of `{member}`; unlock without"
+                " one, or have its operator set `handed-over` for this member",
+            )
+        key = self._sealing.open(sealed, member, HAND_OVER.encode(), request_id)
+        if len(key) != KEY_BYTES:
+            raise PreconditionError("NOT_A_KEY", f"a key has {KEY_BYTES} bytes")
+        provider.take(key)
+
+    def unseal(self, member: Member, message: str, sealed: bytes) -> bytes:
+        """Return a request that a client sealed to `sealing_key`.
+
+        Args:
+            member: whose client.
+            message: full name of what it is.
+            sealed: as it came.
+
+        Raises:
+            PreconditionError: it was not sealed to this vault, by this member, as that.
+        """
+        return self._sealing.open(sealed, member, message.encode())
+
     def lock(self, member: Member) -> None:
-        """Drop the member's gallery keys; its index key stays."""
+        """Drop a member's gallery keys, and a key handed over; its index key stays."""
         if member in self._rings:
             self._rings[member].lock()
 

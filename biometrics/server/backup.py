@@ -31,17 +31,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from biometrics.custody import FileKeyProvider
+from biometrics.custody import FileKeyProvider, KeyFile
 from biometrics.errors import ConfigurationError
 from biometrics.server.config import read_config
 from biometrics.store.backups import restrictions_of, write_copy
 from biometrics.store.durable import make_durable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from biometrics.clock import Clock
     from biometrics.custody import KeyProvider
+    from biometrics.members import Member
     from biometrics.server.config import Config
 
 MANIFEST: Final = "manifest.json"
@@ -167,9 +168,10 @@ def back_up_keys(
             f"`{folder}` lies in a data backup, which is worth something only as long"
             " as the keys are elsewhere; name a folder on another medium",
         )
-    missing = [m.code for m, key in config.members.items() if not key.exists()]
+    files = dict(key_files(config))
+    missing = [m.code for m in config.members if not _is_there(files, m)]
     with _new_folder(folder, random_bytes) as draft:
-        for name, key in key_files(config):
+        for name, key in files.items():
             if name == EXCHANGE_KEY or key.exists():
                 FileKeyProvider(key)  # or it is no key, and that is told
                 _write(draft / name, key.read_bytes())
@@ -228,8 +230,15 @@ def kind_of(config: Config) -> str:
 def key_files(config: Config) -> Iterator[tuple[str, Path]]:
     """Yield the name of each key in a key backup, and where the exchange has it."""
     yield EXCHANGE_KEY, config.exchange_key
-    for member, path in config.members.items():
-        yield f"{member}.key", path
+    for member, source in config.members.items():
+        if isinstance(source, KeyFile):  # no other is the exchange's to copy
+            yield f"{member}.key", source.path
+
+
+def _is_there(files: Mapping[str, Path], member: Member) -> bool:
+    """Say whether a member's key is a file that is at hand."""
+    path = files.get(f"{member}.key")
+    return path is not None and path.exists()
 
 
 def digest_of(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, open_index_key, open_keys
-from biometrics.errors import ConfigurationError, SealError
+from biometrics.errors import ConfigurationError, GalleryLockedError, SealError
 from biometrics.server.config import read_config
 from biometrics.server.in_force import InForce
 from biometrics.server.methods import SERVICES, check_table
@@ -106,14 +106,16 @@ def _gallery_notes(
 ) -> Iterator[str]:
     """Yield a note for each gallery that could not be searched."""
     closed = stored.custody.closed() if stored else {}
-    for member, path in config.members.items():
+    for member, source in config.members.items():
         if member in closed:
             yield f"galleries of {member} stay closed: it has {closed[member]} them"
             continue
         rows = stored.keys.gallery_keys(member) if stored else []
         try:
-            keys = open_keys(rows, FileKeyProvider(path))
-        except (ConfigurationError, SealError) as error:
+            provider = source.open(secrets.token_bytes)
+            provider.check()
+            keys = open_keys(rows, provider)
+        except (ConfigurationError, GalleryLockedError, SealError) as error:
             yield f"galleries of {member} would stay locked: {error.message}"
             continue
         if stored is not None:

@@ -23,7 +23,7 @@
     [[member]]
     code = "XAA"
     name = "a state"
-    key = "keys/XAA.key"
+    key = "keys/XAA.key"               # or `handed-over`, or a URI `pkcs11:...`
     auditor = "auditors/XAA.pub"       # may be left out; to whom its log is handed
 
 Paths are relative to the file. A URL of a database is libpq's and has no password: that
@@ -45,7 +45,8 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from biometrics import limits
-from biometrics.errors import Fault
+from biometrics.custody import HandedKey, KeyFile, KeySource, parse_source
+from biometrics.errors import ConfigurationError, Fault
 from biometrics.members import Member
 from biometrics.server.identity import TRUST_DOMAIN
 from biometrics.settings import (
@@ -84,8 +85,8 @@ class Config:
         spaces: file of the template spaces.
         slot_seconds: an answer to a search leaves at the end of two such slots.
         calibrations: folder of their calibrations.
-        members: each with the file of its key-encryption key, no file twice. The
-            file may be missing: whoever takes away its key locks its galleries.
+        members: each with where its key-encryption key comes from, none twice. A file
+            may be missing: whoever takes away its key locks its galleries.
         auditors: files of the public keys of members' auditors, of those that have one.
         member_names: for people.
     """
@@ -104,7 +105,7 @@ class Config:
     spaces: Path
     slot_seconds: float
     calibrations: Path
-    members: Mapping[Member, Path]
+    members: Mapping[Member, KeySource]
     auditors: Mapping[Member, Path]
     member_names: Mapping[Member, str]
 
@@ -175,6 +176,17 @@ def _database(text: str) -> str:
     return text
 
 
+def _key(text: str) -> str:
+    """Refuse a URI of a token that cannot be used."""
+    try:
+        parse_source(text, Path())
+    except ConfigurationError as error:
+        raise PydanticCustomError(
+            error.reason, "{told}", {"told": error.message}
+        ) from error
+    return text
+
+
 _File = Annotated[str, AfterValidator(_path)]
 
 
@@ -229,7 +241,7 @@ class _Member(Settings):
 
     code: Annotated[Member, parsed_by(Member)]
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
-    key: _File
+    key: Annotated[str, AfterValidator(_path), AfterValidator(_key)]
     auditor: _File | None = None
 
 
@@ -286,7 +298,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         slot_seconds=file.answers.slot_ms / 1000,
         calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
-            {each.code: folder / each.key for each in file.member}
+            {each.code: parse_source(each.key, folder) for each in file.member}
         ),
         auditors=MappingProxyType(
             {e.code: folder / e.auditor for e in file.member if e.auditor is not None}
@@ -303,20 +315,22 @@ def _place(folder: Path, database: str) -> Path | str:
 def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[Fault]:
     """Yield a fault for each code and each key file that is there twice."""
     codes: set[Member] = set()
-    keys = {(folder / file.keys.exchange).resolve()}
+    keys: set[object] = {(folder / file.keys.exchange).resolve()}
     for index, each in enumerate(file.member):
         if each.code in codes:
             told = "is the code of another member above; give each one table"
             yield document.fault(("member", index, "code"), "REPEATED_MEMBER", told)
-        key = (folder / each.key).resolve()
+        source = parse_source(each.key, folder)
+        key = source.path.resolve() if isinstance(source, KeyFile) else source
         if key in keys:
             told = (
-                "is the key file of the exchange or of a member above; give each its"
-                " own, so that it can be locked and destroyed alone"
+                "is the key of the exchange or of a member above; give each its own,"
+                " so that it can be locked and destroyed alone"
             )
             yield document.fault(("member", index, "key"), "REPEATED_KEY", told)
         codes.add(each.code)
-        keys.add(key)
+        if not isinstance(source, HandedKey):  # which each member has of its own
+            keys.add(key)
 
 
 def _missing(document: Document, config: Config) -> Iterator[Fault]:

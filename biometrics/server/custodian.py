@@ -9,7 +9,8 @@ Lock:
 4. Answer.
 
 Unlock:
-1. Open the gallery keys, which takes the member's key-encryption key.
+1. Open the gallery keys, which takes the member's key-encryption key: one that the
+   exchange has, or that is handed over.
 2. Store that they are open.
 3. Load codes from sealed segments, and what was changed since, beside everything else.
 4. Answer, once they are searchable.
@@ -29,10 +30,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.custody import NOT_AT_HAND
 from biometrics.errors import (
     OUTCOME_UNKNOWN,
     ExchangeError,
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from biometrics.store import ErasureRow, Store
     from matcher.access import Access
 
+log = logging.getLogger(__name__)
+
 CHANGE_ID_BYTES = 16
 
 
@@ -65,11 +70,14 @@ class Asked:
         holder: whose; from the certificate.
         request_id: 16 bytes of its UUID.
         content: the request as it came, to tell a replay from another request.
+        sealed_key: the holder's key-encryption key, sealed to the exchange for this
+            request; empty where none is handed over.
     """
 
     holder: Member
     request_id: bytes
     content: bytes
+    sealed_key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +258,7 @@ class Custodian:
                 await asyncio.to_thread(self._refuse_destroying, holder)
                 was_unlocked = self._vault.is_unlocked(holder)
                 if not was_unlocked:
-                    await asyncio.to_thread(self._open_keys, holder)
+                    await asyncio.to_thread(self._open_keys, asked)
                 # 2. Store.
                 try:
                     stored = await self._set_open(asked, encode, is_open=True)
@@ -379,11 +387,25 @@ class Custodian:
                 retry_after=limits.TEND_RETRY_SECONDS,
             )
 
-    def _open_keys(self, holder: Member) -> None:
+    def _open_keys(self, asked: Asked) -> None:
         """Open a holder's gallery keys, or say what keeps them closed."""
+        holder = asked.holder
         try:
+            if asked.sealed_key:
+                self._vault.hand(holder, asked.sealed_key, asked.request_id)
             self._vault.unlock(holder)
         except (GalleryLockedError, SealError) as error:
+            self._vault.lock(holder)  # and forget a key that opens nothing
+            if error.reason == NOT_AT_HAND:
+                raise PreconditionError(error.reason, error.message) from error
+            log.warning("galleries of %s stay locked: %s", holder, error.message)
+            if asked.sealed_key:
+                raise PreconditionError(
+                    "KEY_NOT_THE_ONE",
+                    f"the galleries of `{holder}` stay locked: the key that was handed"
+                    " over is not the one that they were made with, or what it wrapped"
+                    " is damaged",
+                ) from error
             raise PreconditionError(
                 "KEY_NOT_AT_HAND",
                 f"the galleries of `{holder}` stay locked: its key-encryption key is"

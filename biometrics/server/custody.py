@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -34,21 +35,38 @@ if TYPE_CHECKING:
 class CustodyService(custody_pb2_grpc.CustodyServiceServicer):
     """A member's own galleries, as a whole; see `custody.proto` for the contract."""
 
-    def __init__(self, *, custodian: Custodian, verifier: str) -> None:
-        """Take the main paths, and the key that certificates are checked by."""
+    def __init__(
+        self, *, custodian: Custodian, verifier: str, sealing_key: bytes
+    ) -> None:
+        """Take the main paths, and what the exchange is known by.
+
+        Args:
+            custodian: the main paths.
+            verifier: the key that certificates are checked by.
+            sealing_key: a signed note with the key that clients seal to.
+        """
         self._custodian = custodian
         self._verifier = verifier
+        self._sealing_key = sealing_key
 
     async def Lock(self, request: v1.LockRequest, context: Context) -> v1.LockResponse:
         """Close the caller's galleries."""
         body = await self._custodian.lock(_read(request), _write_lock)
         return v1.LockResponse.FromString(body)
 
+    async def GetSealingKey(
+        self, request: v1.GetSealingKeyRequest, context: Context
+    ) -> v1.GetSealingKeyResponse:
+        """Return what clients seal to."""
+        member = CALLER.get().member.code
+        return v1.GetSealingKeyResponse(note=self._sealing_key, member=member)
+
     async def Unlock(
         self, request: v1.UnlockRequest, context: Context
     ) -> v1.UnlockResponse:
         """Open the caller's galleries."""
-        body = await self._custodian.unlock(_read(request), _write_unlock)
+        asked = replace(_read(request), sealed_key=request.sealed_key)
+        body = await self._custodian.unlock(asked, _write_unlock)
         return v1.UnlockResponse.FromString(body)
 
     async def Rotate(

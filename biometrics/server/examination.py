@@ -197,12 +197,15 @@ class _Examination:
         except ExchangeError as error:  # told by the rules for the tables, too
             self._found.add(_fault("table custody", error))
             closed = {}
-        for member, path in self._config.members.items():
+        for member, source in self._config.members.items():
             if member in closed:
                 self._found.locked[member.code] = f"it has {closed[member]} them"
                 continue
             try:
-                providers[member] = FileKeyProvider(path)
+                providers[member] = source.open(secrets.token_bytes)
+                providers[member].check()
+            except GalleryLockedError as error:
+                self._found.locked[member.code] = error.message
             except ConfigurationError as error:
                 self._found.locked[member.code] = error.message
                 if error.reason != _MISSING_KEY:  # a file that is wrong is a fault
@@ -230,7 +233,7 @@ class _Examination:
     def _of_gallery_keys(self, member: Member, vault: Vault) -> Iterator[Fault]:
         """Unwrap a member's gallery keys."""
         rows = self._stored.keys.gallery_keys(member)
-        provider = FileKeyProvider(self._config.members[member])
+        provider = self._config.members[member].open(secrets.token_bytes)
         for row in rows:
             try:
                 open_keys([row], provider)

@@ -32,6 +32,7 @@ from biometrics.errors import (
     SealError,
 )
 from biometrics.precedence import Precedence
+from biometrics.sealing import SUITE
 from biometrics.server.audit import AuditService
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
@@ -47,7 +48,7 @@ from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import server_credentials
-from biometrics.signing import SigningKey
+from biometrics.signing import SigningKey, sealing_key_note
 from biometrics.slots import Slots
 from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.clock import Clock
+    from biometrics.custody import KeyProvider
     from biometrics.members import Member
     from biometrics.server.config import Config
     from biometrics.server.in_force import Told
@@ -100,10 +102,12 @@ class Exchange:
     Attributes:
         port: where it listens.
         store: its database; open until it is stopped.
+        verifier: the key that what it states is to be checked by.
     """
 
     port: int
     store: Store
+    verifier: str
     _health: Health
     _server: grpc.aio.Server
     _follower: Follower
@@ -239,6 +243,8 @@ class Exchange:
                 scanner=scanner,
                 keeper=keeper,
             )
+            key = SigningKey(f"{config.trust_domain}/erasure", vault.signing_seed())
+            log.info("what the exchange states is signed by %s", key.verifier.text)
             rotation = Rotation(
                 store=store,
                 vault=vault,
@@ -246,7 +252,7 @@ class Exchange:
                 spaces=spaces,
                 clock=clock,
                 random_bytes=random_bytes,
-                signer=f"{config.trust_domain}/erasure",
+                key=key,
             )
             tending = Tending(
                 store=store, vault=vault, access=access, rotation=rotation
@@ -274,6 +280,7 @@ class Exchange:
                     domain=config.trust_domain,
                     members=config.members,
                     methods=METHODS,
+                    unseal=vault.unseal,
                     clock=clock,
                     random_bytes=random_bytes,
                 ),
@@ -300,7 +307,12 @@ class Exchange:
             )
             enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
             custody_pb2_grpc.add_CustodyServiceServicer_to_server(
-                CustodyService(custodian=custodian, verifier=rotation.verifier), server
+                CustodyService(
+                    custodian=custodian,
+                    verifier=key.verifier.text,
+                    sealing_key=sealing_key_note(vault.sealing_key, SUITE, key),
+                ),
+                server,
             )
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
                 AgreementService(
@@ -347,6 +359,7 @@ class Exchange:
             return cls(
                 port=port,
                 store=store,
+                verifier=key.verifier.text,
                 _health=health,
                 _server=server,
                 _follower=follower,
@@ -483,10 +496,10 @@ def unlock(
     """
     galleries = Galleries()
     galleries.count(store.journal.templates_by_space())
-    providers = {}
-    for member, path in config.members.items():
+    providers: dict[Member, KeyProvider] = {}
+    for member, source in config.members.items():
         try:
-            providers[member] = FileKeyProvider(path, random_bytes)
+            providers[member] = source.open(random_bytes)
         except ConfigurationError as error:
             _stay_locked(galleries, member, error)
     closed = store.custody.closed()

@@ -20,6 +20,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from biometrics import limits
+from biometrics.callers import CALLER
 from biometrics.errors import DeadlineError, DefectError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
     )
     from contextlib import AbstractAsyncContextManager
 
+    from google.protobuf.message import Message
+
+    from biometrics.members import Member
     from biometrics.server.methods import Method
 
     # Generic in the stubs alone; what passes here is of every method's type.
     Handler = grpc.RpcMethodHandler[Any, Any]
     Context = grpc.aio.ServicerContext[Any, Any]
+    # Member, full name of the message, and what was sealed.
+    Unseal = Callable[[Member, str, bytes], bytes]
     Behaviour = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
 
 # The attribute of a handler that answers, by whether requests and responses stream.
@@ -73,6 +79,7 @@ class Gate(grpc.aio.ServerInterceptor):
         guards: Sequence[Guard],
         *,
         methods: Mapping[str, Method],
+        unseal: Unseal,
         unknown: Callable[[Context], Awaitable[None]],
     ) -> None:
         """Lead through `guards`, outermost first.
@@ -80,10 +87,12 @@ class Gate(grpc.aio.ServerInterceptor):
         Args:
             guards: what every call passes through.
             methods: what may be served, by full name.
+            unseal: opens what a client has sealed.
             unknown: ends a call of any other method, after its guards.
         """
         self._guards = tuple(guards)
         self._methods = methods
+        self._unseal = unseal
         self._unknown = unknown
         # Only what is served is kept: names of other methods come from the caller.
         self._ready: dict[str, Handler] = {}
@@ -101,7 +110,7 @@ class Gate(grpc.aio.ServerInterceptor):
         served = row and await continuation(handler_call_details)
         if not (row and served):
             return self._behind_guards(name, self._end)
-        answer = answering(served, row)
+        answer = answering(served, row, self._unseal)
         self._ready[name] = self._behind_guards(name, answer)
         return self._ready[name]
 
@@ -152,7 +161,7 @@ def _let_go(error: BaseException) -> None:
     error.__context__ = None  # gRPC keeps the abort itself
 
 
-def answering(handler: Handler, row: Method) -> Behaviour:
+def answering(handler: Handler, row: Method, unseal: Unseal) -> Behaviour:
     """Return what reads, answers and writes as `handler` would.
 
     grpcio itself would tell with the text of the exception what it could not read or
@@ -161,6 +170,7 @@ def answering(handler: Handler, row: Method) -> Behaviour:
     Args:
         handler: of any shape; one that streams its responses yields them.
         row: what the table says of the method.
+        unseal: opens a request that its client has sealed.
 
     Raises:
         DefectError: the handler writes its responses to the context.
@@ -171,6 +181,7 @@ def answering(handler: Handler, row: Method) -> Behaviour:
         raise DefectError("HANDLER_SHAPE", "a handler does not yield its responses")
     read = _Reader(
         handler.request_deserializer or bytes,
+        unseal,
         row.most_bytes,
         None if row.needs_deadline else limits.FIRST_MESSAGE_SECONDS,
     )
@@ -199,7 +210,8 @@ def answering(handler: Handler, row: Method) -> Behaviour:
 class _Reader:
     """Reads the messages of a request."""
 
-    parse: Callable[[bytes], object]
+    parse: Callable[[bytes], Any]
+    unseal: Unseal
     most_bytes: int
     most_seconds: float | None  # of a call that has no deadline of its own
 
@@ -236,9 +248,26 @@ class _Reader:
                 f" {self.most_bytes}; send less at once",
             )
         try:
-            return self.parse(data)
+            message = self.parse(data)
+            if sealed := getattr(message, "sealed", b""):
+                return self._opened(message, sealed)
         except DecodeError as error:
             raise _malformed() from error
+        return message
+
+    def _opened(self, message: Message, sealed: bytes) -> object:
+        """Return the request that is sealed in one of its own kind."""
+        message.ClearField("sealed")
+        if message.ByteSize():
+            raise InvalidRequestError(
+                "SEALED_AND_OPEN",
+                "something stands beside what is sealed; put the whole request into it",
+            )
+        name = message.DESCRIPTOR.full_name
+        inner = self.parse(self.unseal(CALLER.get().member, name, sealed))
+        if inner.sealed:
+            raise _malformed()
+        return inner
 
 
 def _malformed() -> InvalidRequestError:

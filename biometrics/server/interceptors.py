@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.server.handlers import Context
+    from biometrics.server.handlers import Context, Unseal
     from biometrics.server.methods import Method
 
 _CALLS: Final = logging.getLogger("biometrics.calls")
@@ -43,6 +43,7 @@ def chain(
     domain: str,
     members: Collection[Member],
     methods: Mapping[str, Method],
+    unseal: Unseal,
     clock: Clock,
     random_bytes: Callable[[int], bytes],
 ) -> list[grpc.aio.ServerInterceptor]:
@@ -52,6 +53,7 @@ def chain(
         domain: the exchange's trust domain.
         members: the members configured here.
         methods: the method table, `biometrics.server.methods.METHODS`.
+        unseal: opens what a client has sealed.
         clock: for certificates' ends, and the duration in the log.
         random_bytes: for the numbers of incidents.
     """
@@ -63,7 +65,7 @@ def chain(
         Deadlines(methods),  # can it be answered in time?
         RunningCalls(methods),  # is there room?
     ]
-    return [Gate(guards, methods=methods, unknown=_abort_unknown)]
+    return [Gate(guards, methods=methods, unseal=unseal, unknown=_abort_unknown)]
 
 
 class Statuses(Guard):

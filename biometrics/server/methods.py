@@ -108,6 +108,9 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.EnrolmentService/ListRecords": Method(roles=_ENROLLER),
         "/biometrics.v1.CustodyService/Lock": Method(roles=_ADMINISTRATOR),
         "/biometrics.v1.CustodyService/Unlock": Method(roles=_ADMINISTRATOR),
+        "/biometrics.v1.CustodyService/GetSealingKey": Method(
+            roles=_CLIENT | _ENROLLER | _ADMINISTRATOR
+        ),
         "/biometrics.v1.CustodyService/Rotate": Method(roles=_ADMINISTRATOR),
         "/biometrics.v1.CustodyService/Destroy": Method(roles=_ADMINISTRATOR),
         "/biometrics.v1.CustodyService/GetCustody": _COUNTS,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.errors import PreconditionError, SealError, StorageError
 from biometrics.sealed import REFERENCES, Binding
-from biometrics.signing import Erased, SigningKey, erasure_note
+from biometrics.signing import Erased, erasure_note
 from biometrics.store import Rewrapped
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from biometrics.custody import Vault
     from biometrics.members import Member
     from biometrics.sealed import GalleryKeyRow
+    from biometrics.signing import SigningKey
     from biometrics.store import Store, WrappedValue
     from biometrics.templates import TemplateSpaces
     from matcher.access import Access
@@ -52,7 +53,7 @@ class Rotation:
         spaces: TemplateSpaces,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
-        signer: str,
+        key: SigningKey,
     ) -> None:
         """Change `store`, `vault` and what `access` leads to.
 
@@ -63,7 +64,7 @@ class Rotation:
             spaces: what templates are bound to.
             clock: the time.
             random_bytes: where ids of changes come from.
-            signer: name under which certificates are signed.
+            key: the exchange's, by which certificates are signed.
         """
         self._store = store
         self._vault = vault
@@ -71,13 +72,7 @@ class Rotation:
         self._spaces = spaces
         self._clock = clock
         self._random_bytes = random_bytes
-        self._key = SigningKey(signer, vault.signing_seed())
-        log.info("erasures are signed by %s", self._key.verifier.text)
-
-    @property
-    def verifier(self) -> str:
-        """The key that certificates are to be checked by."""
-        return self._key.verifier.text
+        self._key = key
 
     async def go_on(self, holder: Member) -> None:
         """Finish a rotation of a holder's keys, if one is begun; it may take long.

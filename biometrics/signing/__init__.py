@@ -1,4 +1,4 @@
-"""Signed notes: agreements, and whose keys count; erasures, by the exchange."""
+"""Signed notes: agreements, and whose keys count; what the exchange states."""
 
 from biometrics.signing.agreements import SignedVersion, statement_of, verify_version
 from biometrics.signing.erasure import Erased, erasure_note
@@ -6,6 +6,7 @@ from biometrics.signing.files import create_signing_key, read_signing_key
 from biometrics.signing.keys import SigningKey, VerifierKey
 from biometrics.signing.note import Note, Signature
 from biometrics.signing.proposal import Signed, approve, propose
+from biometrics.signing.sealing_key import read_sealing_key, sealing_key_note
 from biometrics.signing.signers import Signer, Signers, parse_signers
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "erasure_note",
     "parse_signers",
     "propose",
+    "read_sealing_key",
     "read_signing_key",
+    "sealing_key_note",
     "statement_of",
     "verify_version",
 ]

@@ -25,43 +25,47 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62iometrics/v1/custody.proto\x12\rbiometrics.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n\x0bLockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\"=\n\x0cLockResponse\x12-\n\tlock_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\rUnlockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\"A\n\x0eUnlockResponse\x12/\n\x0bunlock_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\rRotateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\"@\n\x0eRotateResponse\x12.\n\nbegin_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x0e\x44\x65stroyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63onfirm_holder\x18\x02 \x01(\t\"C\n\x0f\x44\x65stroyResponse\x12\x30\n\x0c\x64\x65stroy_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetCustodyRequest\"\xa4\x01\n\x12GetCustodyResponse\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x1b.biometrics.v1.CustodyState\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x62usy\x18\x03 \x01(\x08\x12\x12\n\nitems_left\x18\x04 \x01(\x04\x12\x0f\n\x07trouble\x18\x05 \x01(\t\"<\n\x13ListErasuresRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9f\x01\n\x07\x45rasure\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.biometrics.v1.ErasureKind\x12/\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crecord_count\x18\x04 \x01(\x04\x12\x13\n\x0b\x63\x65rtificate\x18\x05 \x01(\x0c\"o\n\x14ListErasuresResponse\x12(\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x16.biometrics.v1.Erasure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t*|\n\x0c\x43ustodyState\x12\x1d\n\x19\x43USTODY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43USTODY_STATE_OPEN\x10\x01\x12\x18\n\x14\x43USTODY_STATE_LOCKED\x10\x02\x12\x1b\n\x17\x43USTODY_STATE_DESTROYED\x10\x03*d\n\x0b\x45rasureKind\x12\x1c\n\x18\x45RASURE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45RASURE_KIND_ROTATION\x10\x01\x12\x1c\n\x18\x45RASURE_KIND_DESTRUCTION\x10\x02\x32\xd5\x03\n\x0e\x43ustodyService\x12?\n\x04Lock\x12\x1a.biometrics.v1.LockRequest\x1a\x1b.biometrics.v1.LockResponse\x12\x45\n\x06Unlock\x12\x1c.biometrics.v1.UnlockRequest\x1a\x1d.biometrics.v1.UnlockResponse\x12\x45\n\x06Rotate\x12\x1c.biometrics.v1.RotateRequest\x1a\x1d.biometrics.v1.RotateResponse\x12H\n\x07\x44\x65stroy\x12\x1d.biometrics.v1.DestroyRequest\x1a\x1e.biometrics.v1.DestroyResponse\x12Q\n\nGetCustody\x12 .biometrics.v1.GetCustodyRequest\x1a!.biometrics.v1.GetCustodyResponse\x12W\n\x0cListErasures\x12\".biometrics.v1.ListErasuresRequest\x1a#.biometrics.v1.ListErasuresResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62iometrics/v1/custody.proto\x12\rbiometrics.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n\x0bLockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\"=\n\x0cLockResponse\x12-\n\tlock_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x16\n\x14GetSealingKeyRequest\"5\n\x15GetSealingKeyResponse\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x12\x0e\n\x06member\x18\x02 \x01(\t\"G\n\rUnlockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x12\n\nsealed_key\x18\x03 \x01(\x0c\"A\n\x0eUnlockResponse\x12/\n\x0bunlock_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\rRotateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\"@\n\x0eRotateResponse\x12.\n\nbegin_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x0e\x44\x65stroyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63onfirm_holder\x18\x02 \x01(\t\"C\n\x0f\x44\x65stroyResponse\x12\x30\n\x0c\x64\x65stroy_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetCustodyRequest\"\xa4\x01\n\x12GetCustodyResponse\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x1b.biometrics.v1.CustodyState\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x62usy\x18\x03 \x01(\x08\x12\x12\n\nitems_left\x18\x04 \x01(\x04\x12\x0f\n\x07trouble\x18\x05 \x01(\t\"<\n\x13ListErasuresRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x9f\x01\n\x07\x45rasure\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.biometrics.v1.ErasureKind\x12/\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crecord_count\x18\x04 \x01(\x04\x12\x13\n\x0b\x63\x65rtificate\x18\x05 \x01(\x0c\"o\n\x14ListErasuresResponse\x12(\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x16.biometrics.v1.Erasure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t*|\n\x0c\x43ustodyState\x12\x1d\n\x19\x43USTODY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43USTODY_STATE_OPEN\x10\x01\x12\x18\n\x14\x43USTODY_STATE_LOCKED\x10\x02\x12\x1b\n\x17\x43USTODY_STATE_DESTROYED\x10\x03*d\n\x0b\x45rasureKind\x12\x1c\n\x18\x45RASURE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45RASURE_KIND_ROTATION\x10\x01\x12\x1c\n\x18\x45RASURE_KIND_DESTRUCTION\x10\x02\x32\xb1\x04\n\x0e\x43ustodyService\x12?\n\x04Lock\x12\x1a.biometrics.v1.LockRequest\x1a\x1b.biometrics.v1.LockResponse\x12Z\n\rGetSealingKey\x12#.biometrics.v1.GetSealingKeyRequest\x1a$.biometrics.v1.GetSealingKeyResponse\x12\x45\n\x06Unlock\x12\x1c.biometrics.v1.UnlockRequest\x1a\x1d.biometrics.v1.UnlockResponse\x12\x45\n\x06Rotate\x12\x1c.biometrics.v1.RotateRequest\x1a\x1d.biometrics.v1.RotateResponse\x12H\n\x07\x44\x65stroy\x12\x1d.biometrics.v1.DestroyRequest\x1a\x1e.biometrics.v1.DestroyResponse\x12Q\n\nGetCustody\x12 .biometrics.v1.GetCustodyRequest\x1a!.biometrics.v1.GetCustodyResponse\x12W\n\x0cListErasures\x12\".biometrics.v1.ListErasuresRequest\x1a#.biometrics.v1.ListErasuresResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'biometrics.v1.custody_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CUSTODYSTATE']._serialized_start=1088
-  _globals['_CUSTODYSTATE']._serialized_end=1212
-  _globals['_ERASUREKIND']._serialized_start=1214
-  _globals['_ERASUREKIND']._serialized_end=1314
+  _globals['_CUSTODYSTATE']._serialized_start=1187
+  _globals['_CUSTODYSTATE']._serialized_end=1311
+  _globals['_ERASUREKIND']._serialized_start=1313
+  _globals['_ERASUREKIND']._serialized_end=1413
   _globals['_LOCKREQUEST']._serialized_start=79
   _globals['_LOCKREQUEST']._serialized_end=128
   _globals['_LOCKRESPONSE']._serialized_start=130
   _globals['_LOCKRESPONSE']._serialized_end=191
-  _globals['_UNLOCKREQUEST']._serialized_start=193
-  _globals['_UNLOCKREQUEST']._serialized_end=244
-  _globals['_UNLOCKRESPONSE']._serialized_start=246
-  _globals['_UNLOCKRESPONSE']._serialized_end=311
-  _globals['_ROTATEREQUEST']._serialized_start=313
-  _globals['_ROTATEREQUEST']._serialized_end=364
-  _globals['_ROTATERESPONSE']._serialized_start=366
-  _globals['_ROTATERESPONSE']._serialized_end=430
-  _globals['_DESTROYREQUEST']._serialized_start=432
-  _globals['_DESTROYREQUEST']._serialized_end=492
-  _globals['_DESTROYRESPONSE']._serialized_start=494
-  _globals['_DESTROYRESPONSE']._serialized_end=561
-  _globals['_GETCUSTODYREQUEST']._serialized_start=563
-  _globals['_GETCUSTODYREQUEST']._serialized_end=582
-  _globals['_GETCUSTODYRESPONSE']._serialized_start=585
-  _globals['_GETCUSTODYRESPONSE']._serialized_end=749
-  _globals['_LISTERASURESREQUEST']._serialized_start=751
-  _globals['_LISTERASURESREQUEST']._serialized_end=811
-  _globals['_ERASURE']._serialized_start=814
-  _globals['_ERASURE']._serialized_end=973
-  _globals['_LISTERASURESRESPONSE']._serialized_start=975
-  _globals['_LISTERASURESRESPONSE']._serialized_end=1086
-  _globals['_CUSTODYSERVICE']._serialized_start=1317
-  _globals['_CUSTODYSERVICE']._serialized_end=1786
+  _globals['_GETSEALINGKEYREQUEST']._serialized_start=193
+  _globals['_GETSEALINGKEYREQUEST']._serialized_end=215
+  _globals['_GETSEALINGKEYRESPONSE']._serialized_start=217
+  _globals['_GETSEALINGKEYRESPONSE']._serialized_end=270
+  _globals['_UNLOCKREQUEST']._serialized_start=272
+  _globals['_UNLOCKREQUEST']._serialized_end=343
+  _globals['_UNLOCKRESPONSE']._serialized_start=345
+  _globals['_UNLOCKRESPONSE']._serialized_end=410
+  _globals['_ROTATEREQUEST']._serialized_start=412
+  _globals['_ROTATEREQUEST']._serialized_end=463
+  _globals['_ROTATERESPONSE']._serialized_start=465
+  _globals['_ROTATERESPONSE']._serialized_end=529
+  _globals['_DESTROYREQUEST']._serialized_start=531
+  _globals['_DESTROYREQUEST']._serialized_end=591
+  _globals['_DESTROYRESPONSE']._serialized_start=593
+  _globals['_DESTROYRESPONSE']._serialized_end=660
+  _globals['_GETCUSTODYREQUEST']._serialized_start=662
+  _globals['_GETCUSTODYREQUEST']._serialized_end=681
+  _globals['_GETCUSTODYRESPONSE']._serialized_start=684
+  _globals['_GETCUSTODYRESPONSE']._serialized_end=848
+  _globals['_LISTERASURESREQUEST']._serialized_start=850
+  _globals['_LISTERASURESREQUEST']._serialized_end=910
+  _globals['_ERASURE']._serialized_start=913
+  _globals['_ERASURE']._serialized_end=1072
+  _globals['_LISTERASURESRESPONSE']._serialized_start=1074
+  _globals['_LISTERASURESRESPONSE']._serialized_end=1185
+  _globals['_CUSTODYSERVICE']._serialized_start=1416
+  _globals['_CUSTODYSERVICE']._serialized_end=1977
 # @@protoc_insertion_point(module_scope)

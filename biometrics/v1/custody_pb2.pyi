@@ -128,6 +128,57 @@ class LockResponse(_message.Message):
 Global___LockResponse: _TypeAlias = LockResponse  # noqa: Y015
 
 @_typing.final
+class GetSealingKeyRequest(_message.Message):
+    """Asks for the key that is sealed to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealingKeyRequest: _TypeAlias = GetSealingKeyRequest  # noqa: Y015
+
+@_typing.final
+class GetSealingKeyResponse(_message.Message):
+    """Answer to GetSealingKeyRequest. Sealed is by HPKE (RFC 9180, base mode; ML-KEM-768 with
+    X25519, HKDF-SHA256, AES-256-GCM), the encapsulated key before the ciphertext. `info` is,
+    each preceded by its length in four bytes, big-endian: the text `biometrics.exchange
+    sealed 1`, the member code, and for a request the full name of its message, such as
+    `biometrics.v1.MatchRequest`; for a key-encryption key `hand-over` and the 16 bytes of
+    the request id.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTE_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    note: _builtins.bytes
+    """Output only. A C2SP signed note in UTF-8 with the key in it. Compare who signed it with
+    your own copy of the exchange's verifier key before you seal anything to it.
+    """
+    member: _builtins.str
+    """Output only. The caller's own member code."""
+    def __init__(
+        self,
+        *,
+        note: _builtins.bytes = ...,
+        member: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member", "note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealingKeyResponse: _TypeAlias = GetSealingKeyResponse  # noqa: Y015
+
+@_typing.final
 class UnlockRequest(_message.Message):
     """Opens the caller's own galleries."""
 
@@ -135,19 +186,27 @@ class UnlockRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     HOLDER_FIELD_NUMBER: _builtins.int
+    SEALED_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. UUID of this request, as in LockRequest."""
     holder: _builtins.str
     """Optional. The caller's own member code, as in LockRequest."""
+    sealed_key: _builtins.bytes
+    """Required where the member keeps its key-encryption key itself, and refused with
+    FAILED_PRECONDITION where the exchange has it. The key, sealed to the key of
+    GetSealingKey for this request and no other. The exchange holds it in memory until the
+    galleries are locked or it stops.
+    """
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         holder: _builtins.str = ...,
+        sealed_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "request_id", b"request_id", "sealed_key", b"sealed_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

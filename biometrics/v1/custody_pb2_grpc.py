@@ -42,6 +42,11 @@ class CustodyServiceStub:
                 request_serializer=biometrics_dot_v1_dot_custody__pb2.LockRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_custody__pb2.LockResponse.FromString,
                 _registered_method=True)
+        self.GetSealingKey = channel.unary_unary(
+                '/biometrics.v1.CustodyService/GetSealingKey',
+                request_serializer=biometrics_dot_v1_dot_custody__pb2.GetSealingKeyRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_custody__pb2.GetSealingKeyResponse.FromString,
+                _registered_method=True)
         self.Unlock = channel.unary_unary(
                 '/biometrics.v1.CustodyService/Unlock',
                 request_serializer=biometrics_dot_v1_dot_custody__pb2.UnlockRequest.SerializeToString,
@@ -79,6 +84,14 @@ class CustodyServiceServicer:
         """Closes the galleries. When it returns, no search is answered from them, nothing can
         be enrolled into them, and what opens them is gone from the exchange's memory; they
         stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSealingKey(self, request, context):
+        """Returns the key that clients seal requests to, and members the key-encryption keys that
+        they keep themselves. It is another one after each start of the exchange.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,6 +147,11 @@ def add_CustodyServiceServicer_to_server(servicer, server):
                     servicer.Lock,
                     request_deserializer=biometrics_dot_v1_dot_custody__pb2.LockRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_custody__pb2.LockResponse.SerializeToString,
+            ),
+            'GetSealingKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSealingKey,
+                    request_deserializer=biometrics_dot_v1_dot_custody__pb2.GetSealingKeyRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_custody__pb2.GetSealingKeyResponse.SerializeToString,
             ),
             'Unlock': grpc.unary_unary_rpc_method_handler(
                     servicer.Unlock,
@@ -191,6 +209,33 @@ class CustodyService:
             '/biometrics.v1.CustodyService/Lock',
             biometrics_dot_v1_dot_custody__pb2.LockRequest.SerializeToString,
             biometrics_dot_v1_dot_custody__pb2.LockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSealingKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.CustodyService/GetSealingKey',
+            biometrics_dot_v1_dot_custody__pb2.GetSealingKeyRequest.SerializeToString,
+            biometrics_dot_v1_dot_custody__pb2.GetSealingKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

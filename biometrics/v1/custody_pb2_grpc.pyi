@@ -41,6 +41,10 @@ class CustodyServiceStub:
     be enrolled into them, and what opens them is gone from the exchange's memory; they
     stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
     """
+    GetSealingKey: _grpc.UnaryUnaryMultiCallable[_custody_pb2.GetSealingKeyRequest, _custody_pb2.GetSealingKeyResponse]
+    """Returns the key that clients seal requests to, and members the key-encryption keys that
+    they keep themselves. It is another one after each start of the exchange.
+    """
     Unlock: _grpc.UnaryUnaryMultiCallable[_custody_pb2.UnlockRequest, _custody_pb2.UnlockResponse]
     """Opens the galleries. When it returns, they are searchable. Where loading takes
     longer than 30 s, UNAVAILABLE with the reason GALLERY_LOADING: it goes on.
@@ -75,6 +79,10 @@ class CustodyServiceAsyncStub(CustodyServiceStub):
     """Closes the galleries. When it returns, no search is answered from them, nothing can
     be enrolled into them, and what opens them is gone from the exchange's memory; they
     stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
+    """
+    GetSealingKey: _aio.UnaryUnaryMultiCallable[_custody_pb2.GetSealingKeyRequest, _custody_pb2.GetSealingKeyResponse]  # type: ignore[assignment]
+    """Returns the key that clients seal requests to, and members the key-encryption keys that
+    they keep themselves. It is another one after each start of the exchange.
     """
     Unlock: _aio.UnaryUnaryMultiCallable[_custody_pb2.UnlockRequest, _custody_pb2.UnlockResponse]  # type: ignore[assignment]
     """Opens the galleries. When it returns, they are searchable. Where loading takes
@@ -113,6 +121,16 @@ class CustodyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Closes the galleries. When it returns, no search is answered from them, nothing can
         be enrolled into them, and what opens them is gone from the exchange's memory; they
         stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSealingKey(
+        self,
+        request: _custody_pb2.GetSealingKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_custody_pb2.GetSealingKeyResponse, _abc.Awaitable[_custody_pb2.GetSealingKeyResponse]]:
+        """Returns the key that clients seal requests to, and members the key-encryption keys that
+        they keep themselves. It is another one after each start of the exchange.
         """
 
     @_abc_1.abstractmethod

@@ -173,6 +173,7 @@ class EnrolRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     HOLDER_FIELD_NUMBER: _builtins.int
     RECORD_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. UUID of this request. Sent again within ten minutes with the same
     content it returns the stored response; with other content it is refused
@@ -181,6 +182,11 @@ class EnrolRequest(_message.Message):
     holder: _builtins.str
     """Optional. The caller's own member code; anything else than the code in its
     certificate is refused with PERMISSION_DENIED.
+    """
+    sealed: _builtins.bytes
+    """Optional. The whole request, with its request_id, serialised and sealed to the key of
+    CustodyService.GetSealingKey; nothing else may be set then. So its templates are guarded
+    wherever TLS ends before the exchange does.
     """
     @_builtins.property
     def record(self) -> Global___Record:
@@ -192,10 +198,11 @@ class EnrolRequest(_message.Message):
         request_id: _builtins.str = ...,
         holder: _builtins.str = ...,
         record: Global___Record | None = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "record", b"record", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "record", b"record", "request_id", b"request_id", "sealed", b"sealed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -264,10 +271,16 @@ class BulkEnrolRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     HOLDER_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. UUID of this chunk, as in EnrolRequest."""
     holder: _builtins.str
     """Optional. The caller's own member code, as in EnrolRequest."""
+    sealed: _builtins.bytes
+    """Optional. The whole request, with its request_id, serialised and sealed to the key of
+    CustodyService.GetSealingKey; nothing else may be set then. So its templates are guarded
+    wherever TLS ends before the exchange does.
+    """
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___Record]:
         """Required. 1 to 512 records, and at most 4 MiB in all."""
@@ -278,10 +291,11 @@ class BulkEnrolRequest(_message.Message):
         request_id: _builtins.str = ...,
         holder: _builtins.str = ...,
         records: _abc.Iterable[Global___Record] | None = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "records", b"records", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "records", b"records", "request_id", b"request_id", "sealed", b"sealed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -428,6 +442,7 @@ class ReplaceRequest(_message.Message):
     TEMPLATE_FIELD_NUMBER: _builtins.int
     SAMPLE_FIELD_NUMBER: _builtins.int
     ACCEPT_LOWER_QUALITY_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. UUID of this request, as in EnrolRequest."""
     holder: _builtins.str
@@ -442,6 +457,11 @@ class ReplaceRequest(_message.Message):
     accept_lower_quality: _builtins.bool
     """Optional. A template of lower quality than the one it replaces is refused with
     FAILED_PRECONDITION, unless this is set.
+    """
+    sealed: _builtins.bytes
+    """Optional. The whole request, with its request_id, serialised and sealed to the key of
+    CustodyService.GetSealingKey; nothing else may be set then. So its templates are guarded
+    wherever TLS ends before the exchange does.
     """
     @_builtins.property
     def template(self) -> _template_pb2.Template:
@@ -458,10 +478,11 @@ class ReplaceRequest(_message.Message):
         template: _template_pb2.Template | None = ...,
         sample: _builtins.int | None = ...,
         accept_lower_quality: _builtins.bool = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "sample", b"sample", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "accept_lower_quality", b"accept_lower_quality", "holder", b"holder", "reference", b"reference", "request_id", b"request_id", "sample", b"sample", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample", b"_sample", "accept_lower_quality", b"accept_lower_quality", "holder", b"holder", "reference", b"reference", "request_id", b"request_id", "sample", b"sample", "sealed", b"sealed", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sample: _TypeAlias = _typing.Literal["sample"]  # noqa: Y015
     _WhichOneofArgType__sample: _TypeAlias = _typing.Literal["_sample", b"_sample"]  # noqa: Y015

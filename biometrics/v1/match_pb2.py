@@ -25,35 +25,35 @@ _sym_db = _symbol_database.Default()
 from biometrics.v1 import template_pb2 as biometrics_dot_v1_dot_template__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62iometrics/v1/match.proto\x12\rbiometrics.v1\x1a\x1c\x62iometrics/v1/template.proto\"\x82\x01\n\x05Probe\x12*\n\ttemplates\x18\x01 \x03(\x0b\x32\x17.biometrics.v1.Template\x12\x18\n\x10\x65xcluded_holders\x18\x02 \x03(\t\x12\x33\n\x12\x66\x61llback_positions\x18\x03 \x03(\x0e\x32\x17.biometrics.v1.Position\"\x94\x01\n\x0cMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\trequester\x18\x02 \x01(\t\x12\'\n\x07purpose\x18\x03 \x01(\x0e\x32\x16.biometrics.v1.Purpose\x12#\n\x05probe\x18\x04 \x01(\x0b\x32\x14.biometrics.v1.Probe\x12\x0f\n\x07holders\x18\x05 \x03(\t\"Z\n\x0cHolderAnswer\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0e\x32\x16.biometrics.v1.Outcome\x12\x11\n\treference\x18\x03 \x01(\x0c\"\xfc\x01\n\rMatchResponse\x12\x30\n\x10regional_outcome\x18\x01 \x01(\x0e\x32\x16.biometrics.v1.Outcome\x12,\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x1b.biometrics.v1.HolderAnswer\x12\x34\n\x0ereceipt_status\x18\x03 \x01(\x0e\x32\x1c.biometrics.v1.ReceiptStatus\x12\x0f\n\x07receipt\x18\x04 \x01(\x0c\x12\x33\n\x12\x66\x61llback_positions\x18\x05 \x03(\x0e\x32\x17.biometrics.v1.Position\x12\x0f\n\x07padding\x18\x0f \x01(\x0c\"\x9a\x01\n\x11\x42\x61tchMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\trequester\x18\x02 \x01(\t\x12\'\n\x07purpose\x18\x03 \x01(\x0e\x32\x16.biometrics.v1.Purpose\x12$\n\x06probes\x18\x04 \x03(\x0b\x32\x14.biometrics.v1.Probe\x12\x0f\n\x07holders\x18\x05 \x03(\t\"/\n\x0cProbeRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"|\n\x10\x42\x61tchMatchResult\x12.\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1c.biometrics.v1.MatchResponseH\x00\x12.\n\x07refusal\x18\x02 \x01(\x0b\x32\x1b.biometrics.v1.ProbeRefusalH\x00\x42\x08\n\x06result\"F\n\x12\x42\x61tchMatchResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.biometrics.v1.BatchMatchResult*\xed\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x18\n\x14PURPOSE_BORDER_CHECK\x10\x01\x12\x10\n\x0cPURPOSE_VISA\x10\x02\x12!\n\x1dPURPOSE_ASYLUM_AND_PROTECTION\x10\x03\x12-\n)PURPOSE_TRAFFICKING_VICTIM_IDENTIFICATION\x10\x04\x12#\n\x1fPURPOSE_SMUGGLING_INVESTIGATION\x10\x05\x12&\n\"PURPOSE_MISSING_OR_DECEASED_PERSON\x10\x06*\x80\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_MATCH\x10\x01\x12\x14\n\x10OUTCOME_NO_MATCH\x10\x02\x12\x17\n\x13OUTCOME_UNAVAILABLE\x10\x03\x12\x1a\n\x16OUTCOME_NOT_COMPARABLE\x10\x04*i\n\rReceiptStatus\x12\x1e\n\x1aRECEIPT_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19RECEIPT_STATUS_NOT_ISSUED\x10\x01\x12\x19\n\x15RECEIPT_STATUS_ISSUED\x10\x02\x32\xa5\x01\n\x0cMatchService\x12\x42\n\x05Match\x12\x1b.biometrics.v1.MatchRequest\x1a\x1c.biometrics.v1.MatchResponse\x12Q\n\nBatchMatch\x12 .biometrics.v1.BatchMatchRequest\x1a!.biometrics.v1.BatchMatchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62iometrics/v1/match.proto\x12\rbiometrics.v1\x1a\x1c\x62iometrics/v1/template.proto\"\x82\x01\n\x05Probe\x12*\n\ttemplates\x18\x01 \x03(\x0b\x32\x17.biometrics.v1.Template\x12\x18\n\x10\x65xcluded_holders\x18\x02 \x03(\t\x12\x33\n\x12\x66\x61llback_positions\x18\x03 \x03(\x0e\x32\x17.biometrics.v1.Position\"\xa4\x01\n\x0cMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\trequester\x18\x02 \x01(\t\x12\'\n\x07purpose\x18\x03 \x01(\x0e\x32\x16.biometrics.v1.Purpose\x12#\n\x05probe\x18\x04 \x01(\x0b\x32\x14.biometrics.v1.Probe\x12\x0f\n\x07holders\x18\x05 \x03(\t\x12\x0e\n\x06sealed\x18\x0f \x01(\x0c\"Z\n\x0cHolderAnswer\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0e\x32\x16.biometrics.v1.Outcome\x12\x11\n\treference\x18\x03 \x01(\x0c\"\xfc\x01\n\rMatchResponse\x12\x30\n\x10regional_outcome\x18\x01 \x01(\x0e\x32\x16.biometrics.v1.Outcome\x12,\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x1b.biometrics.v1.HolderAnswer\x12\x34\n\x0ereceipt_status\x18\x03 \x01(\x0e\x32\x1c.biometrics.v1.ReceiptStatus\x12\x0f\n\x07receipt\x18\x04 \x01(\x0c\x12\x33\n\x12\x66\x61llback_positions\x18\x05 \x03(\x0e\x32\x17.biometrics.v1.Position\x12\x0f\n\x07padding\x18\x0f \x01(\x0c\"\xaa\x01\n\x11\x42\x61tchMatchRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\trequester\x18\x02 \x01(\t\x12\'\n\x07purpose\x18\x03 \x01(\x0e\x32\x16.biometrics.v1.Purpose\x12$\n\x06probes\x18\x04 \x03(\x0b\x32\x14.biometrics.v1.Probe\x12\x0f\n\x07holders\x18\x05 \x03(\t\x12\x0e\n\x06sealed\x18\x0f \x01(\x0c\"/\n\x0cProbeRefusal\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"|\n\x10\x42\x61tchMatchResult\x12.\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1c.biometrics.v1.MatchResponseH\x00\x12.\n\x07refusal\x18\x02 \x01(\x0b\x32\x1b.biometrics.v1.ProbeRefusalH\x00\x42\x08\n\x06result\"F\n\x12\x42\x61tchMatchResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.biometrics.v1.BatchMatchResult*\xed\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x18\n\x14PURPOSE_BORDER_CHECK\x10\x01\x12\x10\n\x0cPURPOSE_VISA\x10\x02\x12!\n\x1dPURPOSE_ASYLUM_AND_PROTECTION\x10\x03\x12-\n)PURPOSE_TRAFFICKING_VICTIM_IDENTIFICATION\x10\x04\x12#\n\x1fPURPOSE_SMUGGLING_INVESTIGATION\x10\x05\x12&\n\"PURPOSE_MISSING_OR_DECEASED_PERSON\x10\x06*\x80\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_MATCH\x10\x01\x12\x14\n\x10OUTCOME_NO_MATCH\x10\x02\x12\x17\n\x13OUTCOME_UNAVAILABLE\x10\x03\x12\x1a\n\x16OUTCOME_NOT_COMPARABLE\x10\x04*i\n\rReceiptStatus\x12\x1e\n\x1aRECEIPT_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19RECEIPT_STATUS_NOT_ISSUED\x10\x01\x12\x19\n\x15RECEIPT_STATUS_ISSUED\x10\x02\x32\xa5\x01\n\x0cMatchService\x12\x42\n\x05Match\x12\x1b.biometrics.v1.MatchRequest\x1a\x1c.biometrics.v1.MatchResponse\x12Q\n\nBatchMatch\x12 .biometrics.v1.BatchMatchRequest\x1a!.biometrics.v1.BatchMatchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'biometrics.v1.match_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PURPOSE']._serialized_start=1110
-  _globals['_PURPOSE']._serialized_end=1347
-  _globals['_OUTCOME']._serialized_start=1350
-  _globals['_OUTCOME']._serialized_end=1478
-  _globals['_RECEIPTSTATUS']._serialized_start=1480
-  _globals['_RECEIPTSTATUS']._serialized_end=1585
+  _globals['_PURPOSE']._serialized_start=1142
+  _globals['_PURPOSE']._serialized_end=1379
+  _globals['_OUTCOME']._serialized_start=1382
+  _globals['_OUTCOME']._serialized_end=1510
+  _globals['_RECEIPTSTATUS']._serialized_start=1512
+  _globals['_RECEIPTSTATUS']._serialized_end=1617
   _globals['_PROBE']._serialized_start=75
   _globals['_PROBE']._serialized_end=205
   _globals['_MATCHREQUEST']._serialized_start=208
-  _globals['_MATCHREQUEST']._serialized_end=356
-  _globals['_HOLDERANSWER']._serialized_start=358
-  _globals['_HOLDERANSWER']._serialized_end=448
-  _globals['_MATCHRESPONSE']._serialized_start=451
-  _globals['_MATCHRESPONSE']._serialized_end=703
-  _globals['_BATCHMATCHREQUEST']._serialized_start=706
-  _globals['_BATCHMATCHREQUEST']._serialized_end=860
-  _globals['_PROBEREFUSAL']._serialized_start=862
-  _globals['_PROBEREFUSAL']._serialized_end=909
-  _globals['_BATCHMATCHRESULT']._serialized_start=911
-  _globals['_BATCHMATCHRESULT']._serialized_end=1035
-  _globals['_BATCHMATCHRESPONSE']._serialized_start=1037
-  _globals['_BATCHMATCHRESPONSE']._serialized_end=1107
-  _globals['_MATCHSERVICE']._serialized_start=1588
-  _globals['_MATCHSERVICE']._serialized_end=1753
+  _globals['_MATCHREQUEST']._serialized_end=372
+  _globals['_HOLDERANSWER']._serialized_start=374
+  _globals['_HOLDERANSWER']._serialized_end=464
+  _globals['_MATCHRESPONSE']._serialized_start=467
+  _globals['_MATCHRESPONSE']._serialized_end=719
+  _globals['_BATCHMATCHREQUEST']._serialized_start=722
+  _globals['_BATCHMATCHREQUEST']._serialized_end=892
+  _globals['_PROBEREFUSAL']._serialized_start=894
+  _globals['_PROBEREFUSAL']._serialized_end=941
+  _globals['_BATCHMATCHRESULT']._serialized_start=943
+  _globals['_BATCHMATCHRESULT']._serialized_end=1067
+  _globals['_BATCHMATCHRESPONSE']._serialized_start=1069
+  _globals['_BATCHMATCHRESPONSE']._serialized_end=1139
+  _globals['_MATCHSERVICE']._serialized_start=1620
+  _globals['_MATCHSERVICE']._serialized_end=1785
 # @@protoc_insertion_point(module_scope)

@@ -186,6 +186,7 @@ class MatchRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     HOLDERS_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. UUID of this request. Sent again within ten minutes with the same
     content it returns the stored answer and counts once; with other content it
@@ -197,6 +198,11 @@ class MatchRequest(_message.Message):
     """
     purpose: Global___Purpose.ValueType
     """Required. Why the search is made."""
+    sealed: _builtins.bytes
+    """Optional. The whole request, with its request_id, serialised and sealed to the key of
+    CustodyService.GetSealingKey; nothing else may be set then. So its templates are guarded
+    wherever TLS ends before the exchange does.
+    """
     @_builtins.property
     def probe(self) -> Global___Probe:
         """Required. The person to search for."""
@@ -217,10 +223,11 @@ class MatchRequest(_message.Message):
         purpose: Global___Purpose.ValueType = ...,
         probe: Global___Probe | None = ...,
         holders: _abc.Iterable[_builtins.str] | None = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["probe", b"probe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holders", b"holders", "probe", b"probe", "purpose", b"purpose", "request_id", b"request_id", "requester", b"requester"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holders", b"holders", "probe", b"probe", "purpose", b"purpose", "request_id", b"request_id", "requester", b"requester", "sealed", b"sealed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -328,12 +335,18 @@ class BatchMatchRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     PROBES_FIELD_NUMBER: _builtins.int
     HOLDERS_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. UUID of this request, as in MatchRequest."""
     requester: _builtins.str
     """Optional. The caller's own member code, as in MatchRequest."""
     purpose: Global___Purpose.ValueType
     """Required. Why the searches are made."""
+    sealed: _builtins.bytes
+    """Optional. The whole request, with its request_id, serialised and sealed to the key of
+    CustodyService.GetSealingKey; nothing else may be set then. So its templates are guarded
+    wherever TLS ends before the exchange does.
+    """
     @_builtins.property
     def probes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Probe]:
         """Required. 1 to 256 persons to search for."""
@@ -350,10 +363,11 @@ class BatchMatchRequest(_message.Message):
         purpose: Global___Purpose.ValueType = ...,
         probes: _abc.Iterable[Global___Probe] | None = ...,
         holders: _abc.Iterable[_builtins.str] | None = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holders", b"holders", "probes", b"probes", "purpose", b"purpose", "request_id", b"request_id", "requester", b"requester"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holders", b"holders", "probes", b"probes", "purpose", b"purpose", "request_id", b"request_id", "requester", b"requester", "sealed", b"sealed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,6 +45,28 @@ def test_a_gallery_is_locked_and_unlocked(do: Callable[..., Told]) -> None:
     assert do("unlock", "--json").document["unlocked_at"]
 
 
+def test_a_key_is_made_and_handed_over_to_the_exchange_alone(
+    world: World, run: Callable[..., Told], tmp_path: Path
+) -> None:
+    """Not where it has one already, and not without a verifier in the profile."""
+    key = tmp_path / "mine.key"
+    made = run("galleries", "make-key", key)
+    assert (made.code, key.stat().st_mode & 0o777) == (0, 0o600)
+    assert run("galleries", "make-key", key).code != 0
+    assert world.exchange is not None
+    profile = world.profile_file("XBB", "administrator")
+    unlock = ("--profile", profile, "galleries", "unlock", "--key", key)
+    alone = run(*unlock)
+    assert alone.code == 2
+    assert "put its verifier key into the profile" in alone.err
+    run("--profile", profile, "galleries", "lock")
+    with profile.open("a") as file:
+        file.write(f'verifier = "{world.exchange.verifier}"\n')
+    told = run(*unlock)
+    assert (told.code, told.out) == (1, "")
+    assert "the exchange has the key-encryption key of `XBB`" in told.err
+
+
 def test_a_rotation_is_waited_for_and_certified(
     do: Callable[..., Told], tmp_path: Path
 ) -> None:

@@ -274,3 +274,4 @@ def test_the_page_for_those_who_keep_it_backs_up_and_restores(tmp_path: Path):
     assert "no key is in it" in said
     assert "restored 0 keys; those there already stayed\n" in said
     assert said.count("everything is whole\n") == 2
+    assert said.splitlines()[-1].startswith("unlocked since ")

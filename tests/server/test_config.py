@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from biometrics.custody import HandedKey, KeyFile, TokenKey
 from biometrics.errors import ConfigurationError
 from biometrics.members import Member
 from biometrics.server.config import read_config
@@ -82,8 +83,8 @@ def test_paths_are_taken_from_the_file(folder: Path):
     assert config.database == folder / "data/exchange.sqlite"
     assert config.exchange_key == folder / "keys/exchange.key"
     assert config.members == {
-        Member("XAA"): folder / "keys/XAA.key",
-        Member("XBB"): folder / "keys/XBB.key",
+        Member("XAA"): KeyFile(folder / "keys/XAA.key"),
+        Member("XBB"): KeyFile(folder / "keys/XBB.key"),
     }
     assert config.member_names[Member("XBB")] == "another state"
     assert (config.name, config.trust_domain) == ("pilot", "exchange.test")
@@ -249,8 +250,28 @@ def test_every_missing_file_is_told(folder: Path):
 
 def test_a_member_that_took_its_key_away_stops_nobody(folder: Path):
     """The settings are good without a member's key: its galleries stay locked."""
-    config = read_config(write(folder))
-    assert not config.members[Member("XAA")].exists()
+    source = read_config(write(folder)).members[Member("XAA")]
+    assert isinstance(source, KeyFile)
+    assert not source.path.exists()
+
+
+def test_a_key_may_be_handed_over_or_on_a_token(folder: Path):
+    """Any number of members hand theirs over; a key on a token is one member's."""
+    uri = "pkcs11:token=t;object=XBB?module-path=m.so&pin-source=pin"
+    text = TEXT.replace("keys/XAA.key", "handed-over")
+    config = read_config(write(folder, text.replace("keys/XBB.key", uri)))
+    token = TokenKey(
+        module=folder / "m.so", token="t", label="XBB", pin_file=folder / "pin"
+    )
+    assert list(config.members.values()) == [HandedKey(), token]
+    both = read_config(write(folder, text.replace("keys/XBB.key", "handed-over")))
+    assert list(both.members.values()) == [HandedKey(), HandedKey()]
+    twice = TEXT.replace("keys/XAA.key", uri).replace("keys/XBB.key", uri)
+    assert faults(write(folder, twice)) == [
+        ("exchange.toml:21: member[1].key", "REPEATED_KEY")
+    ]
+    wrong = TEXT.replace("keys/XAA.key", "pkcs11:token=t")
+    assert [reason for _, reason in faults(write(folder, wrong))] == ["WRONG_KEY_URI"]
 
 
 def test_a_key_that_everybody_can_read_is_refused(folder: Path):

@@ -1,0 +1,73 @@
+"""Key-encryption keys that members keep, and hand over to open their galleries."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from biometrics.custody.xaes import NONCE_BYTES, Xaes
+from biometrics.errors import GalleryLockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Why galleries stay locked that their member can open by handing its key over.
+NOT_AT_HAND: Final = "KEY_NOT_HANDED_OVER"
+
+
+class HandedKeyProvider:
+    """A key-encryption key that is there only while its member has handed it over."""
+
+    def __init__(
+        self, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
+        """Begin without it; nonces come from `random_bytes`."""
+        self._random_bytes = random_bytes
+        self._xaes: Xaes | None = None
+
+    def __repr__(self) -> str:
+        """Return nothing of the key."""
+        return f"HandedKeyProvider(is_at_hand={self._xaes is not None})"
+
+    def take(self, key: bytes) -> None:
+        """Hold a key of 32 bytes, in place of one that was handed over before."""
+        self._xaes = Xaes(key)
+
+    def drop(self) -> None:
+        """Forget it."""
+        self._xaes = None
+
+    def check(self) -> None:
+        """Return if it is at hand.
+
+        Raises:
+            GalleryLockedError: it is not.
+        """
+        self._held()
+
+    def wrap(self, key: bytes, context: bytes) -> bytes:
+        """Return a key, sealed by XAES-256-GCM and bound to the context.
+
+        Raises:
+            GalleryLockedError: the key-encryption key is not at hand.
+        """
+        return self._held().seal(self._random_bytes(NONCE_BYTES), key, context)
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return a key that `wrap` wrapped.
+
+        Raises:
+            GalleryLockedError: the key-encryption key is not at hand.
+            SealError: damaged, wrapped by another key or in another context.
+        """
+        return self._held().open(wrapped, context)
+
+    def _held(self) -> Xaes:
+        xaes = self._xaes
+        if xaes is None:
+            raise GalleryLockedError(
+                NOT_AT_HAND,
+                "the member keeps its key-encryption key, and hands it over to open its"
+                " galleries: `biometrics galleries unlock --key FILE`",
+            )
+        return xaes
