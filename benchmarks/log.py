@@ -1,11 +1,13 @@
 """What does the log cost, and how fast is it verified?
 
-1. Answers made durable a second, many waiting at once, with the log and without it: the
+1. Searches over the whole path, as in `benchmarks.service`, with the log and without:
+   processor time of the server for each, and searches a second.
+2. Answers made durable a second, many waiting at once, with the log and without it: the
    difference is what a search pays for its leaf, its sealed entries and its receipt.
    Without is possible here only: the product has no such setting.
-2. Milliseconds to verify one receipt, with a proof out of tiles, as whoever has a
+3. Milliseconds to verify one receipt, with a proof out of tiles, as whoever has a
    receipt and no export does it.
-3. Seconds to verify an export of many leaves, offline: by us, and by the module that
+4. Seconds to verify an export of many leaves, offline: by us, and by the module that
    imports nothing of ours.
 
     python -m benchmarks.log [--answers 5000] [--leaves 1000000]
@@ -19,10 +21,15 @@ import secrets
 import tempfile
 import time
 from collections import deque
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.kit import results, tables
+from benchmarks.kit.bare import append, bare
+from benchmarks.kit.exchange import BenchmarkExchange
+from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
+from benchmarks.service import SEED, measure, probes_of
 from biometrics.audit import (
     AuditorSecret,
     Checkpoint,
@@ -49,17 +56,15 @@ from biometrics.clock import SystemClock
 from biometrics.members import Member
 from biometrics.signing import SigningKey
 from biometrics.store import Appended, Disclosed, open_store
-from biometrics.store.log import Log
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-    import sqlalchemy as sa
 
 NAME = "exchange.test/log"
 REQUESTER = Member("XZZ")
 WAITING = 64
 HOLDERS = (1, 10, 47)
+CALLERS = 32
 ANSWER = "regional match\n" + "XBB match 00112233445566778899aabbccddeeff\n"
 COLUMNS = (
     tables.Column("what", "what"),
@@ -67,6 +72,8 @@ COLUMNS = (
     tables.Column("a_second", "a second", ",.0f"),
     tables.Column("each_us", "each, us", ",.0f"),
     tables.Column("seconds", "seconds", ",.2f"),
+    tables.Column("server_ms", "server, core ms", ",.2f"),
+    tables.Column("p50_ms", "p50 ms", ",.1f"),
 )
 
 
@@ -74,18 +81,6 @@ def codes() -> list[Member]:
     """Return many members."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXY"
     return [Member(f"X{a}{b}") for a in letters for b in letters]
-
-
-class NoLog(Log):
-    """What an exchange would have that keeps no log."""
-
-    def append(
-        self,
-        connection: sa.Connection,  # noqa: ARG002 - as the log's
-        *mentions: Mention,  # noqa: ARG002
-    ) -> Appended:
-        """Append nothing."""
-        return Appended(None, 0, 1)  # type: ignore[arg-type]
 
 
 def answers(folder: Path, holders: int, count: int, *, is_logged: bool) -> float:
@@ -100,7 +95,7 @@ def answers(folder: Path, holders: int, count: int, *, is_logged: bool) -> float
     where = folder / f"{holders}-{is_logged}.sqlite"
     with open_store(where, SystemClock(), scribe=scribe) as store:
         if not is_logged:
-            store.answers._log = NoLog(scribe, SystemClock())  # noqa: SLF001
+            store.answers._log.append = append  # type: ignore[method-assign, assignment]  # noqa: SLF001
         pending: deque[Future[Any]] = deque()
         begun = time.perf_counter()
         for _ in range(count):
@@ -161,6 +156,23 @@ def answers(folder: Path, holders: int, count: int, *, is_logged: bool) -> float
         for future in pending:
             future.result()
         return time.perf_counter() - begun
+
+
+def searches(
+    folder: Path, holders: int, records: int, seconds: float, *, is_logged: bool
+) -> dict[str, float]:
+    """Return what many callers find over the whole path."""
+    gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
+    exchange = BenchmarkExchange(
+        folder / f"{holders}-holders",
+        holders=holders,
+        threshold=THRESHOLD,
+        gallery=gallery,
+    )
+    with nullcontext() if is_logged else bare(), exchange.serving() as server:
+        exchange.enrol(records)
+        probes = probes_of(gallery, records, 512)
+        return measure(exchange, server.number, probes, CALLERS, seconds)
 
 
 def receipts(folder: Path, count: int) -> float:
@@ -240,12 +252,16 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=5000)
     parser.add_argument("--receipts", type=int, default=1000)
     parser.add_argument("--leaves", type=int, default=1_000_000)
+    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--root", type=Path, help="folder on the disk to be measured")
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     results.add_arguments(parser, "log")
     options = parser.parse_args()
     if options.quick:
         options.answers, options.receipts, options.leaves = 200, 50, 2000
+        options.records, options.seconds, options.rounds = 500, 0.5, 1
     found = results.Results(
         "what does the log cost, and how fast is it verified?",
         key=("what", "count"),
@@ -266,6 +282,29 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(dir=options.root) as name:
         folder = Path(name)
+        for turn in range(options.rounds):
+            for holders in HOLDERS[:2]:
+                for is_logged in (False, True):
+                    row = searches(
+                        folder,
+                        holders,
+                        options.records,
+                        options.seconds,
+                        is_logged=is_logged,
+                    )
+                    told = "logged" if is_logged else "bare"
+                    what = f"searches over {holders} holders, {told}, round {turn + 1}"
+                    found.add(
+                        [
+                            {
+                                "what": what,
+                                "count": row["searches"],
+                                "a_second": row["searches_a_second"],
+                                "server_ms": row["server_ms"],
+                                "p50_ms": row["p50_ms"],
+                            }
+                        ]
+                    )
         for holders in HOLDERS:
             for is_logged in (False, True):
                 seconds = answers(folder, holders, options.answers, is_logged=is_logged)
