@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from biometrics.audit.tree import HASH_BYTES, node_hash
+from biometrics.audit.tree import node_hash
 from biometrics.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def draw_slots(entries: int, randomness: bytes) -> list[int]:
 
 
 class SlotTree:
-    """The tree of one leaf."""
+    """The tree of one leaf: node 1 is its root, 2 n and 2 n + 1 are below n."""
 
-    __slots__ = ("_depth", "_filling", "_levels")
+    __slots__ = ("_first", "_nodes", "_seed")
 
     def __init__(self, hashes: Mapping[int, bytes], seed: bytes) -> None:
         """Build it.
@@ -55,36 +55,35 @@ class SlotTree:
             hashes: of the entries, by slot; at least one.
             seed: what the rest is filled with follows from these 32 bytes.
         """
-        self._depth = depth_for(len(hashes))
-        # All at once: one call takes less time than a hash for each place.
-        self._filling = hashlib.shake_128(seed).digest(HASH_BYTES << self._depth + 1)
-        self._levels: list[dict[int, bytes]] = [dict(hashes)]
-        for level in range(self._depth):
-            self._levels.append(
-                {
-                    place: node_hash(
-                        self._at(level, 2 * place), self._at(level, 2 * place + 1)
-                    )
-                    for place in {below >> 1 for below in self._levels[level]}
-                }
-            )
+        depth = depth_for(len(hashes))
+        self._seed = seed
+        self._first = 1 << depth
+        self._nodes = nodes = {self._first + s: each for s, each in hashes.items()}
+        layer = set(nodes)
+        for _ in range(depth):
+            layer = {node >> 1 for node in layer}
+            for node in layer:
+                nodes[node] = node_hash(self._at(2 * node), self._at(2 * node + 1))
 
     @property
     def root(self) -> bytes:
         """Its root."""
-        return self._levels[-1][0]
+        return self._nodes[1]
 
     def path(self, slot: int) -> list[bytes]:
         """Return what leads from a slot to the root, upwards."""
-        return [self._at(level, (slot >> level) ^ 1) for level in range(self._depth)]
+        node, found = self._first + slot, []
+        while node > 1:
+            found.append(self._at(node ^ 1))
+            node >>= 1
+        return found
 
-    def _at(self, level: int, place: int) -> bytes:
+    def _at(self, node: int) -> bytes:
         """Return the hash at a place, of an entry or random."""
-        found = self._levels[level].get(place)
-        if found is not None:
-            return found
-        start = HASH_BYTES * ((1 << self._depth - level) + place)
-        return self._filling[start : start + HASH_BYTES]
+        found = self._nodes.get(node)
+        if found is None:
+            found = hashlib.sha256(self._seed + node.to_bytes(4, "big")).digest()
+        return found
 
 
 def root_by_path(entry: bytes, slot: int, path: Sequence[bytes]) -> bytes:
