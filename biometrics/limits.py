@@ -79,6 +79,7 @@ MAX_BATCHES_PER_MEMBER: Final = 8
 # again. So these leave room for calls that are on their way to be refused in words.
 MAX_STREAMS_PER_CONNECTION: Final = 1024
 MAX_OPEN_CALLS: Final = 8192
+OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000  # some megabytes, should all be cycles
 WORKER_THREADS: Final = 8  # for blocking work; more only trade places for the lock
 STREAM_CHUNKS_AHEAD: Final = 2  # chunks of one bulk stream being worked on at once
 # Of a bulk load, while anybody searches: some 2 ms of work. All loads together have
@@ -188,7 +189,7 @@ INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repea
 # -- bulk loads ---------------------------------------------------------------
 # Small enough that what is sent again after a break is little. Searches beside a load
 # do not notice its size: benchmarks/beside_load.py. They fit into a message.
-BULK_RECORDS_PER_CHUNK: Final = 128
+BULK_RECORDS_PER_CHUNK: Final = 256
 MAX_REFUSALS_LISTED: Final = 1000  # by one load; a file takes all of them
 MAX_REFUSALS_SHOWN: Final = 20  # on a terminal
 MAX_FAILURES_COUNTED: Final = 1000  # by file and reason; what is beyond, by reason
@@ -209,6 +210,7 @@ ARRAY_PIECE_BYTES: Final = 1024 * 1024  # read at once
 MAX_MANIFEST_LINE_BYTES: Final = 64 * 1024  # 32 templates with long names
 MAX_PATH_CHARACTERS: Final = 1024  # of a file that a manifest names
 MANIFEST_RECORDS_PER_BLOCK: Final = 16  # at their widest they are 16 MiB
+MANIFEST_BYTES_PER_BLOCK: Final = 16 * 1024 * 1024  # of images, and one record more
 TABLE_ROWS_PER_BATCH: Final = 1024  # held at once; 16 MiB of 4096-d
 FOOTER_SECONDS: Final = 10.0  # of one file, with the start of who looks at it
 MAX_LIST_VALUES: Final = 2**28  # 1 GiB, should one row of a row group have them all
@@ -218,6 +220,17 @@ MAX_SYNTHETIC_COMPONENTS: Final = 2**29  # 2 GiB, and as much again on the way
 
 # -- finger minutiae ----------------------------------------------------------
 MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data
+
+# -- transactions and wrappers, each of one person ------------------------------
+MAX_TRANSACTION_BYTES: Final = 32 * 1024 * 1024  # fourteen images without compression
+MAX_TRANSACTION_RECORDS: Final = 999  # the standard's own bound
+MAX_RECORD_FIELDS: Final = 1000  # of one record
+MAX_FIELD_ITEMS: Final = 16_384  # 255 minutiae with their ridge counts, and room
+MAX_BIR_BYTES: Final = 4 * 1024 * 1024  # ten fingers, two irises, a face, in base64
+BIR_PIECE_BYTES: Final = 64 * 1024  # read at once; no tag is longer
+MAX_BIR_EVENTS: Final = 256 * 1024  # base64 in lines of 76 characters has half
+MAX_BIR_ELEMENTS: Final = 4096  # some thirty for each sample
+MAX_BIR_DEPTH: Final = 16  # elements; the format has six
 
 # -- error rates --------------------------------------------------------------
 RULE_OF_THREE: Final = 3  # none in n trials bounds a rate by 3 / n, at 95 %

@@ -46,6 +46,10 @@ class Member:
                 " alpha-3, UNHCR, IOM or UNODC",
             )
 
+    def __hash__(self) -> int:
+        """Return that of the code, which remembers it; members are looked up often."""
+        return hash(self.code)
+
     def __str__(self) -> str:
         """Return the code."""
         return self.code

@@ -1,6 +1,7 @@
 """The template spaces of an exchange, read from `spaces.toml` and files beside it."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -34,6 +35,21 @@ _Name = Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
 _TABLE: Final = "space"
 
 
+_Least = Annotated[int, Field(ge=1, le=limits.MAX_QUALITY)]
+
+
+class _Quality(Settings):
+    """The `[space.quality]` table of a space: with less, nothing is enrolled."""
+
+    minimum: _Least | None = None
+    positions: dict[Word[Position], _Least] = Field(default_factory=dict)
+
+    def value(self, positions: Iterable[Position]) -> dict[Position, int]:
+        """Return the least quality by position, of those that have one."""
+        general = {} if self.minimum is None else dict.fromkeys(positions, self.minimum)
+        return general | self.positions
+
+
 class _Space(Settings):
     """One `[[space]]` table."""
 
@@ -50,6 +66,7 @@ class _Space(Settings):
     centre: list[float] = Field(default_factory=list, min_length=1, fail_fast=True)
     centre_file: Line = ""
     quality_scale: _Name = QUALITY_SCALE
+    quality: _Quality = Field(default_factory=_Quality)
 
     def value(self, folder: Path) -> TemplateSpace:
         """Return the space.
@@ -78,6 +95,7 @@ class _Space(Settings):
             centre=centre,
             normalisation=self.normalisation,
             quality_scale=self.quality_scale,
+            least_quality=self.quality.value(self.positions),
         )
 
 

@@ -98,6 +98,8 @@ class TemplateSpace:
         centre: float64 (dimension,), subtracted before normalising; zeros if none.
         normalisation: what follows the centring.
         quality_scale: of which the quality of its templates is a number, 0 to 100.
+        least_quality: by position, 1 to 100; templates below it, and those of which no
+            quality is known, are not enrolled. Probes are searched with all the same.
         identity: name and digest of all that makes templates comparable. Sealed
             templates are bound to it: one made under another definition of the same
             name does not open, rather than being compared wrongly. Positions may be
@@ -117,6 +119,7 @@ class TemplateSpace:
     centre: NDArray[np.float64] = field(repr=False, compare=False)
     normalisation: Normalisation = Normalisation.UNIT
     quality_scale: str = QUALITY_SCALE
+    least_quality: Mapping[Position, int] = field(default_factory=dict, hash=False)
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -148,6 +151,15 @@ class TemplateSpace:
                     ),
                 ),
                 (
+                    "quality",
+                    not self.least_quality.keys() <= self.positions
+                    or not all(
+                        1 <= least <= limits.MAX_QUALITY
+                        for least in self.least_quality.values()
+                    ),
+                    (f"must be 1 to {limits.MAX_QUALITY} for positions of the space"),
+                ),
+                (
                     "centre",
                     self.centre.shape != (self.dimension,)
                     or not np.isfinite(self.centre).all(),
@@ -159,6 +171,20 @@ class TemplateSpace:
         if faults:
             raise InvalidRequestError.of(faults)
         object.__setattr__(self, "identity", self._identity())
+
+    def gate(self, position: Position, quality: int | None) -> list[Fault]:
+        """Return what keeps a template of some quality from being enrolled."""
+        least = self.least_quality.get(position, 0)
+        if not least or (quality is not None and quality >= least):
+            return []
+        reason, told = "LOW_QUALITY", f"`{quality}`"
+        if quality is None:
+            reason, told = "QUALITY_REQUIRED", "none"
+        message = (
+            f"{told} where `{self.name}` takes {least} or more of `{position}`, on the"
+            f" scale {self.quality_scale}; capture again"
+        )
+        return [Fault(field="quality", reason=reason, message=message)]
 
     def _identity(self) -> str:
         """Return the name with a digest of the definition."""
@@ -232,6 +258,8 @@ class Template:
         position: Position,
         data: bytes,
         quality: int | None,
+        *,
+        enrolled: bool = False,
     ) -> Template:
         """Make a template from little-endian float32 components.
 
@@ -240,6 +268,7 @@ class Template:
             position: where the sample was taken.
             data: exactly `4 * space.dimension` bytes, as the extractor gave them.
             quality: 0 to 100, or None.
+            enrolled: whether it is to be enrolled, which takes its quality too.
 
         Raises:
             InvalidRequestError: with every fault at once.
@@ -263,6 +292,8 @@ class Template:
                     message=f"must be 0 to {limits.MAX_QUALITY}, or left out",
                 )
             )
+        elif enrolled:
+            faults += space.gate(position, quality)
         vector = _unit(space, data, faults)
         if faults:
             raise InvalidRequestError.of(faults)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from biometrics import limits
@@ -32,6 +33,8 @@ class Words(Protocol):
     @property
     def DESCRIPTOR(self) -> EnumDescriptor: ...  # noqa: D102, N802 - protobuf's name
 
+    def __hash__(self) -> int: ...  # noqa: D105 - as every object has
+
 
 def read_word(kind: type[E], words: Words, number: int, field: str) -> E:
     """Return the member of `kind` with the name of `number` in `words`.
@@ -39,9 +42,9 @@ def read_word(kind: type[E], words: Words, number: int, field: str) -> E:
     Raises:
         InvalidRequestError: the number is unspecified or unknown.
     """
-    value = words.DESCRIPTOR.values_by_number.get(number)
-    if value is not None and number != 0:
-        return kind[value.name.removeprefix(_prefix(words))]
+    found: E | None = _members(kind, words).get(number)
+    if found is not None:
+        return found
     allowed = ", ".join(v.name for v in words.DESCRIPTOR.values if v.number != 0)
     raise InvalidRequestError.of(
         [
@@ -50,6 +53,17 @@ def read_word(kind: type[E], words: Words, number: int, field: str) -> E:
             )
         ]
     )
+
+
+@lru_cache(maxsize=64)
+def _members(kind: type[E], words: Words) -> dict[int, E]:
+    """Return the member of `kind` for each number of `words` but the unspecified."""
+    prefix = _prefix(words)
+    return {
+        value.number: kind[value.name.removeprefix(prefix)]
+        for value in words.DESCRIPTOR.values
+        if value.number != 0
+    }
 
 
 def write_word(words: Words, value: Enum) -> int:
@@ -157,8 +171,15 @@ class caught:  # noqa: N801 - reads as a statement, like contextlib.suppress
         return True
 
 
-def read_template(message: template_pb2.Template, spaces: TemplateSpaces) -> Template:
+def read_template(
+    message: template_pb2.Template, spaces: TemplateSpaces, *, enrolled: bool = False
+) -> Template:
     """Return the template of a message, centred and of unit length.
+
+    Args:
+        message: of a probe, or of a record.
+        spaces: of the exchange.
+        enrolled: whether it is of a record, whose quality counts.
 
     Raises:
         InvalidRequestError: with every fault that can be seen at once.
@@ -173,7 +194,7 @@ def read_template(message: template_pb2.Template, spaces: TemplateSpaces) -> Tem
         )
         raise InvalidRequestError.of([fault])
     quality = message.quality if message.HasField("quality") else None
-    return Template.parse(space, position, message.data, quality)
+    return Template.parse(space, position, message.data, quality, enrolled=enrolled)
 
 
 def content_of(message: Message) -> bytes:

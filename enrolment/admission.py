@@ -51,6 +51,8 @@ def reference_faults(reference: str) -> list[Fault]:
 
 def _has_control(text: str) -> bool:
     """Say whether a text could drive a terminal, or shows less than it is."""
+    if text.isascii():  # as nearly all are, and said at once
+        return not text.isprintable()
     return any(unicodedata.category(c).startswith("C") for c in text)
 
 

@@ -13,15 +13,18 @@ from biometrics import limits
 from biometrics.errors import Fault
 from biometrics.templates import Position
 from enrolment.admission import count_faults, reference_faults
+from enrolment.formats.image import ImageSample
 from enrolment.formats.source import VectorSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from enrolment.formats.finger import FingerView
-    from enrolment.formats.source import Found
+    from numpy.typing import NDArray
+
+    from enrolment.formats.source import Found, Sample
 
 NO_SPACE: Final = "NO_SPACE_FOR_MINUTIAE"
+NO_EXTRACTOR: Final = "NO_EXTRACTOR"
 _POSITIONS: Final = frozenset(position.value for position in Position)
 
 
@@ -35,8 +38,12 @@ def record_faults(found: Found) -> list[Fault]:
     return faults
 
 
-def _sample_faults(sample: VectorSample | FingerView) -> Iterator[Fault]:
+def _sample_faults(sample: Sample) -> Iterator[Fault]:
     """Yield what is wrong with a sample."""
+    if isinstance(sample, ImageSample):
+        message = "is an image; enrol the embedding that an extractor makes of it"
+        yield Fault(field="data", reason=NO_EXTRACTOR, message=message)
+        return
     if not isinstance(sample, VectorSample):
         message = (
             "no template space here holds minutiae; enrol the embedding that an"
@@ -51,17 +58,24 @@ def _sample_faults(sample: VectorSample | FingerView) -> Iterator[Fault]:
     if sample.quality is not None and not 0 <= sample.quality <= limits.MAX_QUALITY:
         message = f"must be 0 to {limits.MAX_QUALITY}, or left out"
         yield Fault(field="quality", reason="WRONG_QUALITY", message=message)
-    vector = sample.vector
+    if fault := _vector_fault(sample.vector):
+        yield fault
+
+
+def _vector_fault(vector: NDArray[np.floating]) -> Fault | None:
+    """Return what is wrong with a vector, if anything is."""
     least, most = limits.MIN_DIMENSION, limits.MAX_DIMENSION
     if not least <= len(vector) <= most:
         message = f"{len(vector)} components; there are {least} to {most}"
-        yield Fault(field="data", reason="WRONG_DIMENSION", message=message)
-        return
-    with np.errstate(over="ignore", invalid="ignore"):
-        sent = vector.astype(np.float32, copy=False)
+        return Fault(field="data", reason="WRONG_DIMENSION", message=message)
+    sent = vector
+    if vector.dtype != np.float32:
+        with np.errstate(over="ignore", invalid="ignore"):
+            sent = vector.astype(np.float32)
     if not np.isfinite(sent).all():
         message = "every component must be finite as float32; found NaN or Inf"
-        yield Fault(field="data", reason="NOT_FINITE", message=message)
-    elif not sent.any():
+        return Fault(field="data", reason="NOT_FINITE", message=message)
+    if not sent.any():
         message = "the vector is zero; the extractor failed, capture again"
-        yield Fault(field="data", reason="ZERO_VECTOR", message=message)
+        return Fault(field="data", reason="ZERO_VECTOR", message=message)
+    return None

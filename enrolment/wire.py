@@ -189,7 +189,8 @@ def read_record(
     # A count over the bound is refused without reading what exceeds it.
     for index in range(min(len(message.templates), limits.MAX_TEMPLATES_PER_RECORD)):
         with caught(faults, f"templates[{index}]"):
-            templates.append(read_template(message.templates[index], spaces))
+            template = read_template(message.templates[index], spaces, enrolled=True)
+            templates.append(template)
     excluded = read_members(
         message.excluded_requesters,
         limits.MAX_EXCLUDED_REQUESTERS,
@@ -240,7 +241,7 @@ def read_replace(message: v1.ReplaceRequest, spaces: TemplateSpaces) -> Replacin
     with caught(faults, ""):
         request_id = read_request_id(message.request_id)
     with caught(faults, "template"):
-        template = read_template(message.template, spaces)
+        template = read_template(message.template, spaces, enrolled=True)
     if faults or template is None:
         raise InvalidRequestError.of(faults)
     return Replacing(

@@ -385,6 +385,11 @@ class PocketExchange(
                     metric=space_pb2.METRIC_COSINE,
                     normalisation=space_pb2.NORMALISATION_UNIT,
                     quality_scale="NFIQ 2",
+                    least_qualities=[
+                        space_pb2.LeastQuality(
+                            position=template_pb2.POSITION_FACE, quality=40
+                        )
+                    ],
                     identity="faces-v1@00",
                     threshold_basis=space_pb2.THRESHOLD_BASIS_UNMEASURED,
                 )

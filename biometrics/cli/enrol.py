@@ -33,9 +33,10 @@ def enrol(  # noqa: PLR0913 - the options of the command
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files, and folders of files: `.npz`, `.parquet`, `.arrow`, `.csv` or"
-            " `.jsonl`.",
+            help="Files, and folders of files: `.npz`, `.parquet`, `.arrow`, `.csv`,"
+            " `.jsonl`; `.an2`, `.fmr` or `.cbeff` of one person each.",
             metavar="PATH...",
+            readable=False,  # one that is not is refused as a file, beside the others
         ),
     ],
     *,

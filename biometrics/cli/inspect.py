@@ -20,10 +20,11 @@ from biometrics.cli.output import (
 from biometrics.cli.session import JsonOption
 from biometrics.errors import Fault, InvalidRequestError
 from enrolment.formats.finger import FingerView
+from enrolment.formats.image import ImageSample
 from enrolment.formats.opening import open_source
-from enrolment.formats.source import Found, Unreadable, VectorSample
+from enrolment.formats.source import Found, Sample, Unreadable, VectorSample
 from enrolment.gather import gather
-from enrolment.preflight import NO_SPACE, record_faults
+from enrolment.preflight import NO_EXTRACTOR, NO_SPACE, record_faults
 
 
 @dataclass(slots=True)
@@ -53,8 +54,9 @@ class _Contents:
         if isinstance(item, Unreadable):
             self.refuse(item.number, item.faults)
             return
-        # That nothing here compares minutiae is no fault of the file.
-        faults = tuple(f for f in record_faults(item) if f.reason != NO_SPACE)
+        # That nothing here takes images or minutiae is no fault of the file.
+        ours = {NO_EXTRACTOR, NO_SPACE}
+        faults = tuple(f for f in record_faults(item) if f.reason not in ours)
         if faults:
             self.refuse(item.number, faults)
             return
@@ -90,7 +92,11 @@ class _Contents:
 def inspect(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files, and folders of files.", metavar="PATH..."),
+        typer.Argument(
+            help="Files, and folders of files.",
+            metavar="PATH...",
+            readable=False,  # one that is not is told of beside the others
+        ),
     ],
     *,
     as_json: JsonOption = False,
@@ -162,9 +168,11 @@ def _show(told: list[_Contents]) -> None:
         print_line(f"and {counted(more, 'faulty record')} more")
 
 
-def _sort(sample: VectorSample | FingerView) -> str:
+def _sort(sample: Sample) -> str:
     """Return what sort of template a sample is."""
     where = sample.position or "no position"
     if isinstance(sample, VectorSample):
         return f"vectors of {len(sample.vector)}, {where}"
+    if isinstance(sample, ImageSample):
+        return f"images ({sample.coding}), {where}"
     return f"views of minutiae, {where}"

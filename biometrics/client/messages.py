@@ -35,6 +35,7 @@ RequestId = uuid.UUID | str | None
 M = TypeVar("M", bound="Message")
 
 _UUID4: Final = 4
+_SINGLE: Final = np.dtype("<f4")
 
 
 class RequestMaker:
@@ -292,9 +293,11 @@ def vector_bytes(vector: ArrayLike) -> bytes:
             f"a vector has one dimension, not the shape `{array.shape}`; pass one row",
         )
     else:
+        if array.dtype == _SINGLE:
+            return array.tobytes()
         # A float64 beyond float32 becomes infinite, which the exchange refuses.
         with np.errstate(over="ignore"):
-            return array.astype("<f4").tobytes()
+            return array.astype(_SINGLE).tobytes()
     raise InvalidRequestError.of([Fault(field="data", reason=reason, message=message)])
 
 

@@ -333,6 +333,10 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
             calibrated=_date(space.calibration_day),
             calibration_sha256=space.calibration_sha256,
             established=words_of(space_pb2.FpirClass, space.established_fpir_classes),
+            least_quality={
+                word_of(template_pb2.Position, least.position): least.quality
+                for least in space.least_qualities
+            },
         )
         for space in message.spaces
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
     from biometrics.client.inputs import Chunk
     from biometrics.errors import Fault
@@ -381,7 +382,8 @@ class Explanation:
 class SpaceInfo:
     """One template space of the exchange.
 
-    `established` are the classes of FPIR that its calibration supports at present;
+    `least_quality` is that which templates are enrolled with, by position; others take
+    any. `established` are the classes of FPIR that its calibration supports at present;
     `calibrated` is its day, and `calibration_sha256` that of its file. `identity` has a
     digest of all that makes templates comparable, the centre too.
     """
@@ -401,3 +403,4 @@ class SpaceInfo:
     calibrated: dt.date | None = None
     calibration_sha256: str = ""
     established: tuple[str, ...] = ()
+    least_quality: Mapping[str, int] = field(default_factory=dict)

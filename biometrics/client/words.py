@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from biometrics.errors import Fault, InvalidRequestError
@@ -21,6 +22,9 @@ class Words(Protocol[NumberT_co]):
     @property
     def DESCRIPTOR(self) -> EnumDescriptor:  # noqa: N802 - protobuf's name
         """What the enumeration contains."""
+
+    def __hash__(self) -> int:
+        """Return what tells it from others."""
 
     def Value(self, name: str) -> NumberT_co:  # noqa: N802 - protobuf's name
         """Return the number of a name."""
@@ -47,15 +51,26 @@ def number_of(words: Words[NumberT], word: str, field: str) -> NumberT:
     Raises:
         InvalidRequestError: there is no such word; says which there are.
     """
-    allowed = allowed_words(words)
-    if word not in allowed:
-        message = f"`{word[:40]}` is none of {', '.join(allowed)}"
+    numbers: dict[str, NumberT] = _numbers(words)
+    if word not in numbers:
+        message = f"`{word[:40]}` is none of {', '.join(numbers)}"
         raise InvalidRequestError.of(
             [Fault(field=field, reason="UNKNOWN_VALUE", message=message)]
         )
-    return words.Value(_prefix(words) + word.upper().replace("-", "_"))
+    return numbers[word]
 
 
+@lru_cache(maxsize=64)
+def _numbers(words: Words[NumberT]) -> dict[str, NumberT]:
+    """Return the number of each word, in the order of the contract."""
+    prefix = _prefix(words)
+    return {
+        word: words.Value(prefix + word.upper().replace("-", "_"))
+        for word in allowed_words(words)
+    }
+
+
+@lru_cache(maxsize=256)
 def word_of(words: Words[object], number: int) -> str:
     """Return the word of a number: empty for 0, `unknown` for a newer one."""
     if number == 0:

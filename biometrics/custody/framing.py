@@ -56,10 +56,14 @@ def frame_rest(binding: Binding) -> bytes:
 
     They follow a frame that begins with member and gallery.
     """
-    return (
-        _framed(binding.record)
-        + _kind(binding.modality, binding.space, binding.position)
-        + _framed(binding.sample, binding.generation)
+    record = binding.record
+    return b"".join(
+        (
+            len(record).to_bytes(_LENGTH_BYTES, "big"),
+            record,
+            _kind(binding.modality, binding.space, binding.position),
+            _ordinals(binding.sample, binding.generation),
+        )
     )
 
 
@@ -90,3 +94,10 @@ def _framed(*fields: str | bytes | int) -> bytes:
 def _kind(modality: str, space: str, position: str) -> bytes:
     """Return the fields that say what kind of template it is."""
     return _framed(modality, space, position)
+
+
+# Nor has it many of these: nearly all records are of the first generation.
+@lru_cache(maxsize=1024)
+def _ordinals(sample: int, generation: int) -> bytes:
+    """Return the fields that say which template of its record it is."""
+    return _framed(sample, generation)

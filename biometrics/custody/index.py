@@ -13,6 +13,9 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+
 from biometrics.clock import to_microseconds
 from biometrics.custody.framing import Purpose, derive, frame
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
@@ -178,13 +181,14 @@ def _hmac(key: bytes) -> Callable[[bytes], bytes]:
 
     `hmac.digest` gives the interpreter's lock away, for however few bytes, and gets it
     back after up to 5 ms behind another thread; a copy of a keyed one keeps it.
+    Python's own takes twice the time for as few bytes as here.
     """
-    keyed = hmac.new(key, digestmod="sha256")
+    keyed = HMAC(key, SHA256())
 
     def digest(data: bytes) -> bytes:
         own = keyed.copy()
         own.update(data)
-        return own.digest()
+        return own.finalize()
 
     return digest
 

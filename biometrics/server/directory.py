@@ -249,6 +249,15 @@ def _space(
         ),
         metric=space_pb2.Metric.ValueType(write_word(space_pb2.Metric, space.metric)),
         quality_scale=space.quality_scale,
+        least_qualities=[
+            space_pb2.LeastQuality(
+                position=template_pb2.Position.ValueType(
+                    write_word(template_pb2.Position, position)
+                ),
+                quality=space.least_quality[position],
+            )
+            for position in sorted(space.least_quality)
+        ],
         identity=space.identity,
         normalisation=space_pb2.Normalisation.ValueType(
             write_word(space_pb2.Normalisation, space.normalisation)

@@ -7,6 +7,7 @@ looked up by name and nothing is made elsewhere.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import resource
 import secrets
@@ -595,6 +596,10 @@ async def _serve(config: Config) -> None:
         return
     exchange = starting.result()
     host, _, _ = config.listen.rpartition(":")
+    # What there is now stays: the collector of cycles need not look through it again
+    # after every few hundred objects, of which each record that is enrolled makes some.
+    gc.freeze()
+    gc.set_threshold(limits.OBJECTS_BETWEEN_COLLECTIONS)
     log.info("ready on %s:%d as %s", host, exchange.port, config.name)
     await stopping
     log.info("draining")

@@ -12,6 +12,8 @@ import os
 import sqlite3
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -302,7 +304,7 @@ def insert_rows(
     for start in range(0, len(rows), most):
         some = rows[start : start + most]
         statement = _insertion(table, names, len(some), connection.dialect)
-        values = tuple(row[name] for row in some for name in names)
+        values = tuple(chain.from_iterable(map(itemgetter(*names), some)))
         connection.exec_driver_sql(statement, values)
 
 

@@ -120,6 +120,32 @@ NORMALISATION_UNIT: Normalisation.ValueType  # 1
 Global___Normalisation: _TypeAlias = Normalisation  # noqa: Y015
 
 @_typing.final
+class LeastQuality(_message.Message):
+    """The least quality that templates of one position are enrolled with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    position: _template_pb2.Position.ValueType
+    """Output only. The position."""
+    quality: _builtins.int
+    """Output only. Quality on the space's scale, 1 to 100."""
+    def __init__(
+        self,
+        *,
+        position: _template_pb2.Position.ValueType = ...,
+        quality: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "quality", b"quality"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeastQuality: _TypeAlias = LeastQuality  # noqa: Y015
+
+@_typing.final
 class Space(_message.Message):
     """One template space: extractor, version, modality, positions, dimension and
     metric. Only templates of one space are ever compared.
@@ -142,6 +168,7 @@ class Space(_message.Message):
     ESTABLISHED_FPIR_CLASSES_FIELD_NUMBER: _builtins.int
     QUALITY_SCALE_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
+    LEAST_QUALITIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Name by which templates refer to it."""
     modality: _template_pb2.Modality.ValueType
@@ -184,6 +211,12 @@ class Space(_message.Message):
         established.
         """
 
+    @_builtins.property
+    def least_qualities(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeastQuality]:
+        """Output only. Positions whose templates are refused at enrolment below a quality, and
+        where none is given; those left out take any.
+        """
+
     def __init__(
         self,
         *,
@@ -202,10 +235,11 @@ class Space(_message.Message):
         established_fpir_classes: _abc.Iterable[Global___FpirClass.ValueType] | None = ...,
         quality_scale: _builtins.str = ...,
         identity: _builtins.str = ...,
+        least_qualities: _abc.Iterable[Global___LeastQuality] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "identity", b"identity", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "quality_scale", b"quality_scale", "threshold_basis", b"threshold_basis"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "identity", b"identity", "least_qualities", b"least_qualities", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "quality_scale", b"quality_scale", "threshold_basis", b"threshold_basis"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

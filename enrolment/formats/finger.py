@@ -20,6 +20,16 @@ _WORDS: Final = {
 }
 
 
+def word_of(code: int) -> str | None:
+    """Return the word of a single, known finger, such as `right-thumb`; else None."""
+    return _WORDS.get(code)
+
+
+def code_of(word: str) -> int:
+    """Return the code of a word of `word_of`."""
+    return next(code for code, each in _WORDS.items() if each == word)
+
+
 class MinutiaType(IntEnum):
     """What a ridge does there."""
 
@@ -78,7 +88,7 @@ class FingerView:
     @property
     def position(self) -> str | None:
         """The word of a single, known finger, such as `right-thumb`; else None."""
-        return _WORDS.get(self.position_code)
+        return word_of(self.position_code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,9 @@ from biometrics.errors import Fault, InvalidRequestError
 from biometrics.templates import Position
 from enrolment.formats.expiry import read_expiry
 from enrolment.formats.files import open_beneath, open_regular
-from enrolment.formats.finger import FingerView
-from enrolment.formats.minutiae import read_minutiae
-from enrolment.formats.source import Block, Found, Unreadable, VectorSample
+from enrolment.formats.image import ImageSample
+from enrolment.formats.persons import holds_a_person, read_person
+from enrolment.formats.source import Block, Found, Sample, Unreadable, VectorSample
 from enrolment.formats.vectors import read_vector
 
 _COLUMNS: Final = frozenset(
@@ -36,7 +36,6 @@ _COLUMNS: Final = frozenset(
 )
 _REQUIRED: Final = frozenset({"reference", "file"})
 _NUMBERS: Final = ("row", "quality")
-_MINUTIAE: Final = ".fmr"
 
 
 class _Part(BaseModel):
@@ -92,28 +91,41 @@ class Manifest:
             else:
                 records = _grouped(_csv_lines(file, str(self.path)))
             items: list[Found | Unreadable] = []
+            held = 0
             for number, lines in enumerate(records):
                 items.append(self._record(number, lines))
-                if len(items) == limits.MANIFEST_RECORDS_PER_BLOCK:
+                held += _held(items[-1])
+                if (
+                    len(items) == limits.MANIFEST_RECORDS_PER_BLOCK
+                    or held > limits.MANIFEST_BYTES_PER_BLOCK
+                ):
                     yield Block(share=min(file.tell() / size, 1.0), items=tuple(items))
-                    items = []
+                    items, held = [], 0
             yield Block(share=1.0, items=tuple(items))
 
     def _record(self, number: int, lines: list[_Line]) -> Found | Unreadable:
         """Return the record that some lines are about, with its samples."""
         faults = [fault for line in lines for fault in line.faults]
-        samples: list[VectorSample | FingerView] = []
+        samples: list[Sample] = []
         wanted = [(line.number, each) for line in lines for each in line.templates]
         most = limits.MAX_TEMPLATES_PER_RECORD
         if len(wanted) > most:
             message = f"more than {most} templates of one record"
             faults.append(_fault(lines[0].number, "", "WRONG_COUNT", message))
         expires_at = _expiry(lines, faults)
-        for place, template in wanted[:most] if not faults else ():
+        held = 0
+        for place, template in wanted if len(wanted) <= most else ():
             try:
-                samples += self._samples(template)
+                found = self._samples(template)
             except InvalidRequestError as error:
                 faults.append(_fault(place, "file", error.reason, error.message))
+                continue
+            held += sum(map(_image_bytes, found))
+            if held > limits.MAX_TRANSACTION_BYTES:
+                told = f"more than {limits.MAX_TRANSACTION_BYTES} bytes of one record"
+                faults.append(_fault(place, "file", "RECORD_TOO_LARGE", told))
+                break
+            samples += found
         if faults:
             return Unreadable(
                 number=number, reference=lines[0].reference, faults=tuple(faults)
@@ -125,11 +137,11 @@ class Manifest:
             expires_at=expires_at,
         )
 
-    def _samples(self, template: _Template) -> list[VectorSample | FingerView]:
+    def _samples(self, template: _Template) -> list[Sample]:
         """Read what one template's file holds."""
         with open_beneath(self.path.parent, template.file) as file:
-            if template.file.lower().endswith(_MINUTIAE):
-                return [*read_minutiae(file.read(limits.MAX_MINUTIAE_BYTES + 1)).views]
+            if holds_a_person(template.file):
+                return [*read_person(file, template.file).samples]
             vector = read_vector(file, template.file, template.row)
         return [
             VectorSample(
@@ -139,6 +151,16 @@ class Manifest:
                 quality=template.quality,
             )
         ]
+
+
+def _held(item: Found | Unreadable) -> int:
+    """Return how many bytes of images a record holds."""
+    return sum(map(_image_bytes, item.samples)) if isinstance(item, Found) else 0
+
+
+def _image_bytes(sample: Sample) -> int:
+    """Return how many bytes of an image a sample is."""
+    return len(sample.data) if isinstance(sample, ImageSample) else 0
 
 
 def _expiry(lines: list[_Line], faults: list[Fault]) -> dt.datetime | None:

@@ -10,14 +10,13 @@ from biometrics.errors import Fault, InvalidRequestError
 from enrolment.formats.arrays import ArrayFile, read_npz
 from enrolment.formats.files import open_regular
 from enrolment.formats.manifests import open_csv, open_jsonl
-from enrolment.formats.minutiae import read_minutiae
+from enrolment.formats.persons import PERSON_ENDINGS, open_person
 from enrolment.formats.source import Block, Found, VectorSample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from enrolment.formats.finger import MinutiaeRecord
     from enrolment.formats.source import Source
 
 
@@ -83,25 +82,6 @@ class _Arrays:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Minutiae:
-    """One record of finger minutiae as a source; the file's name is its reference."""
-
-    path: Path
-    record: MinutiaeRecord
-    dimension: None = None
-
-    @property
-    def kind(self) -> str:
-        """Standard and edition."""
-        return f"ISO/IEC 19794-2:{self.record.edition} finger minutiae"
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the one record; see `source.Source`."""
-        found = Found(number=0, reference=self.path.stem, samples=self.record.views)
-        yield Block(share=1.0, items=(found,))
-
-
 def _open_arrays(path: Path) -> Source:
     """Open a NumPy archive that has references."""
     file = read_npz(path)
@@ -120,24 +100,6 @@ def _open_table(path: Path) -> Source:
         )
         raise _refusal(path, "EXTRA_REQUIRED", message) from error
     return open_table(path)
-
-
-def _open_minutiae(path: Path) -> Source:
-    """Read a record of finger minutiae."""
-    with open_regular(path) as file:
-        data = file.read(limits.MAX_MINUTIAE_BYTES + 1)
-    if len(data) > limits.MAX_MINUTIAE_BYTES:
-        message = f"is larger than {limits.MAX_MINUTIAE_BYTES} bytes"
-        raise _refusal(path, "FILE_TOO_LARGE", message)
-    try:
-        return _Minutiae(path, read_minutiae(data))
-    except InvalidRequestError as error:
-        raise InvalidRequestError.of(
-            [
-                Fault(field=f"{path}:{f.field}", reason=f.reason, message=f.message)
-                for f in error.faults
-            ]
-        ) from error
 
 
 def _refuse_parts(path: Path) -> Source:
@@ -163,6 +125,6 @@ _READERS: Final[dict[str, Callable[[Path], Source]]] = {
     ".feather": _open_table,
     ".csv": open_csv,
     ".jsonl": open_jsonl,
-    ".fmr": _open_minutiae,
+    **dict.fromkeys(PERSON_ENDINGS, open_person),
     _PARTS: _refuse_parts,
 }

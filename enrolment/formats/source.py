@@ -8,7 +8,7 @@ the file with a refusal and never anything else.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from biometrics.errors import Fault
     from enrolment.formats.finger import FingerView
+    from enrolment.formats.image import ImageSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class VectorSample:
     quality: int | None = None
 
 
+Sample: TypeAlias = "VectorSample | FingerView | ImageSample"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """One subject's record in a file.
@@ -53,7 +57,7 @@ class Found:
 
     number: int
     reference: str = field(repr=False)
-    samples: tuple[VectorSample | FingerView, ...]
+    samples: tuple[Sample, ...]
     expires_at: dt.datetime | None = None
 
 

@@ -126,6 +126,21 @@ def test_several_paths_are_one_load(
     assert len(script.chunk_ids) == 1
 
 
+def test_a_named_file_that_cannot_be_read_does_not_stop_the_others(
+    ask: Callable[..., Told], folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It is refused when it is opened, as one in a folder is."""
+    real = os.access  # which is true of everything for root
+
+    def access(path: str | Path, *rest: int, **options: bool) -> bool:
+        return Path(path).suffix != ".npz" and real(path, *rest, **options)
+
+    monkeypatch.setattr(os, "access", access)
+    told = ask("enrol", folder / "a.npz", "--space", "faces-v1", "--json")
+    assert (told.code, told.document["enrolled"]) == (1, 19)
+    assert ask("inspect", folder / "a.npz", "--json").code == 1
+
+
 def test_nothing_but_wrong_files_is_a_wrong_input(
     ask: Callable[..., Told], folder: Path, script: Script, tmp_path: Path
 ):
@@ -141,7 +156,7 @@ def test_nothing_but_wrong_files_is_a_wrong_input(
         lines,
         (
             "absent.npz: cannot be read: no such file or directory",
-            "notes.txt: ends in none of `.arrow`, `.csv`, `.feather`, `.fmr`, ",
+            "notes.txt: ends in none of `.an2`, `.arrow`, `.bir`, `.cbeff`, `.csv`, ",
             "pipe.npz: is no regular file",
             "row.npy: has vectors without references: name it in a manifest, or ",
         ),

@@ -315,6 +315,7 @@ def test_spaces_are_listed(exchange: ExchangeClient):
             quality_scale="NFIQ 2",
             identity="faces-v1@00",
             threshold_basis="unmeasured",
+            least_quality={"face": 40},
         ),
     )
 

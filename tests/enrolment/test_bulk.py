@@ -41,11 +41,7 @@ def test_batches_hold_every_record_once_and_in_order(tmp_path: Path):
     """References stay with their vectors, across files too."""
     paths = [save(tmp_path / f"{first}.npz", 150, first=first) for first in (0, 150)]
     told = list(batches(*paths))
-    assert [(each.start, each.end) for each in told] == [
-        (0, 128),
-        (128, 256),
-        (256, 300),
-    ]
+    assert [(each.start, each.end) for each in told] == [(0, 256), (256, 300)]
     found = [each for batch in told for each in batch.records]
     assert [record.reference for _, record in found] == [f"ref-{n}" for n in range(300)]
     assert [record.number for _, record in found] == [*range(150), *range(150)]
@@ -119,10 +115,10 @@ def test_every_fault_of_a_record_is_told_at_once(tmp_path: Path):
 
 def test_refusals_alone_are_batches_too(tmp_path: Path):
     """Memory is bounded even where nothing can be sent."""
-    vectors = np.zeros((300, 16), np.float32)
-    np.savez(tmp_path / "bad.npz", embedding=vectors, reference=np.arange(300))
+    vectors = np.zeros((556, 16), np.float32)
+    np.savez(tmp_path / "bad.npz", embedding=vectors, reference=np.arange(556))
     told = list(batches(tmp_path))
-    assert [len(each.refused) for each in told] == [128, 128, 44]
+    assert [len(each.refused) for each in told] == [256, 256, 44]
 
 
 def longest(batch: Batch) -> Chunk:

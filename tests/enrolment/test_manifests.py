@@ -283,6 +283,16 @@ def test_a_wrong_line_of_json_is_refused(
     assert isinstance(item, Unreadable)
 
 
+def test_every_wrong_line_of_a_record_is_told_at_once(folder: Path):
+    """What is wrong with a line hides neither another one nor a file."""
+    lines = ("a,nothing.npy,", "a,one.npy,nose", "a,../secret.npy,", "b,one.npy,")
+    wrong, sound = read(csv(folder, *lines, header="reference,file,position"))
+    assert [where for where, _ in faults(wrong)] == [
+        *("line[3].position", "line[2].file", "line[4].file")
+    ]
+    assert isinstance(sound, Found)
+
+
 def test_more_templates_than_a_record_has_are_refused_unread(folder: Path):
     """However many lines go on; the next record is read."""
     lines = ["a,one.npy"] * 500

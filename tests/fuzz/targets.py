@@ -97,4 +97,6 @@ TARGETS: Final[dict[str, Callable[[bytes], object]]] = {
     "csv": partial(read_file, ".csv"),
     "jsonl": partial(read_file, ".jsonl"),
     "fmr": read_finger,
+    "itl": partial(read_file, ".an2"),
+    "cbeff": partial(read_file, ".cbeff"),
 }
