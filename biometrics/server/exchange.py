@@ -44,7 +44,12 @@ from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
-from biometrics.server.policy import read_auditors, read_calibrated, read_signers
+from biometrics.server.policy import (
+    read_auditors,
+    read_calibrated,
+    read_signers,
+    unaudited,
+)
 from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
@@ -146,6 +151,8 @@ class Exchange:
             vault, galleries = unlock(config, store, clock, random_bytes)
             log_key = SigningKey(f"{config.trust_domain}/log", vault.log_seed())
             log.info("log and receipts are signed by %s", log_key.verifier.text)
+            for text in unaudited(config.members, config.auditors):
+                log.warning("%s", text)
             store.log.note_members(config.members)
             # What the members have decided.
             rates = Rates(spaces, calibrations, galleries.comparisons)

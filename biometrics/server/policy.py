@@ -12,7 +12,7 @@ from biometrics.signing import parse_signers
 from biometrics.spaces import parse_spaces
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from biometrics.disclosure import Clause
@@ -97,6 +97,16 @@ def read_auditors(paths: Mapping[Member, Path]) -> dict[Member, AuditorKey]:
             )
         found[member] = key
     return found
+
+
+def unaudited(members: Iterable[Member], auditors: Collection[Member]) -> Iterator[str]:
+    """Yield a note for each member that has named no auditor."""
+    for member in members:
+        if member not in auditors:
+            yield (
+                f"{member} has named no `auditor`: nobody can open what the log tells"
+                " it; `biometrics audit key` makes a key"
+            )
 
 
 def strangers(clauses: Iterable[Clause], members: Collection[Member]) -> list[str]:
