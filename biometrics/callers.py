@@ -37,6 +37,8 @@ class Caller:
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller")
+# The event loop's time at which the call's deadline is over.
+ENDS: ContextVar[float] = ContextVar("ends")
 
 
 def acting_as(claimed: str) -> Member:

@@ -54,6 +54,12 @@ REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
 # its size allows: 0.3 at 512-d has 5,634 candidates in a million. It is UNAVAILABLE.
 MAX_OPENINGS_PER_HOLDER: Final = 1024
 MAX_WAITING_PROBES: Final = 4096  # 16 batches, or every call that may run and more
+MAX_WAITING_PROBES_PER_MEMBER: Final = 2304  # 8 batches, and every other call
+RESERVED_PROBES_PER_MEMBER: Final = 64  # are let in, however many others have waiting
+# In the scanner; the others wait for their members' turns. More share passes over the
+# codes, and each keeps another member waiting: see benchmarks/README.md, Overload.
+SCANNING_AT_ONCE: Final = 16
+PACE_SHARE: Final = 0.05  # of the last one in how long one is reckoned to take
 MAX_PROBES_PER_SCAN: Final = 32  # more gain little, and are confirmed all at once
 # A record that is protected or withdrawn while it is searched for makes the search be
 # decided anew; one that this happens to so often in milliseconds is not steady.
@@ -72,12 +78,22 @@ MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
 MIN_DEADLINE_SECONDS: Final = 0.005  # less cannot be answered; refuse, do not start
 MAX_RUNNING_CALLS: Final = 512  # calls being worked on, all members together
 MAX_RUNNING_CALLS_PER_MEMBER: Final = 128  # one member cannot take all of them
+# Single searches at once: few keep every core busy, and more only wait for one another.
+LEAST_SEARCHES_AT_ONCE: Final = 8
+MAX_SEARCHES_AT_ONCE: Final = 128
+# An answer takes two slots. One that takes more than another and a half says that too
+# many are searched for at once.
+SLOTS_OF_A_SEARCH: Final = 3.5
+RESERVED_CALLS_PER_MEMBER: Final = 8  # are let in, however many others have running
 # Each has messages of 4 MiB under way, and more would only wait for one another.
 MAX_BULK_STREAMS_PER_MEMBER: Final = 4
 MAX_BATCHES_PER_MEMBER: Final = 8
-# Beyond the bounds above gRPC refuses by itself, without saying why or when to try
-# again. So these leave room for calls that are on their way to be refused in words.
-MAX_STREAMS_PER_CONNECTION: Final = 1024
+# What one connection asks for beyond its member's bound waits in the client, which
+# costs the exchange nothing; to refuse it in words, call by call, would be half the
+# work of a search. Over several connections it is refused in words.
+MAX_STREAMS_PER_CONNECTION: Final = 128
+# Beyond, gRPC refuses by itself, without saying why or when to try again; so this
+# leaves room for calls that are on their way to be refused in words.
 MAX_OPEN_CALLS: Final = 8192
 OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000  # some megabytes, should all be cycles
 WORKER_THREADS: Final = 8  # for blocking work; more only trade places for the lock
@@ -122,7 +138,14 @@ COMPACT_SECONDS: Final = 1.0  # between looks at what can be joined
 KEPT_EVERY_CHANGES: Final = 16_384  # to be opened again after a crash: half a second
 KEEP_RETRY_SECONDS: Final = 10  # a disk that is full is not filled every second
 DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
-MAX_CONNECTION_AGE_SECONDS: Final = 3600  # a rotated certificate gets used
+# A rotated certificate gets used, and a stream of a revoked one ends: a stream is asked
+# who it is only once.
+MAX_CONNECTION_AGE_SECONDS: Final = 600
+# 48 members with 80 systems each. Whoever has no certificate can take places too, for
+# as long as a handshake may last: the network in front has to keep strangers away.
+MAX_CONNECTIONS: Final = 4096
+HANDSHAKE_SECONDS: Final = 10
+MAX_IDLE_CONNECTION_SECONDS: Final = 300  # without a call; a client connects anew
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out
 
 # -- files of the operator's and of signers -----------------------------------
@@ -148,6 +171,7 @@ DEFAULT_DEADLINE_SECONDS: Final = 10.0  # of a profile that names none
 CERTIFICATE_LOOK_SECONDS: Final = 10.0
 CLIENT_TRIES: Final = 5  # of one call; gRPC itself takes no more
 CLIENT_FIRST_WAIT_SECONDS: Final = 0.2  # between tries, doubled each time
+CLIENT_RECONNECT_SECONDS: Final = 1.0  # at most, until a server that is back is seen
 CLIENT_MOST_WAIT_SECONDS: Final = 5.0  # between tries; longer is the caller's to plan
 CHUNKS_IN_FLIGHT: Final = 4  # keeps the server busy; more is only resent on a break
 BULK_STREAM_SECONDS: Final = 60.0  # then a bulk load goes on in a new stream
@@ -182,8 +206,14 @@ SEALED_PIECE_BYTES: Final = 1024 * 1024
 MAX_STATUS_MESSAGE_BYTES: Final = 1024
 MAX_STATUS_BYTES: Final = 3072
 BUSY_RETRY_SECONDS: Final = 0.5  # after a call was refused for too many running
+BUSY_RETRY_SPREAD: Final = 0.5  # of a wait, added at random
+MAX_BUSY_RETRY_SECONDS: Final = 10.0  # longer than a backlog of one caller lasts
 MAX_WATCHES_PER_MEMBER: Final = 8  # health watchers, which wait for ever
-CACHED_CERTIFICATES: Final = 1024  # clients' ends of validity; 20 a member
+CACHED_CERTIFICATES: Final = 1024  # clients' as they were read; 20 a member
+MAX_CERTIFICATE_BYTES: Final = 8 * 1024  # PEM; one with RSA-4096 and names has 3 KiB
+MIN_RSA_BITS: Final = 2048  # 112 bits of strength, NIST SP 800-57
+CERTIFICATES_LOOK_SECONDS: Final = 1.0  # between looks for files that were replaced
+COARSE_GALLERY: Final = 256  # templates: figures tell no less of a gallery
 INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repeated
 
 # -- bulk loads ---------------------------------------------------------------

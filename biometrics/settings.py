@@ -6,6 +6,7 @@ what to do. Line numbers are those of the `[[table]]` header above the key, beca
 that is what an agreement is cited by.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -315,3 +316,8 @@ def _statement_starts(text: str) -> list[int]:
             case "\n" if depth == 0:
                 starts.append(lexeme.end())
     return starts
+
+
+def quoted(text: str) -> str:
+    """Return a TOML basic string; JSON's strings are a subset but for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

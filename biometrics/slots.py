@@ -31,6 +31,7 @@ class Slots:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """Make slots of so many seconds, above 0, which `sleep` waits for."""
+        self.overruns = 0  # slots that some work took beyond its first
         self._seconds = seconds
         self._sleep = sleep
 
@@ -46,6 +47,7 @@ class Slots:
             # the work ended, because timers are rounded.
             await self._sleep(self._seconds)
             while not task.done():
+                self.overruns += 1
                 await self._sleep(self._seconds)
         except asyncio.CancelledError:
             task.cancel()

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from biometrics import limits
+from biometrics.callers import CALLER, ENDS
 from biometrics.errors import ExhaustedError, UnavailableError
+from biometrics.turns import Turns
 from matcher.engine import Probes
 
 if TYPE_CHECKING:
@@ -93,11 +95,14 @@ class Scanner:
         engine: Engine[Shelf],
         confirmation: Confirmation,
         threads: int | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """Scan with `engine` on so many threads, or as many as there are cores.
 
-        What is found goes to `confirmation`, on one of them.
+        What is found goes to `confirmation`, on one of them. Members search in their
+        `turns`.
         """
+        self._turns = turns or Turns(limits.SCANNING_AT_ONCE)
         self._engine = engine
         self._confirmation = confirmation
         self._waiting: OrderedDict[Segment, list[_Turn]] = OrderedDict()
@@ -142,10 +147,12 @@ class Scanner:
         has its place in the queue until its turns come.
 
         Raises:
-            ExhaustedError: too many probes wait.
+            ExhaustedError: too many probes wait, or it would wait for too long.
             UnavailableError: the scanner stops.
         """
-        return await asyncio.wrap_future(self.submit(probe, thresholds))
+        caller = CALLER.get(None)
+        async with self._turns.turn(caller and caller.member, ENDS.get(None)):
+            return await asyncio.wrap_future(self.submit(probe, thresholds))
 
     def settle(self) -> None:
         """Block until every search is done that has begun by now.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -12,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from biometrics.callers import Caller, Role
 from biometrics.clock import ManualClock, SystemClock
 from biometrics.members import Member
+from biometrics.server.authorities import Authorities, read_authorities
 from biometrics.server.pki import Credential, DevelopmentAuthority, _name
 
 DOMAIN = "exchange.test"
@@ -37,6 +39,11 @@ class Authority:
             domain, clock=clock, random_bytes=secrets.token_bytes
         )
         return cls(clock, signs)
+
+    def trusted(self) -> Authorities:
+        """Return it as an exchange believes it that asks for no list."""
+        pem = self.signs.credential.certificate
+        return read_authorities(Path("authority.pem"), pem, None, self.clock.now())
 
     def client(
         self, code: str = "XAA", role: str = "client", *, days: int = 0

@@ -24,14 +24,17 @@ from biometrics.errors import (
     SealError,
 )
 from biometrics.members import Member
+from biometrics.server.admission import InTurn
 from biometrics.server.health import Health
-from biometrics.server.interceptors import chain
+from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, Method
+from biometrics.server.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from biometrics.clock import Clock
+    from biometrics.server.authorities import Authorities
     from biometrics.server.pki import Credential
 
 T = TypeVar("T")
@@ -126,11 +129,13 @@ class World:
         authority: Authority,
         domain: str = DOMAIN,
         clock: Clock | None = None,
+        trusts: Authorities | None = None,
     ) -> None:
         """Serve."""
         self.clock = clock or SystemClock()
         self.domain = domain
         self.authority = authority
+        self.trusts = trusts or authority.trusted()
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -156,9 +161,16 @@ class World:
         self.health = Health(["test.Echo"])
         self.server = grpc.aio.server(
             interceptors=chain(
-                domain=self.domain,
-                members=[Member(code) for code in ("XAA", "XBB", "XDD")],
+                identity=Identity(
+                    self.domain,
+                    [Member(code) for code in ("XAA", "XBB", "XDD")],
+                    lambda: self.trusts,
+                    self.clock,
+                ),
+                in_turn=InTurn(ROWS, 1.0),
+                metrics=Metrics(),
                 methods=ROWS,
+                roles=Role,
                 unseal=lambda _member, _message, sealed: sealed,
                 clock=self.clock,
                 random_bytes=secrets.token_bytes,
@@ -166,12 +178,12 @@ class World:
         )
         self.server.add_generic_rpc_handlers((self.echo.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        own, trusted = self.authority.signs.issue_server(), self.authority.signs
+        own = self.authority.signs.issue_server()
         port = self.server.add_secure_port(
             "127.0.0.1:0",
             grpc.ssl_server_credentials(
                 [(own.key, own.certificate)],
-                trusted.credential.certificate,
+                self.trusts.pem,
                 require_client_auth=True,
             ),
         )

@@ -51,7 +51,7 @@ class BenchmarkExchange:
         gallery: whose vectors are enrolled, dealt to the holders block by block.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what benchmarks differ by
         self,
         root: Path,
         *,
@@ -60,6 +60,7 @@ class BenchmarkExchange:
         gallery: Gallery,
         database: str = "data/exchange.sqlite",
         slot_ms: int = 1,
+        requesters: Sequence[str] = (REQUESTER,),
     ) -> None:
         """Write the files, unless they are there already.
 
@@ -70,6 +71,7 @@ class BenchmarkExchange:
             gallery: 512-d vectors.
             database: as in `[store]`: a path below the root, or a URL.
             slot_ms: as in `[answers]`; the least, so that the work is measured.
+            requesters: members who may search all holders.
         """
         self.root = root
         self.gallery = gallery
@@ -81,10 +83,10 @@ class BenchmarkExchange:
                 clock=SystemClock(),
                 random_bytes=secrets.token_bytes,
                 listen=f"127.0.0.1:{free_port()}",
-                members={code: code for code in (*self.holders, REQUESTER)},
+                members={code: code for code in (*self.holders, *requesters)},
             )
         for code in self.holders:
-            _write_agreement(root, code)
+            _write_agreement(root, code, requesters)
         settings = self.config.read_text("utf-8")
         stated = re.sub(
             r'(?m)^database = "[^"]*"', f'database = "{database}"', settings
@@ -170,13 +172,14 @@ def _enrol_block(
     return added
 
 
-def _write_agreement(root: Path, holder: str) -> None:
-    """Let the requester search a holder."""
-    write_agreement(
-        root,
-        f'version = 1\nholder = "{holder}"\nrevision = 2\n'
-        f'dated = 2020-01-01T00:00:00Z\n\n[[permit]]\nrequester = "{REQUESTER}"\n'
+def _write_agreement(root: Path, holder: str, requesters: Sequence[str]) -> None:
+    """Let requesters search a holder."""
+    head = f'version = 1\nholder = "{holder}"\nrevision = 2\n'
+    clauses = [
+        f'\n[[permit]]\nrequester = "{requester}"\n'
         f'modalities = ["face"]\npurposes = ["{PURPOSE}"]\nlevel = "holder"\n'
         "valid_from = 2020-01-01\nvalid_until = 2099-12-31\n"
-        'legal_basis = "benchmark"\n',
-    )
+        'legal_basis = "benchmark"\n'
+        for requester in requesters
+    ]
+    write_agreement(root, "".join([head, "dated = 2020-01-01T00:00:00Z\n", *clauses]))

@@ -21,11 +21,13 @@ from biometrics.cli import (
     init,
     inspect,
     match,
+    pki,
     records,
     restore,
     serve,
     slots,
     spaces,
+    status,
     synthesise,
     withdraw,
 )
@@ -85,6 +87,7 @@ def choose(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("status")(status.status)
 app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)
 app.command("inspect")(inspect.inspect)
@@ -101,6 +104,7 @@ app.add_typer(agreements.app, name="agreements")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(audit.app, name="audit")
 app.add_typer(slots.app, name="slots")
+app.add_typer(pki.app, name="pki")
 
 
 def main(arguments: Sequence[str] | None = None) -> Never:

@@ -159,6 +159,7 @@ class AsyncExchangeClient:
             ConfigurationError: a certificate or key cannot be read or does not fit.
         """
         self._deadline = profile.deadline_seconds
+        self._has_answered = False
         self._requests = RequestMaker(random_bytes)
         self._lines = Lines(profile, _Line.open)
         self._sealer = Sealer(profile.verifier)
@@ -684,6 +685,12 @@ class AsyncExchangeClient:
         """Send a request as it is, in time."""
         timeout = self._deadline if deadline is None else deadline
         try:
-            return await method(request, timeout=timeout)
+            # An exchange that has answered is there: it is waited for while it starts
+            # again. One that never has may be misnamed, and that is told at once.
+            response = await method(
+                request, timeout=timeout, wait_for_ready=self._has_answered
+            )
         except grpc.RpcError as error:
             raise translate(error, self._line.peers) from error
+        self._has_answered = True
+        return response

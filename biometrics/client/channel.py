@@ -77,13 +77,17 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
     options: list[tuple[str, str | int]] = [
         ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
-        ("grpc.service_config", _service_config()),
+        ("grpc.service_config", service_config()),
         # A call larger than this is not tried again; gRPC's own is 256 KiB.
         ("grpc.per_rpc_retry_buffer_size", 2 * limits.MAX_MESSAGE_BYTES),
         # gRPC's own would be two minutes in which a server that is back is not seen.
         (
             "grpc.max_reconnect_backoff_ms",
-            round(1000 * limits.CLIENT_MOST_WAIT_SECONDS),
+            round(1000 * limits.CLIENT_RECONNECT_SECONDS),
+        ),
+        (
+            "grpc.initial_reconnect_backoff_ms",
+            round(1000 * limits.CLIENT_FIRST_WAIT_SECONDS),
         ),
     ]
     if profile.server_name:
@@ -105,24 +109,27 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
     )
 
 
-def _service_config() -> str:
+def service_config() -> str:
     """Return gRPC's service config: every call but the bulk stream is retried.
 
     That is safe because every call with effects carries a request id. The bulk
-    stream is resumed chunk by chunk instead: see `biometrics.client.bulk`.
+    stream is resumed chunk by chunk instead: see `biometrics.client.bulk`. The exchange
+    says by `grpc-retry-pushback-ms` when a call that it refused may come again, and
+    gRPC keeps to it, so retries add no load that it did not ask for. Clients of other
+    languages take the same from `proto/biometrics/v1/service_config.json`.
     """
     retry = {
         "maxAttempts": limits.CLIENT_TRIES,
         "initialBackoff": f"{limits.CLIENT_FIRST_WAIT_SECONDS}s",
         "maxBackoff": f"{limits.CLIENT_MOST_WAIT_SECONDS}s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+        # CANCELLED, by the other side: a call that came just when the exchange stopped.
+        "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
     }
     services = [{"service": f"biometrics.v1.{name}"} for name in _SERVICES]
     stream = {"service": "biometrics.v1.EnrolmentService", "method": "BulkEnrol"}
-    return json.dumps(
-        {"methodConfig": [{"name": services, "retryPolicy": retry}, {"name": [stream]}]}
-    )
+    methods = [{"name": services, "retryPolicy": retry}, {"name": [stream]}]
+    return json.dumps({"methodConfig": methods}, indent=2) + "\n"
 
 
 def _read_certificates(path: Path, data: bytes) -> list[x509.Certificate]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
-from biometrics.callers import CALLER
+from biometrics.callers import CALLER, ENDS
 from biometrics.errors import DeadlineError, ExhaustedError, InvalidRequestError
 from biometrics.server.handlers import Call, Guard
+from biometrics.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from biometrics.members import Member
     from biometrics.server.methods import Method
@@ -32,7 +34,9 @@ class Deadlines(Guard):
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Look at the time that is left."""
         if self._methods[call.method].needs_deadline:
-            _check_deadline(call.context.time_remaining())
+            seconds = call.context.time_remaining()
+            _check_deadline(seconds)
+            ENDS.set(asyncio.get_running_loop().time() + seconds)
         yield
 
 
@@ -59,7 +63,7 @@ class RunningCalls(Guard):
             self._working[member] -= row.needs_deadline
 
     def _check_room(self, member: Member, method: str, row: Method) -> None:
-        """Refuse one call too many.
+        """Refuse one call too many; whoever has few is let in whatever others have.
 
         Raises:
             ExhaustedError: there is no room; with the time to try again.
@@ -72,8 +76,54 @@ class RunningCalls(Guard):
             return
         if self._working[member] >= limits.MAX_RUNNING_CALLS_PER_MEMBER:
             raise _exhausted("TOO_MANY_CALLS", "calls of this member")
-        if self._working.total() >= limits.MAX_RUNNING_CALLS:
+        is_small = self._working[member] < limits.RESERVED_CALLS_PER_MEMBER
+        if self._working.total() >= limits.MAX_RUNNING_CALLS and not is_small:
             raise _exhausted("EXCHANGE_BUSY", "calls of all members together")
+
+
+class InTurn(Guard):
+    """Lets searches begin, of each member in turn, as many as are answered in time.
+
+    They wait unread, so that what waits takes little memory and no work.
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        slot_seconds: float,
+        waited: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Hold up by `methods`; an answer takes two slots unless there are too many.
+
+        `waited` is told how long each has waited, in seconds.
+        """
+        self._methods = methods
+        self._waited = waited
+        self._turns = Turns(
+            limits.LEAST_SEARCHES_AT_ONCE,
+            most=limits.MAX_SEARCHES_AT_ONCE,
+            soon_seconds=limits.SLOTS_OF_A_SEARCH * slot_seconds,
+        )
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        """Wait for the member's turn, and have it for as long as the call runs."""
+        if not self._methods[call.method].takes_turns:
+            yield
+            return
+        now = asyncio.get_running_loop().time
+        begun = now()
+        async with self._turns.turn(CALLER.get().member, ENDS.get()):
+            self._waited(now() - begun)
+            yield
+
+    def waiting(self) -> int:
+        """Return how many wait."""
+        return self._turns.waiting
+
+    def at_once(self) -> float:
+        """Return how many may run at present."""
+        return self._turns.room
 
 
 def _check_deadline(seconds: float | None) -> None:

@@ -17,8 +17,6 @@ DIR/.gitignore         keeps all of it, the keys above all, out of a repository
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -31,20 +29,19 @@ from biometrics.errors import ConfigurationError
 from biometrics.members import Member
 from biometrics.server.config import read_config
 from biometrics.server.development import write_agreement, write_signers
-from biometrics.server.pki import LIFE, Credential, DevelopmentAuthority
+from biometrics.server.development_pki import DevelopmentPki, target_of
 from biometrics.server.samples import (
     AGREEMENTS,
     CALIBRATION,
     EVERYBODY,
     NO_CLAUSE,
-    NOTICE,
-    PROFILE,
     SAMPLE_CLAUSES,
     SAMPLE_MEMBERS,
     SETTINGS,
     SPACES,
     SampleClause,
 )
+from biometrics.settings import quoted
 from biometrics.signing.files import create_secret_file
 
 if TYPE_CHECKING:
@@ -56,7 +53,6 @@ TRUST_DOMAIN: Final = "exchange.test"
 _ROLES: Final = (Role.CLIENT, Role.ENROLLER, Role.ADMINISTRATOR, Role.AUDITOR)
 _VALIDITY: Final = dt.timedelta(days=365)
 _PRIVATE: Final = 0o700
-_EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared with, not bound
 
 
 def write_exchange(
@@ -95,11 +91,17 @@ def write_exchange(
         _write_agreements(draft, named, clock.now())
         _write_keys(draft, named, random_bytes)
         _write_auditors(draft, named, random_bytes)
-        authority = DevelopmentAuthority(
-            TRUST_DOMAIN, clock=clock, random_bytes=random_bytes
+        pki = DevelopmentPki(
+            draft, TRUST_DOMAIN, clock=clock, random_bytes=random_bytes
         )
-        _write_certificates(draft, named, authority, clock.now().date())
-        _write_profiles(draft, named, listen)
+        callers = [
+            Caller(member=member, role=role, name=f"{role}-1")
+            for member in named
+            for role in _ROLES
+        ]
+        pki.begin(callers)
+        for caller in callers:
+            pki.write_profile(caller, target_of(listen))
         read_config(draft / "exchange.toml")  # whatever was handed in is checked too
         draft.rename(target)
     except OSError as error:
@@ -143,13 +145,13 @@ def _refuse_in_use(target: Path) -> None:
 def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) -> None:
     """Write the settings and the spaces, and make the place for data."""
     tables = "\n".join(
-        f"[[member]]\ncode = {_quoted(member.code)}\nname = {_quoted(name)}\n"
+        f"[[member]]\ncode = {quoted(member.code)}\nname = {quoted(name)}\n"
         f'key = "keys/{member}.key"\nauditor = "auditors/{member}.pub"\n'
         for member, name in members.items()
     )
     text = SETTINGS.format(
-        domain=_quoted(TRUST_DOMAIN),
-        listen=_quoted(listen),
+        domain=quoted(TRUST_DOMAIN),
+        listen=quoted(listen),
         members=tables,
         slot=limits.DEFAULT_SLOT_MILLISECONDS,
     )
@@ -186,17 +188,17 @@ def _write_agreements(
 
 def _clause(clause: SampleClause, today: dt.date) -> str:
     """Return the TOML of one clause."""
-    purposes = ", ".join(_quoted(purpose) for purpose in clause.purposes)
+    purposes = ", ".join(quoted(purpose) for purpose in clause.purposes)
     if clause.level is None:
         narrowed = f"purposes = [{purposes}]\n" if purposes else ""
         return (
-            f"[[forbid]]\nrequester = {_quoted(clause.requester)}\n"
-            f"{narrowed}reason = {_quoted(clause.comment)}\n"
+            f"[[forbid]]\nrequester = {quoted(clause.requester)}\n"
+            f"{narrowed}reason = {quoted(clause.comment)}\n"
         )
     return (
-        f"# {clause.comment}\n[[permit]]\nrequester = {_quoted(clause.requester)}\n"
+        f"# {clause.comment}\n[[permit]]\nrequester = {quoted(clause.requester)}\n"
         f'purposes = [{purposes}]\nmodalities = ["face"]\n'
-        f"level = {_quoted(clause.level)}\nvalid_from = {today}\n"
+        f"level = {quoted(clause.level)}\nvalid_from = {today}\n"
         f"valid_until = {today + _VALIDITY}\n"
         'legal_basis = "sample; name the treaty and the article here"\n'
     )
@@ -226,60 +228,6 @@ def _write_auditors(
         secret = AuditorSecret.generate(member, random_bytes)
         create_secret_file(place / f"{member}.key", secret.text)
         (place / f"{member}.pub").write_text(f"{secret.public.text}\n", "utf-8")
-
-
-def _write_certificates(
-    folder: Path,
-    members: Iterable[Member],
-    authority: DevelopmentAuthority,
-    today: dt.date,
-) -> None:
-    """Write the development authority, and the certificates of all parties."""
-    place = folder / "pki"
-    place.mkdir(_PRIVATE)
-    _write_credential(place, "authority", authority.credential)
-    _write_credential(place, "server", authority.issue_server())
-    for member in members:
-        for role in _ROLES:
-            caller = Caller(member=member, role=role, name=f"{role}-1")
-            _write_credential(place, f"{member}-{role}", authority.issue_client(caller))
-    notice = NOTICE.format(until=today + LIFE)
-    (place / "DEVELOPMENT-ONLY.txt").write_text(notice, "utf-8")
-
-
-def _write_credential(place: Path, name: str, credential: Credential) -> None:
-    """Write a certificate, and its key that was never readable by others."""
-    (place / f"{name}.pem").write_bytes(credential.certificate)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    key = os.open(place / f"{name}.key", flags, 0o600)
-    with os.fdopen(key, "wb") as file:
-        file.write(credential.key)
-
-
-def _write_profiles(folder: Path, members: Iterable[Member], listen: str) -> None:
-    """Write a profile of one system of each role of each member."""
-    place = folder / "clients"
-    place.mkdir()
-    for member in members:
-        for role in _ROLES:
-            text = PROFILE.format(
-                member=member,
-                role=role,
-                target=_quoted(_target(listen)),
-                deadline=limits.DEFAULT_DEADLINE_SECONDS,
-            )
-            (place / f"{member}-{role}.toml").write_text(text, "utf-8")
-
-
-def _target(listen: str) -> str:
-    """Return where clients on this machine reach what listens there."""
-    host, _, port = listen.rpartition(":")
-    return f"localhost:{port}" if host in _EVERY_ADDRESS else listen
-
-
-def _quoted(text: str) -> str:
-    """Return a TOML basic string; JSON's strings are a subset but for DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def _commented(text: str) -> str:

@@ -24,7 +24,7 @@ from biometrics.server.policy import (
     unaudited,
 )
 from biometrics.server.rates import Rates
-from biometrics.server.tls import server_credentials
+from biometrics.server.tls import read_trust, trust_notes
 from biometrics.store import inspect_store
 from matcher.index import binding_of
 
@@ -53,7 +53,7 @@ def check(path: Path) -> list[str]:
     spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
     signers = read_signers(config.signers)
     check_table(SERVICES)
-    server_credentials(config, SystemClock().now())
+    read_trust(config, SystemClock().now())
     exchange = FileKeyProvider(config.exchange_key)
     with inspect_store(config.database) as stored:
         if stored is not None:
@@ -62,6 +62,7 @@ def check(path: Path) -> list[str]:
         rates = Rates(spaces, calibrations, lambda space: held.get(space, 0))
         auditors = read_auditors(config.auditors)
         return [
+            *trust_notes(config),
             *unaudited(config.members, auditors),
             *rates.outgrown(),
             *_agreement_notes(config, stored, signers, rates),

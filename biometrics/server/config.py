@@ -5,10 +5,12 @@
     name = "pilot"
     trust_domain = "exchange.test"     # of the SPIFFE IDs in client certificates
     listen = "127.0.0.1:7443"
+    admin_listen = "10.0.0.1:7444"     # administrators, there alone; may be left out
     [tls]
     certificate = "pki/server.pem"
     key = "pki/server.key"
     authority = "pki/authority.pem"    # who signs client certificates
+    revoked = "pki/revoked.pem"        # which of these it took back; may be left out
     [store]
     database = "data/exchange.sqlite"  # or "postgresql://user@host/database"
     [keys]
@@ -20,6 +22,8 @@
     [answers]                          # may be left out
     slot_ms = 25                       # an answer leaves at the end of two such slots
     calibrations = "calibrations"      # of each space, NAME.toml
+    [metrics]                          # may be left out: no figures are served
+    listen = "127.0.0.1:9464"          # plain HTTP, for Prometheus
     [[member]]
     code = "XAA"
     name = "a state"
@@ -72,9 +76,12 @@ class Config:
         name: of the exchange, for people.
         trust_domain: of the SPIFFE IDs in client certificates.
         listen: host and port, as `127.0.0.1:7443`, `[::1]:7443`; port 0 is any.
+        admin_listen: where administrators alone are served, and nowhere else; None for
+            where everybody is.
         tls_certificate: PEM file of the server's certificate, and its chain.
         tls_key: PEM file of the server's private key.
         tls_authority: PEM file of whoever signs client certificates.
+        tls_revoked: PEM file of their lists of revoked ones; None to ask for none.
         database: file of the store, made where it is missing; or the URL of a database
             of PostgreSQL, which has to be there.
         segments: folder of sealed codes, made likewise; what is in it follows from the
@@ -84,6 +91,7 @@ class Config:
         signers: file of those who sign agreements.
         spaces: file of the template spaces.
         slot_seconds: an answer to a search leaves at the end of two such slots.
+        metrics_listen: where figures are served over plain HTTP; None for nowhere.
         calibrations: folder of their calibrations.
         members: each with where its key-encryption key comes from, none twice. A file
             may be missing: whoever takes away its key locks its galleries.
@@ -94,9 +102,11 @@ class Config:
     name: str
     trust_domain: str
     listen: str
+    admin_listen: str | None
     tls_certificate: Path
     tls_key: Path
     tls_authority: Path
+    tls_revoked: Path | None
     database: Path | str
     segments: Path
     exchange_key: Path
@@ -104,6 +114,7 @@ class Config:
     signers: Path
     spaces: Path
     slot_seconds: float
+    metrics_listen: str | None
     calibrations: Path
     members: Mapping[Member, KeySource]
     auditors: Mapping[Member, Path]
@@ -196,6 +207,7 @@ class _Exchange(Settings):
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     trust_domain: Annotated[str, AfterValidator(_trust_domain)]
     listen: Annotated[str, AfterValidator(_address)]
+    admin_listen: Annotated[str, AfterValidator(_address)] | None = None
 
 
 class _Tls(Settings):
@@ -204,6 +216,7 @@ class _Tls(Settings):
     certificate: _File
     key: _File
     authority: _File
+    revoked: _File | None = None
 
 
 class _Store(Settings):
@@ -236,6 +249,12 @@ class _Answers(Settings):
     )
 
 
+class _Metrics(Settings):
+    """The table `[metrics]`."""
+
+    listen: Annotated[str, AfterValidator(_address)]
+
+
 class _Member(Settings):
     """One table `[[member]]`."""
 
@@ -254,6 +273,7 @@ class _ConfigFile(SettingsFile):
     keys: _Keys
     policy: _Policy
     answers: _Answers = _Answers()
+    metrics: _Metrics | None = None
     member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 
 
@@ -286,9 +306,11 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         name=file.exchange.name,
         trust_domain=file.exchange.trust_domain,
         listen=file.exchange.listen,
+        admin_listen=file.exchange.admin_listen,
         tls_certificate=folder / file.tls.certificate,
         tls_key=folder / file.tls.key,
         tls_authority=folder / file.tls.authority,
+        tls_revoked=folder / file.tls.revoked if file.tls.revoked else None,
         database=_place(folder, file.store.database),
         segments=folder / file.store.segments,
         exchange_key=folder / file.keys.exchange,
@@ -296,6 +318,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         signers=folder / file.policy.signers,
         spaces=folder / file.policy.spaces,
         slot_seconds=file.answers.slot_ms / 1000,
+        metrics_listen=file.metrics.listen if file.metrics else None,
         calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
             {each.code: parse_source(each.key, folder) for each in file.member}
@@ -335,10 +358,11 @@ def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[F
 
 def _missing(document: Document, config: Config) -> Iterator[Fault]:
     """Yield a fault for each file that is not there, or that is open to everybody."""
-    files: dict[tuple[str | int, ...], Path] = {
+    files: dict[tuple[str | int, ...], Path | None] = {
         ("tls", "certificate"): config.tls_certificate,
         ("tls", "key"): config.tls_key,
         ("tls", "authority"): config.tls_authority,
+        ("tls", "revoked"): config.tls_revoked,
         ("keys", "exchange"): config.exchange_key,
         ("policy", "signers"): config.signers,
         ("policy", "spaces"): config.spaces,
@@ -349,7 +373,7 @@ def _missing(document: Document, config: Config) -> Iterator[Fault]:
         if member in config.auditors
     }
     for key, path in files.items():
-        if not path.is_file():
+        if path is not None and not path.is_file():
             told = f"there is no file `{path}`; make it or correct the path"
             yield document.fault(key, "MISSING_FILE", told)
     for name, folder in (

@@ -15,9 +15,9 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING, Self
 
-import grpc
 import uvloop
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -34,16 +34,19 @@ from biometrics.errors import (
 )
 from biometrics.precedence import Precedence
 from biometrics.sealing import SUITE
+from biometrics.server.admission import InTurn
 from biometrics.server.audit import AuditService
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
 from biometrics.server.directory import AgreementService, SpaceService
+from biometrics.server.doors import Door, make_doors
 from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
-from biometrics.server.interceptors import chain
+from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
+from biometrics.server.metrics import Gauges, Metrics
 from biometrics.server.policy import (
     read_auditors,
     read_calibrated,
@@ -53,7 +56,7 @@ from biometrics.server.policy import (
 from biometrics.server.rates import Rates
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
-from biometrics.server.tls import server_credentials
+from biometrics.server.tls import Trusted, trust_notes
 from biometrics.signing import SigningKey, sealing_key_note
 from biometrics.slots import Slots
 from biometrics.store import CustodyState, open_store
@@ -88,6 +91,7 @@ from matcher.segments import SegmentFiles
 from matcher.service import DuplicateService, MatchService
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
@@ -107,15 +111,19 @@ class Exchange:
 
     Attributes:
         port: where it listens.
+        admin_port: where it serves administrators; the same where that is not apart.
         store: its database; open until it is stopped.
+        trusted: its certificates, and whose it believes.
         verifier: the key that what it states is to be checked by.
     """
 
     port: int
+    admin_port: int
     store: Store
+    trusted: Trusted
     verifier: str
     _health: Health
-    _server: grpc.aio.Server
+    _doors: tuple[Door, ...]
     _follower: Follower
     _parts: AsyncExitStack
 
@@ -135,6 +143,9 @@ class Exchange:
         # What the operator has decided.
         spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
         check_table(SERVICES)
+        trusted = Trusted(config, clock)
+        for note in trust_notes(config):
+            log.warning("%s", note)
         async with AsyncExitStack() as parts:
             # Whether anything can be called; nothing yet.
             health = Health(s.full_name for s in SERVICES)
@@ -188,13 +199,14 @@ class Exchange:
             scanner = parts.enter_context(
                 Scanner(engine=engine, confirmation=confirmation)
             )
+            slots = Slots(config.slot_seconds)
             matcher = Matcher(
                 agreements=in_force.agreements,
                 calibrations=calibrations,
                 galleries=galleries,
                 precedence=precedence,
                 scanner=scanner,
-                slots=Slots(config.slot_seconds),
+                slots=slots,
                 answers=store.answers,
                 receipts=ReceiptIssuer(log_key),
                 vault=vault,
@@ -283,60 +295,92 @@ class Exchange:
                 clock=clock,
             )
             # The edge.
-            server = grpc.aio.server(
-                interceptors=chain(
-                    domain=config.trust_domain,
-                    members=config.members,
+            metrics = Metrics()
+            in_turn = InTurn(METHODS, config.slot_seconds, metrics.waited)
+            identity = Identity(
+                config.trust_domain, config.members, trusted.authorities, clock
+            )
+            doors = make_doors(
+                config,
+                trusted,
+                lambda roles: chain(
+                    identity=identity,
+                    in_turn=in_turn,
+                    metrics=metrics,
                     methods=METHODS,
+                    roles=roles,
                     unseal=vault.unseal,
                     clock=clock,
                     random_bytes=random_bytes,
                 ),
-                options=OPTIONS,
-                maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
-            )
-            match_pb2_grpc.add_MatchServiceServicer_to_server(
-                MatchService(matcher=matcher, spaces=spaces), server
-            )
-            duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server(
-                DuplicateService(
-                    duplicates=Duplicates(
-                        whole=store.whole,
-                        vault=vault,
-                        spaces=spaces,
-                        calibrations=calibrations,
-                        galleries=galleries,
-                        scanner=scanner,
-                        workers=workers,
-                        clock=clock,
-                    )
+                (
+                    partial(
+                        match_pb2_grpc.add_MatchServiceServicer_to_server,
+                        MatchService(matcher=matcher, spaces=spaces),
+                    ),
+                    partial(
+                        duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server,
+                        DuplicateService(
+                            duplicates=Duplicates(
+                                whole=store.whole,
+                                vault=vault,
+                                spaces=spaces,
+                                calibrations=calibrations,
+                                galleries=galleries,
+                                scanner=scanner,
+                                workers=workers,
+                                clock=clock,
+                            )
+                        ),
+                    ),
+                    partial(
+                        enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server,
+                        enrolment,
+                    ),
+                    partial(
+                        custody_pb2_grpc.add_CustodyServiceServicer_to_server,
+                        CustodyService(
+                            custodian=custodian,
+                            verifier=key.verifier.text,
+                            sealing_key=sealing_key_note(vault.sealing_key, SUITE, key),
+                        ),
+                    ),
+                    partial(
+                        agreement_pb2_grpc.add_AgreementServiceServicer_to_server,
+                        AgreementService(
+                            agreements=in_force.agreements, rates=rates, clock=clock
+                        ),
+                    ),
+                    partial(
+                        space_pb2_grpc.add_SpaceServiceServicer_to_server,
+                        SpaceService(rates=rates),
+                    ),
+                    partial(
+                        audit_pb2_grpc.add_AuditServiceServicer_to_server,
+                        AuditService(log=store.log, key=log_key),
+                    ),
+                    partial(health_pb2_grpc.add_HealthServicer_to_server, health),
                 ),
-                server,
             )
-            enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(enrolment, server)
-            custody_pb2_grpc.add_CustodyServiceServicer_to_server(
-                CustodyService(
-                    custodian=custodian,
-                    verifier=key.verifier.text,
-                    sealing_key=sealing_key_note(vault.sealing_key, SUITE, key),
-                ),
-                server,
+            metrics.watch(
+                Gauges(
+                    serving=health.is_serving,
+                    waiting=in_turn.waiting,
+                    at_once=in_turn.at_once,
+                    overruns=lambda: slots.overruns,
+                    behind=lambda: store.journal.end() - index.position,
+                    galleries=partial(sizes, store, config.members),
+                    certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),
+                    revocation_seconds=lambda: (
+                        None
+                        if (end := trusted.authorities().lists_end) is None
+                        else seconds_left(end, clock)
+                    ),
+                )
             )
-            agreement_pb2_grpc.add_AgreementServiceServicer_to_server(
-                AgreementService(
-                    agreements=in_force.agreements, rates=rates, clock=clock
-                ),
-                server,
-            )
-            space_pb2_grpc.add_SpaceServiceServicer_to_server(
-                SpaceService(rates=rates), server
-            )
-            audit_pb2_grpc.add_AuditServiceServicer_to_server(
-                AuditService(log=store.log, key=log_key), server
-            )
-            health_pb2_grpc.add_HealthServicer_to_server(health, server)
-            port = bind(server, config, clock)
-            # Start: first the index, then the door.
+            if config.metrics_listen is not None:
+                parts.callback(metrics.serve(config.metrics_listen))
+            # Start: first the index, then the doors.
             if not store.register.is_whole():
                 log.warning("rows of the database are missing: codes are made anew")
                 files.discard_all()
@@ -355,21 +399,25 @@ class Exchange:
             parts.push_async_callback(access.stop)
             parts.push_async_callback(tending.stop)
             tending.begin(*config.members)
-            await server.start()
+            for door in doors:
+                await door.server.start()
             for keeping in (
                 keep_erasing(store),
                 keep_disposing(disposal),
                 keep_ending_epochs(custodian, config.members),
-                keep_looking(in_force),
+                keep_looking(in_force, limits.AGREEMENTS_LOOK_SECONDS),
+                keep_looking(trusted, limits.CERTIFICATES_LOOK_SECONDS),
             ):
                 parts.callback(asyncio.create_task(keeping).cancel)
             health.set_all(serving=True)
             return cls(
-                port=port,
+                port=doors[0].port,
+                admin_port=doors[-1].port,
                 store=store,
+                trusted=trusted,
                 verifier=key.verifier.text,
                 _health=health,
-                _server=server,
+                _doors=doors,
                 _follower=follower,
                 _parts=parts.pop_all(),
             )
@@ -377,20 +425,23 @@ class Exchange:
     async def stop(self) -> None:
         """Drain: take no new call, finish those that run, then close every part."""
         self._health.drain()
-        await self._server.stop(limits.DRAIN_SECONDS)
+        await asyncio.gather(
+            *(door.server.stop(limits.DRAIN_SECONDS) for door in self._doors)
+        )
         await self._parts.aclose()
 
 
-# A channel argument for each bound that gRPC itself keeps.
-OPTIONS: Final = (
-    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
-    ("grpc.max_connection_age_ms", 1000 * limits.MAX_CONNECTION_AGE_SECONDS),
-    ("grpc.max_connection_age_grace_ms", 1000 * limits.CONNECTION_GRACE_SECONDS),
-    ("grpc.max_concurrent_streams", limits.MAX_STREAMS_PER_CONNECTION),
-    # A second server on the same port is an error, not a lottery.
-    ("grpc.so_reuseport", 0),
-)
+def sizes(store: Store, members: Iterable[Member]) -> dict[Member, int]:
+    """Return how many templates each member has."""
+    return {
+        member: sum(row.templates for row in store.register.galleries(member))
+        for member in members
+    }
+
+
+def seconds_left(end: dt.datetime, clock: Clock) -> float:
+    """Return how long it is until a moment."""
+    return (end - clock.now()).total_seconds()
 
 
 async def keep_erasing(store: Store) -> None:
@@ -472,14 +523,14 @@ def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> In
     return in_force
 
 
-async def keep_looking(in_force: InForce) -> None:
-    """Put agreements in force that were signed anew, time and again."""
+async def keep_looking(at: InForce | Trusted, seconds: float) -> None:
+    """Take up agreements or certificates that are new, time and again."""
     while True:
-        await asyncio.sleep(limits.AGREEMENTS_LOOK_SECONDS)
+        await asyncio.sleep(seconds)
         try:
-            tell(await asyncio.to_thread(in_force.look))
+            tell(await asyncio.to_thread(at.look))
         except Exception:  # a prohibition that was signed must not wait for ever
-            log.exception("the look for agreements failed, and is made again")
+            log.exception("the look for what is new failed, and is made again")
 
 
 def tell(told: Iterable[Told]) -> None:
@@ -550,24 +601,6 @@ def _stay_closed(galleries: Galleries, member: Member, state: CustodyState) -> N
     else:
         galleries.lock(member)
     log.info("galleries of %s stay closed: their member has %s them", member, state)
-
-
-def bind(server: grpc.aio.Server, config: Config, clock: Clock) -> int:
-    """Open the port, for mutual TLS only; return its number.
-
-    Raises:
-        ConfigurationError: it cannot be opened, or a TLS file is wrong.
-    """
-    credentials = server_credentials(config, clock.now())
-    try:
-        port: int = server.add_secure_port(config.listen, credentials)
-    except RuntimeError as error:
-        raise ConfigurationError(
-            "PORT_UNAVAILABLE",
-            f"cannot listen on `{config.listen}`: the port is in use, or the address is"
-            " not this machine's; see [exchange] listen",
-        ) from error
-    return port
 
 
 def run(path: Path) -> None:

@@ -77,6 +77,10 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
                 return
             await changed.wait()
 
+    def is_serving(self) -> bool:
+        """Say whether the whole exchange can be called; any thread."""
+        return bool(self._statuses[WHOLE] == _STATUS.SERVING)
+
     def set_serving(self, service: str, *, serving: bool) -> None:
         """Tell whether `service` can be called; watchers hear of it at once."""
         if serving:

@@ -14,19 +14,20 @@ error, for the server's own log.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Never
-
-from cryptography import x509
 
 from biometrics import limits
 from biometrics.callers import Caller, Role
 from biometrics.errors import InvalidRequestError, UnauthenticatedError
 from biometrics.members import Member
+from biometrics.server.certificate import read_certificate
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterable, Mapping
+
+    from biometrics.server.authorities import Authorities
+    from biometrics.server.certificate import ClientCertificate
 
 # A server cannot set a floor in grpcio; so each call is asked. A list of what is
 # good, since texts of versions do not order.
@@ -76,6 +77,7 @@ def identify(
     *,
     domain: str,
     members: Collection[Member],
+    authorities: Authorities,
     now: dt.datetime,
 ) -> Caller:
     """Return the caller of one call.
@@ -88,51 +90,74 @@ def identify(
         auth_context: of the call's connection, as grpcio gives it.
         domain: the exchange's trust domain.
         members: the members configured here.
+        authorities: whose signatures count.
         now: the moment of the call.
 
     Raises:
-        UnauthenticatedError: TLS is older than 1.3, the certificate has expired, or
-            it names no system of one of `members`.
+        UnauthenticatedError: TLS is older than 1.3, the certificate is not valid now,
+            weak or revoked, or it names no system of one of `members`.
+        UnavailableError: nobody can know whether it was revoked.
     """
     versions = tuple(auth_context.get("ssl_tls_version", ()))
     if len(versions) != 1 or versions[0] not in _GOOD_TLS:
         raise UnauthenticatedError(
             "TLS_TOO_OLD", "the connection must use TLS 1.3; update the client's TLS"
         )
+    uri = _uri(auth_context)
+    caller = parse_spiffe_id(uri, domain)
+    if caller.member not in members:
+        _refuse("not a member configured here")
+    certificate = _certificate(auth_context)
+    if certificate.uris != (uri,):
+        _refuse("the certificate has another URI than TLS tells")
+    _check_validity(certificate, now)
+    authorities.check(certificate, now)
+    return caller
+
+
+def _uri(auth_context: Mapping[str, Iterable[bytes]]) -> str:
+    """Return the one SPIFFE ID that TLS tells of."""
     ids = tuple(auth_context.get("peer_spiffe_id", ()))
     if len(ids) != 1:
         _refuse("no client certificate with exactly one SPIFFE ID")
     try:
-        uri = ids[0].decode("ascii")
+        return ids[0].decode("ascii")
     except UnicodeDecodeError:
         _refuse("not ASCII")
-    caller = parse_spiffe_id(uri, domain)
-    if caller.member not in members:
-        _refuse("not a member configured here")
+
+
+def _certificate(auth_context: Mapping[str, Iterable[bytes]]) -> ClientCertificate:
+    """Return the client's certificate.
+
+    Raises:
+        UnauthenticatedError: there is none, or it is not good enough.
+    """
     certificates = tuple(auth_context.get("x509_pem_cert", ()))
     if len(certificates) != 1:
         _refuse("TLS tells of no certificate")
-    uris, end = _read(certificates[0])
-    if uris != (uri,):
-        _refuse("the certificate has another URI than TLS tells")
-    if now >= end:
+    try:
+        return read_certificate(certificates[0])
+    except ValueError as error:
+        raise UnauthenticatedError(
+            "CERTIFICATE_NOT_GOOD",
+            "the client certificate is none that this exchange takes; it needs a key on"
+            " P-256, P-384 or P-521 or of RSA with 2048 bits or more, a signature over"
+            " SHA-256 or better, and to be for clients and nothing that signs others",
+        ) from error
+
+
+def _check_validity(certificate: ClientCertificate, now: dt.datetime) -> None:
+    """Refuse a certificate that is not valid now."""
+    if now < certificate.begin:
+        raise UnauthenticatedError(
+            "CERTIFICATE_NOT_YET_VALID",
+            "the client certificate is not valid yet; check the clock of its signer",
+        )
+    if now >= certificate.end:
         raise UnauthenticatedError(
             "CERTIFICATE_EXPIRED",
             "the client certificate has expired; connect with a new one",
         )
-    return caller
-
-
-@lru_cache(limits.CACHED_CERTIFICATES)
-def _read(certificate: bytes) -> tuple[tuple[str, ...], dt.datetime]:
-    """Return the URIs in a certificate that TLS has accepted, whole, and its end."""
-    read = x509.load_pem_x509_certificate(certificate)
-    try:
-        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return (), read.not_valid_after_utc
-    uris = names.value.get_values_for_type(x509.UniformResourceIdentifier)
-    return tuple(uris), read.not_valid_after_utc
 
 
 def _refuse(cause: str) -> Never:

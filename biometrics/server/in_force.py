@@ -8,7 +8,6 @@ in force, across restarts too. Nothing is read anew whose files did not change.
 from __future__ import annotations
 
 import datetime as dt
-import stat
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from biometrics import limits
 from biometrics.disclosure import Agreements
 from biometrics.errors import ConfigurationError, DefectError, ExchangeError
 from biometrics.server.policy import strangers
+from biometrics.server.stamp import stamp_of
 from biometrics.settings import read_bytes
 from biometrics.signing import verify_version
 from biometrics.store import AgreementRow
@@ -28,14 +28,12 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.disclosure import Clause
     from biometrics.members import Member
+    from biometrics.server.stamp import Stamp
     from biometrics.signing import SignedVersion, Signers
 
 _AHEAD: Final = dt.timedelta(seconds=limits.DATED_AHEAD_SECONDS)
 _DATED_AHEAD: Final = "DATED_IN_FUTURE"
 _PASSING: Final = frozenset({_DATED_AHEAD, "UNREADABLE_FILE"})
-
-# What changes when a file does; None where there is none that can be read.
-_Stamp = tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class InForce:
         self._versions: dict[Member, SignedVersion] = {}
         self._indexed: dict[Member, SignedVersion] = {}
         self._last: dict[Member, AgreementRow] = {}
-        self._stamps: dict[Member, tuple[_Stamp, _Stamp]] = {}
+        self._stamps: dict[Member, tuple[Stamp, Stamp]] = {}
         self._said: dict[str, str] = {}
 
     def agreements(self) -> Agreements:
@@ -136,7 +134,7 @@ class InForce:
     def _look_at(self, holder: Member) -> list[Told]:
         """Look at one holder's files; no defect that shows there stops the others."""
         path = self._folder / f"{holder}.toml"
-        stamps = _stamp(path), _stamp(path.with_suffix(".note"))
+        stamps = stamp_of(path), stamp_of(path.with_suffix(".note"))
         if stamps == self._stamps.get(holder):
             return []
         self._stamps[holder] = stamps
@@ -289,14 +287,3 @@ def _row(version: SignedVersion) -> AgreementRow:
         data=version.data,
         note=version.note,
     )
-
-
-def _stamp(path: Path) -> _Stamp:
-    """Return what changes when a file does; None where there is no plain file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for a writer
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

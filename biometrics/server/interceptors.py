@@ -18,31 +18,44 @@ from grpc_status import rpc_status
 
 from biometrics import limits
 from biometrics.callers import CALLER
-from biometrics.errors import ExchangeError, RefusedError
+from biometrics.errors import ExchangeError, RefusedError, UnauthenticatedError
 from biometrics.server.admission import Deadlines, RunningCalls
 from biometrics.server.handlers import Call, Gate, Guard, until_gone
 from biometrics.server.identity import identify
-from biometrics.server.status import defect, is_told, status_of, unknown_method
+from biometrics.server.status import (
+    PUSHBACK,
+    defect,
+    is_told,
+    pushback_of,
+    status_of,
+    unknown_method,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no stubs
 
+    from biometrics.callers import Role
     from biometrics.clock import Clock
     from biometrics.members import Member
+    from biometrics.server.admission import InTurn
+    from biometrics.server.authorities import Authorities
     from biometrics.server.handlers import Context, Unseal
     from biometrics.server.methods import Method
+    from biometrics.server.metrics import Metrics
 
 _CALLS: Final = logging.getLogger("biometrics.calls")
 _DEFECTS: Final = logging.getLogger("biometrics.defects")
 
 
-def chain(
+def chain(  # noqa: PLR0913 - what the guards are made of
     *,
-    domain: str,
-    members: Collection[Member],
+    identity: Identity,
+    in_turn: InTurn,
+    metrics: Metrics,
     methods: Mapping[str, Method],
+    roles: Collection[Role],
     unseal: Unseal,
     clock: Clock,
     random_bytes: Callable[[int], bytes],
@@ -50,20 +63,23 @@ def chain(
     """Return what every call passes through, outermost first.
 
     Args:
-        domain: the exchange's trust domain.
-        members: the members configured here.
+        identity: knows whoever calls.
+        in_turn: holds up searches.
+        metrics: counts calls.
         methods: the method table, `biometrics.server.methods.METHODS`.
+        roles: who is served at this address.
         unseal: opens what a client has sealed.
-        clock: for certificates' ends, and the duration in the log.
+        clock: for the duration in the log.
         random_bytes: for the numbers of incidents.
     """
     guards = [
         Statuses(random_bytes),  # errors leave as google.rpc.Status
-        CallLog(clock, methods),  # one line a call
-        Identity(domain, members, clock),  # who is it? sets CALLER
-        MethodTable(methods),  # may it call this?
+        CallLog(clock, methods, metrics),  # one line a call
+        identity,  # who is it? sets CALLER
+        MethodTable(methods, roles),  # may it call this?
         Deadlines(methods),  # can it be answered in time?
         RunningCalls(methods),  # is there room?
+        in_turn,  # is it its member's turn?
     ]
     return [Gate(guards, methods=methods, unseal=unseal, unknown=_abort_unknown)]
 
@@ -83,7 +99,14 @@ class Statuses(Guard):
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where all end
-            await _abort(call.context, self._status(call.method, error))
+            status = self._status(call.method, error)
+            await _abort(call.context, status, self._pushback(error))
+
+    def _pushback(self, error: Exception) -> dict[str, str]:
+        """Return what tells gRPC when to try again, and not all clients at once."""
+        share = self._random_bytes(1)[0] / 256
+        after = pushback_of(error, share)
+        return {} if after is None else {PUSHBACK: str(after)}
 
     def _status(self, method: str, error: Exception) -> Status:
         """Return what the caller is told; log a defect with its traceback."""
@@ -97,40 +120,58 @@ class Statuses(Guard):
 class CallLog(Guard):
     """Writes one line a call: who, what, how it ended, how long. Never an outcome."""
 
-    def __init__(self, clock: Clock, methods: Mapping[str, Method]) -> None:
+    def __init__(
+        self, clock: Clock, methods: Mapping[str, Method], metrics: Metrics
+    ) -> None:
         """Measure by `clock`; name only `methods`, since others are a caller's text."""
         self._clock = clock
         self._methods = methods
+        self._metrics = metrics
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Write the line when the call ends, however it does."""
         begun = self._clock.monotonic()
-        ended = "OK"
+        ended, because = "OK", ""
         try:
             yield
         except BaseException as error:
-            ended = _ending(error, call.context)
+            ended, because = _ending(error, call.context), _because(error)
             raise
         finally:
             caller = CALLER.get(None)
+            method = call.method if call.method in self._methods else "-"
+            role = caller.role if caller else "-"
+            took = self._clock.monotonic() - begun
+            self._metrics.ended(method, role, ended, took)
             _CALLS.info(
-                "call method=%s member=%s role=%s status=%s under_ms=%d",
-                call.method if call.method in self._methods else "-",
+                "call method=%s member=%s role=%s status=%s%s under_ms=%d",
+                method,
                 caller.member if caller else "-",
-                caller.role if caller else "-",
+                role,
                 ended,
-                _coarse(self._clock.monotonic() - begun),
+                because,
+                _coarse(took),
             )
 
 
 class Identity(Guard):
     """Refuses whoever is no member's system, and old TLS."""
 
-    def __init__(self, domain: str, members: Collection[Member], clock: Clock) -> None:
-        """Know the `members` of `domain`, and by `clock` whose certificate ended."""
+    def __init__(
+        self,
+        domain: str,
+        members: Collection[Member],
+        authorities: Callable[[], Authorities],
+        clock: Clock,
+    ) -> None:
+        """Know the `members` of `domain`, and by `clock` whose certificate ended.
+
+        `authorities` returns whose signatures count at the moment.
+        """
         self._domain = domain
         self._members = frozenset(members)
+        self._authorities = authorities
         self._clock = clock
 
     @asynccontextmanager
@@ -140,6 +181,7 @@ class Identity(Guard):
             call.context.auth_context(),
             domain=self._domain,
             members=self._members,
+            authorities=self._authorities(),
             now=self._clock.now(),
         )
         CALLER.set(caller)
@@ -152,14 +194,21 @@ class MethodTable(Guard):
     Behind the identity, so that strangers do not learn which methods there are.
     """
 
-    def __init__(self, methods: Mapping[str, Method]) -> None:
-        """Admit by `methods`."""
+    def __init__(self, methods: Mapping[str, Method], roles: Collection[Role]) -> None:
+        """Admit by `methods`, where `roles` are served."""
         self._methods = methods
+        self._roles = frozenset(roles)
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Compare the caller's role with the row."""
         row, role = self._methods.get(call.method), CALLER.get().role
+        if role not in self._roles:
+            raise RefusedError(
+                "OTHER_ADDRESS",
+                f"the role `{role}` is served at another address of this exchange; ask"
+                " its operator which",
+            )
         if row is None:
             await _abort_unknown(call.context)
         elif role not in row.roles:
@@ -179,15 +228,28 @@ def _coarse(seconds: float) -> int:
     return max(16, 1 << math.ceil(1000 * seconds).bit_length())
 
 
-async def _abort(context: Context, status: Status) -> None:
-    """End the call with `status`."""
+async def _abort(
+    context: Context, status: Status, metadata: Mapping[str, str] | None = None
+) -> None:
+    """End the call with `status`, and with `metadata` beside it."""
+    told = rpc_status.to_status(status)
+    trailing = (*told.trailing_metadata, *(metadata or {}).items())
     with until_gone():
-        await context.abort_with_status(rpc_status.to_status(status))
+        await context.abort(told.code, told.details, trailing)
 
 
 async def _abort_unknown(context: Context) -> None:
     """End the call of a method that is not served."""
     await _abort(context, unknown_method())
+
+
+def _because(error: BaseException) -> str:
+    """Return why a certificate was refused, which its owner is not told."""
+    if isinstance(error, UnauthenticatedError) and isinstance(
+        error.__cause__, ValueError
+    ):
+        return f' because="{error.__cause__}"'
+    return ""
 
 
 def _ending(error: BaseException, context: Context) -> str:

@@ -41,12 +41,15 @@ class Method:
             likes; such calls are bounded apart from the others.
         most_at_once: how many calls of one member may run.
         most_bytes: of one message of a request.
+        takes_turns: whether few run at a time, of each member in turn: where a person
+            waits for the answer.
     """
 
     roles: frozenset[Role]
     needs_deadline: bool = True
     most_at_once: int = limits.MAX_RUNNING_CALLS_PER_MEMBER
     most_bytes: int = limits.MAX_QUESTION_BYTES
+    takes_turns: bool = False
 
 
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
@@ -83,7 +86,7 @@ _ANYBODY: Final = Method(roles=frozenset(Role))
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
     {
         "/biometrics.v1.MatchService/Match": Method(
-            roles=_CLIENT, most_bytes=limits.MAX_SEARCH_BYTES
+            roles=_CLIENT, most_bytes=limits.MAX_SEARCH_BYTES, takes_turns=True
         ),
         "/biometrics.v1.MatchService/BatchMatch": Method(
             roles=_CLIENT,

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from biometrics.server.identity import spiffe_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from biometrics.callers import Caller
     from biometrics.clock import Clock
@@ -51,28 +51,40 @@ class DevelopmentAuthority:
         *,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
+        credential: Credential | None = None,
     ) -> None:
-        """Make a new authority with a new key.
+        """Make a new authority with a new key, or go on with one.
 
         Args:
             domain: the exchange's trust domain, a lower-case host name.
             clock: for the validity of what is signed.
             random_bytes: for serial numbers. Keys come from the operating system.
+            credential: of the one to go on with.
+
+        Raises:
+            ValueError: the credential is none of a development authority.
         """
         self._domain = domain
         self._clock = clock
         self._random_bytes = random_bytes
-        self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(f"{_MARK} authority of {domain}"[:64])
+        if credential is None:
+            self._key = ec.generate_private_key(ec.SECP256R1())
+            self._certificate = self._sign_itself()
+        else:
+            self._key, self._certificate = _own(credential)
+
+    def _sign_itself(self) -> x509.Certificate:
+        """Return the authority's own certificate."""
         builder = self._builder(self._name, self._key.public_key())
         for extension in (
             x509.BasicConstraints(ca=True, path_length=0),
             _usage(signs_certificates=True),
             # Whoever trusts this authority trusts it for nothing beyond this.
-            x509.NameConstraints(_permitted(domain), excluded_subtrees=None),
+            x509.NameConstraints(_permitted(self._domain), excluded_subtrees=None),
         ):
             builder = builder.add_extension(extension, critical=True)
-        self._certificate = builder.sign(self._key, hashes.SHA256())
+        return builder.sign(self._key, hashes.SHA256())
 
     @property
     def credential(self) -> Credential:
@@ -90,6 +102,33 @@ class DevelopmentAuthority:
         names = [x509.UniformResourceIdentifier(spiffe_id(self._domain, caller))]
         subject = _name(f"{_MARK} {caller.member} {caller.role}")
         return self._issue(subject, names, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def revoke(self, numbers: Iterable[int]) -> bytes:
+        """Return the list of what it took back, PEM: all certificates of `numbers`."""
+        now = self._clock.now()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - _SKEW)
+            .next_update(now + LIFE)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    self._key.public_key()
+                ),
+                critical=False,
+            )
+            .add_extension(x509.CRLNumber(int(now.timestamp())), critical=False)
+        )
+        for number in numbers:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(number)
+                .revocation_date(now)
+                .build()
+            )
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(
+            serialization.Encoding.PEM
+        )
 
     def _issue(
         self,
@@ -139,6 +178,20 @@ class DevelopmentAuthority:
         """Return a random serial number: positive, at most 20 bytes with its sign."""
         number = int.from_bytes(self._random_bytes(_SERIAL_BYTES), "big")
         return (number >> 1) | 1
+
+
+def _own(credential: Credential) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Return key and certificate of a development authority.
+
+    Raises:
+        ValueError: it is none.
+    """
+    certificate = x509.load_pem_x509_certificate(credential.certificate)
+    key = serialization.load_pem_private_key(credential.key, None)
+    is_marked = _MARK in certificate.subject.rfc4514_string()
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not is_marked:
+        raise ValueError("not a development authority")
+    return key, certificate
 
 
 def _permitted(domain: str) -> list[x509.GeneralName]:

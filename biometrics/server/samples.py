@@ -186,7 +186,8 @@ cosine = 0.42
 SETTINGS: Final = """\
 # Settings of the exchange. Paths are relative to this file; a key that is unknown is
 # an error. `biometrics serve --check --config exchange.toml` validates everything.
-# All files but agreements are read when the exchange starts: restart it after an edit.
+# All files but agreements and certificates are read when the exchange starts:
+# restart it after an edit.
 version = 1
 
 [exchange]
@@ -195,13 +196,16 @@ name = "pilot"
 # spiffe://<trust_domain>/member/<CODE>/<role>/<name>
 trust_domain = {domain}
 listen = {listen}
+# Where administrators, who lock and destroy galleries, are served, and nowhere else:
+# admin_listen = "127.0.0.1:7444"
 
 [tls]
-# TLS 1.3 with client certificates, always. These three are for development only:
-# see pki/DEVELOPMENT-ONLY.txt.
+# TLS 1.3 with client certificates, always. These are for development only: see
+# pki/DEVELOPMENT-ONLY.txt. What is replaced counts within seconds, if all is good.
 certificate = "pki/server.pem"
 key = "pki/server.key"
 authority = "pki/authority.pem"     # who signs client certificates
+revoked = "pki/revoked.pem"         # which of them were taken back; its list ends
 
 [store]
 database = "data/exchange.sqlite"   # made at the first start; or of PostgreSQL, as
@@ -224,6 +228,11 @@ calibrations = "calibrations"       # from where templates match, a file a space
 # later, so that neither moment tells what was found: longer than nearly every search
 # takes, see `biometrics slots measure`. 1 is for measuring only.
 slot_ms = {slot}
+
+# Figures for Prometheus, over plain HTTP: keep them on this machine or a network of
+# your own. Nothing in them is of a person, nor of what a search found.
+# [metrics]
+# listen = "127.0.0.1:9464"
 
 # The members. Each has its own key-encryption key: without that file its galleries
 # stay locked, and with the last copy gone nobody can ever open them again. What the log
@@ -285,8 +294,8 @@ version = 1
 target = {target}
 server_name = "localhost"           # the name in the exchange's certificate
 authority = "../pki/authority.pem"
-certificate = "../pki/{member}-{role}.pem"
-key = "../pki/{member}-{role}.key"
+certificate = "../pki/{name}.pem"
+key = "../pki/{name}.key"
 deadline_seconds = {deadline}
 """
 

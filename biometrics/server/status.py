@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 DOMAIN: Final = "biometrics.exchange"
+PUSHBACK: Final = "grpc-retry-pushback-ms"
 _NEVER_TOLD: Final = frozenset({Kind.DEFECT, Kind.CONFIGURATION})
 _CUT: Final = "..."
 # Of one fault's field and of its message; a fault is mostly far shorter.
@@ -58,6 +59,26 @@ def status_of(error: ExchangeError) -> Status:
     elif error.faults:
         _add(status, _bad_request(_fitting(error.faults, room)))
     return status
+
+
+def pushback_of(error: Exception, share: float) -> int | None:
+    """Return after how many milliseconds gRPC itself should try again.
+
+    gRPC does not read a `RetryInfo`, but this (gRFC A6), in place of its own waits.
+
+    Args:
+        error: that the call ends with.
+        share: from 0 to 1, drawn, of what is added so that not all come at once.
+
+    Returns:
+        None where gRPC may wait as it likes, -1 where it had better not try again: the
+        caller would wait for longer than it may think.
+    """
+    if not isinstance(error, ExchangeError) or error.retry_after is None:
+        return None
+    if error.retry_after > limits.CLIENT_MOST_WAIT_SECONDS:
+        return -1
+    return round(1000 * error.retry_after * (1 + share * limits.BUSY_RETRY_SPREAD))
 
 
 def defect(incident: str) -> Status:

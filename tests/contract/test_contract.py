@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from biometrics.client.channel import service_config
 from biometrics.server.methods import SERVICES
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +94,16 @@ def test_generated_code_is_of_this_contract(tmp_path: Path) -> None:
         if "_pb2" in p.name and p.suffix in (".py", ".pyi")
     }
     assert fresh == committed
+
+
+def test_the_service_config_is_what_our_own_client_opens_channels_with() -> None:
+    """It names every service of the contract, and stands beside it for others."""
+    text = (PROTO / "biometrics/v1/service_config.json").read_text()
+    assert text == service_config()
+    first, bulk = json.loads(text)["methodConfig"]
+    named = {each["service"] for each in first["name"]}
+    assert named == {service.full_name for service in OURS}
+    assert "retryPolicy" not in bulk
 
 
 def buf(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -301,7 +301,7 @@ def test_a_failure_leaves_nothing_behind(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(blueprint, "_write_profiles", full)
+    monkeypatch.setattr(blueprint, "write_signers", full)
     with pytest.raises(ConfigurationError, match="no space left") as caught:
         write(tmp_path / "exchange")
     assert caught.value.reason == "CANNOT_WRITE"

@@ -20,7 +20,7 @@ from biometrics.server.check import check
 from biometrics.server.config import read_config
 from biometrics.server.development import write_agreement
 from biometrics.server.exchange import Exchange
-from biometrics.server.tls import server_credentials
+from biometrics.server.tls import read_trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ def test_a_certificate_out_of_date_is_refused(config: Path) -> None:
     """A server does not show a certificate that every client would refuse."""
     in_ten_years = SystemClock().now() + dt.timedelta(days=3653)
     with pytest.raises(ConfigurationError) as caught:
-        server_credentials(read_config(config), in_ten_years)
+        read_trust(read_config(config), in_ten_years)
     assert caught.value.reason == "CERTIFICATE_NOT_VALID"
 
 

@@ -18,6 +18,7 @@ URI = f"spiffe://{DOMAIN}/member/XAA/client/border-1"
 SIGNED = Authority.make()
 PEM = SIGNED.client().certificate
 NOW = SIGNED.clock.now()
+TRUSTED = SIGNED.trusted()
 TLS = {"ssl_tls_version": [b"TLSv1.3"], "x509_pem_cert": [PEM]}
 MEMBERS = frozenset({Member("XAA")})
 
@@ -111,7 +112,10 @@ def test_a_domain_is_taken_literally():
 def test_a_connection_of_a_member_is_identified():
     """TLS 1.3 and one SPIFFE ID of a configured member are enough."""
     context = {**TLS, "peer_spiffe_id": [URI.encode()]}
-    assert identify(context, domain=DOMAIN, members=MEMBERS, now=NOW) == caller()
+    assert (
+        identify(context, domain=DOMAIN, members=MEMBERS, authorities=TRUSTED, now=NOW)
+        == caller()
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,14 +125,14 @@ def test_older_or_unknown_tls_is_refused(versions: list[bytes]):
     """Whatever is not exactly TLS 1.3 is refused, with a reason that helps."""
     context = {**TLS, "ssl_tls_version": versions, "peer_spiffe_id": [URI.encode()]}
     with pytest.raises(UnauthenticatedError) as caught:
-        identify(context, domain=DOMAIN, members=MEMBERS, now=NOW)
+        identify(context, domain=DOMAIN, members=MEMBERS, authorities=TRUSTED, now=NOW)
     assert caught.value.reason == "TLS_TOO_OLD"
 
 
 def test_a_connection_without_tls_is_refused():
     """An empty context, as that of a plain connection, names nobody."""
     with pytest.raises(UnauthenticatedError):
-        identify({}, domain=DOMAIN, members=MEMBERS, now=NOW)
+        identify({}, domain=DOMAIN, members=MEMBERS, authorities=TRUSTED, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +148,11 @@ def test_no_id_several_and_those_of_strangers_are_refused_alike(ids: list[bytes]
     """Reason and text do not tell a stranger from a mistake; the cause does."""
     with pytest.raises(UnauthenticatedError) as caught:
         identify(
-            {**TLS, "peer_spiffe_id": ids}, domain=DOMAIN, members=MEMBERS, now=NOW
+            {**TLS, "peer_spiffe_id": ids},
+            domain=DOMAIN,
+            members=MEMBERS,
+            authorities=TRUSTED,
+            now=NOW,
         )
     with pytest.raises(UnauthenticatedError) as malformed:
         parse_spiffe_id("", DOMAIN)
@@ -159,7 +167,9 @@ def test_an_expired_certificate_is_refused_though_tls_took_it(days: int):
     context = {**TLS, "peer_spiffe_id": [URI.encode()]}
     later = NOW + dt.timedelta(days=days)
     with pytest.raises(UnauthenticatedError) as caught:
-        identify(context, domain=DOMAIN, members=MEMBERS, now=later)
+        identify(
+            context, domain=DOMAIN, members=MEMBERS, authorities=TRUSTED, now=later
+        )
     assert caught.value.reason == "CERTIFICATE_EXPIRED"
 
 
@@ -167,5 +177,5 @@ def test_without_the_certificate_nobody_is_believed():
     """What TLS tells of a certificate counts only beside the certificate."""
     context = {**TLS, "peer_spiffe_id": [URI.encode()], "x509_pem_cert": []}
     with pytest.raises(UnauthenticatedError) as caught:
-        identify(context, domain=DOMAIN, members=MEMBERS, now=NOW)
+        identify(context, domain=DOMAIN, members=MEMBERS, authorities=TRUSTED, now=NOW)
     assert caught.value.reason == "NO_IDENTITY"

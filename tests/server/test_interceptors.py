@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import statistics
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import grpc
@@ -209,12 +211,36 @@ def test_one_member_cannot_take_every_place(
 def test_all_members_together_are_bounded(
     world: World, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
 ):
-    """Beyond the bound of all, another member is told to wait as well."""
+    """Beyond the bound of all, a member is told to wait that has some running."""
     monkeypatch.setattr(limits, "MAX_RUNNING_CALLS", 4)
+    monkeypatch.setattr(limits, "RESERVED_CALLS_PER_MEMBER", 1)
     other = world.channel(world.authority.client("XBB"))
     with Held(world, channel, 4):
+        assert refusal(lambda: say(channel))[1] == "EXCHANGE_BUSY"
+        assert say(other)  # has none running, and so has a place
+        monkeypatch.setattr(limits, "RESERVED_CALLS_PER_MEMBER", 0)
         assert refusal(lambda: say(other))[1] == "EXCHANGE_BUSY"
     assert say(other)
+
+
+def test_grpc_is_told_when_to_try_again_and_refused_at_once(
+    world: World, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+):
+    """Its own retries wait as `RetryInfo` says; shedding takes less than 10 ms."""
+    monkeypatch.setattr(limits, "MAX_RUNNING_CALLS_PER_MEMBER", 2)
+    with Held(world, channel, 2):
+        took = []
+        for _ in range(20):
+            begun = time.perf_counter()
+            error, _ = refusal(lambda: say(channel))
+            took.append(time.perf_counter() - begun)
+            pushback = dict(error.trailing_metadata())["grpc-retry-pushback-ms"]
+            assert 500 <= int(pushback) <= 750
+        assert statistics.median(took) < 0.01
+    monkeypatch.setattr(limits, "BUSY_RETRY_SECONDS", 60.0)
+    with Held(world, channel, 2):
+        error, _ = refusal(lambda: say(channel))
+        assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "-1"
 
 
 class Silence:
@@ -458,7 +484,10 @@ def test_one_line_is_logged_for_each_call_without_what_it_said(
         "call method=/test.Echo/Say member=XDD role=client status=OK",
         "call method=/test.Echo/Say member=XDD role=client status=ONE",
         "call method=/test.Echo/Say member=XDD role=client status=DEFECT",
-        "call method=/test.Echo/Say member=- role=- status=NO_IDENTITY",
+        (
+            "call method=/test.Echo/Say member=- role=- status=NO_IDENTITY"
+            ' because="not a member configured here"'
+        ),
         (
             "call method=/grpc.health.v1.Health/Check member=XDD role=client"
             " status=UNKNOWN_SERVICE"

@@ -1,0 +1,184 @@
+"""What can be seen of an exchange while it runs, as Prometheus reads it.
+
+Whoever reads figures must learn nothing of a person, nor of what one member found at
+another. So no figure has a member in it but the sizes of galleries, in powers of four;
+none says what an answer said; and times are of whole calls, in the coarse steps that
+slots leave. Figures are read over plain HTTP, on loopback unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    start_http_server,
+)
+
+from biometrics import limits
+from biometrics.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from biometrics.members import Member
+
+# In seconds. A search takes two slots, 50 ms unless set otherwise.
+_STEPS: Final = (0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0, 20.0, 300.0)
+_NEVER: Final = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauges:
+    """Where figures come from that are read when they are asked for.
+
+    Attributes:
+        serving: whether the exchange can be called.
+        waiting: searches that wait for their turn.
+        at_once: how many searches may run at present.
+        overruns: slots that searches took beyond their first.
+        behind: changes that are durable and not searchable yet.
+        galleries: templates of each member, in all spaces.
+        certificate_seconds: until the server's certificate ends.
+        revocation_seconds: until nobody is believed; infinite where no list is asked.
+    """
+
+    serving: Callable[[], bool]
+    waiting: Callable[[], int]
+    at_once: Callable[[], float]
+    overruns: Callable[[], int]
+    behind: Callable[[], int]
+    galleries: Callable[[], Mapping[Member, int]]
+    certificate_seconds: Callable[[], float]
+    revocation_seconds: Callable[[], float | None]
+
+
+class Metrics:
+    """The figures of one exchange."""
+
+    def __init__(self) -> None:
+        """Begin at nought."""
+        self._registry = CollectorRegistry()
+        self._calls = Counter(
+            "biometrics_calls",
+            "Calls that ended, by method, role and status: OK, or why not.",
+            ("method", "role", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "biometrics_call_seconds",
+            "How long calls took that were answered, from admission to answer.",
+            ("method",),
+            buckets=_STEPS,
+            registry=self._registry,
+        )
+        self._turn = Histogram(
+            "biometrics_turn_wait_seconds",
+            "How long searches waited for their member's turn.",
+            buckets=_STEPS,
+            registry=self._registry,
+        )
+
+    def ended(self, method: str, role: str, status: str, seconds: float) -> None:
+        """Count a call.
+
+        Args:
+            method: one that is served, or `-`.
+            role: of the caller, or `-`.
+            status: `OK` or a reason: a word of ours, never of a caller's.
+            seconds: that it took.
+        """
+        self._calls.labels(method, role, status).inc()
+        if status == "OK":
+            self._seconds.labels(method).observe(seconds)
+
+    def waited(self, seconds: float) -> None:
+        """Count a search that has its turn."""
+        self._turn.observe(seconds)
+
+    def watch(self, gauges: Gauges) -> None:
+        """Read some figures whenever they are asked for."""
+        self._gauge("serving", "1 if the exchange can be called.", gauges.serving)
+        self._gauge(
+            "searches_waiting", "Searches that wait for their turn.", gauges.waiting
+        )
+        self._gauge(
+            "searches_at_once", "How many searches may run now.", gauges.at_once
+        )
+        self._gauge(
+            "slot_overruns",
+            "Slots that searches took beyond their first, since the start.",
+            gauges.overruns,
+        )
+        self._gauge(
+            "follower_behind_changes",
+            "Changes that are durable and not searchable yet.",
+            gauges.behind,
+        )
+        self._gauge(
+            "certificate_seconds_left",
+            "Until the server's certificate ends.",
+            gauges.certificate_seconds,
+        )
+        self._gauge(
+            "revocations_seconds_left",
+            "Until the list of revoked certificates ends, and nobody is believed.",
+            lambda: _or_never(gauges.revocation_seconds()),
+        )
+        sizes = Gauge(
+            "biometrics_gallery_templates_at_most",
+            "Templates of a member, rounded up to a power of four.",
+            ("member",),
+            registry=self._registry,
+        )
+        for member in gauges.galleries():
+            sizes.labels(member.code).set_function(
+                lambda member=member: coarse(gauges.galleries().get(member, 0))  # type: ignore[misc]
+            )
+
+    def serve(self, address: str) -> Callable[[], None]:
+        """Serve the figures over HTTP at `host:port`; return what ends that.
+
+        Raises:
+            ConfigurationError: the port cannot be had.
+        """
+        host, _, port = address.rpartition(":")
+        try:
+            server, thread = start_http_server(
+                int(port), host.strip("[]"), registry=self._registry
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                "PORT_UNAVAILABLE",
+                f"cannot serve figures on `{address}`: the port is in use, or the"
+                " address is not this machine's; see [metrics] listen",
+            ) from error
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return stop
+
+    def _gauge(self, name: str, told: str, read: Callable[[], float]) -> None:
+        """Add one figure that is read when it is asked for."""
+        gauge = Gauge(f"biometrics_{name}", told, registry=self._registry)
+        gauge.set_function(read)
+
+
+def coarse(templates: int) -> int:
+    """Return a number rounded up to a power of four, which hides single enrolments."""
+    if templates <= limits.COARSE_GALLERY:
+        return min(templates, 1) * limits.COARSE_GALLERY
+    return int(4 ** math.ceil(math.log(templates, 4)))
+
+
+def _or_never(seconds: float | None) -> float:
+    """Return a time, or one without end."""
+    return _NEVER if seconds is None else seconds

@@ -1,0 +1,63 @@
+"""What is deployed names only figures that there are, and runs as no one's user."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from biometrics.server.metrics import Gauges, Metrics
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / ".deploy"
+NAMES = re.compile(r"biometrics_\w+")
+OF_COUNTERS = re.compile(r"_(total|bucket|count|sum|created)$")
+
+
+def served() -> set[str]:
+    """Return the names of all figures."""
+    metrics = Metrics()
+    metrics.watch(
+        Gauges(
+            serving=lambda: True,
+            waiting=int,
+            at_once=float,
+            overruns=int,
+            behind=int,
+            galleries=dict,
+            certificate_seconds=float,
+            revocation_seconds=float,
+        )
+    )
+    return {family.name for family in metrics._registry.collect()}
+
+
+@pytest.mark.parametrize("name", ["grafana/exchange.json", "alerts.yml"])
+def test_dashboard_and_alerts_name_figures_that_there_are(name: str):
+    """A figure that is renamed would leave an empty panel, or no alert."""
+    named = set(NAMES.findall((DEPLOY / name).read_text()))
+    assert len(named) >= 5
+    assert {OF_COUNTERS.sub("", each) for each in named} <= served()
+
+
+def test_the_dashboard_shows_every_figure():
+    """Whatever is measured can be looked at."""
+    panels = json.loads((DEPLOY / "grafana/exchange.json").read_text())["panels"]
+    text = json.dumps(panels)
+    assert all(name in text for name in served())
+
+
+def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
+    """No compiler, no package manager of ours, no root."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    stages = [number for number, line in enumerate(lines) if line.startswith("FROM ")]
+    last = lines[stages[-1] :]
+    assert len(stages) == 2
+    assert "USER 10001" in last
+    assert not any("pip install" in line or "apt" in line for line in last)
+    assert any(line.startswith("HEALTHCHECK") for line in last)
+    compose = (DEPLOY / "compose.yaml").read_text()
+    assert "read_only: true" in compose
+    assert "cap_drop: [ALL]" in compose
