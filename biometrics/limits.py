@@ -72,6 +72,34 @@ MAX_TILE_LEVEL: Final = 7  # 256 to the eighth leaves
 MAX_PAGE_LEAVES: Final = 32_768  # some 1.3 MB
 MAX_PAGE_ENTRIES: Final = 2048  # leaves looked below; at one entry each, 1.6 MB
 MAX_EXPORT_BYTES: Final = 64 * 1024  # of one file of an export but its pages
+# -- leak budget --------------------------------------------------------------
+# Set by the attack and by honest travellers together: benchmarks/README.md, "What yes
+# and no add up to". Wider or fewer spares templates, and freezes honest travellers.
+NEAR_DECADES: Final = 1.2  # of the false match rate to either side, where measured
+NEAR_DEVIATIONS: Final = 0.8  # of random directions' cosine, at least: 0.035 at 512-d
+# At most, whatever was measured: look-alikes and failed captures make a tail so flat
+# that all who match themselves would be near.
+NEAR_DEVIATIONS_AT_MOST: Final = 1.6
+NEAR_DAYS: Final = 30
+NEAR_SEARCHES_TOLD: Final = 20  # of one requester about one record, in those days
+NEAR_SEARCHES_TOLD_TO_ALL: Final = 50  # of all requesters about one record
+FREEZE_HOURS: Final = 72  # unless a review has confirmed it
+# Of matches with strangers nearly all are near the threshold, of those with mates few:
+# whoever is told so many of the first kind, and more of them, goes through a gallery.
+NEAR_MATCHES_ALERTED: Final = 20
+# And so may whoever has so many in one day: captures that failed match one another
+# clearly. A busy member's auditor gets used to one alert a day.
+MATCHES_A_DAY_ALERTED: Final = 40
+CASE_BYTES: Final = 8  # names a freeze to those who review it
+
+# -- quotas -------------------------------------------------------------------
+# Of an agreement that states none: a large airport's day, and a gallery of a million
+# cannot be gone through with a tenth of its faces.
+DEFAULT_QUOTA_PER_DAY: Final = 20_000
+MAX_QUOTA_PER_DAY: Final = 10_000_000  # more is a mistyped number
+# Of one requester, whatever its agreements: a search at all holders counts once.
+MAX_SEARCHES_PER_DAY: Final = 1_000_000
+ALL_AGREEMENTS: Final = b""  # under which these are counted
 
 # -- time and load ------------------------------------------------------------
 MAX_DEADLINE_SECONDS: Final = 300  # a caller that waits longer has gone away
@@ -250,6 +278,17 @@ MAX_SYNTHETIC_COMPONENTS: Final = 2**29  # 2 GiB, and as much again on the way
 
 # -- finger minutiae ----------------------------------------------------------
 MAX_MINUTIAE_BYTES: Final = 1024 * 1024  # 176 views with extended data
+
+# -- pictures -----------------------------------------------------------------
+MAX_PICTURE_BYTES: Final = 32 * 1024 * 1024
+MAX_PICTURE_PIXELS: Final = 2**26  # 192 MiB once decoded, in each process
+MIN_PICTURE_SIDE: Final = 32  # pixels; less shows nothing
+MAX_PIXELS_PER_INCH: Final = 4000
+MIN_MINUTIAE: Final = 8  # fewer lie alike in prints of many fingers
+EXTRACTOR_START_SECONDS: Final = 120.0  # of a process, its model included
+EXTRACTION_SECONDS: Final = 60.0  # of one picture; then its process is ended
+MAX_EXTRACTION_PROCESSES: Final = 256
+MAX_SHEET_PICTURES: Final = 24  # the first ones, on a contact sheet
 
 # -- transactions and wrappers, each of one person ------------------------------
 MAX_TRANSACTION_BYTES: Final = 32 * 1024 * 1024  # fourteen images without compression

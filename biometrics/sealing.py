@@ -1,10 +1,11 @@
 """What clients seal to a running exchange, so that TLS is not its only guard.
 
-1. The exchange makes a key pair when it starts, and signs the public half.
+1. The exchange makes a key pair for each member, and signs the public half.
 2. A client seals to it by HPKE (RFC 9180), bound to its member and to what it is for.
 3. The exchange opens that.
 
-What is recorded on the way opens nothing later: the private half goes with the process.
+What is recorded on the way opens nothing later: the private half goes with the process,
+and sooner if the member locks its galleries.
 The key agreement is of X25519 and ML-KEM-768 together, and as strong as the stronger.
 It guards wherever TLS ends before the exchange does, and not against whoever controls
 the exchange.
@@ -85,16 +86,34 @@ class SealingKey:
             raise PreconditionError(
                 SEALED_TO_ANOTHER,
                 "what was sealed does not open: it was sealed to another exchange, or"
-                " before this one was restarted, or for another member or request; get"
-                " the key by CustodyService.GetSealingKey, and seal it again",
+                " before this one was restarted or the galleries were locked, or for"
+                " another member or request; get the key by"
+                " CustodyService.GetSealingKey, and seal it again",
             ) from error
+
+
+class SealingKeys:
+    """A key pair for each member, made when it is first asked for; for threads."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._keys: dict[Member, SealingKey] = {}
+
+    def of(self, member: Member) -> SealingKey:
+        """Return the one that a member's systems seal to now."""
+        found = self._keys.get(member)
+        return self._keys.setdefault(member, SealingKey()) if found is None else found
+
+    def renew(self, member: Member) -> None:
+        """Drop a member's: what was sealed to it opens nothing any more."""
+        self._keys.pop(member, None)
 
 
 def seal_to(public: bytes, clear: bytes, member: Member, *purpose: bytes) -> bytes:
     """Return a value, sealed to one run of one exchange.
 
     Args:
-        public: `SealingKey.public`.
+        public: `SealingKey.public`, of that member.
         clear: the value.
         member: who seals it.
         purpose: what it is for; it opens for that alone.

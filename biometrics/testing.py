@@ -101,8 +101,10 @@ class ExchangeInProcess:
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
-        self.stop()
-        self._end()
+        try:
+            self.stop()
+        finally:
+            self._end()  # or the thread would keep the process from ending
 
     def start(self) -> None:
         """Serve.

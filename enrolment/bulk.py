@@ -16,7 +16,7 @@ from enrolment.formats.source import Found, Unreadable, VectorSample
 from enrolment.preflight import record_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from biometrics.errors import Fault
@@ -28,6 +28,21 @@ _RECORD_BYTES: Final = 4 * (
     limits.MAX_REFERENCE_CHARACTERS + limits.MAX_LEGAL_BASIS_CHARACTERS
 ) + 8 * (limits.MAX_EXCLUDED_REQUESTERS + 8)
 _TEMPLATE_BYTES: Final = limits.MAX_NAME_CHARACTERS + 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What stands in a file next.
+
+    Attributes:
+        file: which.
+        item: a record, or why there is none.
+        bytes_read: how much is read of all files behind it.
+    """
+
+    file: Path
+    item: Found | Unreadable
+    bytes_read: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +87,12 @@ class Batch:
 
 
 def read_batches(
-    gathered: Gathered, fits: Callable[[Source], None], *, start: int = 0
+    gathered: Gathered,
+    fits: Callable[[Source], None],
+    *,
+    start: int = 0,
+    extract: Callable[[Iterator[Read]], Iterator[Read]] = iter,
+    faults: Callable[[Found], Sequence[Fault]] = record_faults,
 ) -> Iterator[Batch]:
     """Yield the records of files from `start` on, a batch at a time.
 
@@ -81,19 +101,33 @@ def read_batches(
         fits: raises what is wrong with a file as a whole, if anything.
         start: the first record wanted, from 0; where the files are the same, records
             have the same numbers.
+        extract: puts templates in the place of pictures; by default they stay.
+        faults: returns what is wrong with a record.
 
     Raises:
         InvalidRequestError: there are fewer records than `start`.
     """
-    cutter = _Cutter(start)
+    cutter = _Cutter(start, faults)
+    for read in extract(_from(start, gathered, fits)):
+        yield from cutter.add(read)
+    yield from cutter.rest(sum(gathered.sizes))
+
+
+def _from(
+    start: int, gathered: Gathered, fits: Callable[[Source], None]
+) -> Iterator[Read]:
+    """Yield what stands in files, from record `start` on.
+
+    Raises:
+        InvalidRequestError: there are fewer records.
+    """
     done = number = 0
     for path, size in zip(gathered.files, gathered.sizes, strict=True):
         for share, item in _items(path, fits):
             if number >= start:
-                yield from cutter.add(path, item, done + int(share * size))
+                yield Read(file=path, item=item, bytes_read=done + int(share * size))
             number += 1
         done += size
-    yield from cutter.rest(done)
     if number < start:
         raise InvalidRequestError(
             "WRONG_START",
@@ -118,31 +152,31 @@ def _items(
 class _Cutter:
     """Gathers records until they are a batch."""
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, faults: Callable[[Found], Sequence[Fault]]) -> None:
         """Begin before the record `start`."""
         self._start = start
+        self._faults = faults
         self._records: list[tuple[Path, Found]] = []
         self._refused: list[Refused] = []
         self._bytes = 0
 
-    def add(
-        self, path: Path, item: Found | Unreadable, bytes_read: int
-    ) -> Iterator[Batch]:
+    def add(self, read: Read) -> Iterator[Batch]:
         """Add a record; yield the batch before it, if it has no room there."""
-        faults = item.faults if isinstance(item, Unreadable) else record_faults(item)
+        item = read.item
+        faults = item.faults if isinstance(item, Unreadable) else self._faults(item)
         if isinstance(item, Found) and not faults:
             size = _size(item)
             full = len(self._records) == limits.BULK_RECORDS_PER_CHUNK
             if full or self._bytes + size > limits.BULK_BYTES_PER_CHUNK:
-                yield from self.rest(bytes_read)
-            self._records.append((path, item))
+                yield from self.rest(read.bytes_read)
+            self._records.append((read.file, item))
             self._bytes += size
             return
         if len(self._refused) == limits.BULK_RECORDS_PER_CHUNK:
-            yield from self.rest(bytes_read)
+            yield from self.rest(read.bytes_read)
         self._refused.append(
             Refused(
-                file=path,
+                file=read.file,
                 number=item.number,
                 reference=item.reference,
                 faults=tuple(faults),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biometrics.errors import InvalidRequestError
-from enrolment.formats.opening import is_known
+from enrolment.formats.opening import is_known, is_manifest, is_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,8 @@ def gather(paths: Sequence[Path]) -> Gathered:
 
     A file stands for itself, whatever its name. A folder stands for the files of known
     formats in it and in its folders, by name; symbolic links in it are not followed,
-    so that there is no loop and nothing from elsewhere, and are passed over.
+    so that there is no loop and nothing from elsewhere, and are passed over. So are
+    pictures and minutiae beside and beneath a manifest, which names those it wants.
 
     Raises:
         InvalidRequestError: there are none.
@@ -53,6 +54,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
         if not path.is_dir():
             found.add(path)
             continue
+        listed: list[Path] = []  # folders with a manifest
         # A folder that cannot be read is refused as a file that cannot be.
         for top, inner, names in os.walk(
             path, onerror=lambda error: found.add(Path(error.filename))
@@ -61,8 +63,14 @@ def gather(paths: Sequence[Path]) -> Gathered:
             links = sum((folder / name).is_symlink() for name in inner)
             found.passed["symbolic links"] += links
             inner.sort()
+            if any(is_manifest(folder / name) for name in names):
+                listed.append(folder)
+            is_listed = any(folder.is_relative_to(each) for each in listed)
             for name in sorted(names):
-                _sort_out(found, folder / name)
+                if is_listed and is_part(folder / name):
+                    found.passed["files beside or beneath a manifest"] += 1
+                else:
+                    _sort_out(found, folder / name)
     if not found.files:
         told = ", ".join(f"`{path}`" for path in paths)
         raise InvalidRequestError(

@@ -14,7 +14,7 @@ from biometrics.errors import Fault
 from biometrics.templates import Position
 from enrolment.admission import count_faults, reference_faults
 from enrolment.formats.image import ImageSample
-from enrolment.formats.source import VectorSample
+from enrolment.formats.source import PictureSample, VectorSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NO_SPACE: Final = "NO_SPACE_FOR_MINUTIAE"
 NO_EXTRACTOR: Final = "NO_EXTRACTOR"
+NOT_EXTRACTED: Final = "PICTURE_NOT_EXTRACTED"
 _POSITIONS: Final = frozenset(position.value for position in Position)
 
 
@@ -40,6 +41,13 @@ def record_faults(found: Found) -> list[Fault]:
 
 def _sample_faults(sample: Sample) -> Iterator[Fault]:
     """Yield what is wrong with a sample."""
+    if isinstance(sample, PictureSample):
+        message = (
+            "is a picture, whose extractor the exchange's template space names; try it"
+            " without an exchange by `biometrics extract`"
+        )
+        yield Fault(field="data", reason=NOT_EXTRACTED, message=message)
+        return
     if isinstance(sample, ImageSample):
         message = "is an image; enrol the embedding that an extractor makes of it"
         yield Fault(field="data", reason=NO_EXTRACTOR, message=message)

@@ -6,9 +6,10 @@ comparison is float64, so that the decision does not depend on the engine's roun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biometrics.custody import Vault
+    from biometrics.disclosure import Band
     from biometrics.members import Member
     from biometrics.store import JournalReader, StoredTemplate
     from biometrics.templates import Template, TemplateSpaces
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 
 Candidates = Mapping["Shelf", Sequence[int]]
+# What a record's best score is before any of its templates was compared.
+_NOTHING: Final = (-math.inf,)
 Gone = Mapping["Shelf", "NDArray[np.int64]"]
 
 
@@ -46,12 +50,14 @@ class Hit:
         record_id: 16 bytes.
         protection: what protects it.
         seen: by which the store can tell whether that still stands.
+        is_near: whether it is near the threshold; see `disclosure.budget`.
     """
 
     holder: Member
     record_id: bytes
     protection: Protection
     seen: SeenRecord
+    is_near: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,7 @@ class Confirmed:
 
     Attributes:
         hits: each record that matches, once.
+        misses: each record that does not and is near, once; as it would be a hit.
         failed: holders of which a candidate did not open, or is gone without having
             been withdrawn, or of which there are too many; they have no outcome.
         moved: whether a candidate was withdrawn, or replaced, since the scan. One that
@@ -69,6 +76,7 @@ class Confirmed:
     hits: tuple[Hit, ...]
     failed: frozenset[Member]
     moved: bool = False
+    misses: tuple[Hit, ...] = ()
 
 
 class Confirmation:
@@ -106,7 +114,7 @@ class Confirmation:
     def confirm(
         self,
         probe: Template,
-        thresholds: Mapping[Shelf, float],
+        bands: Mapping[Shelf, Band],
         found: Candidates,
         rows: Mapping[int, StoredTemplate],
     ) -> Confirmed:
@@ -118,7 +126,7 @@ class Confirmation:
 
         Args:
             probe: what to compare with.
-            thresholds: by shelf, the cosine at or above which a template matches.
+            bands: by shelf, from which cosine on a template matches, or is near.
             found: template ids by shelf, each of the probe's space and position.
             rows: theirs, and maybe others, as `rows` read them after the scan.
         """
@@ -130,7 +138,7 @@ class Confirmation:
         exact = np.empty(probe.space.dimension, np.float64)
         clear = np.empty(probe.space.dimension, np.float32)
         vector = probe.vector.astype(np.float64)
-        hits: dict[bytes, Hit] = {}
+        best: dict[bytes, tuple[float, Shelf, StoredTemplate]] = {}
         try:
             for shelf, template in _pairs(candidates, rows):
                 try:
@@ -142,13 +150,15 @@ class Confirmation:
                         self._galleries.damage(shelf.holder, shelf.space, error.message)
                     continue
                 np.copyto(exact, clear)
-                if float(vector @ exact) >= thresholds[shelf]:
-                    hits[template.record_id] = _hit(template)
+                score = float(vector @ exact)
+                if score > best.get(template.record_id, _NOTHING)[0]:
+                    best[template.record_id] = score, shelf, template
         finally:
             for each in (clear, exact, vector):
                 each.fill(0.0)
+        hits, misses = _told_apart(best.values(), bands)
         return Confirmed(
-            hits=tuple(hits.values()), failed=frozenset(failed), moved=moved
+            hits=hits, failed=frozenset(failed), moved=moved, misses=misses
         )
 
     def _open(
@@ -220,8 +230,22 @@ def _pairs(
                 yield shelf, stored[number]
 
 
-def _hit(template: StoredTemplate) -> Hit:
-    """Return the record of a template that matches."""
+def _told_apart(
+    best: Iterable[tuple[float, Shelf, StoredTemplate]], bands: Mapping[Shelf, Band]
+) -> tuple[tuple[Hit, ...], tuple[Hit, ...]]:
+    """Return the records that match, and those that do not and are near."""
+    hits, misses = [], []
+    for score, shelf, template in best:
+        band = bands[shelf]
+        if score >= band.threshold:
+            hits.append(_hit(template, is_near=band.is_near(score)))
+        elif band.is_near(score):
+            misses.append(_hit(template, is_near=True))
+    return tuple(hits), tuple(misses)
+
+
+def _hit(template: StoredTemplate, *, is_near: bool) -> Hit:
+    """Return the record of a template that was compared."""
     return Hit(
         holder=template.member,
         record_id=template.record_id,
@@ -231,6 +255,7 @@ def _hit(template: StoredTemplate) -> Hit:
             record_tag=template.record_tag,
             expires_at=template.expires_at,
         ),
+        is_near=is_near,
     )
 
 

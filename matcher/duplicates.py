@@ -21,6 +21,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.calibration import BY_DEFAULT
+from biometrics.disclosure import Band
 from biometrics.errors import NotFoundError
 from biometrics.sealed import reference_binding
 from biometrics.templates import Position, Template
@@ -151,9 +152,8 @@ class Duplicates:
             self.galleries.comparisons(space)
         )
         shelf = Shelf(holder, space, probe.position)
-        return await self.scanner.search(
-            probe, {shelf: thresholds[BY_DEFAULT.fpir].cosine}
-        )
+        band = Band.without(thresholds[BY_DEFAULT.fpir].cosine)
+        return await self.scanner.search(probe, {shelf: band})
 
     def _probes(
         self, holder: Member, reference: str

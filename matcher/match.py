@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from biometrics import limits
 from biometrics.disclosure import (
     Answer,
+    Band,
     Level,
     Outcome,
+    Tally,
     decide,
     may_learn,
     plan_search,
@@ -32,6 +34,7 @@ from biometrics.errors import (
 )
 from biometrics.members import Member
 from biometrics.store import Disclosed, NewReference
+from matcher.budget import Spending, quotas_of, refuse_spent
 from matcher.galleries import GalleryState, Shelf
 from matcher.proof import Committed, Looked, mentions, promise_of
 
@@ -39,13 +42,13 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from biometrics.audit import ReceiptIssuer
-    from biometrics.calibration import Calibrations
+    from biometrics.calibration import Calibrations, FpirClass, Threshold
     from biometrics.clock import Clock
     from biometrics.custody import Vault
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
-    from biometrics.store import AnswerWriter, Appended
+    from biometrics.store import AnswerWriter, Appended, Budget
     from biometrics.templates import Position, Template, TemplateSpace
     from matcher.confirm import Confirmed, Hit
     from matcher.galleries import Galleries
@@ -110,6 +113,24 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """A question, whom it may be asked of, and from which scores on that matches."""
+
+    question: Question
+    plan: SearchPlan
+    thresholds: Mapping[FpirClass, Threshold]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of a question, before it is decided who may learn it."""
+
+    planned: Planned
+    outcomes: Mapping[Member, Outcome]
+    confirmed: Confirmed
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """An answer, all that it tells of, and where was looked for it."""
 
@@ -140,6 +161,7 @@ class Matcher:
         slots: when what was decided is stored, and when it is answered.
         answers: step 8, and the answers to replays.
         receipts: signs for what is in the log.
+        budget: what is left to the requester.
         vault: keys that tell replays apart and seal stored answers.
         workers: threads for blocking work.
         clock: the time.
@@ -154,6 +176,7 @@ class Matcher:
     slots: Slots
     answers: AnswerWriter
     receipts: ReceiptIssuer
+    budget: Budget
     vault: Vault
     workers: Executor
     clock: Clock
@@ -226,7 +249,18 @@ class Matcher:
         """Decide all questions, by the rules of this moment."""
         # One version of the agreements and one moment for all questions.
         rules = Rules(self.agreements(), self.clock.now())
-        results = await self._results(search, rules)
+        planned = [self._planned(search, rules, each) for each in search.questions]
+        await self._refuse_spent(search.requester, rules, planned)
+        compared = await self._results(planned)
+        spending = await self._spending(search.requester, rules, compared)
+        results = [
+            self._found(rules, spending, each) if isinstance(each, Compared) else each
+            for each in compared
+        ]
+        taken = spending.taken(
+            [c.planned.plan for c in compared if isinstance(c, Compared)],
+            self.random_bytes,
+        )
         body = encode([r.answer if isinstance(r, Found) else r for r in results])
         found = [result for result in results if isinstance(result, Found)]
         committed = Committed.to([each.answer for each in found], self.random_bytes)
@@ -237,58 +271,91 @@ class Matcher:
             [each.looked for each in found],
             committed.items,
         )
-        disclosed = replace(_all_disclosed(found), mentions=tuple(told))
+        disclosed = replace(_all_disclosed(found), mentions=tuple(told), taken=taken)
         return Decided(body, committed, disclosed)
 
-    async def _results(self, search: Search, rules: Rules) -> list[Found | Refusal]:
-        """Return what is found for each question, or why it is refused.
+    async def _refuse_spent(
+        self, requester: Member, rules: Rules, planned: Sequence[Planned | Refusal]
+    ) -> None:
+        """Refuse a request for which a quota has no room."""
+        plans = [each.plan for each in planned if isinstance(each, Planned)]
+        uses = [quota.use for quota, _ in quotas_of(plans)]
+        spent, renews = await self._in_worker(self.budget.spent, requester, uses)
+        refuse_spent(plans, spent, now=rules.now, renews=renews)
+
+    async def _spending(
+        self, requester: Member, rules: Rules, compared: Sequence[Compared | Refusal]
+    ) -> Spending:
+        """Return what the requester may still learn of the records found."""
+        confirmed = [each.confirmed for each in compared if isinstance(each, Compared)]
+        records = {h.record_id for c in confirmed for h in (*c.hits, *c.misses)}
+        standings = await self._in_worker(self.budget.standings, requester, records)
+        return Spending(requester, rules.now, Tally(standings))
+
+    async def _results(
+        self, planned: Sequence[Planned | Refusal]
+    ) -> list[Compared | Refusal]:
+        """Return what came of each question, or why it is refused.
 
         Probes that wait together share a pass over each gallery. Once one of them
         fails, nobody waits for the others.
         """
-        tasks = [
-            asyncio.ensure_future(self._result(search, rules, each))
-            for each in search.questions
-        ]
+        tasks = [asyncio.ensure_future(self._result(each)) for each in planned]
         try:
             return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _result(
-        self, search: Search, rules: Rules, question: Question | Refusal
-    ) -> Found | Refusal:
-        """Return what is found for one question, or why it is refused."""
-        if isinstance(question, InvalidRequestError | RefusedError):
-            return question
+    async def _result(self, planned: Planned | Refusal) -> Compared | Refusal:
+        """Return what came of one question, or why it is refused."""
+        if not isinstance(planned, Planned):
+            return planned
         try:
-            return await self._find(search, rules, question)
+            return await self._compared(planned)
         except (InvalidRequestError, RefusedError) as refusal:
             return refusal
 
-    async def _find(self, search: Search, rules: Rules, question: Question) -> Found:
-        """Search for one person."""
+    def _planned(
+        self, search: Search, rules: Rules, question: Question | Refusal
+    ) -> Planned | Refusal:
+        """Return whom one question may be asked of, or why it is refused."""
+        if not isinstance(question, Question):
+            return question
         # 2. Authorise by the agreements; knows nothing of any gallery's content. What
         #    they promise of errors is kept at the threshold for all comparisons that
         #    the exchange can make in the space, whomever the requester names.
         thresholds = self.calibrations.of(question.space.name).thresholds(
             self.galleries.comparisons(question.space.name)
         )
-        plan = plan_search(
-            rules.agreements,
-            requester=search.requester,
-            purpose=search.purpose,
-            modality=question.space.modality,
-            today=rules.now.date(),
-            holders=search.holders,
-            excluded=question.excluded,
-            established={c for c, each in thresholds.items() if each.is_established},
-        )
+        try:
+            plan = plan_search(
+                rules.agreements,
+                requester=search.requester,
+                purpose=search.purpose,
+                modality=question.space.modality,
+                today=rules.now.date(),
+                holders=search.holders,
+                excluded=question.excluded,
+                established={c for c, t in thresholds.items() if t.is_established},
+            )
+        except RefusedError as refusal:
+            return refusal
+        return Planned(question, plan, thresholds)
+
+    async def _compared(self, planned: Planned) -> Compared:
+        """Search for one person."""
+        question = planned.question
         # 3. Admit the probe.
         probe = question.template()
-        # 4. Plan: which galleries can be asked, each at the threshold of its promise.
-        asked = {p.holder: thresholds[p.promise.fpir].cosine for p in plan.permissions}
+        # 4. Plan: which galleries can be asked, each at the threshold of its promise,
+        #    and what is near it.
+        asked = {
+            p.holder: Band.about(
+                planned.thresholds[p.promise.fpir], probe.space.dimension
+            )
+            for p in planned.plan.permissions
+        }
         outcomes = self._standings(asked, probe)
         shelves = {
             Shelf(holder, probe.space.name, position): asked[holder]
@@ -302,20 +369,29 @@ class Matcher:
             confirmed = await self._confirmed(probe, shelves)
         outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
-        # 7. Decide: drop what this requester may not learn, and say the rest.
-        learnt = learnable(confirmed.hits, search.requester, rules.now)
+        return Compared(planned, outcomes, confirmed)
+
+    def _found(self, rules: Rules, spending: Spending, compared: Compared) -> Found:
+        """Return what the requester learns of one question."""
+        plan, outcomes = compared.planned.plan, compared.outcomes
+        # 7. Decide: drop what this requester may not learn, and say the rest. What it
+        #    has felt for too often is dropped on the same path.
+        requester, confirmed = spending.requester, compared.confirmed
+        hidden = spending.hidden(confirmed, plan)
+        learnt = learnable(confirmed.hits, requester, rules.now, hidden)
         decided = decide(plan, told(outcomes, learnt), self._references(plan))
-        answer = replace(decided, fallback=question.fallback)
+        answer = replace(decided, fallback=compared.planned.question.fallback)
         searched = frozenset(
             h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
         )
-        tells = disclosed(answer, learnt, search.requester, rules.now)
+        tells = disclosed(answer, learnt, requester, rules.now)
+        thresholds = compared.planned.thresholds
         promised = {p.holder: promise_of(p, thresholds) for p in plan.permissions}
-        looked = Looked(question.space.name, promised, searched)
+        looked = Looked(compared.planned.question.space.name, promised, searched)
         return Found(answer, replace(tells, searched=searched), looked)
 
     async def _confirmed(
-        self, probe: Template, shelves: Mapping[Shelf, float]
+        self, probe: Template, shelves: Mapping[Shelf, Band]
     ) -> Confirmed:
         """Scan and confirm, until nothing that was found is moved in between.
 
@@ -362,11 +438,17 @@ class Matcher:
 Learnt = Mapping[Member, Sequence["Hit"]]
 
 
-def learnable(hits: Sequence[Hit], requester: Member, now: dt.datetime) -> Learnt:
+def learnable(
+    hits: Sequence[Hit],
+    requester: Member,
+    now: dt.datetime,
+    frozen: Collection[bytes] = (),
+) -> Learnt:
     """Return the hits, by holder, that the requester may learn of."""
     learnt: dict[Member, list[Hit]] = {}
     for hit in hits:
-        if may_learn(hit.protection, requester=requester, now=now):
+        is_frozen = hit.record_id in frozen
+        if may_learn(hit.protection, requester=requester, now=now, is_frozen=is_frozen):
             learnt.setdefault(hit.holder, []).append(hit)
     return learnt
 

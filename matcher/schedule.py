@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from biometrics.disclosure import Band
     from biometrics.store import StoredTemplate
     from biometrics.templates import Template
     from matcher.confirm import Candidates, Confirmed
@@ -48,7 +49,7 @@ class Confirmation(Protocol):
     def confirm(
         self,
         probe: Template,
-        thresholds: Mapping[Shelf, float],
+        bands: Mapping[Shelf, Band],
         found: Candidates,
         rows: Mapping[int, StoredTemplate],
     ) -> Confirmed:
@@ -60,7 +61,7 @@ class _Scan:
     """One probe, and how many segments are left to be scanned, or passed over."""
 
     probe: Template
-    thresholds: Mapping[Shelf, float]
+    bands: Mapping[Shelf, Band]
     left: int
     found: dict[Shelf, list[int]]
     future: Future[Confirmed] = field(default_factory=Future)
@@ -136,12 +137,10 @@ class Scanner:
         self._waiting.clear()
         self._unconfirmed.clear()
 
-    async def search(
-        self, probe: Template, thresholds: Mapping[Shelf, float]
-    ) -> Confirmed:
+    async def search(self, probe: Template, bands: Mapping[Shelf, Band]) -> Confirmed:
         """Return what became of all templates on some shelves that may match a probe.
 
-        Each shelf has its own threshold, a cosine.
+        And of the best few of those that may be near. Each shelf has its own threshold.
 
         Whoever no longer waits, because its deadline is over, is not scanned for, and
         has its place in the queue until its turns come.
@@ -152,7 +151,7 @@ class Scanner:
         """
         caller = CALLER.get(None)
         async with self._turns.turn(caller and caller.member, ENDS.get(None)):
-            return await asyncio.wrap_future(self.submit(probe, thresholds))
+            return await asyncio.wrap_future(self.submit(probe, bands))
 
     def settle(self) -> None:
         """Block until every search is done that has begun by now.
@@ -163,14 +162,12 @@ class Scanner:
             running = [scan.future for scan in self._running]
         wait(running, limits.SETTLE_SECONDS)
 
-    def submit(
-        self, probe: Template, thresholds: Mapping[Shelf, float]
-    ) -> Future[Confirmed]:
+    def submit(self, probe: Template, bands: Mapping[Shelf, Band]) -> Future[Confirmed]:
         """Begin the search of one probe; see `search`."""
-        scan = _Scan(probe, thresholds, 0, {shelf: [] for shelf in thresholds})
+        scan = _Scan(probe, bands, 0, {shelf: [] for shelf in bands})
         work = [
             (part, turn)
-            for turn in [_Turn(scan, shelf) for shelf in thresholds]
+            for turn in [_Turn(scan, shelf) for shelf in bands]
             for part in self._engine.parts(turn.shelf)
         ]
         scan.left = len(work)
@@ -278,7 +275,7 @@ class Scanner:
             if rows is None:
                 rows = self._confirmation.rows([scan.found])
             confirmed = self._confirmation.confirm(
-                scan.probe, scan.thresholds, scan.found, rows
+                scan.probe, scan.bands, scan.found, rows
             )
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             scan.future.set_exception(error)
@@ -293,10 +290,12 @@ def _ready(segment: Segment, turns: list[_Turn]) -> Probes:
     every step, and waits for it as long for one probe as for many.
     """
     if new := [turn for turn in turns if turn.ready is None]:
+        bands = [turn.scan.bands[turn.shelf] for turn in new]
         probes = Probes.of(
             segment.coding,
             np.stack([turn.scan.probe.vector for turn in new]),
-            np.array([turn.scan.thresholds[turn.shelf] for turn in new]),
+            np.array([band.threshold for band in bands]),
+            np.array([band.low for band in bands]),
         )
         for turn, ready in zip(new, probes.apart(), strict=True):
             turn.ready = ready

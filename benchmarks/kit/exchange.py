@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.kit.galleries import BLOCK, Gallery
+from biometrics import limits
 from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.demo.process import ServerProcess, free_port
@@ -178,6 +179,7 @@ def _write_agreement(root: Path, holder: str, requesters: Sequence[str]) -> None
     clauses = [
         f'\n[[permit]]\nrequester = "{requester}"\n'
         f'modalities = ["face"]\npurposes = ["{PURPOSE}"]\nlevel = "holder"\n'
+        f"quota_per_day = {limits.MAX_QUOTA_PER_DAY}\n"
         "valid_from = 2020-01-01\nvalid_until = 2099-12-31\n"
         'legal_basis = "benchmark"\n'
         for requester in requesters

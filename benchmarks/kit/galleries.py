@@ -110,7 +110,7 @@ class Gallery:
         return probes.astype(np.float32)
 
     @cached_property
-    def _turned(self) -> NDArray[np.float32]:
+    def turned(self) -> NDArray[np.float32]:
         """The matrix (d, d) that normal rows are multiplied by; None has none."""
         random = np.random.default_rng((self.seed, _TURN))
         square = random.standard_normal((self.dimension, self.dimension))
@@ -124,7 +124,7 @@ class Gallery:
         random = np.random.default_rng((self.seed, stream, number))
         rows = random.standard_normal((count, self.dimension), np.float32)
         if self.effective_dimension is not None:
-            rows = rows @ self._turned
+            rows = rows @ self.turned
         return _unit(rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,10 +56,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Where a search matches, and whether the promised FPIR is established there."""
+    """Where a search matches, and whether the promised FPIR is established there.
+
+    `decade` is the step of cosine there by which the false match rate falls to a tenth;
+    None where it was not measured.
+    """
 
     cosine: float
     is_established: bool
+    decade: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +98,26 @@ class Calibration:
         It changes only where `comparisons` passes a power of two. Beyond the last row
         that row's holds on, and nothing is established.
         """
+        row = self._row(fpir, comparisons)
+        is_established = row.is_established and _reach(row) >= rounded_up(comparisons)
+        return Threshold(row.cosine, is_established, self._decade(comparisons))
+
+    def _row(self, fpir: FpirClass, comparisons: int) -> Row:
+        """Return the row of a search of so many comparisons; the last one beyond it."""
         rows = [row for row in self.rows if row.fpir is fpir]
-        size = rounded_up(comparisons)
-        place = bisect_left([_reach(row) for row in rows], size)
-        if place == len(rows):
-            return Threshold(rows[-1].cosine, is_established=False)
-        return Threshold(rows[place].cosine, rows[place].is_established)
+        place = bisect_left([_reach(row) for row in rows], rounded_up(comparisons))
+        return rows[min(place, len(rows) - 1)]
+
+    def _decade(self, comparisons: int) -> float | None:
+        """Return by how much the estimates of two classes are apart, a decade.
+
+        At one number of comparisons the false match rate is proportional to FPIR.
+        """
+        ends = FpirClass.HUNDREDTH, FpirClass.TEN_THOUSANDTH
+        loose, strict = (self._row(fpir, comparisons).estimate for fpir in ends)
+        if loose is None or strict is None or strict <= loose:
+            return None
+        return (strict - loose) / math.log10(ends[0].rate / ends[1].rate)
 
     def thresholds(self, comparisons: int) -> dict[FpirClass, Threshold]:
         """Return the thresholds of a search of so many comparisons, by class."""

@@ -69,7 +69,8 @@ def _terms(clause: AgreementInfo) -> list[str]:
     return [
         ", ".join(clause.purposes),
         f"{', '.join(clause.modalities)}; {_validity(clause)}",
-        f"FPIR {clause.fpir}{', measured' if clause.measured_only else ''}"
+        f"FPIR {clause.fpir}{', measured' if clause.measured_only else ''};"
+        f" {clause.quota_per_day:,} searches a day"
         if clause.fpir
         else "",
         clause.legal_basis,

@@ -17,6 +17,7 @@ from biometrics.cli import (
     check,
     demo,
     enrol,
+    extract,
     galleries,
     init,
     inspect,
@@ -24,6 +25,7 @@ from biometrics.cli import (
     pki,
     records,
     restore,
+    reviews,
     serve,
     slots,
     spaces,
@@ -90,6 +92,7 @@ app.command("serve")(serve.serve)
 app.command("status")(status.status)
 app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)
+app.command("extract")(extract.extract)
 app.command("inspect")(inspect.inspect)
 app.command("withdraw")(withdraw.withdraw)
 app.command("match")(match.match)
@@ -101,6 +104,7 @@ app.add_typer(restore.app, name="restore")
 app.add_typer(galleries.app, name="galleries")
 app.add_typer(records.app, name="records")
 app.add_typer(agreements.app, name="agreements")
+app.add_typer(reviews.app, name="reviews")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(audit.app, name="audit")
 app.add_typer(slots.app, name="slots")

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import (
     AbstractContextManager,
+    ExitStack,
     closing,
     contextmanager,
     nullcontext,
@@ -15,6 +16,14 @@ import typer
 
 from biometrics.cli.duplicates import DuplicateFile
 from biometrics.cli.exits import Exit
+from biometrics.cli.extraction import (
+    ModelOption,
+    ProcessesOption,
+    SheetOption,
+    check_sheet,
+    extraction_for,
+    write_sheet,
+)
 from biometrics.cli.load import Load, RefusalFile
 from biometrics.cli.progress import LoadProgress
 from biometrics.cli.report import Report
@@ -34,7 +43,7 @@ def enrol(  # noqa: PLR0913 - the options of the command
         list[Path],
         typer.Argument(
             help="Files, and folders of files: `.npz`, `.parquet`, `.arrow`, `.csv`,"
-            " `.jsonl`; `.an2`, `.fmr` or `.cbeff` of one person each.",
+            " `.jsonl` or pictures; `.an2`, `.fmr` or `.cbeff` of one person each.",
             metavar="PATH...",
             readable=False,  # one that is not is refused as a file, beside the others
         ),
@@ -85,6 +94,9 @@ def enrol(  # noqa: PLR0913 - the options of the command
             metavar="FILE.jsonl",
         ),
     ] = None,
+    model: ModelOption = None,
+    processes: ProcessesOption = None,
+    contact_sheet: SheetOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -95,6 +107,10 @@ def enrol(  # noqa: PLR0913 - the options of the command
     profile: ProfileOption = None,
 ) -> None:
     """Enrol the records of files.
+
+    Pictures are extracted here, by what makes the templates of the space; a picture's
+    reference is its name without the end, unless a manifest says. Pictures never leave
+    this computer.
 
     Neither a refused record nor a damaged file stops the others. Whatever stops a load,
     run the same command again: what is there already is recognised and not enrolled
@@ -109,19 +125,36 @@ def enrol(  # noqa: PLR0913 - the options of the command
         expires_at=None if expires is None else end_of_day(expires.date()),
     )
     clock = SystemClock()
+    check_sheet(contact_sheet)
     with (
         nullcontext() if dry_run else connect(context, profile) as exchange,
         RefusalFile(refused) if refused else nullcontext() as refusals,
         _duplicate_file(duplicates, dry_run=dry_run) as found,
+        ExitStack() as parts,
     ):
         gathered = gather(paths)
         spaces = exchange.spaces() if exchange else None
         terms.check(spaces, clock.now())
+        extraction = parts.enter_context(
+            extraction_for(
+                space, spaces or (), model, processes, sheet=contact_sheet is not None
+            )
+        )
         batches = read_batches(
-            gathered, lambda source: terms.fits(source, spaces), start=start
+            gathered,
+            lambda source: terms.fits(source, spaces),
+            start=start,
+            extract=extraction if exchange else iter,
         )
         load = Load(start, refusals.write if refusals else None)
-        report = Report(load, refusals, gathered.passed, found, is_dry=dry_run)
+        report = Report(
+            load,
+            refusals,
+            gathered.passed,
+            found,
+            is_dry=dry_run,
+            extraction=extraction,
+        )
         begun = clock.monotonic()
         bar = LoadProgress(
             "checking" if dry_run else "enrolling", sum(gathered.sizes), clock
@@ -145,6 +178,7 @@ def enrol(  # noqa: PLR0913 - the options of the command
                 [fault for each in load.refusals for fault in each.faults]
             )
         report.show(clock.monotonic() - begun, as_json=as_json)
+        write_sheet(contact_sheet, extraction)
     if load.stopped or load.refused:
         raise typer.Exit(Exit.UNFINISHED)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -22,9 +22,17 @@ from biometrics.errors import Fault, InvalidRequestError
 from enrolment.formats.finger import FingerView
 from enrolment.formats.image import ImageSample
 from enrolment.formats.opening import open_source
-from enrolment.formats.source import Found, Sample, Unreadable, VectorSample
+from enrolment.formats.source import (
+    Found,
+    PictureSample,
+    Sample,
+    Unreadable,
+    VectorSample,
+)
 from enrolment.gather import gather
-from enrolment.preflight import NO_EXTRACTOR, NO_SPACE, record_faults
+from enrolment.preflight import NO_EXTRACTOR, NO_SPACE, NOT_EXTRACTED, record_faults
+
+_OURS: Final = frozenset({NO_EXTRACTOR, NO_SPACE, NOT_EXTRACTED})
 
 
 @dataclass(slots=True)
@@ -54,9 +62,9 @@ class _Contents:
         if isinstance(item, Unreadable):
             self.refuse(item.number, item.faults)
             return
-        # That nothing here takes images or minutiae is no fault of the file.
-        ours = {NO_EXTRACTOR, NO_SPACE}
-        faults = tuple(f for f in record_faults(item) if f.reason not in ours)
+        # That nothing here takes images or minutiae, or extracts, is no fault of the
+        # file.
+        faults = tuple(f for f in record_faults(item) if f.reason not in _OURS)
         if faults:
             self.refuse(item.number, faults)
             return
@@ -173,6 +181,8 @@ def _sort(sample: Sample) -> str:
     where = sample.position or "no position"
     if isinstance(sample, VectorSample):
         return f"vectors of {len(sample.vector)}, {where}"
+    if isinstance(sample, PictureSample):
+        return f"pictures, {where}"
     if isinstance(sample, ImageSample):
         return f"images ({sample.coding}), {where}"
     return f"views of minutiae, {where}"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from biometrics.cli.extraction import ModelOption, extract_probe, takes_model
 from biometrics.cli.output import print_json, print_line, print_table
 from biometrics.cli.probes import read_probe
 from biometrics.cli.session import JsonOption, ProfileOption, connect
@@ -19,7 +20,8 @@ def match(  # noqa: PLR0913 - the options of the command
     file: Annotated[
         Path,
         typer.Argument(
-            help="`.npz` with `embedding`, `.npy`, or bare little-endian float32.",
+            help="A picture; `.npz` with `embedding`, `.npy`, or bare little-endian"
+            " float32.",
             metavar="FILE",
         ),
     ],
@@ -68,6 +70,7 @@ def match(  # noqa: PLR0913 - the options of the command
             metavar="FILE",
         ),
     ] = None,
+    model: ModelOption = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
@@ -76,14 +79,19 @@ def match(  # noqa: PLR0913 - the options of the command
     Exits with 0 whatever the answer. `no-match` proves nothing: a person may be
     enrolled and protected from you. `unavailable` says nothing about a person, nor
     does `not-comparable`: that holder has never had a template in this space.
+
+    A picture is extracted here, by what makes the templates of the space: it is never
+    sent.
     """
-    vector = read_probe(file, row)
-    probe = Probe(
-        template=Template(space=space, position=position, vector=vector),
-        excluded_holders=tuple(exclude_holder or ()),
-        fallback_positions=tuple(fallback_position or ()),
-    )
+    vector = None if takes_model(file, model) else read_probe(file, row)
     with connect(context, profile) as exchange:
+        if vector is None:
+            vector = extract_probe(file, space, exchange, model)
+        probe = Probe(
+            template=Template(space=space, position=position, vector=vector),
+            excluded_holders=tuple(exclude_holder or ()),
+            fallback_positions=tuple(fallback_position or ()),
+        )
         answer = exchange.match(probe, purpose=purpose, holders=holder or ())
     if receipt is not None:
         _keep(answer, receipt)

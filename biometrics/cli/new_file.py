@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from typing import IO
 
 
+def check_new(path: Path, what: str, option: str) -> None:
+    """Find out whether a file can be made at `path`; see `NewFile`."""
+    NewFile(path, what, option)
+
+
 class NewFile:
     """A file that only its owner can read; a context manager.
 

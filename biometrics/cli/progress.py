@@ -26,16 +26,18 @@ class LoadProgress:
     It goes to stderr, and nowhere if that is no terminal.
     """
 
-    def __init__(self, doing: str, total_bytes: int, clock: Clock) -> None:
-        """Prepare a bar for files of `total_bytes`."""
+    def __init__(
+        self, doing: str, total_bytes: int, clock: Clock, noun: str = "records"
+    ) -> None:
+        """Prepare a bar for files of `total_bytes`, which hold what `noun` says."""
         self._clock = clock
         self._begun = clock.monotonic()
         self._bar = Progress(
             TextColumn(doing),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[records]:,} records"),
-            TextColumn("{task.fields[rate]:,.0f}/s"),
+            TextColumn("{task.fields[records]:,} " + noun),
+            TextColumn("{task.fields[rate]:,.1f}/s"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[refused]:,} refused"),
             console=Console(file=sys.stderr),

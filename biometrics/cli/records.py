@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from biometrics import limits
+from biometrics.cli.extraction import ModelOption, extract_probe, takes_model
 from biometrics.cli.output import plain, print_json, print_line, print_table
 from biometrics.cli.probes import read_probe
 from biometrics.cli.session import (
@@ -98,7 +99,7 @@ def replace(  # noqa: PLR0913 - the options of the command
     file: Annotated[
         Path,
         typer.Argument(
-            help="The new sample: `.npz` with `embedding`, `.npy`, or bare"
+            help="The new sample: a picture; `.npz` with `embedding`, `.npy`, or bare"
             " little-endian float32.",
             metavar="FILE",
         ),
@@ -128,6 +129,7 @@ def replace(  # noqa: PLR0913 - the options of the command
             "--accept-lower-quality", help="Also if the new sample is of lower quality."
         ),
     ] = False,
+    model: ModelOption = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
@@ -136,9 +138,13 @@ def replace(  # noqa: PLR0913 - the options of the command
     Reference, protection, legal basis and expiry stay as they are. Searches find the
     record by the old sample until they find it by the new one.
     """
-    vector = read_probe(file, row)
-    template = Template(space=space, position=position, vector=vector, quality=quality)
+    vector = None if takes_model(file, model) else read_probe(file, row)
     with connect(context, profile) as exchange:
+        if vector is None:
+            vector = extract_probe(file, space, exchange, model)
+        template = Template(
+            space=space, position=position, vector=vector, quality=quality
+        )
         done = exchange.replace(
             read_reference(reference),
             template,

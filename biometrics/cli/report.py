@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from biometrics.cli.load import Load, RefusalFile
     from biometrics.errors import Fault
     from enrolment.bulk import Refused
+    from enrolment.extractors.stage import Extraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Report:
         passed: files in folders that are passed over, by the end of their names.
         duplicates: the file of duplicates, if one was asked for.
         is_dry: whether nothing was to be sent.
+        extraction: of pictures, where there can be some.
+        told: what became of records that were not sent.
     """
 
     load: Load
@@ -42,6 +45,8 @@ class Report:
     passed: Counter[str]
     duplicates: DuplicateFile | None
     is_dry: bool
+    extraction: Extraction | None = None
+    told: str = "in order"
 
     def show(self, seconds: float, *, as_json: bool) -> None:
         """Print it, and after a stop how to go on."""
@@ -79,6 +84,7 @@ class Report:
             "next_record": load.next_record,
             "seconds": round(seconds, 3),
             "passed_over": dict(self.passed),
+            "pictures": self.extraction.pictures if self.extraction else 0,
             "duplicates": None
             if self.duplicates is None
             else {
@@ -98,7 +104,7 @@ class Report:
         load = self.load
         rate = load.settled / seconds if seconds else 0.0
         told = (
-            f"{load.enrolled:,} in order"
+            f"{load.enrolled:,} {self.told}"
             if self.is_dry
             else f"{load.enrolled:,} enrolled, {load.known:,} there already"
         )
@@ -106,6 +112,12 @@ class Report:
             f"{told}, {load.refused:,} refused, in {seconds:,.1f} s"
             f" ({rate:,.0f} a second)"
         )
+        if (extraction := self.extraction) and extraction.pictures:
+            print_line(
+                f"{counted(extraction.pictures, 'picture')} by"
+                f" {extraction.processes} processes,"
+                f" {extraction.pictures / max(seconds, 1e-3):,.1f} a second"
+            )
         if found := self.duplicates:
             print_line(
                 f"{found.found:,} of {counted(found.compared, 'record')} that were"

@@ -10,6 +10,7 @@ from biometrics.client.inputs import Chunk, Probe, Record, Template
 from biometrics.client.profile import Profile
 from biometrics.client.results import (
     AgreementInfo,
+    AlertInfo,
     CheckpointInfo,
     ChunkOutcome,
     CustodyInfo,
@@ -30,6 +31,7 @@ from biometrics.client.results import (
     RecordInfo,
     RecordSummary,
     ReplaceOutcome,
+    ReviewInfo,
     SpaceInfo,
     TemplateInfo,
     WithdrawReceipt,
@@ -37,6 +39,7 @@ from biometrics.client.results import (
 
 __all__ = [
     "AgreementInfo",
+    "AlertInfo",
     "AsyncExchangeClient",
     "CheckpointInfo",
     "Chunk",
@@ -63,6 +66,7 @@ __all__ = [
     "RecordInfo",
     "RecordSummary",
     "ReplaceOutcome",
+    "ReviewInfo",
     "SpaceInfo",
     "Template",
     "TemplateInfo",

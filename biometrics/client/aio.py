@@ -21,8 +21,12 @@ from biometrics import limits
 from biometrics.client import responses
 from biometrics.client.bulk import Window
 from biometrics.client.lines import Lines
-from biometrics.client.messages import RequestMaker, explain_request
-from biometrics.client.sealer import Recipient, Sealer
+from biometrics.client.messages import (
+    RequestMaker,
+    decide_review_request,
+    explain_request,
+)
+from biometrics.client.sealer import Recipient, Remaining, Sealer
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream, Source
 from biometrics.errors import ExchangeError, PreconditionError
@@ -39,6 +43,8 @@ from biometrics.v1 import (
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
+    review_pb2,
+    review_pb2_grpc,
     space_pb2,
     space_pb2_grpc,
 )
@@ -62,6 +68,7 @@ if TYPE_CHECKING:
     from biometrics.client.profile import Profile
     from biometrics.client.results import (
         AgreementInfo,
+        AlertInfo,
         CheckpointInfo,
         ChunkOutcome,
         CustodyInfo,
@@ -79,6 +86,7 @@ if TYPE_CHECKING:
         RecordInfo,
         RecordSummary,
         ReplaceOutcome,
+        ReviewInfo,
         SpaceInfo,
         WithdrawReceipt,
     )
@@ -104,6 +112,7 @@ class _Line:
     duplicates: duplicate_pb2_grpc.DuplicateServiceAsyncStub
     agreements: agreement_pb2_grpc.AgreementServiceAsyncStub
     audit: audit_pb2_grpc.AuditServiceAsyncStub
+    reviews: review_pb2_grpc.ReviewServiceAsyncStub
     spaces: space_pb2_grpc.SpaceServiceAsyncStub
 
     @classmethod
@@ -123,6 +132,7 @@ class _Line:
             duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
             agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
             audit=audit_pb2_grpc.AuditServiceStub(channel),
+            reviews=review_pb2_grpc.ReviewServiceStub(channel),
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
 
@@ -411,10 +421,11 @@ class AsyncExchangeClient:
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
         request = self._requests.unlock(request_id)
+        left = self._remaining(deadline)
         if key is not None:
-            recipient = await self._learn(deadline)
+            recipient = await self._learn(left.seconds)
             request.sealed_key = recipient.hand_over(key, request.request_id)
-        response = await self._call(self._line.custody.Unlock, request, deadline)
+        response = await self._call(self._line.custody.Unlock, request, left.seconds)
         return responses.read_moment(response.unlock_time)
 
     async def rotate(
@@ -550,6 +561,45 @@ class AsyncExchangeClient:
                 return
             request.page_token = response.next_page_token
 
+    async def reviews(self, *, deadline: float | None = None) -> tuple[ReviewInfo, ...]:
+        """List the records that are frozen for a requester, of one's own two sides.
+
+        Takes an auditor's or an administrator's certificate.
+        """
+        request = review_pb2.ListReviewsRequest()
+        return responses.read_reviews(
+            await self._call(self._line.reviews.ListReviews, request, deadline)
+        )
+
+    async def decide_review(
+        self, case: str, verdict: str, *, deadline: float | None = None
+    ) -> bool:
+        """Say whether a freeze should last; it is done once both sides say the same.
+
+        Args:
+            case: from `reviews`.
+            verdict: `confirm` or `lift`.
+            deadline: seconds.
+
+        Returns:
+            Whether it is done now.
+
+        Raises:
+            NotFoundError: it has lapsed, or was lifted.
+            RefusedError: one is neither the requester's administrator nor the holder's
+                auditor.
+        """
+        request = decide_review_request(case, verdict)
+        response = await self._call(self._line.reviews.DecideReview, request, deadline)
+        return response.decided
+
+    async def alerts(self, *, deadline: float | None = None) -> tuple[AlertInfo, ...]:
+        """List how often agreements were used in ways that gave cause for an alert."""
+        request = review_pb2.ListAlertsRequest()
+        return responses.read_alerts(
+            await self._call(self._line.reviews.ListAlerts, request, deadline)
+        )
+
     async def duplicates(
         self, references: Sequence[str], *, deadline: float | None = None
     ) -> tuple[DuplicateInfo, ...]:
@@ -659,22 +709,27 @@ class AsyncExchangeClient:
             await idle.close()
         if not self._sealer.seals(request):
             return await self._send(method, request, deadline)
-        recipient = self._sealer.recipient or await self._learn(deadline)
+        left = self._remaining(deadline)
+        recipient = self._sealer.recipient or await self._learn(left.seconds)
         try:
-            return await self._send(method, recipient.seal(request), deadline)
+            return await self._send(method, recipient.seal(request), left.seconds)
         except PreconditionError as error:
             if error.reason != SEALED_TO_ANOTHER:
                 raise
         # The exchange was restarted, and has another key.
-        recipient = await self._learn(deadline)
-        return await self._send(method, recipient.seal(request), deadline)
+        recipient = await self._learn(left.seconds)
+        return await self._send(method, recipient.seal(request), left.seconds)
+
+    def _remaining(self, deadline: float | None) -> Remaining:
+        """Begin to count what is left of a deadline, by default the profile's."""
+        return Remaining(self._deadline if deadline is None else deadline)
 
     async def _learn(self, deadline: float | None) -> Recipient:
         """Return whom to seal to, as the exchange says now."""
         request = custody_pb2.GetSealingKeyRequest()
-        return self._sealer.learn(
-            await self._send(self._line.custody.GetSealingKey, request, deadline)
-        )
+        line = self._line
+        message = await self._send(line.custody.GetSealingKey, request, deadline)
+        return self._sealer.learn(message, line.peers.member)
 
     async def _send(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from biometrics.client.profile import Profile
 
+# As `biometrics.server.identity` reads it.
+_MEMBER: Final = re.compile(r"spiffe://[^/]+/member/([A-Z]+)/")
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _SERVICES: Final = (
     "MatchService",
     "EnrolmentService",
@@ -29,6 +33,7 @@ _SERVICES: Final = (
     "SpaceService",
     "DuplicateService",
     "AuditService",
+    "ReviewService",
 )
 
 
@@ -40,6 +45,7 @@ class Peers:
         target: where the exchange is.
         authority: file of the authority that the exchange's certificate needs.
         certificate: file of the client's certificate.
+        member: code in the client's certificate; empty if it names no member.
         valid_until: when the client's certificate expires, aware.
         is_of_authority: whether that authority has signed the client's certificate,
             or one of those in its file that stand between the two.
@@ -48,6 +54,7 @@ class Peers:
     target: str
     authority: Path
     certificate: Path
+    member: str
     valid_until: dt.datetime
     is_of_authority: bool
 
@@ -99,6 +106,7 @@ def prepare_channel(profile: Profile) -> ChannelSettings:
             target=profile.target,
             authority=profile.authority,
             certificate=profile.certificate,
+            member=_member_of(own),
             valid_until=own.not_valid_after_utc,
             is_of_authority=any(
                 _has_signed(signer, link)
@@ -135,11 +143,27 @@ def service_config() -> str:
 def _read_certificates(path: Path, data: bytes) -> list[x509.Certificate]:
     """Return the certificates of a PEM file, at least one."""
     try:
-        return x509.load_pem_x509_certificates(data)
+        found = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise ConfigurationError(
             "NOT_A_CERTIFICATE", f"`{path}` is not a certificate in PEM"
         ) from error
+    if data.count(_BEGIN) != len(found):  # the last is cut off, and was passed over
+        raise ConfigurationError(
+            "NOT_A_CERTIFICATE", f"`{path}` ends within a certificate; write it whole"
+        )
+    return found
+
+
+def _member_of(own: x509.Certificate) -> str:
+    """Return the member code in a certificate's one SPIFFE ID, or nothing."""
+    try:
+        names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return ""
+    uris = names.value.get_values_for_type(x509.UniformResourceIdentifier)
+    found = _MEMBER.match(uris[0]) if len(uris) == 1 else None
+    return found[1] if found else ""
 
 
 def _has_signed(signer: x509.Certificate, certificate: x509.Certificate) -> bool:

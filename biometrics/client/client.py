@@ -24,8 +24,12 @@ from biometrics import limits
 from biometrics.client import responses
 from biometrics.client.bulk import Window
 from biometrics.client.lines import Lines
-from biometrics.client.messages import RequestMaker, explain_request
-from biometrics.client.sealer import Recipient, Sealer
+from biometrics.client.messages import (
+    RequestMaker,
+    decide_review_request,
+    explain_request,
+)
+from biometrics.client.sealer import Recipient, Remaining, Sealer
 from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream
 from biometrics.errors import PreconditionError
@@ -42,6 +46,8 @@ from biometrics.v1 import (
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
+    review_pb2,
+    review_pb2_grpc,
     space_pb2,
     space_pb2_grpc,
 )
@@ -58,6 +64,7 @@ if TYPE_CHECKING:
     from biometrics.client.profile import Profile
     from biometrics.client.results import (
         AgreementInfo,
+        AlertInfo,
         CheckpointInfo,
         ChunkOutcome,
         CustodyInfo,
@@ -75,6 +82,7 @@ if TYPE_CHECKING:
         RecordInfo,
         RecordSummary,
         ReplaceOutcome,
+        ReviewInfo,
         SpaceInfo,
         WithdrawReceipt,
     )
@@ -95,6 +103,7 @@ class _Line:
     duplicates: duplicate_pb2_grpc.DuplicateServiceStub
     agreements: agreement_pb2_grpc.AgreementServiceStub
     audit: audit_pb2_grpc.AuditServiceStub
+    reviews: review_pb2_grpc.ReviewServiceStub
     spaces: space_pb2_grpc.SpaceServiceStub
 
     @classmethod
@@ -112,6 +121,7 @@ class _Line:
             duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
             agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
             audit=audit_pb2_grpc.AuditServiceStub(channel),
+            reviews=review_pb2_grpc.ReviewServiceStub(channel),
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
 
@@ -386,10 +396,11 @@ class ExchangeClient:
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
         request = self._requests.unlock(request_id)
+        left = self._remaining(deadline)
         if key is not None:
-            recipient = self._learn(deadline)
+            recipient = self._learn(left.seconds)
             request.sealed_key = recipient.hand_over(key, request.request_id)
-        response = self._call(self._line.custody.Unlock, request, deadline)
+        response = self._call(self._line.custody.Unlock, request, left.seconds)
         return responses.read_moment(response.unlock_time)
 
     def rotate(
@@ -513,6 +524,45 @@ class ExchangeClient:
                 return
             request.page_token = response.next_page_token
 
+    def reviews(self, *, deadline: float | None = None) -> tuple[ReviewInfo, ...]:
+        """List the records that are frozen for a requester, of one's own two sides.
+
+        Takes an auditor's or an administrator's certificate.
+        """
+        request = review_pb2.ListReviewsRequest()
+        return responses.read_reviews(
+            self._call(self._line.reviews.ListReviews, request, deadline)
+        )
+
+    def decide_review(
+        self, case: str, verdict: str, *, deadline: float | None = None
+    ) -> bool:
+        """Say whether a freeze should last; it is done once both sides say the same.
+
+        Args:
+            case: from `reviews`.
+            verdict: `confirm` or `lift`.
+            deadline: seconds.
+
+        Returns:
+            Whether it is done now.
+
+        Raises:
+            NotFoundError: it has lapsed, or was lifted.
+            RefusedError: one is neither the requester's administrator nor the holder's
+                auditor.
+        """
+        request = decide_review_request(case, verdict)
+        response = self._call(self._line.reviews.DecideReview, request, deadline)
+        return response.decided
+
+    def alerts(self, *, deadline: float | None = None) -> tuple[AlertInfo, ...]:
+        """List how often agreements were used in ways that gave cause for an alert."""
+        request = review_pb2.ListAlertsRequest()
+        return responses.read_alerts(
+            self._call(self._line.reviews.ListAlerts, request, deadline)
+        )
+
     def duplicates(
         self, references: Sequence[str], *, deadline: float | None = None
     ) -> tuple[DuplicateInfo, ...]:
@@ -612,22 +662,27 @@ class ExchangeClient:
         """Call a method, in time; what carries templates is sealed, if it is to be."""
         if not self._sealer.seals(request):
             return self._send(method, request, deadline)
-        recipient = self._sealer.recipient or self._learn(deadline)
+        left = self._remaining(deadline)
+        recipient = self._sealer.recipient or self._learn(left.seconds)
         try:
-            return self._send(method, recipient.seal(request), deadline)
+            return self._send(method, recipient.seal(request), left.seconds)
         except PreconditionError as error:
             if error.reason != SEALED_TO_ANOTHER:
                 raise
         # The exchange was restarted, and has another key.
-        recipient = self._learn(deadline)
-        return self._send(method, recipient.seal(request), deadline)
+        recipient = self._learn(left.seconds)
+        return self._send(method, recipient.seal(request), left.seconds)
+
+    def _remaining(self, deadline: float | None) -> Remaining:
+        """Begin to count what is left of a deadline, by default the profile's."""
+        return Remaining(self._deadline if deadline is None else deadline)
 
     def _learn(self, deadline: float | None) -> Recipient:
         """Return whom to seal to, as the exchange says now."""
         request = custody_pb2.GetSealingKeyRequest()
-        return self._sealer.learn(
-            self._send(self._line.custody.GetSealingKey, request, deadline)
-        )
+        line = self._line
+        message = self._send(line.custody.GetSealingKey, request, deadline)
+        return self._sealer.learn(message, line.peers.member)
 
     def _recipient(self) -> Recipient | None:
         """Return whom a stream is sealed to, if it is."""

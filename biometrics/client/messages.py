@@ -20,6 +20,7 @@ from biometrics.v1 import (
     custody_pb2,
     enrolment_pb2,
     match_pb2,
+    review_pb2,
     template_pb2,
 )
 
@@ -246,6 +247,16 @@ class RequestMaker:
                 )
             )
             return ""
+
+
+def decide_review_request(case: str, verdict: str) -> review_pb2.DecideReviewRequest:
+    """Return the request to say what one's side thinks of a freeze.
+
+    Raises:
+        InvalidRequestError: there is no such verdict.
+    """
+    number = number_of(review_pb2.Verdict, verdict, "verdict")
+    return review_pb2.DecideReviewRequest(case_id=case, verdict=number)
 
 
 def explain_request(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from biometrics.client.results import (
     AgreementInfo,
+    AlertInfo,
     CheckpointInfo,
     CustodyInfo,
     DuplicateInfo,
@@ -26,6 +27,7 @@ from biometrics.client.results import (
     RecordInfo,
     RecordSummary,
     ReplaceOutcome,
+    ReviewInfo,
     SpaceInfo,
     TemplateInfo,
     WithdrawReceipt,
@@ -39,6 +41,7 @@ from biometrics.v1 import (
     duplicate_pb2,
     enrolment_pb2,
     match_pb2,
+    review_pb2,
     space_pb2,
     template_pb2,
 )
@@ -166,6 +169,35 @@ def read_entry_keys(
     return tuple(
         EntryKeyInfo(key_id=key.key_id, hour=key.hour, handed=key.handed)
         for key in message.keys
+    )
+
+
+def read_reviews(message: review_pb2.ListReviewsResponse) -> tuple[ReviewInfo, ...]:
+    """Return the freezes that can be reviewed."""
+    return tuple(
+        ReviewInfo(
+            case=review.case_id,
+            holder=review.holder,
+            requester=review.requester,
+            searches=review.search_count,
+            lapses_on=review.lapse_day,
+            requester_says=word_of(review_pb2.Verdict, review.requester_verdict),
+            auditor_says=word_of(review_pb2.Verdict, review.auditor_verdict),
+        )
+        for review in message.reviews
+    )
+
+
+def read_alerts(message: review_pb2.ListAlertsResponse) -> tuple[AlertInfo, ...]:
+    """Return what gave cause for alerts."""
+    return tuple(
+        AlertInfo(
+            kind=word_of(review_pb2.AlertKind, alert.kind),
+            holder=alert.holder,
+            requester=alert.requester,
+            count=alert.count,
+        )
+        for alert in message.alerts
     )
 
 
@@ -297,6 +329,7 @@ def read_agreements(
             legal_basis=clause.legal_basis,
             fpir=word_of(space_pb2.FpirClass, clause.fpir_class),
             measured_only=clause.measured_only,
+            quota_per_day=clause.quota_per_day,
         )
         for clause in message.agreements
     )

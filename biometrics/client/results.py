@@ -353,6 +353,7 @@ class AgreementInfo:
         legal_basis: of the clause.
         fpir: such as `1e-3`, which sets the threshold; empty for a clause that forbids.
         measured_only: whether it permits nothing where that is not established.
+        quota_per_day: how many searches it permits on one day; 0 where it forbids.
     """
 
     holder: str
@@ -366,6 +367,7 @@ class AgreementInfo:
     legal_basis: str
     fpir: str = ""
     measured_only: bool = False
+    quota_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,3 +406,43 @@ class SpaceInfo:
     calibration_sha256: str = ""
     established: tuple[str, ...] = ()
     least_quality: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewInfo:
+    """A record that is frozen for a requester; neither side is told which.
+
+    Attributes:
+        case: names the freeze.
+        holder: member code; empty where answers do not name it to the requester.
+        requester: member code.
+        searches: near the threshold, which the requester was told before.
+        lapses_on: day, YYYY-MM-DD in UTC; empty if it was confirmed.
+        requester_says: `confirm`, `lift`, or empty for nothing yet.
+        auditor_says: likewise.
+    """
+
+    case: str
+    holder: str
+    requester: str
+    searches: int
+    lapses_on: str
+    requester_says: str
+    auditor_says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertInfo:
+    """How often the use of an agreement gave cause for an alert.
+
+    Attributes:
+        kind: `frozen`, `frozen-hit` or `enumeration`.
+        holder: member code; empty for all of them together.
+        requester: member code.
+        count: how often, ever.
+    """
+
+    kind: str
+    holder: str
+    requester: str
+    count: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from biometrics.v1 import custody_pb2
 
 M = TypeVar("M", bound="Message")
+
+
+class Remaining:
+    """What is left of the deadline of a call that takes several requests."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin now."""
+        self._end = time.monotonic() + seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long the next request may take."""
+        return max(0.0, self._end - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +80,20 @@ class Sealer:
             self._verifier is not None and "sealed" in request.DESCRIPTOR.fields_by_name
         )
 
-    def learn(self, message: custody_pb2.GetSealingKeyResponse) -> Recipient:
+    def learn(
+        self, message: custody_pb2.GetSealingKeyResponse, member: str
+    ) -> Recipient:
         """Return whom to seal to, as the exchange says.
+
+        Args:
+            message: what it says.
+            member: code in the client's own certificate. Whoever stands between could
+                give another one for it, whose member would open what is sealed.
 
         Raises:
             ConfigurationError: the profile does not say by what key to know it.
             UnauthenticatedError: it did not prove that it is the one.
+            InvalidRequestError: the certificate is no member's.
         """
         if self._verifier is None:
             raise ConfigurationError(
@@ -81,5 +103,5 @@ class Sealer:
                 " told it to you",
             )
         public = read_sealing_key(message.note, SUITE, self._verifier)
-        self.recipient = Recipient(public, Member(message.member))
+        self.recipient = Recipient(public, Member(member))
         return self.recipient

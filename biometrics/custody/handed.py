@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from biometrics.custody.xaes import NONCE_BYTES, Xaes
-from biometrics.errors import GalleryLockedError
+from biometrics.errors import GalleryLockedError, PreconditionError, SealError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,22 @@ class HandedKeyProvider:
         return f"HandedKeyProvider(is_at_hand={self._xaes is not None})"
 
     def take(self, key: bytes) -> None:
-        """Hold a key of 32 bytes, in place of one that was handed over before."""
-        self._xaes = Xaes(key)
+        """Hold a key of 32 bytes.
+
+        Raises:
+            PreconditionError: another one is held, with which the galleries are open.
+        """
+        taken = Xaes(key)
+        if self._xaes is not None:
+            try:
+                self._xaes.open(taken.seal(bytes(NONCE_BYTES), b"", b""), b"")
+            except SealError as error:
+                raise PreconditionError(
+                    "KEY_NOT_THE_ONE",
+                    "the key that was handed over is not the one that the galleries are"
+                    " open with; they stay open",
+                ) from error
+        self._xaes = taken
 
     def drop(self) -> None:
         """Forget it."""

@@ -91,14 +91,22 @@ class Keyring:
         return self._keys is not None
 
     def unlock(self) -> None:
-        """Open every gallery key, or remain locked; see `Vault.unlock`."""
+        """Open every gallery key, or be as after `lock`; see `Vault.unlock`."""
         with self._changing:
             self._keys = None
-            self._provider.check()  # also where there is no gallery key yet
-            keys = _Keys()
-            for key in open_keys(self._rows.gallery_keys(self._member), self._provider):
-                keys.add(key)
-            self._keys = keys
+            try:
+                self._keys = self._opened_anew()
+            except BaseException:
+                self._provider.drop()
+                raise
+
+    def _opened_anew(self) -> _Keys:
+        """Return every gallery key, opened."""
+        self._provider.check()  # also where there is no gallery key yet
+        keys = _Keys()
+        for key in open_keys(self._rows.gallery_keys(self._member), self._provider):
+            keys.add(key)
+        return keys
 
     def lock(self) -> None:
         """Drop every key, and the one that was handed over."""

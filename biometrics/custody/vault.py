@@ -11,7 +11,7 @@ from biometrics.custody.keyring import Keyring
 from biometrics.custody.xaes import KEY_BYTES, TAG_BYTES, unopened
 from biometrics.errors import PreconditionError
 from biometrics.sealed import locked
-from biometrics.sealing import HAND_OVER, SealingKey
+from biometrics.sealing import HAND_OVER, SealingKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -56,7 +56,7 @@ class Vault:
             )
             for member, provider in members.items()
         }
-        self._sealing = SealingKey()
+        self._sealing = SealingKeys()
         self._handed = {
             member: provider
             for member, provider in members.items()
@@ -75,10 +75,13 @@ class Vault:
         """
         self._ring(member).unlock()
 
-    @property
-    def sealing_key(self) -> bytes:
-        """What clients seal to; of this vault, and gone with it."""
-        return self._sealing.public
+    def sealing_key(self, member: Member) -> bytes:
+        """Return what a member's clients seal to; of this vault, and gone with it."""
+        return self._sealing.of(member).public
+
+    def renew_sealing_key(self, member: Member) -> None:
+        """Have a member's clients seal to another key: what was recorded is void."""
+        self._sealing.renew(member)
 
     def hand(self, member: Member, sealed: bytes, request_id: bytes) -> None:
         """Hold the key-encryption key of a member that keeps it itself, until `lock`.
@@ -89,8 +92,9 @@ class Vault:
             request_id: 16 bytes, of the request that carries it.
 
         Raises:
-            PreconditionError: the exchange has that member's key already; or it was not
-                sealed to this vault, by this member, for this request.
+            PreconditionError: the exchange has that member's key already, or holds
+                another one that opened its galleries; or it was not sealed to this
+                vault, by this member, for this request.
         """
         provider = self._handed.get(member)
         if provider is None:
@@ -99,7 +103,8 @@ class Vault:
                 f"the exchange has the key-encryption key of `{member}`; unlock without"
                 " one, or have its operator set `handed-over` for this member",
             )
-        key = self._sealing.open(sealed, member, HAND_OVER.encode(), request_id)
+        sealing = self._sealing.of(member)
+        key = sealing.open(sealed, member, HAND_OVER.encode(), request_id)
         if len(key) != KEY_BYTES:
             raise PreconditionError("NOT_A_KEY", f"a key has {KEY_BYTES} bytes")
         provider.take(key)
@@ -115,7 +120,7 @@ class Vault:
         Raises:
             PreconditionError: it was not sealed to this vault, by this member, as that.
         """
-        return self._sealing.open(sealed, member, message.encode())
+        return self._sealing.of(member).open(sealed, member, message.encode())
 
     def lock(self, member: Member) -> None:
         """Drop a member's gallery keys, and a key handed over; its index key stays."""

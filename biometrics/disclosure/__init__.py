@@ -1,6 +1,7 @@
 """What holders let requesters learn: agreements, and the decision over them."""
 
 from biometrics.disclosure.agreements import Agreements, Version, parse_version
+from biometrics.disclosure.budget import Band, Standing, Tally, is_enumeration
 from biometrics.disclosure.clauses import Clause, Effect, Level, Purpose
 from biometrics.disclosure.decision import (
     Answer,
@@ -20,6 +21,7 @@ from biometrics.disclosure.decision import (
 __all__ = [
     "Agreements",
     "Answer",
+    "Band",
     "Clause",
     "Effect",
     "Explanation",
@@ -30,9 +32,12 @@ __all__ = [
     "Protection",
     "Purpose",
     "SearchPlan",
+    "Standing",
+    "Tally",
     "Version",
     "decide",
     "explain",
+    "is_enumeration",
     "may_learn",
     "parse_version",
     "permit",

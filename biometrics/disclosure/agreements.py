@@ -125,7 +125,8 @@ class Agreements:
 
         They stand in the order in which they decide: prohibitions first, then
         permissions from the level that tells most, and of one level from the promise
-        that lets most match. The first that is valid decides.
+        that lets most match, then from the quota that lets most be asked. The first
+        that is valid decides.
         """
         question = (holder.code, requester.code, purpose, modality)
         decisive = self._index.get(question)
@@ -153,11 +154,11 @@ def _index(clauses: Iterable[Clause]) -> dict[_Question, tuple[Clause, ...]]:
     return decided
 
 
-def _weight(clause: Clause) -> tuple[float, float, bool]:
+def _weight(clause: Clause) -> tuple[float, float, bool, int]:
     """Return where a clause stands among those on one question, least first."""
     rate, is_lax = clause.promise.laxity
     rank = -1 if clause.level is None else len(Level) - clause.level.rank
-    return rank, -rate, not is_lax
+    return rank, -rate, not is_lax, -clause.quota_per_day
 
 
 def _citation(clause: Clause) -> tuple[object, ...]:
@@ -198,6 +199,9 @@ class _Permit(Settings):
     legal_basis: _Basis
     fpir: Word[FpirClass] = BY_DEFAULT.fpir
     measured_only: bool = BY_DEFAULT.measured_only
+    quota_per_day: Annotated[int, Field(ge=1, le=limits.MAX_QUOTA_PER_DAY)] = (
+        limits.DEFAULT_QUOTA_PER_DAY
+    )
 
     def clause(self, holder: Member, source: str) -> Clause:
         """Return the table as a clause.
@@ -217,6 +221,7 @@ class _Permit(Settings):
             legal_basis=self.legal_basis,
             source=source,
             promise=Promise(fpir=self.fpir, measured_only=self.measured_only),
+            quota_per_day=self.quota_per_day,
         )
 
 

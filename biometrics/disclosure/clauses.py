@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from biometrics import limits
 from biometrics.calibration import BY_DEFAULT, Promise
 from biometrics.errors import Fault, InvalidRequestError
 
@@ -81,6 +83,7 @@ class Clause:
         legal_basis: legal basis of a permission, reason of a prohibition.
         source: file and line of its header, such as `XAA.toml:12`.
         promise: how often a search that it permits may match a stranger.
+        quota_per_day: how many searches it permits on one day, in UTC.
 
     Raises:
         InvalidRequestError: the parts contradict one another; every fault at once.
@@ -97,6 +100,19 @@ class Clause:
     legal_basis: str
     source: str
     promise: Promise = BY_DEFAULT
+    quota_per_day: int = limits.DEFAULT_QUOTA_PER_DAY
+
+    @property
+    def use(self) -> bytes:
+        """16 bytes under which searches by it are counted.
+
+        The same of all clauses between two members about the same purposes and
+        modalities, so that neither a new line nor a new version begins anew.
+        """
+        requester = self.requester.code if self.requester else ""
+        words = (*sorted(self.purposes), *sorted(self.modalities))
+        text = " ".join((self.holder.code, requester, *words))
+        return hashlib.sha256(text.encode()).digest()[:16]
 
     def __post_init__(self) -> None:
         """Check the clause as a whole."""

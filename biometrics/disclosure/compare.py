@@ -45,6 +45,8 @@ class Difference:
         after: what the new one does.
         promise_before: how often the old version lets a stranger match; None likewise.
         promise_after: how often the new one does.
+        quota_before: how many searches a day the old version permits; None likewise.
+        quota_after: how many the new one does.
         first: first day of the difference.
         last: last day; None if it does not end.
     """
@@ -57,14 +59,16 @@ class Difference:
     after: Level | None
     promise_before: Promise | None
     promise_after: Promise | None
+    quota_before: int | None
+    quota_after: int | None
     first: dt.date
     last: dt.date | None
 
     @property
     def tells_more(self) -> bool:
         """Whether the new version tells more, not less; of one level, more often."""
-        return _weight(self.after, self.promise_after) > _weight(
-            self.before, self.promise_before
+        return _weight(self.after, self.promise_after, self.quota_after) > _weight(
+            self.before, self.promise_before, self.quota_before
         )
 
 
@@ -136,6 +140,8 @@ def differences(
                 after=after[0],
                 promise_before=before[1],
                 promise_after=after[1],
+                quota_before=before[2],
+                quota_after=after[2],
                 first=first,
                 last=last,
             )
@@ -207,10 +213,12 @@ def level(agreements: Agreements, question: Question, day: dt.date) -> Level | N
 
 def _told(
     agreements: Agreements, question: Question, day: dt.date
-) -> tuple[Level | None, Promise | None]:
-    """Return how much one question tells on a day, and how often of a stranger."""
+) -> tuple[Level | None, Promise | None, int | None]:
+    """Return how much one question tells on a day, of whom, and how often."""
     permission = _permission(agreements, question, day)
-    return (permission.level, permission.promise) if permission else (None, None)
+    if permission is None:
+        return None, None, None
+    return permission.level, permission.promise, permission.clause.quota_per_day
 
 
 def _permission(
@@ -228,11 +236,13 @@ def _permission(
     )
 
 
-def _weight(told: Level | None, promise: Promise | None) -> tuple[int, float, bool]:
+def _weight(
+    told: Level | None, promise: Promise | None, quota: int | None
+) -> tuple[int, float, bool, int]:
     """Return how much is told; least for nothing."""
-    if told is None or promise is None:
-        return -1, 0.0, False
-    return told.rank, *promise.laxity
+    if told is None or promise is None or quota is None:
+        return -1, 0.0, False, 0
+    return told.rank, *promise.laxity, quota
 
 
 def _unnamed(

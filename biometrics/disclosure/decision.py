@@ -182,7 +182,8 @@ def explain(  # noqa: PLR0913 - the whole question
             f"forbids {search}, whatever else permits it; reason"
             if permission is None
             else f"permits {search} at level `{permission.level}`,"
-            f" {permission.promise}; legal basis"
+            f" {permission.promise}, {clause.quota_per_day:,} searches a day; legal"
+            " basis"
         )
         text = f"`{clause.source}` {told}: {clause.legal_basis}"
         return Explanation(permission=permission, decided_by=clause.source, text=text)
@@ -301,14 +302,20 @@ def _plan(
 _NEVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
-def may_learn(protection: Protection, *, requester: Member, now: dt.datetime) -> bool:
+def may_learn(
+    protection: Protection,
+    *,
+    requester: Member,
+    now: dt.datetime,
+    is_frozen: bool = False,
+) -> bool:
     """Say whether the requester may learn of a record at all.
 
-    Both causes are always evaluated, so that neither shows in the time it takes.
+    All causes are always evaluated, so that none shows in the time it takes.
     """
     excluded = requester in protection.excluded
     expired = now >= (protection.expires_at or _NEVER)
-    return not (excluded | expired)
+    return not (excluded | expired | is_frozen)
 
 
 def decide(

@@ -49,8 +49,10 @@ def _searches_in_words(rows: Sequence[Difference]) -> Iterator[str]:
     alike: dict[tuple[str, ...], dict[Modality, list[Purpose]]] = {}
     for row in rows:
         change = (
-            _told(row.before, row.promise_before, row.promise_after),
-            _told(row.after, row.promise_after, row.promise_before),
+            _told(row.before, row.promise_before, row.promise_after)
+            + _quota(row.quota_before, row.quota_after),
+            _told(row.after, row.promise_after, row.promise_before)
+            + _quota(row.quota_after, row.quota_before),
             _span(row.first, row.last),
         )
         by_modality = alike.setdefault(change, {})
@@ -71,6 +73,11 @@ def _told(told: Level | None, promise: Promise | None, other: Promise | None) ->
     if promise is None or promise == other:
         return _LEVELS[told]
     return f"{_LEVELS[told]}, {promise}"
+
+
+def _quota(quota: int | None, other: int | None) -> str:
+    """Return a quota in words, where the other version has another."""
+    return "" if quota in {None, other} else f", {quota:,} searches a day"
 
 
 _LEVELS: Final = {

@@ -49,7 +49,13 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from biometrics import limits
-from biometrics.custody import HandedKey, KeyFile, KeySource, parse_source
+from biometrics.custody import (
+    HandedKey,
+    KeyFile,
+    KeySource,
+    TokenKey,
+    parse_source,
+)
 from biometrics.errors import ConfigurationError, Fault
 from biometrics.members import Member
 from biometrics.server.identity import TRUST_DOMAIN
@@ -344,7 +350,7 @@ def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[F
             told = "is the code of another member above; give each one table"
             yield document.fault(("member", index, "code"), "REPEATED_MEMBER", told)
         source = parse_source(each.key, folder)
-        key = source.path.resolve() if isinstance(source, KeyFile) else source
+        key = _told_apart(source)
         if key in keys:
             told = (
                 "is the key of the exchange or of a member above; give each its own,"
@@ -354,6 +360,17 @@ def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[F
         codes.add(each.code)
         if not isinstance(source, HandedKey):  # which each member has of its own
             keys.add(key)
+
+
+def _told_apart(source: KeySource) -> object:
+    """Return what tells a key from others, however the settings write where it is."""
+    match source:
+        case KeyFile():
+            return source.path.resolve()
+        case TokenKey():
+            return source.token, source.label
+        case HandedKey():
+            return source
 
 
 def _missing(document: Document, config: Config) -> Iterator[Fault]:

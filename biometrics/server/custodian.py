@@ -5,7 +5,7 @@ Lock:
 2. Store that they are locked. By the same writer nothing is enrolled any more, and no
    answer is stored that compared with them.
 3. Wait until keys, rotations and codes are dropped, by the follower of the journal, and
-   whoever still had some of them is done.
+   whoever still had some of them is done. What was sealed to hand a key over is void.
 4. Answer.
 
 Unlock:
@@ -69,7 +69,7 @@ class Asked:
     Attributes:
         holder: whose; from the certificate.
         request_id: 16 bytes of its UUID.
-        content: the request as it came, to tell a replay from another request.
+        content: the request but for a sealed key, to tell a replay from another one.
         sealed_key: the holder's key-encryption key, sealed to the exchange for this
             request; empty where none is handed over.
     """
@@ -241,6 +241,7 @@ class Custodian:
             # 3. Wait until all is dropped, and nobody has any of it.
             await self._caught_up()
             if self._access.is_locked(holder):  # not opened since this was asked first
+                self._vault.renew_sealing_key(holder)
                 await self._access.gone(holder)
         # 4. Answer.
         return key.open_reply(asked.request_id, stored)
@@ -259,6 +260,8 @@ class Custodian:
                 was_unlocked = self._vault.is_unlocked(holder)
                 if not was_unlocked:
                     await asyncio.to_thread(self._open_keys, asked)
+                elif asked.sealed_key:
+                    await asyncio.to_thread(self._hand, asked)
                 # 2. Store.
                 try:
                     stored = await self._set_open(asked, encode, is_open=True)
@@ -370,6 +373,7 @@ class Custodian:
             # 3. Wait until all is dropped, and nobody has any of it.
             await self._caught_up()
             if self._access.is_locked(holder):
+                self._vault.renew_sealing_key(holder)
                 await self._access.gone(holder)
                 await self._access.discarded(holder)
         self._tending.begin(holder)
@@ -387,15 +391,18 @@ class Custodian:
                 retry_after=limits.TEND_RETRY_SECONDS,
             )
 
+    def _hand(self, asked: Asked) -> None:
+        """Hold the key-encryption key that a request carries."""
+        self._vault.hand(asked.holder, asked.sealed_key, asked.request_id)
+
     def _open_keys(self, asked: Asked) -> None:
         """Open a holder's gallery keys, or say what keeps them closed."""
         holder = asked.holder
         try:
             if asked.sealed_key:
-                self._vault.hand(holder, asked.sealed_key, asked.request_id)
+                self._hand(asked)
             self._vault.unlock(holder)
         except (GalleryLockedError, SealError) as error:
-            self._vault.lock(holder)  # and forget a key that opens nothing
             if error.reason == NOT_AT_HAND:
                 raise PreconditionError(error.reason, error.message) from error
             log.warning("galleries of %s stay locked: %s", holder, error.message)

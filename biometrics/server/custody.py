@@ -22,9 +22,11 @@ from biometrics.wire import (
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     import grpc
 
+    from biometrics.members import Member
     from biometrics.server.custodian import Custodian
     from biometrics.store import ErasureRow
 
@@ -36,14 +38,19 @@ class CustodyService(custody_pb2_grpc.CustodyServiceServicer):
     """A member's own galleries, as a whole; see `custody.proto` for the contract."""
 
     def __init__(
-        self, *, custodian: Custodian, verifier: str, sealing_key: bytes
+        self,
+        *,
+        custodian: Custodian,
+        verifier: str,
+        sealing_key: Callable[[Member], bytes],
     ) -> None:
         """Take the main paths, and what the exchange is known by.
 
         Args:
             custodian: the main paths.
             verifier: the key that certificates are checked by.
-            sealing_key: a signed note with the key that clients seal to.
+            sealing_key: returns a signed note with the key that a member's clients
+                seal to.
         """
         self._custodian = custodian
         self._verifier = verifier
@@ -58,14 +65,17 @@ class CustodyService(custody_pb2_grpc.CustodyServiceServicer):
         self, request: v1.GetSealingKeyRequest, context: Context
     ) -> v1.GetSealingKeyResponse:
         """Return what clients seal to."""
-        member = CALLER.get().member.code
-        return v1.GetSealingKeyResponse(note=self._sealing_key, member=member)
+        member = CALLER.get().member
+        note = self._sealing_key(member)
+        return v1.GetSealingKeyResponse(note=note, member=member.code)
 
     async def Unlock(
         self, request: v1.UnlockRequest, context: Context
     ) -> v1.UnlockResponse:
         """Open the caller's galleries."""
-        asked = replace(_read(request), sealed_key=request.sealed_key)
+        sealed_key = request.sealed_key
+        request.ClearField("sealed_key")  # sealed again it is other bytes
+        asked = replace(_read(request), sealed_key=sealed_key)
         body = await self._custodian.unlock(asked, _write_unlock)
         return v1.UnlockResponse.FromString(body)
 

@@ -195,6 +195,7 @@ def _agreement(clause: Clause) -> agreement_pb2.Agreement:
         if clause.level
         else space_pb2.FPIR_CLASS_UNSPECIFIED,
         measured_only=clause.promise.measured_only,
+        quota_per_day=clause.quota_per_day if clause.level else 0,
     )
 
 

@@ -54,6 +54,7 @@ from biometrics.server.policy import (
     unaudited,
 )
 from biometrics.server.rates import Rates
+from biometrics.server.reviews import ReviewService
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import Trusted, trust_notes
@@ -67,6 +68,7 @@ from biometrics.v1 import (
     duplicate_pb2_grpc,
     enrolment_pb2_grpc,
     match_pb2_grpc,
+    review_pb2_grpc,
     space_pb2_grpc,
 )
 from enrolment.dispose import Disposal
@@ -209,6 +211,7 @@ class Exchange:
                 slots=slots,
                 answers=store.answers,
                 receipts=ReceiptIssuer(log_key),
+                budget=store.budget,
                 vault=vault,
                 workers=workers,
                 clock=clock,
@@ -342,7 +345,9 @@ class Exchange:
                         CustodyService(
                             custodian=custodian,
                             verifier=key.verifier.text,
-                            sealing_key=sealing_key_note(vault.sealing_key, SUITE, key),
+                            sealing_key=lambda member: sealing_key_note(
+                                vault.sealing_key(member), SUITE, key
+                            ),
                         ),
                     ),
                     partial(
@@ -350,6 +355,10 @@ class Exchange:
                         AgreementService(
                             agreements=in_force.agreements, rates=rates, clock=clock
                         ),
+                    ),
+                    partial(
+                        review_pb2_grpc.add_ReviewServiceServicer_to_server,
+                        ReviewService(reviews=store.reviews, workers=workers),
                     ),
                     partial(
                         space_pb2_grpc.add_SpaceServiceServicer_to_server,

@@ -22,6 +22,7 @@ from biometrics.v1 import (
     duplicate_pb2,
     enrolment_pb2,
     match_pb2,
+    review_pb2,
     space_pb2,
 )
 
@@ -58,6 +59,7 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     custody_pb2.DESCRIPTOR.services_by_name["CustodyService"],
     duplicate_pb2.DESCRIPTOR.services_by_name["DuplicateService"],
     agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
+    review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
     space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
@@ -74,6 +76,9 @@ _ADMINISTRATOR: Final = frozenset({Role.ADMINISTRATOR})
 _COUNTS: Final = Method(
     roles=frozenset({Role.ENROLLER, Role.AUDITOR, Role.ADMINISTRATOR})
 )
+# Freezes and alerts. Not the client: the system that searches must not be able to tell
+# a frozen record from one that is not there.
+_REVIEWS: Final = Method(roles=frozenset({Role.AUDITOR, Role.ADMINISTRATOR}))
 # What is agreed and what can be compared: everybody of a member but its witness,
 # who countersigns the log and needs nothing else.
 _RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
@@ -127,6 +132,9 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.AgreementService/ListAgreements": _RULES,
         "/biometrics.v1.AgreementService/ListPermissions": _RULES,
         "/biometrics.v1.AgreementService/ExplainAgreement": _RULES,
+        "/biometrics.v1.ReviewService/ListReviews": _REVIEWS,
+        "/biometrics.v1.ReviewService/DecideReview": _REVIEWS,
+        "/biometrics.v1.ReviewService/ListAlerts": _REVIEWS,
         "/biometrics.v1.SpaceService/ListSpaces": _RULES,
         "/biometrics.v1.AuditService/GetCheckpoint": _PAGES,
         "/biometrics.v1.AuditService/GetTile": _PAGES,

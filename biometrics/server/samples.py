@@ -140,9 +140,10 @@ positions = ["face"]
 dimension = 512                    # components of a vector
 # The cosines from which templates match are in calibrations/face-synthetic-512.toml.
 
-# The 128-d face space of dlib's network. Its vectors are neither of unit length nor
-# centred: put the mean of your own images' vectors into `centre` (128 numbers), take
-# the signs `#` away, and calibrate: `biometrics calibrate --help`.
+# The 128-d face space of dlib's network, by which `biometrics enrol` extracts pictures
+# (extra `face`). Its vectors are neither of unit length nor centred: write the mean of
+# your own pictures' vectors beside this file by `biometrics extract --centre`, take the
+# signs `#` away, and calibrate: `biometrics calibrate --help`.
 #
 # [[space]]
 # name = "face-dlib-128"
@@ -151,7 +152,7 @@ dimension = 512                    # components of a vector
 # extractor_version = "1"
 # positions = ["face"]
 # dimension = 128
-# centre = []
+# centre_file = "face-dlib-128.npy"
 """
 
 # Chosen with independent normal vectors in mind, which have a cosine of 0 +- 0.044: no
@@ -254,7 +255,8 @@ AGREEMENTS: Final = """\
 #
 # `fpir` is how often a search for somebody who is not enrolled may match: "1e-2",
 # "1e-3" (if nothing is said) or "1e-4". `measured_only = true` permits nothing where no
-# calibration has established that.
+# calibration has established that. `quota_per_day` is how many searches are permitted
+# on one day; 20000 if nothing is said.
 version = 1
 holder = "{holder}"
 revision = 1

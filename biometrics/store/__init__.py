@@ -2,15 +2,19 @@
 
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
+from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, Counts
 from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.journal import JournalReader
 from biometrics.store.log import Appended, LogHead, LogReader, LogWriter, OwnPart
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import FIRST_EXPIRED, RecordReader
+from biometrics.store.reviews import ReviewTable
 from biometrics.store.rotation import Rewrapped, RotationWriter, WrappedValue
 from biometrics.store.rows import (
     AgreementRow,
+    AlertKind,
+    AlertRow,
     Change,
     ChangeKind,
     Committed,
@@ -23,21 +27,27 @@ from biometrics.store.rows import (
     ErasureKind,
     ErasureRow,
     ExpiredRow,
+    FreezeRow,
     GalleryCount,
     LiveRecord,
     Lives,
+    NearSearch,
     NewProtection,
     NewRecord,
     NewReference,
     NewTemplate,
     Protected,
+    QuotaUse,
     Reason,
     RecordRow,
     Removed,
     SeenRecord,
+    Side,
     StoredReference,
     StoredTemplate,
+    Taken,
     TemplateRow,
+    Verdict,
     WholeRecord,
 )
 from biometrics.store.store import Inspection, Store, inspect_store, open_store
@@ -48,8 +58,11 @@ __all__ = [
     "AgreementReader",
     "AgreementRow",
     "AgreementTable",
+    "AlertKind",
+    "AlertRow",
     "AnswerWriter",
     "Appended",
+    "Budget",
     "Change",
     "ChangeKind",
     "Committed",
@@ -65,6 +78,7 @@ __all__ = [
     "ErasureKind",
     "ErasureRow",
     "ExpiredRow",
+    "FreezeRow",
     "GalleryCount",
     "Inspection",
     "JournalReader",
@@ -73,25 +87,31 @@ __all__ = [
     "LogHead",
     "LogReader",
     "LogWriter",
+    "NearSearch",
     "NewProtection",
     "NewRecord",
     "NewReference",
     "NewTemplate",
     "OwnPart",
     "Protected",
+    "QuotaUse",
     "Reason",
     "RecordReader",
     "RecordRow",
     "RecordWriter",
     "Removed",
     "RequestKey",
+    "ReviewTable",
     "Rewrapped",
     "RotationWriter",
     "SeenRecord",
+    "Side",
     "Store",
     "StoredReference",
     "StoredTemplate",
+    "Taken",
     "TemplateRow",
+    "Verdict",
     "WholeReader",
     "WholeRecord",
     "WrappedValue",

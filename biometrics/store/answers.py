@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
+    from biometrics.store.budget import Budget
     from biometrics.store.log import Appended, Log
     from biometrics.store.references import References
     from biometrics.store.replies import Replies
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class AnswerWriter:
     """Makes answers durable before they leave; hundreds a second share a flush."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whatever has a part in an answer
         self,
         writer: Writer,
         engine: sa.Engine,
@@ -36,6 +37,7 @@ class AnswerWriter:
         references: References,
         *,
         log: Log,
+        budget: Budget,
         clock: Clock,
     ) -> None:
         """Write by `writer`, read by `engine`, judge by `clock` what has expired."""
@@ -44,6 +46,7 @@ class AnswerWriter:
         self._engine = engine
         self._replies = replies
         self._references = references
+        self._budget = budget
         self._clock = clock
 
     def find(self, member: Member, request_id: bytes, digest: bytes) -> bytes | None:
@@ -70,7 +73,8 @@ class AnswerWriter:
         that was decided, and not expired: so no answer tells of a record whose
         withdrawal, or whose protection from the requester, was durable before the
         answer was, and none is stored from the moment of a record's expiry on; nor does
-        any tell of a holder whose galleries were closed before it.
+        any tell of a holder whose galleries were closed before it. What it takes from
+        the leak budget and from quotas is counted with it, if as much is left.
 
         Args:
             member: the requester.
@@ -83,9 +87,8 @@ class AnswerWriter:
         Returns:
             The body that is durable: another one than was made if the same request
             was answered meanwhile, and then nothing of this answer was stored or
-            logged. None
-            if a record was changed meanwhile, or has expired, and then it is to be
-            decided anew.
+            logged. None if a record was changed meanwhile, or has expired, and then it
+            is to be decided anew.
             Raises ConflictError or StorageError as `RecordWriter.enrol`.
         """
 
@@ -94,6 +97,7 @@ class AnswerWriter:
             if has_expired(told, self._clock.now()) or not (
                 are_open(connection, disclosed.searched)
                 and are_unchanged(connection, told)
+                and self._budget.has_room(connection, member, disclosed.taken)
             ):
                 return self._replies.find_or_clear(
                     connection, member, request_id, digest
@@ -115,6 +119,7 @@ class AnswerWriter:
                 self._replies.add(connection, member, reply)
             if disclosed.references:
                 self._references.add(connection, disclosed.references)
+            self._budget.take(connection, member, disclosed.taken)
             return body
 
         return self._writer.submit(operation)

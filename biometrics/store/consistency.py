@@ -288,6 +288,8 @@ _BYTES: Final = {
     "change": {"record_id": 16},
     "reply": {"request_id": 16, "digest": 32},
     "reference": {"reference_digest": 32},
+    "near_search": {"record_id": 16},
+    "frozen_record": {"record_id": 16, "case_id": 8},
     "reference_record": {"reference_digest": 32, "record_id": 16},
     "agreement": {"digest": 32},
     "log_leaf": {"leaf": LEAF_BYTES},
@@ -309,6 +311,10 @@ _CODES: Final = {
     "custody": "member",
     "erasure": "member",
     "log_key": "member",
+    "near_search": "requester",
+    "frozen_record": "requester",
+    "alert": "requester",
+    "quota_use": "requester",
 }
 
 _NUMBERS: Final = (

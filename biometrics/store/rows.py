@@ -516,6 +516,59 @@ class SeenRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NearSearch:
+    """How one request felt for one record.
+
+    Attributes:
+        record_id: 16 bytes.
+        holder: whose it is.
+        is_named: whether the answer names the holder.
+        told: near searches that are told.
+        freezes: whether one more was near, and freezes the record for the requester.
+        case_id: random bytes, by which a review names the freeze.
+    """
+
+    record_id: bytes
+    holder: Member
+    is_named: bool
+    told: int
+    freezes: bool
+    case_id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaUse:
+    """What one request takes from one quota.
+
+    Attributes:
+        use: what is counted: digest of an agreement, or empty for all of them.
+        searches: that the request makes.
+        most: that are permitted on a day.
+    """
+
+    use: bytes
+    searches: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What an answer takes from the leak budget and from quotas.
+
+    Attributes:
+        matches: holder by id of the records that make it a match.
+        near: the records near whose thresholds it was.
+        hidden: holder of each record that would have matched and is frozen.
+        quotas: what it takes from each.
+    """
+
+    matches: Mapping[bytes, Member] = field(default_factory=dict)
+    near: tuple[NearSearch, ...] = ()
+    hidden: tuple[Member, ...] = ()
+    quotas: tuple[QuotaUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disclosed:
     """What an answer tells of, named or unnamed.
 
@@ -524,12 +577,14 @@ class Disclosed:
         records: every record that makes it a match.
         references: those that it gives to the requester.
         mentions: what the log tells of it, the requester first.
+        taken: what is counted with it.
     """
 
     searched: frozenset[Member] = frozenset()
     records: tuple[SeenRecord, ...] = ()
     references: tuple[NewReference, ...] = ()
     mentions: tuple[Mention, ...] = ()
+    taken: Taken = Taken()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -568,3 +623,65 @@ class NewReference:
     requester: Member
     record_ids: tuple[bytes, ...]
     expires_at: dt.datetime
+
+
+class AlertKind(StrEnum):
+    """What an auditor is told of."""
+
+    FROZEN = "frozen"  # a record was frozen for the requester
+    FROZEN_HIT = "frozen-hit"  # one that is would have matched
+    ENUMERATION = "enumeration"  # most matches are near the threshold: of strangers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """How often the use of an agreement gave cause for an alert.
+
+    Attributes:
+        kind: the cause.
+        holder: whose agreement it is.
+        requester: who used it.
+        count: how often.
+    """
+
+    kind: AlertKind
+    holder: Member
+    requester: Member
+    count: int
+
+
+class Verdict(StrEnum):
+    """What a review says of a freeze."""
+
+    CONFIRM = "confirm"  # it lasts
+    LIFT = "lift"  # it ends, and its counts begin anew
+
+
+class Side(StrEnum):
+    """Who reviews: both have to say the same."""
+
+    REQUESTER = "requester"
+    AUDITOR = "auditor"  # of the holder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeRow:
+    """A freeze, as those who review it are shown it; it names no record.
+
+    Attributes:
+        case_id: names it.
+        holder: whose agreement was used.
+        requester: who used it.
+        is_named: whether answers name the holder to the requester.
+        searches: near searches that were told before it.
+        lapses_at: when it ends; None if it was confirmed.
+        said: what each side has said so far.
+    """
+
+    case_id: bytes
+    holder: Member
+    requester: Member
+    is_named: bool
+    searches: int
+    lapses_at: dt.datetime | None
+    said: Mapping[Side, Verdict]

@@ -303,3 +303,57 @@ LOG_KEY: Final = sa.Table(
     sa.Index("log_key_of_member", "member", "number"),
     sqlite_autoincrement=True,
 )
+
+# How often a requester has felt for a record, day by day: no row for a single search.
+NEAR_SEARCH: Final = sa.Table(
+    "near_search",
+    METADATA,
+    sa.Column("record_id", sa.LargeBinary, primary_key=True),
+    sa.Column("requester", sa.Text, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("searches", sa.Integer, nullable=False),
+    sa.Index("near_search_of_day", "day"),
+    sqlite_with_rowid=False,
+)
+
+# Records that are as if they were not there, each for one requester. `lapses_at` is
+# NULL once a review has confirmed it.
+FROZEN_RECORD: Final = sa.Table(
+    "frozen_record",
+    METADATA,
+    sa.Column("record_id", sa.LargeBinary, primary_key=True),
+    sa.Column("requester", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("case_id", sa.LargeBinary, nullable=False),
+    sa.Column("is_named", sa.Integer, nullable=False),
+    sa.Column("searches", sa.Integer, nullable=False),
+    sa.Column("lapses_at", sa.BigInteger),
+    sa.Column("requester_says", sa.Text),
+    sa.Column("auditor_says", sa.Text),
+    sa.UniqueConstraint("case_id", name="frozen_record_case"),
+    sa.Index("frozen_record_lapse", "lapses_at"),
+    sqlite_with_rowid=False,
+)
+
+# What auditors are told: an agreement and a count, neither a record nor a moment.
+ALERT: Final = sa.Table(
+    "alert",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, primary_key=True),
+    sa.Column("requester", sa.Text, primary_key=True),
+    sa.Column("times", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How often an agreement was used on a day; `use` names what is counted.
+QUOTA_USE: Final = sa.Table(
+    "quota_use",
+    METADATA,
+    sa.Column("requester", sa.Text, primary_key=True),
+    sa.Column("use", sa.LargeBinary, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("searches", sa.BigInteger, nullable=False),
+    sa.Index("quota_use_of_day", "day"),
+    sqlite_with_rowid=False,
+)

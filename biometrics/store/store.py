@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
 from biometrics.audit import Scribe
+from biometrics.clock import UnhurriedClock
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
+from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, refuse_behind
 from biometrics.store.custody import CustodyReader
 from biometrics.store.databases import database_at
@@ -24,6 +27,7 @@ from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
 from biometrics.store.replies import Replies
+from biometrics.store.reviews import ReviewTable
 from biometrics.store.rotation import RotationWriter
 from biometrics.store.upgrade import is_current, upgrade
 from biometrics.store.whole import WholeReader
@@ -40,6 +44,9 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.store.databases import Database
 
+# By so much a time of day may be corrected, and what is to last is none the shorter.
+_LEEWAY: Final = dt.timedelta(seconds=limits.MAX_CLOCK_AHEAD_SECONDS)
+
 
 class Store:
     """One database. What you may do with it is the part that you hold.
@@ -52,7 +59,9 @@ class Store:
         destruction: destroys galleries.
         erasures: what keys are no more, and what was signed of it.
         records: enrols, replaces, protects and withdraws.
+        budget: what is left to requesters.
         answers: makes answers to searches durable.
+        reviews: freezes, alerts, and what is decided of them.
         journal: follows what was enrolled and withdrawn.
         log: what members are shown of all that happened.
         register: what a holder is shown of its own.
@@ -73,11 +82,14 @@ class Store:
         self._closed = False
         reading = database.reading
         replies, references = Replies(clock), References(clock)
+        unhurried = UnhurriedClock(clock, _LEEWAY)
+        self.budget = Budget(reading, unhurried)
 
         def housekeep(connection: sa.Connection, operations: int) -> None:
             most = operations * limits.PURGED_ROWS_PER_OPERATION
             replies.purge(connection, most)
             references.purge(connection, most)
+            self.budget.purge(connection, most)
 
         log = Log(scribe, clock)
         self._writer = Writer(database, log, housekeep, on_failure, on_recovery)
@@ -100,8 +112,15 @@ class Store:
         )
         self.erasures = ErasureTable(self._writer, reading)
         self.answers = AnswerWriter(
-            self._writer, reading, replies, references, log=log, clock=clock
+            self._writer,
+            reading,
+            replies,
+            references,
+            budget=self.budget,
+            log=log,
+            clock=clock,
         )
+        self.reviews = ReviewTable(self._writer, reading, unhurried)
         self.log = LogWriter(self._writer, reading, log)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)

@@ -91,6 +91,7 @@ class Agreement(_message.Message):
     LEGAL_BASIS_FIELD_NUMBER: _builtins.int
     FPIR_CLASS_FIELD_NUMBER: _builtins.int
     MEASURED_ONLY_FIELD_NUMBER: _builtins.int
+    QUOTA_PER_DAY_FIELD_NUMBER: _builtins.int
     holder: _builtins.str
     """Output only. Member code of the holder."""
     requester: _builtins.str
@@ -112,6 +113,11 @@ class Agreement(_message.Message):
     measured_only: _builtins.bool
     """Output only. Whether the clause permits nothing where that rate is not established
     by a measured calibration.
+    """
+    quota_per_day: _builtins.int
+    """Output only. How many searches a clause that permits lets the requester make on one
+    day, in UTC; those of all clauses about the same purposes and modalities together.
+    0 in a clause that forbids.
     """
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_match_pb2.Purpose.ValueType]:
@@ -135,10 +141,11 @@ class Agreement(_message.Message):
         legal_basis: _builtins.str = ...,
         fpir_class: _space_pb2.FpirClass.ValueType = ...,
         measured_only: _builtins.bool = ...,
+        quota_per_day: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "fpir_class", b"fpir_class", "holder", b"holder", "legal_basis", b"legal_basis", "level", b"level", "measured_only", b"measured_only", "modalities", b"modalities", "purposes", b"purposes", "requester", b"requester", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "fpir_class", b"fpir_class", "holder", b"holder", "legal_basis", b"legal_basis", "level", b"level", "measured_only", b"measured_only", "modalities", b"modalities", "purposes", b"purposes", "quota_per_day", b"quota_per_day", "requester", b"requester", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

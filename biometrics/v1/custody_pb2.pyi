@@ -163,7 +163,9 @@ class GetSealingKeyResponse(_message.Message):
     your own copy of the exchange's verifier key before you seal anything to it.
     """
     member: _builtins.str
-    """Output only. The caller's own member code."""
+    """Output only. The caller's own member code, to compare: what is sealed is bound to the
+    code in the client's certificate, since this is signed by nobody.
+    """
     def __init__(
         self,
         *,

@@ -90,8 +90,9 @@ class CustodyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSealingKey(self, request, context):
-        """Returns the key that clients seal requests to, and members the key-encryption keys that
-        they keep themselves. It is another one after each start of the exchange.
+        """Returns the key that the caller's clients seal requests to, and members the
+        key-encryption keys that they keep themselves. It is each member's own, and another one
+        after each start of the exchange, and after each Lock and Destroy of the member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

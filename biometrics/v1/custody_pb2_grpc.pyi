@@ -42,8 +42,9 @@ class CustodyServiceStub:
     stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
     """
     GetSealingKey: _grpc.UnaryUnaryMultiCallable[_custody_pb2.GetSealingKeyRequest, _custody_pb2.GetSealingKeyResponse]
-    """Returns the key that clients seal requests to, and members the key-encryption keys that
-    they keep themselves. It is another one after each start of the exchange.
+    """Returns the key that the caller's clients seal requests to, and members the
+    key-encryption keys that they keep themselves. It is each member's own, and another one
+    after each start of the exchange, and after each Lock and Destroy of the member.
     """
     Unlock: _grpc.UnaryUnaryMultiCallable[_custody_pb2.UnlockRequest, _custody_pb2.UnlockResponse]
     """Opens the galleries. When it returns, they are searchable. Where loading takes
@@ -81,8 +82,9 @@ class CustodyServiceAsyncStub(CustodyServiceStub):
     stay so, across restarts, until they are unlocked. Withdraw and Protect go on.
     """
     GetSealingKey: _aio.UnaryUnaryMultiCallable[_custody_pb2.GetSealingKeyRequest, _custody_pb2.GetSealingKeyResponse]  # type: ignore[assignment]
-    """Returns the key that clients seal requests to, and members the key-encryption keys that
-    they keep themselves. It is another one after each start of the exchange.
+    """Returns the key that the caller's clients seal requests to, and members the
+    key-encryption keys that they keep themselves. It is each member's own, and another one
+    after each start of the exchange, and after each Lock and Destroy of the member.
     """
     Unlock: _aio.UnaryUnaryMultiCallable[_custody_pb2.UnlockRequest, _custody_pb2.UnlockResponse]  # type: ignore[assignment]
     """Opens the galleries. When it returns, they are searchable. Where loading takes
@@ -129,8 +131,9 @@ class CustodyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _custody_pb2.GetSealingKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_custody_pb2.GetSealingKeyResponse, _abc.Awaitable[_custody_pb2.GetSealingKeyResponse]]:
-        """Returns the key that clients seal requests to, and members the key-encryption keys that
-        they keep themselves. It is another one after each start of the exchange.
+        """Returns the key that the caller's clients seal requests to, and members the
+        key-encryption keys that they keep themselves. It is each member's own, and another one
+        after each start of the exchange, and after each Lock and Destroy of the member.
         """
 
     @_abc_1.abstractmethod

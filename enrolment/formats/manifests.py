@@ -28,7 +28,15 @@ from enrolment.formats.expiry import read_expiry
 from enrolment.formats.files import open_beneath, open_regular
 from enrolment.formats.image import ImageSample
 from enrolment.formats.persons import holds_a_person, read_person
-from enrolment.formats.source import Block, Found, Sample, Unreadable, VectorSample
+from enrolment.formats.pictures import is_picture, read_picture
+from enrolment.formats.source import (
+    Block,
+    Found,
+    PictureSample,
+    Sample,
+    Unreadable,
+    VectorSample,
+)
 from enrolment.formats.vectors import read_vector
 
 _COLUMNS: Final = frozenset(
@@ -140,6 +148,15 @@ class Manifest:
     def _samples(self, template: _Template) -> list[Sample]:
         """Read what one template's file holds."""
         with open_beneath(self.path.parent, template.file) as file:
+            if is_picture(template.file):
+                return [
+                    PictureSample(
+                        data=read_picture(file, template.file),
+                        space=template.space,
+                        position=template.position,
+                        quality=template.quality,
+                    )
+                ]
             if holds_a_person(template.file):
                 return [*read_person(file, template.file).samples]
             vector = read_vector(file, template.file, template.row)

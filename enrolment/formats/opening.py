@@ -11,6 +11,7 @@ from enrolment.formats.arrays import ArrayFile, read_npz
 from enrolment.formats.files import open_regular
 from enrolment.formats.manifests import open_csv, open_jsonl
 from enrolment.formats.persons import PERSON_ENDINGS, open_person
+from enrolment.formats.pictures import SUFFIXES, PictureFile
 from enrolment.formats.source import Block, Found, VectorSample
 
 if TYPE_CHECKING:
@@ -117,7 +118,19 @@ def _refusal(path: Path, reason: str, message: str) -> InvalidRequestError:
     return InvalidRequestError.of([fault])
 
 
+def is_part(path: Path) -> bool:
+    """Say whether a manifest in a folder above names such a file, and may say more."""
+    return path.suffix.lower() in _NAMED
+
+
+def is_manifest(path: Path) -> bool:
+    """Say whether a file names others."""
+    return path.suffix.lower() in _MANIFESTS
+
+
 _PARTS: Final = ".npy"
+_MANIFESTS: Final = frozenset({".csv", ".jsonl"})
+_NAMED: Final = SUFFIXES.union(PERSON_ENDINGS)
 _READERS: Final[dict[str, Callable[[Path], Source]]] = {
     ".npz": _open_arrays,
     ".parquet": _open_table,
@@ -127,4 +140,5 @@ _READERS: Final[dict[str, Callable[[Path], Source]]] = {
     ".jsonl": open_jsonl,
     **dict.fromkeys(PERSON_ENDINGS, open_person),
     _PARTS: _refuse_parts,
+    **dict.fromkeys(SUFFIXES, PictureFile),
 }

@@ -40,7 +40,24 @@ class VectorSample:
     quality: int | None = None
 
 
-Sample: TypeAlias = "VectorSample | FingerView | ImageSample"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSample:
+    """One picture as it came, of which an extractor is to make a template.
+
+    Attributes:
+        data: the file.
+        space: name of its template space, or None if the file does not say.
+        position: word such as `right-thumb`, or None likewise.
+        quality: 0 to 100, in the place of the extractor's own; None likewise.
+    """
+
+    data: bytes = field(repr=False)
+    space: str | None = None
+    position: str | None = None
+    quality: int | None = None
+
+
+Sample: TypeAlias = "VectorSample | FingerView | ImageSample | PictureSample"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,11 +37,13 @@ class Probes:
         turned: float32 (q, padded).
         coarse: (q,), cuts of coarse scores as FAISS rounds them.
         fine: (q,), cuts of fine scores made from such.
+        near: (q,), fine scores from which the best few are returned as well.
     """
 
     turned: NDArray[np.float32]
     coarse: NDArray[np.float64]
     fine: NDArray[np.float64]
+    near: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -49,6 +51,7 @@ class Probes:
         coding: Coding,
         vectors: NDArray[np.float32],
         thresholds: NDArray[np.float64],
+        lows: NDArray[np.float64] | None = None,
     ) -> Self:
         """Make probes ready.
 
@@ -56,6 +59,8 @@ class Probes:
             coding: of the gallery.
             vectors: (q, dimension), of unit length.
             thresholds: (q,), exact inner products from which a row must be returned.
+            lows: (q,), those from which one of the best few should be; left out, none
+                below the threshold.
         """
         code, shape = coding.code, coding.code.shape
         turned = coding.rotation.turn(vectors)
@@ -66,16 +71,24 @@ class Probes:
         # No table spans more than the probe's part is long and centroids are apart.
         step = lengths.max(axis=1) * (code.widest / _LARGEST_LOOK_UP)
         rounding = step.astype(np.float64) * (shape.subvectors / 2)
+        coarse = code.coarse.cut(thresholds, shape.padded)
+        near = np.full(len(turned), np.inf)
+        if lows is not None:
+            # At the low end every other one is enough, and nearer nearly all are seen:
+            # what shapes a probe looks at one row a hundred times.
+            near = code.fine.kept * lows
+            coarse = np.minimum(coarse, code.coarse.kept * lows)
         return cls(
             turned=turned,
-            coarse=code.coarse.cut(thresholds, shape.padded) - rounding,
+            coarse=coarse - rounding,
             fine=code.fine.cut(thresholds, shape.padded) - rounding,
+            near=near,
         )
 
     def apart(self) -> list[Probes]:
         """Return each probe alone, as a view of these."""
         return [
-            Probes(self.turned[one], self.coarse[one], self.fine[one])
+            Probes(self.turned[one], self.coarse[one], self.fine[one], self.near[one])
             for one in (slice(n, n + 1) for n in range(len(self.turned)))
         ]
 
@@ -86,4 +99,5 @@ class Probes:
             turned=np.concatenate([part.turned for part in parts]),
             coarse=np.concatenate([part.coarse for part in parts]),
             fine=np.concatenate([part.fine for part in parts]),
+            near=np.concatenate([part.near for part in parts]),
         )

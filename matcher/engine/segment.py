@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 # Rows compared at once: the arrays for them stay within a core's cache.
 _ROWS_AT_ONCE: Final = 256
+# Of the rows that fail the fine cut and are near it, so many are candidates all the
+# same, so that what is opened is bounded and whoever feels for a row is seen.
+NEAREST: Final = 8
 
 
 # Of each row found: which probe, its score, which row.
@@ -155,7 +158,10 @@ class Segment:
         return places[held]
 
     def search(self, probes: Probes) -> list[NDArray[np.int64]]:
-        """Return, for each probe, the ids of its candidates, in no order."""
+        """Return, for each probe, the ids of its candidates, in no order.
+
+        Beside all that pass its cuts, they are the best `NEAREST` of those near them.
+        """
         use_one_thread()
         whose, scores, rows = self._scan(probes)
         # 1. Those that pass the probe's own coarse cut, and are still there.
@@ -164,6 +170,7 @@ class Segment:
         # 2. Those that pass the fine cut.
         scores = scores + self._of_signs(probes.turned, whose, rows)
         passed = scores >= probes.fine[whose]
+        passed |= _nearest(~passed & (scores >= probes.near[whose]), whose, scores)
         whose, ids = whose[passed], self.ids[rows[passed]]
         bounds = np.searchsorted(whose, np.arange(len(probes.turned) + 1))
         return [ids[start:end] for start, end in pairwise(bounds)]
@@ -216,6 +223,25 @@ class Segment:
         added -= turned.sum(axis=1)[whose]
         added *= self.coding.code.amplitude
         return added
+
+
+def _nearest(
+    near: NDArray[np.bool_], whose: NDArray[np.intp], scores: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Return of the near rows the best few of each probe.
+
+    Args:
+        near: (n,), which rows are.
+        whose: (n,), of which probe each is, ascending.
+        scores: (n,).
+    """
+    rows = np.flatnonzero(near)
+    order = rows[np.lexsort((-scores[rows], whose[rows]))]
+    of_each = whose[order]
+    place = np.arange(len(order)) - np.searchsorted(of_each, of_each)
+    best = np.zeros(len(near), np.bool_)
+    best[order[place < NEAREST]] = True
+    return best
 
 
 def joined(segments: Sequence[Segment], most_rows: int) -> list[Segment]:

@@ -32,8 +32,9 @@ def folder(tmp_path: Path, gallery: Callable[..., Path]) -> Path:
     (folder / "a.npz").write_bytes(sound.read_bytes())
     (folder / "b.npz").write_bytes(sound.read_bytes()[:300])
     (folder / "c.fmr").write_bytes(write_record(small_record(2011)))
-    np.save(folder / "row.npy", np.ones(16, np.float32))
-    (folder / "d.csv").write_text("reference,file\nx,row.npy\ny,../source.npz\n")
+    (folder / "list").mkdir()
+    np.save(folder / "list/row.npy", np.ones(16, np.float32))
+    (folder / "list/d.csv").write_text("reference,file\nx,row.npy\ny,../source.npz\n")
     (folder / "notes.txt").touch()
     return folder
 
@@ -42,7 +43,7 @@ WRONG = {
     ("a.npz", "ZERO_VECTOR"),
     ("b.npz", "FILE_DAMAGED"),
     ("c.fmr", "NO_SPACE_FOR_MINUTIAE"),
-    ("d.csv", "OUTSIDE_FOLDER"),
+    ("list/d.csv", "OUTSIDE_FOLDER"),
 }
 
 
@@ -147,7 +148,12 @@ def test_nothing_but_wrong_files_is_a_wrong_input(
     """Exit code 2, as for any input, with every fault."""
     pipe = tmp_path / "pipe.npz"
     os.mkfifo(pipe)
-    wrong = (tmp_path / "absent.npz", folder / "notes.txt", pipe, folder / "row.npy")
+    wrong = (
+        tmp_path / "absent.npz",
+        folder / "notes.txt",
+        pipe,
+        folder / "list/row.npy",
+    )
     told = ask("enrol", *wrong, "--space", "faces-v1")
     assert told.code == 2
     head, *lines = told.err.splitlines()
@@ -156,7 +162,7 @@ def test_nothing_but_wrong_files_is_a_wrong_input(
         lines,
         (
             "absent.npz: cannot be read: no such file or directory",
-            "notes.txt: ends in none of `.an2`, `.arrow`, `.bir`, `.cbeff`, `.csv`, ",
+            "notes.txt: ends in none of `.an2`, `.arrow`, `.bir`, `.bmp`, `.cbeff`, ",
             "pipe.npz: is no regular file",
             "row.npy: has vectors without references: name it in a manifest, or ",
         ),

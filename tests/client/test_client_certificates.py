@@ -79,22 +79,28 @@ def test_the_asynchronous_client_follows_too(
 
 
 @pytest.mark.usefixtures("_always")
-@pytest.mark.parametrize("broken", ["half", "gone"])
+@pytest.mark.parametrize("broken", ["half", "gone", "cut", "bundle"])
 def test_until_the_new_one_is_whole_the_old_one_serves(
     tmp_path: Path, authority: Authority, running: RunningExchange, broken: str
 ):
-    """A certificate without its key yet, or a file that is away for a moment."""
-    path = write_profile(tmp_path, authority, running.port)
-    with ExchangeClient(Profile.load(path)) as client:
+    """One without its key yet, or a file that is away, or is not written whole."""
+    profile = Profile.load(write_profile(tmp_path, authority, running.port))
+    with ExchangeClient(profile) as client:
         client.spaces()
         certificate, key = authority.issue([member_name()])
         if broken == "half":
             (tmp_path / "client.pem").write_bytes(certificate)
-        else:
+        elif broken == "gone":
             (tmp_path / "client.key").unlink()
+        else:
+            changed = tmp_path / "client.pem" if broken == "cut" else profile.authority
+            whole = changed.read_bytes()
+            changed.write_bytes(whole + whole[: len(whole) // 2])
         line = client._line
         client.spaces()
         assert client._line is line
+        if broken == "bundle":
+            profile.authority.write_bytes(whole + whole)
         (tmp_path / "client.pem").write_bytes(certificate)
         (tmp_path / "client.key").write_bytes(key)
         client.spaces()

@@ -229,6 +229,7 @@ class _Call(grpc.RpcError):
 
 def _peers(tmp_path: Path) -> Peers:
     return Peers(
+        member="XAA",
         target="exchange.test:1",
         authority=tmp_path / "authority.pem",
         certificate=tmp_path / "client.pem",

@@ -131,3 +131,20 @@ def test_the_page_runs_from_its_first_block_to_its_last(
         count += 1
     assert count >= 5
     assert "match" in capsys.readouterr().out
+
+
+def test_an_exchange_that_does_not_stop_well_keeps_no_process_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its thread ends, and the error is told."""
+    exchange = ExchangeInProcess(tmp_path)
+    stop = exchange.stop
+
+    def failing() -> None:
+        stop()
+        raise TimeoutError("it took too long")
+
+    monkeypatch.setattr(exchange, "stop", failing)
+    with pytest.raises(TimeoutError), exchange:
+        pass
+    assert not exchange._thread.is_alive()

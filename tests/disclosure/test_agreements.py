@@ -351,6 +351,19 @@ def test_a_permission_promises_an_error_rate():
         assert fault[1] == "INVALID_VALUE"
 
 
+def test_a_permission_has_a_quota():
+    """Without one it has that of all that state none; none is without end."""
+    (clause,) = parse_version(HEAD + PERMIT, "XAA.toml").clauses
+    assert clause.quota_per_day == limits.DEFAULT_QUOTA_PER_DAY
+    (clause,) = parse_version(
+        HEAD + PERMIT + "quota_per_day = 250\n", "XAA.toml"
+    ).clauses
+    assert clause.quota_per_day == 250
+    for wrong in ("0", "-1", '"many"', "2.5", str(limits.MAX_QUOTA_PER_DAY + 1)):
+        (fault,) = faults_of(f"{HEAD}{PERMIT}quota_per_day = {wrong}\n")
+        assert fault[1] == "INVALID_VALUE"
+
+
 OTHER = '"asylum-and-protection"'
 OTHER_CLASS = PERMIT + 'fpir = "1e-2"\n'
 

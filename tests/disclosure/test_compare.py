@@ -211,12 +211,12 @@ def test_words_say_more_or_less_and_join_what_is_alike():
         "XBB would learn MORE from XPE",
         (
             "  visa with face: nothing -> `presence` (one answer for the region), FPIR"
-            f" 1e-3; {span}"
+            f" 1e-3, 20,000 searches a day; {span}"
         ),
         "XCC would learn MORE from XAA",
         (
             "  border-check, visa with face, iris: nothing -> `holder` (match or no"
-            f" match), FPIR 1e-3; {span}"
+            f" match), FPIR 1e-3, 20,000 searches a day; {span}"
         ),
         "XBB would learn MORE from holders without a name",
         (
@@ -233,10 +233,33 @@ def test_words_say_more_or_less_and_join_what_is_alike():
         after=Level.HOLDER,
         promise_before=None,
         promise_after=Promise(),
+        quota_before=None,
+        quota_after=100,
         first=TODAY,
         last=None,
     )
     assert list(in_words([endless], []))[1].endswith("; from 2026-06-01 on")
+
+
+def test_another_quota_is_a_difference():
+    """More searches a day tell more; both quotas are named."""
+    clause = permission(level=Level.HOLDER)
+    few, many = (replace(clause, quota_per_day=n) for n in (100, 20_000))
+    members = named_members(Agreements([few]))
+    for before, after, word in ((few, many, "MORE"), (many, few, "LESS")):
+        old, new = Agreements([before]), Agreements([after])
+        head, line = in_words(differences(old, new, members, TODAY), [])
+        assert head == f"XBB would learn {word} from XAA"
+        assert f"{before.quota_per_day:,} searches a day -> " in line
+        assert f", {after.quota_per_day:,} searches a day; from" in line
+
+
+def test_of_two_permissions_alike_the_greater_quota_counts():
+    """Adding a line with a smaller one takes nothing away."""
+    clause = permission(level=Level.HOLDER)
+    few = replace(clause, quota_per_day=100, source="XAA.toml:0")
+    assert compared([clause], [clause, few]) == []
+    assert clause.use == few.use != permission(modalities=frozenset(Modality)).use
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_explanation_of_a_permission_names_file_and_line():
     assert explanation.permission is not None
     assert explanation.text == (
         "`XAA.toml:5` permits a search of XAA by XZZ for `visa` with `face` at level"
-        " `holder`, FPIR 1e-3; legal basis: treaty, article 4"
+        " `holder`, FPIR 1e-3, 20,000 searches a day; legal basis: treaty, article 4"
     )
 
 

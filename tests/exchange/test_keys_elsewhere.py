@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import uuid
 from dataclasses import replace
@@ -13,11 +14,13 @@ from world import AGREEMENTS, World, agreement, face, permit, record, unit
 
 from biometrics import limits
 from biometrics.client import ExchangeClient, Outcome
+from biometrics.clock import ManualClock, SystemClock
 from biometrics.custody import create_key_file, read_key_file
 from biometrics.errors import (
     ConfigurationError,
     ExchangeError,
     PreconditionError,
+    StorageError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -29,6 +32,8 @@ from biometrics.v1 import custody_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from biometrics.clock import Clock
 
 
 HOLDERS = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
@@ -72,9 +77,9 @@ class Keeper(NamedTuple):
         return {told.holder: told.outcome for told in answer.holders}
 
 
-def keeping(root: Path, source: str) -> World:
+def keeping(root: Path, source: str, clock: Clock | None = None) -> World:
     """Return a world in which XAA's key is kept elsewhere."""
-    world = World(root, agreements=HOLDERS)
+    world = World(root, agreements=HOLDERS, clock=clock)
     settings = world.root / "exchange.toml"
     text = settings.read_text()
     assert 'key = "keys/XAA.key"' in text
@@ -98,6 +103,8 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
 
 BOTH = {"XAA": Outcome.MATCH, "XBB": Outcome.MATCH}
 ONE = {"XAA": Outcome.UNAVAILABLE, "XBB": Outcome.MATCH}
+# What an unlocking does with the database before and after it has the key.
+FAILING = [("keys", "gallery_keys"), ("custody", "set_open")]
 
 
 def test_the_exchange_has_the_key_until_it_stops(keeper: Keeper):
@@ -180,6 +187,91 @@ def test_what_was_recorded_on_the_way_opens_nothing_later(keeper: Keeper):
     assert refused.value.reason == "SEALED_TO_ANOTHER"
 
 
+def test_what_was_recorded_before_a_lock_never_opens_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Nor once its request is forgotten, nor what never arrived before it."""
+    monkeypatch.setattr(limits, "CLIENT_FIRST_WAIT_SECONDS", 0.01)
+    create_key_file(tmp_path / "XAA.key", secrets.token_bytes)
+    clock = ManualClock(SystemClock().now())
+    with keeping(tmp_path, "handed-over", clock) as world:
+        keeper = Keeper(world, tmp_path / "XAA.key")
+        with keeper.knowing() as knowing:
+            recipient, key = knowing._learn(None), read_key_file(keeper.key)
+            arrived, held_back = (
+                custody_pb2.UnlockRequest(
+                    request_id=str(number),
+                    sealed_key=recipient.hand_over(key, str(number)),
+                )
+                for number in (uuid.uuid4(), uuid.uuid4())
+            )
+            knowing._send(knowing._line.custody.Unlock, arrived, 10)
+            keeper.administrator.lock()
+            clock.advance(dt.timedelta(seconds=limits.REPLAY_WINDOW_SECONDS + 1))
+            for request in (arrived, held_back):
+                with pytest.raises(PreconditionError) as refused:
+                    knowing._send(knowing._line.custody.Unlock, request, 10)
+                assert refused.value.reason == "SEALED_TO_ANOTHER"
+                assert keeper.administrator.custody().state == "locked"
+        keeper.unlock()
+        keeper.administrator.destroy(confirm_holder="XAA")
+        with keeper.knowing() as knowing:
+            assert knowing._learn(None) != recipient
+
+
+def test_a_handing_over_is_repeated_under_its_request_id(keeper: Keeper):
+    """Though it is sealed anew, and so other bytes."""
+    keeper.administrator.lock()
+    number = uuid.uuid4()
+    with keeper.knowing() as knowing:
+        key = read_key_file(keeper.key)
+        first = knowing.unlock(key=key, request_id=number)
+        assert knowing.unlock(key=key, request_id=number) == first
+    assert keeper.outcomes() == BOTH
+
+
+@pytest.mark.parametrize(("rows", "does"), FAILING)
+def test_a_key_is_not_kept_by_an_unlocking_that_fails(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, rows: str, does: str
+):
+    """Whatever it fails of: without the member nothing opens then."""
+    keeper.administrator.lock()
+    assert keeper.world.exchange is not None
+    store = keeper.world.exchange.store
+
+    def unreadable(*_: object, **__: object) -> object:
+        raise StorageError("STORAGE_IO", "the disk does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(getattr(store, rows)), does, unreadable)
+        with pytest.raises(UnavailableError) as failed:
+            keeper.unlock()
+        assert failed.value.reason == "STORAGE_IO"
+    with pytest.raises(PreconditionError) as refused:
+        keeper.administrator.unlock()
+    assert refused.value.reason == "KEY_NOT_HANDED_OVER"
+    keeper.unlock()
+    assert keeper.outcomes() == BOTH
+
+
+def test_a_wrong_key_for_open_galleries_is_refused_and_changes_nothing(
+    keeper: Keeper, tmp_path: Path
+):
+    """The right one is taken again; and what wraps later keys is still that."""
+    create_key_file(tmp_path / "wrong.key", secrets.token_bytes)
+    with pytest.raises(PreconditionError) as refused:
+        keeper.unlock(tmp_path / "wrong.key")
+    assert refused.value.reason == "KEY_NOT_THE_ONE"
+    keeper.unlock()
+    assert keeper.outcomes() == BOTH
+    keeper.administrator.rotate()
+    while keeper.administrator.custody().is_busy:
+        pass
+    keeper.world.restart()
+    keeper.unlock()
+    assert keeper.outcomes() == BOTH
+
+
 def test_nothing_is_handed_to_who_is_not_the_exchange(keeper: Keeper):
     """Whoever stands between has another key than the operator told."""
     keeper.administrator.lock()
@@ -202,6 +294,9 @@ def test_nothing_is_handed_over_without_a_verifier(keeper: Keeper):
 def test_a_key_that_the_exchange_has_is_not_handed_over(keeper: Keeper):
     """The settings say who keeps it."""
     with keeper.knowing(member="XBB") as administrator:
+        with pytest.raises(PreconditionError) as refused:
+            administrator.unlock(key=read_key_file(keeper.key))
+        assert refused.value.reason == "KEY_AT_THE_EXCHANGE"  # open or not
         administrator.lock()
         with pytest.raises(PreconditionError) as refused:
             administrator.unlock(key=read_key_file(keeper.key))

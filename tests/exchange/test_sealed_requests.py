@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import uuid
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +19,8 @@ from biometrics.client import (
     EnrolStatus,
     ExchangeClient,
     MatchAnswer,
+    sealer,
 )
-from biometrics.client.streams import BulkStream
 from biometrics.errors import (
     ConflictError,
     ExchangeError,
@@ -27,8 +28,10 @@ from biometrics.errors import (
     PreconditionError,
     UnauthenticatedError,
 )
+from biometrics.sealing import SEALED_TO_ANOTHER
+from biometrics.server.handlers import _Reader
 from biometrics.signing import SigningKey
-from biometrics.v1 import enrolment_pb2, match_pb2
+from biometrics.v1 import custody_pb2, enrolment_pb2, match_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,29 +58,31 @@ def knowing(world: World, member: str, role: str = "client") -> Profile:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    """Every message that leaves the client."""
-    seen: list[Message] = []
-    send, put = ExchangeClient._send, BulkStream.send
+def arrived(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Every request, as it comes out of TLS at the exchange."""
+    seen: list[bytes] = []
+    read = _Reader._read
 
-    def sending(
-        self: ExchangeClient, method: object, request: Message, deadline: float | None
-    ) -> object:
-        seen.append(request)
-        return send(self, method, request, deadline)  # type: ignore[arg-type]
+    def reading(self: _Reader, data: bytes) -> object:
+        seen.append(data)
+        return read(self, data)
 
-    def putting(self: BulkStream, *messages: Message) -> None:
-        to = self._recipient
-        assert to is not None
-        seen.extend(to.seal(message) for message in messages)
-        put(self, *messages)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(ExchangeClient, "_send", sending)
-    monkeypatch.setattr(BulkStream, "send", putting)
+    monkeypatch.setattr(_Reader, "_read", reading)
     return seen
 
 
-def test_no_template_leaves_the_client_in_the_clear(world: World, sent: list[Message]):
+def assert_sealed(arrived: list[bytes], count: int) -> None:
+    """Besides questions for the key, so many came, and nothing but sealed."""
+    asked = [data for data in arrived if data]
+    assert len(asked) == count
+    for data in asked:
+        # The same field in each kind of request.
+        message = match_pb2.MatchRequest.FromString(data)
+        assert [field.name for field, _ in message.ListFields()] == ["sealed"]
+        assert len(data) <= len(message.sealed) + 4  # nor any other field
+
+
+def test_no_template_leaves_the_client_in_the_clear(world: World, arrived: list[bytes]):
     """Of an enrolment, a load, a replacement, a search and several."""
     people = tuple(record(f"bulk-{n}", unit(n)) for n in range(10, 15))
     with ExchangeClient(knowing(world, "XAA", "enroller")) as enroller:
@@ -91,13 +96,11 @@ def test_no_template_leaves_the_client_in_the_clear(world: World, sent: list[Mes
         answers = client.match_many(several, purpose="border-check")
     found = [a.regional for a in answers if isinstance(a, MatchAnswer)]
     assert found == ["match", "match", "no-match"]
-    carried = b"".join(message.SerializeToString() for message in sent)
+    assert_sealed(arrived, 5)
+    carried = b"".join(arrived)
     for n in (1, 2, 10, 14, 99):
         assert unit(n).tobytes()[:16] not in carried
     assert b"bulk-12" not in carried
-    sealed = [m for m in sent if "sealed" in m.DESCRIPTOR.fields_by_name]
-    assert len(sealed) == 5
-    assert {f.name for m in sealed for f, _ in m.ListFields()} == {"sealed"}
 
 
 def test_after_a_restart_it_is_sealed_anew(tmp_path: Path):
@@ -120,6 +123,27 @@ def test_after_a_restart_it_is_sealed_anew(tmp_path: Path):
                 enroller.enrol(record("case-2", unit(2)), request_id=number)
 
 
+def test_a_call_that_is_sealed_again_has_one_deadline(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """What the first requests took is not there for the next."""
+    now, left = [0.0], []
+    monkeypatch.setattr(sealer, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with ExchangeClient(knowing(world, "XCC")) as client:
+        send = client._send
+
+        def slow(method: object, request: Message, deadline: float | None) -> object:
+            left.append(deadline)
+            now[0] += 2
+            if len(left) == 2:
+                raise PreconditionError(SEALED_TO_ANOTHER, "it was restarted")
+            return send(method, request, 10)  # type: ignore[arg-type, type-var]
+
+        monkeypatch.setattr(client, "_send", slow)
+        client.match(face(unit(1)), purpose="border-check", deadline=7)
+    assert left == [7, 5, 3, 1]
+
+
 def test_a_load_goes_on_over_a_restart(world: World, monkeypatch: pytest.MonkeyPatch):
     """Its stream breaks, and the next one is sealed to the exchange as it is then."""
     people = [(record(f"load-{n}", unit(100 + n)),) for n in range(3)]
@@ -139,7 +163,7 @@ def test_a_load_goes_on_over_a_restart(world: World, monkeypatch: pytest.MonkeyP
     assert [o.outcomes[0].status for o in outcomes] == [EnrolStatus.ENROLLED] * 3
 
 
-def test_the_asynchronous_client_seals_too(world: World):
+def test_the_asynchronous_client_seals_too(world: World, arrived: list[bytes]):
     """Searches and loads; after a restart by the exchange's new key."""
 
     async def body() -> tuple[str, str, int]:
@@ -157,9 +181,11 @@ def test_the_asynchronous_client_seals_too(world: World):
         return first.regional, second.regional, len(loaded)
 
     assert asyncio.run(body()) == ("match", "no-match", 1)
+    assert_sealed(arrived, 4)  # one of them twice
+    assert not any(unit(n).tobytes()[:16] in b"".join(arrived) for n in (50, 51))
 
 
-def test_nothing_is_sent_to_who_is_not_the_exchange(world: World, sent: list[Message]):
+def test_nothing_is_sent_to_who_is_not_the_exchange(world: World, arrived: list[bytes]):
     """The question for its key, and no more."""
     other = "exchange.test/erasure+00000000+AQ=="
     with pytest.raises(ExchangeError):
@@ -173,7 +199,47 @@ def test_nothing_is_sent_to_who_is_not_the_exchange(world: World, sent: list[Mes
     ):
         client.match(face(unit(1)), purpose="border-check")
     assert refused.value.reason == "EXCHANGE_NOT_PROVEN"
-    assert [type(m).__name__ for m in sent] == ["GetSealingKeyRequest"]
+    assert arrived == [b""]
+
+
+def test_who_stands_between_cannot_have_it_sealed_for_another_member(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """What XAA enrols is XAA's, whatever code comes beside the exchange's key."""
+    with (
+        ExchangeClient(knowing(world, "XAA", "enroller")) as enroller,
+        ExchangeClient(knowing(world, "XBB", "enroller")) as accomplice,
+    ):
+        caught: list[Message] = []
+
+        def between(_method: object, request: Message, _deadline: object) -> object:
+            if isinstance(request, custody_pb2.GetSealingKeyRequest):
+                # The accomplice's key, which the exchange has signed too.
+                return ExchangeClient._send(
+                    accomplice, accomplice._line.custody.GetSealingKey, request, 10
+                )
+            caught.append(request)
+            raise PreconditionError("CAUGHT", "it does not get through")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(enroller, "_send", between)
+            with pytest.raises(PreconditionError, match="get through"):
+                enroller.enrol(record("case-9", unit(9)))
+        with pytest.raises(PreconditionError) as refused:
+            accomplice._send(accomplice._line.enrolment.Enrol, caught[0], 10)
+        assert refused.value.reason == "SEALED_TO_ANOTHER"
+
+
+def test_a_lock_of_its_member_does_not_stop_a_client(world: World):
+    """Its next request is sealed to another key, which it asks for by itself."""
+    administrator = world.client("XCC", "administrator")
+    with ExchangeClient(knowing(world, "XCC")) as client:
+        client.match(face(unit(3)), purpose="border-check")
+        before = client._sealer.recipient
+        administrator.lock()
+        administrator.unlock()
+        client.match(face(unit(4)), purpose="border-check")
+        assert client._sealer.recipient != before
 
 
 def refusal(world: World, request: Message) -> ExchangeError:

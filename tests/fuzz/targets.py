@@ -16,6 +16,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.errors import InvalidRequestError
+from enrolment.extractors.picture import decode
 from enrolment.formats.files import open_regular
 from enrolment.formats.minutiae import read_minutiae
 from enrolment.formats.opening import open_source
@@ -88,6 +89,21 @@ def read_finger(data: bytes) -> None:
         assert all(each.y < view.height for each in view.minutiae)
 
 
+def read_picture(data: bytes) -> None:
+    """Decode a picture."""
+    try:
+        picture = decode(data)
+    except InvalidRequestError as error:
+        assert error.reason.isupper()
+        assert error.message
+        return
+    assert picture.pixels.dtype == np.uint8
+    height, width, channels = picture.pixels.shape
+    assert channels == 3
+    assert min(height, width) >= limits.MIN_PICTURE_SIDE
+    assert height * width <= limits.MAX_PICTURE_PIXELS
+
+
 TARGETS: Final[dict[str, Callable[[bytes], object]]] = {
     "npz": partial(read_file, ".npz"),
     "npy": partial(read_bare, "vector.npy"),
@@ -97,6 +113,7 @@ TARGETS: Final[dict[str, Callable[[bytes], object]]] = {
     "csv": partial(read_file, ".csv"),
     "jsonl": partial(read_file, ".jsonl"),
     "fmr": read_finger,
+    "picture": read_picture,
     "itl": partial(read_file, ".an2"),
     "cbeff": partial(read_file, ".cbeff"),
 }

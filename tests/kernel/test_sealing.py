@@ -6,7 +6,7 @@ import pytest
 
 from biometrics.errors import PreconditionError, UnauthenticatedError
 from biometrics.members import Member
-from biometrics.sealing import SealingKey, seal_to
+from biometrics.sealing import SealingKey, SealingKeys, seal_to
 
 XAA, XAB = Member("XAA"), Member("XAB")
 CLEAR, PURPOSE = b"a face" * 100, (b"hand-over", b"r" * 16)
@@ -38,6 +38,21 @@ def test_it_opens_for_nothing_else(member: Member, purpose: tuple[bytes, ...]):
     with pytest.raises(PreconditionError) as refused:
         exchange.open(sealed, member, *purpose)
     assert refused.value.reason == "SEALED_TO_ANOTHER"
+
+
+def test_each_member_has_its_own_key_until_it_is_renewed():
+    """Then what was sealed to it opens nothing."""
+    keys = SealingKeys()
+    first = keys.of(XAA)
+    assert keys.of(XAA) is first
+    assert keys.of(XAB).public != first.public
+    sealed = seal_to(first.public, CLEAR, XAA)
+    keys.renew(XAB)
+    assert keys.of(XAA).open(sealed, XAA) == CLEAR
+    keys.renew(XAA)
+    keys.renew(XAA)
+    with pytest.raises(PreconditionError):
+        keys.of(XAA).open(sealed, XAA)
 
 
 def test_it_opens_nowhere_else_and_not_damaged():

@@ -46,6 +46,7 @@ class Mates:
             turned=probes.turned,
             coarse=probes.coarse,
             fine=np.full(ROWS, -np.inf),
+            near=probes.near,
         )
         coarse = self.segment.search(open_fine)
         return tuple(  # type: ignore[return-value]

@@ -17,6 +17,7 @@ from archive import until
 from world import DIMENSION, SPACE, SPACES, at_cosine, unit
 
 from biometrics import limits
+from biometrics.disclosure import Band
 from biometrics.errors import ExhaustedError, UnavailableError
 from biometrics.members import Member
 from biometrics.spaces import parse_spaces
@@ -70,7 +71,7 @@ class Found:
     def confirm(
         self,
         _: Template,
-        _thresholds: dict[Shelf, float],
+        _bands: dict[Shelf, Band],
         found: Candidates,
         _rows: dict[int, StoredTemplate],
     ) -> Candidates:
@@ -151,7 +152,7 @@ def at(vector: NDArray[np.float32], threshold: float) -> Asked:
 def ask(scanner: Scanner, asked: Asked, shelves: Sequence[Shelf]) -> Future[Candidates]:
     """Begin a search at one threshold for every shelf."""
     probe, threshold = asked
-    return scanner.submit(probe, dict.fromkeys(shelves, threshold))
+    return scanner.submit(probe, dict.fromkeys(shelves, Band.without(threshold)))
 
 
 def plain(found: Candidates) -> dict[Shelf, list[int]]:
@@ -468,7 +469,9 @@ def test_a_stop_wakes_whoever_awaits(engine: Engine[Shelf], watch: Watch) -> Non
 
     async def ask() -> None:
         probe, threshold = at(unit(1), SURE)
-        asking = asyncio.create_task(scanner.search(probe, {TWO: threshold}))
+        asking = asyncio.create_task(
+            scanner.search(probe, {TWO: Band.without(threshold)})
+        )
         assert await asyncio.to_thread(watch.begun.acquire, timeout=SECONDS)
         thread = stopping(scanner)
         watch.go_on.set()

@@ -7,7 +7,7 @@ import pytest
 from coded import all_at, at_cosine, coding, scores, units
 
 from matcher.engine import Probes, Segment
-from matcher.engine.segment import joined
+from matcher.engine.segment import NEAREST, joined
 
 ROWS = 700  # no whole number of blocks
 WORLDS = [
@@ -97,6 +97,38 @@ def test_candidates_are_those_of_both_cuts(
         found[number, segment.rows_of(ids)] = True
     assert found[above >= off].all()
     assert not found[above < -off].any()
+
+
+def test_the_best_few_that_are_near_are_candidates_too():
+    """Eight at most beside those of the cuts, and most of what is near among them."""
+    mates, others = units(20, 400, 512, 180.0), units(21, 400, 512, 180.0)
+    segment = segment_of(mates)
+    near = at_cosine(mates, others, 0.48)  # below the threshold, above the low end
+    both = all_at(0.5, 400), all_at(0.45, 400)
+    plain = segment.search(Probes.of(segment.coding, near, both[0]))
+    wider = segment.search(Probes.of(segment.coding, near, *both))
+    seen = 0
+    for row, (few, more) in enumerate(zip(plain, wider, strict=True)):
+        assert np.isin(few, more).all()
+        assert len(more) <= len(few) + NEAREST
+        seen += segment.ids[row] in more
+    assert seen > 390
+
+
+def test_of_many_near_rows_the_best_are_taken():
+    """Those of the greatest scores; what was removed is none of them."""
+    base, noise = units(22, 1, 512), units(23, 60, 512)
+    cosines = np.linspace(0.3, 0.45, 60)
+    rows = np.concatenate(
+        [at_cosine(base, noise[n : n + 1], c) for n, c in enumerate(cosines)]
+    )
+    segment = segment_of(rows).without(np.array([7 * 59 + 3]))
+    (found,) = segment.search(
+        Probes.of(segment.coding, base, all_at(0.6, 1), all_at(0.2, 1))
+    )
+    assert len(found) == NEAREST
+    assert segment.ids[59] not in found
+    assert np.mean(cosines[segment.rows_of(np.sort(found))]) > 0.42
 
 
 def test_thresholds_in_a_batch_are_each_probes_own():

@@ -127,7 +127,9 @@ def test_the_space_that_is_commented_out_is_valid_with_a_centre(config: Config):
     text = config.spaces.read_text()
     head, _, tail = text.partition("# [[space]]")
     centre = ", ".join(["0.1"] * 128)
-    tail = tail.replace("\n# ", "\n").replace("centre = []", f"centre = [{centre}]")
+    tail = tail.replace("\n# ", "\n").replace(
+        'centre_file = "face-dlib-128.npy"', f"centre = [{centre}]"
+    )
     names = [space.name for space in parse_spaces(f"{head}[[space]]{tail}", "x")]
     assert names == ["face-dlib-128", "face-synthetic-512"]
 

@@ -266,10 +266,15 @@ def test_a_key_may_be_handed_over_or_on_a_token(folder: Path):
     assert list(config.members.values()) == [HandedKey(), token]
     both = read_config(write(folder, text.replace("keys/XBB.key", "handed-over")))
     assert list(both.members.values()) == [HandedKey(), HandedKey()]
-    twice = TEXT.replace("keys/XAA.key", uri).replace("keys/XBB.key", uri)
-    assert faults(write(folder, twice)) == [
-        ("exchange.toml:21: member[1].key", "REPEATED_KEY")
-    ]
+    for other in (
+        uri,
+        uri.replace("=pin", "=./pin"),
+        uri.replace("object=X", "object=%58"),
+    ):
+        twice = TEXT.replace("keys/XAA.key", uri).replace("keys/XBB.key", other)
+        assert faults(write(folder, twice)) == [
+            ("exchange.toml:21: member[1].key", "REPEATED_KEY")
+        ]
     wrong = TEXT.replace("keys/XAA.key", "pkcs11:token=t")
     assert [reason for _, reason in faults(write(folder, wrong))] == ["WRONG_KEY_URI"]
 

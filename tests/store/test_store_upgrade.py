@@ -56,6 +56,10 @@ TO_SECOND = """
     DROP TABLE log_key;
     DROP INDEX template_of_key;
     DROP INDEX record_of_key;
+    DROP TABLE near_search;
+    DROP TABLE frozen_record;
+    DROP TABLE alert;
+    DROP TABLE quota_use;
     UPDATE alembic_version SET version_num = '0002';
 """
 TO_FIRST = """

@@ -1,0 +1,210 @@
+"""Whom does the leak budget freeze that nobody attacks?
+
+Three kinds of honest use, on the lifelike people of `enrolment.synthetic`, among them
+some who match themselves badly, some who are near to many, and look-alikes:
+
+* `a member`: one requester, a thousand searches a day for thirty days against 100,000
+  records, one in ten for somebody who is enrolled;
+* `commuters`: a thousand travellers who are searched for once a day for sixty days;
+* `two a day`: the same sixty crossings within thirty days.
+
+They are decided by the store's own code with a clock that is moved.
+
+    python -m benchmarks.honest_use [--records 100000] [--searches 30000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from benchmarks.kit import results, tables
+from benchmarks.kit.galleries import THRESHOLD
+from benchmarks.kit.ledger import Ledger, allowing
+from biometrics import limits
+from biometrics.calibration import Threshold
+from biometrics.disclosure import Band
+from enrolment.synthetic import Population, synthesise
+from matcher.engine.segment import NEAREST
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEED: Final = 20_261_126
+REQUESTER: Final = "XBB"
+# At a million records, as in `benchmarks.attack_reconstruction`.
+DECADE: Final = 0.030
+MATED: Final = 0.1
+DAYS: Final = 30
+CROSSINGS: Final = 60
+CROSSINGS_A_DAY: Final = {"commuters": 1, "two a day": 2}
+_BLOCK: Final = 250
+_LEAST: Final = 0.25  # far below what is near at any threshold asked for here
+_LOOSE, _STRICT = 1e-2, 1e-3  # FPIR at which a decade is measured
+
+
+def unit_rows(population: Population) -> NDArray[np.float32]:
+    """Return captures, centred and of unit length, float32 (subjects, samples, d)."""
+    rows = synthesise(population).embedding
+    rows -= rows.mean(axis=0)
+    rows /= np.linalg.norm(rows, axis=1)[:, None]
+    return rows.reshape(population.subjects, population.samples, -1)
+
+
+Candidates = tuple[Any, Any]  # rows and scores of one search, best first
+
+
+def searched(
+    gallery: NDArray[np.float32], probes: NDArray[np.float32]
+) -> list[Candidates]:
+    """Return of each probe the records that may be near it."""
+    found: list[Candidates] = []
+    for start in range(0, len(probes), _BLOCK):
+        scores = probes[start : start + _BLOCK] @ gallery.T
+        for row in scores:
+            some = np.flatnonzero(row >= _LEAST)
+            order = some[np.argsort(-row[some])]
+            found.append((order, row[order]))
+    return found
+
+
+def band_by_maxima(
+    found: list[Candidates], dimension: int, fpir: float = _STRICT
+) -> Band:
+    """Return the band of a threshold that searches for strangers give."""
+    maxima = [scores[0] if len(scores) else _LEAST for _, scores in found]
+    loose, strict = np.quantile(maxima, [1 - _LOOSE, 1 - _STRICT])
+    threshold = Threshold(
+        float(np.quantile(maxima, 1 - fpir)),
+        is_established=True,
+        decade=float(strict - loose) / np.log10(_LOOSE / _STRICT),
+    )
+    return Band.about(threshold, dimension)
+
+
+def near_of(found: Candidates, band: Band) -> dict[int, tuple[bool, bool]]:
+    """Return what a search finds: its hits, and the best few of its near misses."""
+    told = {}
+    misses = 0
+    for record, score in zip(*found, strict=True):
+        if score >= band.threshold:
+            told[int(record)] = True, band.is_near(float(score))
+        elif band.is_near(float(score)) and misses < NEAREST:
+            told[int(record)] = False, True
+            misses += 1
+    return told
+
+
+def of_a_member(records: int, searches: int) -> dict[str, Any]:
+    """Return what thirty days of one member's searches freeze."""
+    random = np.random.default_rng(SEED)
+    mated = round(MATED * searches)
+    strangers = searches - mated
+    # Captures without a face are refused, when they are enrolled or taken.
+    people = unit_rows(
+        Population(seed=SEED, subjects=records + strangers, samples=2, failed=0.0)
+    )
+    enrolled = random.permutation(records + strangers)
+    gallery = np.ascontiguousarray(people[enrolled[:records], 0])
+    others = people[enrolled[records:], 0]
+    mates = people[enrolled[random.integers(0, records, mated)], 1]
+    found = searched(gallery, np.concatenate([others, mates]))
+    band = band_by_maxima(found[:strangers], people.shape[2])
+    ledger = Ledger()
+    step = dt.timedelta(days=DAYS) / searches
+    near = 0
+    for number in random.permutation(searches):
+        ledger.clock.advance(step)
+        told = near_of(found[number], band)
+        near += any(is_near for _, is_near in told.values())
+        ledger.tell(REQUESTER, told)
+    frozen, alerts = len(set(ledger.frozen)), ledger.alerts()
+    ledger.close()
+    row = _row("a member", searches, near, frozen, band)
+    return row | {"enumeration": alerts.get("enumeration", 0)}
+
+
+def of_travellers(travellers: int, name: str, crossings_a_day: int) -> dict[str, Any]:
+    """Return how many of some travellers are frozen while they cross and cross."""
+    people = unit_rows(
+        Population(seed=SEED, subjects=travellers, samples=1 + CROSSINGS)
+    )
+    scores = np.einsum("sd,skd->sk", people[:, 0], people[:, 1:])
+    threshold = Threshold(THRESHOLD, is_established=True, decade=DECADE)
+    band = Band.about(threshold, people.shape[2])
+    ledger = Ledger()
+    near = 0
+    for crossing in range(CROSSINGS):
+        for person, score in enumerate(scores[:, crossing]):
+            if band.is_near(float(score)):
+                near += 1
+                found = {person: (bool(score >= band.threshold), True)}
+                ledger.tell(REQUESTER, found)
+        ledger.clock.advance(dt.timedelta(days=1) / crossings_a_day)
+    frozen = {person for _, person in ledger.frozen}
+    ledger.close()
+    row = _row(name, scores.size, near, len(frozen), band)
+    # How often those are missed anyhow: half of the time, and often more.
+    missed = [float((scores[p] < band.threshold).mean()) for p in sorted(frozen)]
+    return row | {"missed": float(np.mean(missed)) if missed else None}
+
+
+def _row(use: str, searches: int, near: int, frozen: int, band: Band) -> dict[str, Any]:
+    """Return what is written of one kind of use."""
+    return {
+        "use": use,
+        "searches": searches,
+        "threshold": band.threshold,
+        "half_band": band.high - band.threshold,
+        "near": near / searches,
+        "frozen": frozen,
+        "missed": None,
+        "enumeration": 0,
+    }
+
+
+COLUMNS = (
+    tables.Column("use", "use"),
+    tables.Column("searches", "searches", ",d"),
+    tables.Column("threshold", "threshold", ".3f"),
+    tables.Column("half_band", "near within", ".3f"),
+    tables.Column("near", "near", ".2%"),
+    tables.Column("frozen", "frozen", ",d"),
+    tables.Column("enumeration", "alerts of enumeration", ",d"),
+    tables.Column("missed", "of their searches missed", ".0%"),
+)
+
+
+def main() -> None:
+    """Use the exchange honestly."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--searches", type=int, default=1000 * DAYS)
+    parser.add_argument("--travellers", type=int, default=1000)
+    parser.add_argument("--told", type=int, default=limits.NEAR_SEARCHES_TOLD)
+    parser.add_argument("--quick", action="store_true", help="see that it runs")
+    results.add_arguments(parser, "honest_use")
+    options = parser.parse_args()
+    if options.quick:
+        options.records, options.searches, options.travellers = 2000, 600, 50
+    found = results.Results(
+        "whom does the leak budget freeze that nobody attacks?",
+        key=("use",),
+        settings={"records": options.records, "told": options.told},
+        path=options.json,
+        resume=options.resume,
+    )
+    with allowing(options.told, limits.NEAR_SEARCHES_TOLD_TO_ALL):
+        for name, a_day in CROSSINGS_A_DAY.items():
+            if not found.has(use=name):
+                found.add([of_travellers(options.travellers, name, a_day)])
+        if not found.has(use="a member"):
+            found.add([of_a_member(options.records, options.searches)])
+    tables.show("frozen in honest use", COLUMNS, found.rows)
+
+
+if __name__ == "__main__":
+    main()

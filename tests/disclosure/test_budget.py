@@ -1,0 +1,103 @@
+"""The leak budget: what is near, and what is told of it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biometrics import limits
+from biometrics.calibration import Threshold
+from biometrics.disclosure import Band, Standing, Tally
+
+RECORD, OTHER = b"r" * 16, b"o" * 16
+N, ALL = limits.NEAR_SEARCHES_TOLD, limits.NEAR_SEARCHES_TOLD_TO_ALL
+
+
+def at(cosine: float, decade: float | None = None) -> Threshold:
+    """Return a threshold of a space whose false matches fall so fast."""
+    return Threshold(cosine, is_established=True, decade=decade)
+
+
+def test_without_a_measurement_the_band_follows_the_dimension() -> None:
+    """A random direction moves a score by less in more dimensions."""
+    for dimension in (128, 512, 2048):
+        band = Band.about(at(0.5), dimension)
+        half = limits.NEAR_DEVIATIONS / math.sqrt(dimension)
+        assert (band.low, band.high) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+def test_a_measured_band_is_wider_where_false_matches_fall_slowly() -> None:
+    """It is so many decades, and never less than what a random probe moves by."""
+    slow, fast = Band.about(at(0.5, 0.05), 512), Band.about(at(0.5, 0.001), 512)
+    assert slow.low == pytest.approx(0.5 - limits.NEAR_DECADES * 0.05)
+    most = limits.NEAR_DEVIATIONS_AT_MOST / math.sqrt(512)
+    assert Band.about(at(0.5, 0.3), 512).low == pytest.approx(0.5 - most)
+    assert fast == Band.about(at(0.5), 512)
+
+
+def test_a_band_does_not_reach_below_half_of_its_threshold() -> None:
+    """Where dimensions are few nearly everything would be near."""
+    assert Band.about(at(0.2), 16).low == 0.1
+
+
+def test_both_sides_of_the_threshold_are_near_and_nothing_else_is() -> None:
+    """The low end is, the high end is not."""
+    band = Band(0.4, 0.5, 0.6)
+    near = [c for c in (0.39, 0.4, 0.49, 0.5, 0.59, 0.6, 1.0) if band.is_near(c)]
+    assert near == [0.4, 0.49, 0.5, 0.59]
+    assert not any(map(Band.without(0.5).is_near, (0.499, 0.5, 0.501)))
+
+
+def test_near_searches_are_told_until_there_is_no_room() -> None:
+    """The one after freezes the record, and is not told itself."""
+    tally = Tally({RECORD: Standing(own=N - 2, everybodys=N - 2)})
+    told = [tally.take(RECORD, is_near=True) for _ in range(4)]
+    assert told == [True, True, False, False]
+    assert (tally.near, tally.frozen) == ({RECORD: 2}, {RECORD})
+    assert not tally.take(RECORD, is_near=False)
+    assert tally.take(OTHER, is_near=True)
+
+
+def test_what_is_far_from_the_threshold_is_told_without_being_counted() -> None:
+    """A person who is clearly there is found as often as anybody likes."""
+    tally = Tally({RECORD: Standing(own=N, everybodys=ALL)})
+    assert all(tally.take(RECORD, is_near=False) for _ in range(3 * N))
+    assert (tally.near, tally.frozen) == ({}, set())
+
+
+def test_others_who_have_taken_all_leave_nothing_for_a_newcomer() -> None:
+    """Its first near search freezes; what is clear is told it still."""
+    tally = Tally({RECORD: Standing(own=0, everybodys=ALL)})
+    assert tally.take(RECORD, is_near=False)
+    assert not tally.take(RECORD, is_near=True)
+    assert tally.frozen == {RECORD}
+
+
+def test_what_is_frozen_is_told_at_no_score_and_not_counted() -> None:
+    """Neither is it frozen again."""
+    tally = Tally({RECORD: Standing(own=0, is_frozen=True)})
+    assert not tally.take(RECORD, is_near=True)
+    assert not tally.take(RECORD, is_near=False)
+    assert (tally.near, tally.frozen) == ({}, set())
+
+
+@given(
+    own=st.integers(0, N + 2),
+    others=st.integers(0, ALL + 2),
+    searches=st.lists(st.booleans(), max_size=2 * N),
+)
+def test_no_batch_is_told_more_than_there_is_room_for(
+    own: int, others: int, searches: list[bool]
+) -> None:
+    """Whatever was counted before, by whomever."""
+    before = Standing(own=own, everybodys=own + others)
+    tally = Tally({RECORD: before})
+    told = [tally.take(RECORD, is_near=is_near) for is_near in searches]
+    count = tally.near.get(RECORD, 0)
+    assert count == sum(t and near for t, near in zip(told, searches, strict=True))
+    assert count == 0 or before.has_room(count)
+    if RECORD in tally.frozen:
+        assert not before.has_room(count + 1)

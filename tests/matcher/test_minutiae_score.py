@@ -1,0 +1,95 @@
+"""Two prints of one finger are like one another, however they lie; others are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from matcher.minutiae.descriptor import DIMENSION, describe, unit
+from matcher.minutiae.score import Print, score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOWHERE = np.zeros(DIMENSION)
+
+
+def minutiae(seed: int, count: int = 40) -> NDArray[np.float64]:
+    """Return a print of nobody's finger."""
+    random = np.random.default_rng(seed)
+    places = random.uniform(0, (288, 384), (count, 2))
+    return np.column_stack([places, random.uniform(-np.pi, np.pi, count)])
+
+
+def moved(
+    given: NDArray[np.float64], turn: float, by: tuple[float, float] = (40.0, -90.0)
+) -> NDArray[np.float64]:
+    """Return a print turned about the origin, then moved."""
+    cosine, sine = np.cos(turn), np.sin(turn)
+    turned = given[:, :2] @ np.array([[cosine, sine], [-sine, cosine]])
+    return np.column_stack([turned + by, given[:, 2] + turn])
+
+
+def pressed(given: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Return another impression: a third of it missing, and all a little elsewhere."""
+    random = np.random.default_rng(seed)
+    kept = given[random.permutation(len(given))[: 2 * len(given) // 3]]
+    return kept + random.normal(0, (2.0, 2.0, 0.08), kept.shape)
+
+
+def like(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the score of two prints."""
+    return score(Print.of(one, NOWHERE), Print.of(other, NOWHERE))
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.6, np.pi, -2.0])
+def test_surroundings_do_not_change_when_a_print_is_moved(turn: float):
+    """Nor when it is upside down."""
+    given = minutiae(1)
+    assert describe(moved(given, turn)) == pytest.approx(describe(given), abs=1e-9)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.6, np.pi, -2.0])
+def test_a_print_is_like_itself(turn: float):
+    """Wherever it lies: every minutia meets."""
+    given = minutiae(2)
+    assert like(given, moved(given, turn)) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_impressions_of_one_finger_are_more_alike_than_those_of_others():
+    """Each of twenty, turned, with a third missing and every minutia moved."""
+    fingers = [minutiae(seed) for seed in range(20)]
+    mated = [like(f, moved(pressed(f, n), 0.9)) for n, f in enumerate(fingers)]
+    others = [like(fingers[n], moved(fingers[n - 1], 0.9)) for n in range(20)]
+    assert min(mated) > 2 * max(others)
+
+
+def test_a_mirror_image_is_another_finger():
+    """Left and right hands resemble each other so."""
+    given = minutiae(3)
+    mirrored = given * (-1, 1, -1) + (0, 0, np.pi)
+    assert like(given, mirrored) < 0.3
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_minutiae_are_like_little(count: int):
+    """A print of none, of one or of two tells nothing, and raises nothing."""
+    assert like(minutiae(4, count), minutiae(5)) < 0.2
+    assert like(minutiae(4), minutiae(4)[:count]) < 0.2
+
+
+def test_a_minutia_alone_has_no_direction_to_compare():
+    """Its vector stays zero, centred by itself or not."""
+    (alone,) = describe(minutiae(6, 1))
+    assert not alone.any()
+    assert not unit(alone[None], alone).any()
+
+
+def test_minutiae_that_point_elsewhere_do_not_meet():
+    """Even where they lie just alike, in surroundings that are alike."""
+    given = Print.of(minutiae(7), NOWHERE)
+    turned = given.minutiae.copy()
+    turned[::2, 2] += np.pi / 2
+    assert score(given, Print(turned, given.vectors)) == pytest.approx(0.5, abs=0.1)
