@@ -39,8 +39,9 @@ MAX_DIMENSION: Final = 4096
 MIN_NORM: Final = 1e-6
 
 # -- answers ------------------------------------------------------------------
-# 48 holders of 31 bytes each, and as much again for a receipt with its proof.
+# 64 holders of 31 bytes each, and a receipt.
 MATCH_RESPONSE_BYTES: Final = 4096
+RECEIPT_BYTES: Final = 1920  # with the longest words, and eight hashes of a batch
 # Longer than a search takes in a gallery of a million. An answer takes two, which are
 # not felt at a border.
 DEFAULT_SLOT_MILLISECONDS: Final = 25
@@ -65,6 +66,12 @@ MAX_PROBES_PER_SCAN: Final = 32  # more gain little, and are confirmed all at on
 MAX_DECISIONS_PER_SEARCH: Final = 8
 MIN_PRESENCE_HOLDERS: Final = 5  # fewer, and the regional outcome names one
 
+# -- the log ------------------------------------------------------------------
+TILE_HASHES: Final = 256  # of a tile; C2SP, "tlog-tiles"
+MAX_TILE_LEVEL: Final = 7  # 256 to the eighth leaves
+MAX_PAGE_LEAVES: Final = 32_768  # some 1.3 MB
+MAX_PAGE_ENTRIES: Final = 2048  # leaves looked below; at one entry each, 1.6 MB
+MAX_EXPORT_BYTES: Final = 64 * 1024  # of one file of an export but its pages
 # -- leak budget --------------------------------------------------------------
 # Set by the attack and by honest travellers together: benchmarks/README.md, "What yes
 # and no add up to". Wider or fewer spares templates, and freezes honest travellers.

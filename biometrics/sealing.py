@@ -45,18 +45,28 @@ SEALED_TO_ANOTHER: Final = "SEALED_TO_ANOTHER"
 HAND_OVER: Final = "hand-over"
 _SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _MLKEM_BYTES: Final = 1184
+_MLKEM_SEED_BYTES: Final = 64
+SEEDS_BYTES: Final = _MLKEM_SEED_BYTES + 32
 _LENGTH_BYTES: Final = 4
 _FORMAT: Final = b"biometrics.exchange sealed 1"
 
 
 class SealingKey:
-    """The exchange's end: a key pair, never stored."""
+    """The end that opens: a key pair, of the exchange as long as the process lives."""
 
     __slots__ = ("_private", "public")
 
-    def __init__(self) -> None:
-        """Make the pair; `public` are the bytes that clients seal to."""
-        mlkem, x25519 = MLKEM768PrivateKey.generate(), X25519PrivateKey.generate()
+    def __init__(self, seeds: bytes = b"") -> None:
+        """Make the pair; `public` are the bytes that are sealed to.
+
+        Args:
+            seeds: 96 bytes that it follows from, where it outlives the process.
+        """
+        if seeds:
+            mlkem = MLKEM768PrivateKey.from_seed_bytes(seeds[:_MLKEM_SEED_BYTES])
+            x25519 = X25519PrivateKey.from_private_bytes(seeds[_MLKEM_SEED_BYTES:])
+        else:
+            mlkem, x25519 = MLKEM768PrivateKey.generate(), X25519PrivateKey.generate()
         self._private = MLKEM768X25519PrivateKey(mlkem, x25519)
         self.public = (
             mlkem.public_key().public_bytes_raw()

@@ -116,6 +116,24 @@ def read_members(
     return frozenset(members)
 
 
+_TOKEN_DIGITS: Final = 18  # of a number that every database can hold
+
+
+def read_number_token(token: str) -> int:
+    """Return the number after which a page begins; 0 for the first page.
+
+    Raises:
+        InvalidRequestError: no page gave such a token.
+    """
+    if not token:
+        return 0
+    if not (token.isascii() and token.isdecimal() and len(token) <= _TOKEN_DIGITS):
+        told = "is not one that a page of this list gave; begin again without a token"
+        fault = Fault(field="page_token", reason="WRONG_TOKEN", message=told)
+        raise InvalidRequestError.of([fault])
+    return int(token)
+
+
 def read_page_size(size: int) -> int:
     """Return how many entries a page has; 0 in a request stands for the default.
 

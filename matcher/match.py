@@ -36,17 +36,19 @@ from biometrics.members import Member
 from biometrics.store import Disclosed, NewReference
 from matcher.budget import Spending, quotas_of, refuse_spent
 from matcher.galleries import GalleryState, Shelf
+from matcher.proof import Committed, Looked, mentions, promise_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from biometrics.audit import ReceiptIssuer
     from biometrics.calibration import Calibrations, FpirClass, Threshold
     from biometrics.clock import Clock
     from biometrics.custody import Vault
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
-    from biometrics.store import AnswerWriter, Budget
+    from biometrics.store import AnswerWriter, Appended, Budget
     from biometrics.templates import Position, Template, TemplateSpace
     from matcher.confirm import Confirmed, Hit
     from matcher.galleries import Galleries
@@ -54,6 +56,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+# Writes the results of all questions as the response, or refuses the request as a
+# whole. What it returns completes that by the receipts of those that were answered.
+Encode = Callable[[Sequence["Answer | Refusal"]], Callable[[Sequence[bytes]], bytes]]
 
 # Why one question is not answered. Any other error ends the request, so that a
 # passing failure is never stored as an answer.
@@ -126,18 +132,19 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An answer, and all that it tells of."""
+    """An answer, all that it tells of, and where was looked for it."""
 
     answer: Answer
     disclosed: Disclosed
+    looked: Looked
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What is to be answered to a request, and all that it tells of."""
 
-    body: bytes
-    sealed: bytes
+    body: Callable[[Sequence[bytes]], bytes]
+    committed: Committed
     disclosed: Disclosed
 
 
@@ -153,6 +160,7 @@ class Matcher:
         scanner: steps 5 and 6.
         slots: when what was decided is stored, and when it is answered.
         answers: step 8, and the answers to replays.
+        receipts: signs for what is in the log.
         budget: what is left to the requester.
         vault: keys that tell replays apart and seal stored answers.
         workers: threads for blocking work.
@@ -167,6 +175,7 @@ class Matcher:
     scanner: Scanner
     slots: Slots
     answers: AnswerWriter
+    receipts: ReceiptIssuer
     budget: Budget
     vault: Vault
     workers: Executor
@@ -176,18 +185,17 @@ class Matcher:
     async def match(
         self,
         search: Search,
-        encode: Callable[[Sequence[Answer | Refusal]], bytes],
+        encode: Encode,
     ) -> bytes:
         """Answer every question of a search, once.
 
         Args:
             search: the request.
-            encode: writes the results, in the order of the questions, as the
-                response; raises to refuse the request as a whole.
+            encode: writes the results, in the order of the questions.
 
         Returns:
-            The encoded response. It is durable, with its references, before it is
-            returned; a replay returns the same bytes.
+            The encoded response. It is durable, with its references and its leaf in
+            the log, before it is returned; a replay returns the same bytes.
 
         Raises:
             ConflictError: the request id stands for another request.
@@ -195,9 +203,7 @@ class Matcher:
         """
         return await self.slots.release(self._match(search, encode))
 
-    async def _match(
-        self, search: Search, encode: Callable[[Sequence[Answer | Refusal]], bytes]
-    ) -> bytes:
+    async def _match(self, search: Search, encode: Encode) -> bytes:
         """Answer every question, whenever that is done; see `match`."""
         index = self.vault.index(search.requester)
         key = (search.requester, search.request_id, index.digest(search.content))
@@ -206,31 +212,40 @@ class Matcher:
                 # Whether it is stored by some moment can be asked as well: by another
                 # request under the same id.
                 decided = await self.slots.release(self._decided(search, encode))
-                # 8. Log: what is answered is durable first. The log of the exchange
-                #    joins this transaction. It finds out a replay, and keeps what it
-                #    has; or that a record was protected or withdrawn since it was
+                # 8. Log: what is answered is durable first, in one transaction with its
+                #    leaf in the log. It finds out a replay, and keeps what it has; or
+                #    that a record was protected or withdrawn since it was
                 #    read, or has expired, and keeps nothing: then all is decided anew,
                 #    by the rules of that moment.
                 stored = await asyncio.wrap_future(
-                    self.answers.commit(*key, decided.sealed, decided.disclosed)
+                    self.answers.commit(
+                        *key, self._sealing(search, decided), decided.disclosed
+                    )
                 )
                 if stored is not None:
                     break
             else:
                 raise _changing()
-            if stored == decided.sealed:
-                return decided.body  # 9. Answer; below, if it was answered before.
         except ExchangeError:
             # A replay is answered as it was, whatever could not be done again.
             kept = await self._in_worker(self.answers.find, *key)
             if kept is None:
                 raise
             stored = kept
+        # 9. Answer.
         return index.open_reply(search.request_id, stored)
 
-    async def _decided(
-        self, search: Search, encode: Callable[[Sequence[Answer | Refusal]], bytes]
-    ) -> Decided:
+    def _sealing(self, search: Search, decided: Decided) -> Callable[[Appended], bytes]:
+        """Return what makes the answer, with its receipts, once it is in the log."""
+        index = self.vault.index(search.requester)
+
+        def sealed(appended: Appended) -> bytes:
+            body = decided.body(decided.committed.receipts(appended, self.receipts))
+            return index.seal_reply(search.request_id, body)
+
+        return sealed
+
+    async def _decided(self, search: Search, encode: Encode) -> Decided:
         """Decide all questions, by the rules of this moment."""
         # One version of the agreements and one moment for all questions.
         rules = Rules(self.agreements(), self.clock.now())
@@ -247,9 +262,17 @@ class Matcher:
             self.random_bytes,
         )
         body = encode([r.answer if isinstance(r, Found) else r for r in results])
-        index = self.vault.index(search.requester)
-        sealed = index.seal_reply(search.request_id, body)
-        return Decided(body, sealed, replace(_all_disclosed(results), taken=taken))
+        found = [result for result in results if isinstance(result, Found)]
+        committed = Committed.to([each.answer for each in found], self.random_bytes)
+        told = mentions(
+            search.requester,
+            search.purpose,
+            rules.agreements,
+            [each.looked for each in found],
+            committed.items,
+        )
+        disclosed = replace(_all_disclosed(found), mentions=tuple(told), taken=taken)
+        return Decided(body, committed, disclosed)
 
     async def _refuse_spent(
         self, requester: Member, rules: Rules, planned: Sequence[Planned | Refusal]
@@ -362,7 +385,10 @@ class Matcher:
             h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
         )
         tells = disclosed(answer, learnt, requester, rules.now)
-        return Found(answer, replace(tells, searched=searched))
+        thresholds = compared.planned.thresholds
+        promised = {p.holder: promise_of(p, thresholds) for p in plan.permissions}
+        looked = Looked(compared.planned.question.space.name, promised, searched)
+        return Found(answer, replace(tells, searched=searched), looked)
 
     async def _confirmed(
         self, probe: Template, shelves: Mapping[Shelf, Band]
@@ -458,9 +484,9 @@ def disclosed(
     )
 
 
-def _all_disclosed(results: Sequence[Found | Refusal]) -> Disclosed:
+def _all_disclosed(results: Sequence[Found]) -> Disclosed:
     """Return what all answers of a request tell of."""
-    found = [result.disclosed for result in results if isinstance(result, Found)]
+    found = [result.disclosed for result in results]
     return Disclosed(
         searched=frozenset(holder for each in found for holder in each.searched),
         records=tuple(record for each in found for record in each.records),

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
+from biometrics.audit.receipt import fill
 from biometrics.callers import acting_as
 from biometrics.disclosure import Answer, Outcome, Purpose
 from biometrics.errors import DefectError, Fault, InvalidRequestError
@@ -23,7 +24,7 @@ from biometrics.wire import (
 from matcher.match import Question, Refusal, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from google.protobuf.message import Message
 
@@ -186,17 +187,38 @@ def write_duplicates(
     )
 
 
-def write_match(results: Sequence[Answer | Refusal]) -> bytes:
-    """Return the answer to one question as it is stored, or raise its refusal."""
+def write_match(
+    results: Sequence[Answer | Refusal],
+) -> Callable[[Sequence[bytes]], bytes]:
+    """Return what stores the answer to one question, or raise its refusal."""
     (result,) = results
     if not isinstance(result, Answer):
         raise result
-    return _stored(_answer(result), _answer(result, _SPARE))
+    message, largest = _answer(result), _answer(result, _SPARE)
+
+    def complete(receipts: Sequence[bytes]) -> bytes:
+        """Return the answer with its receipt as it is stored."""
+        (message.receipt,) = (largest.receipt,) = receipts
+        return _stored(message, largest)
+
+    return complete
 
 
-def write_batch(results: Sequence[Answer | Refusal]) -> bytes:
-    """Return the results of a batch as they are stored, refusals among them."""
-    return _stored(_batch(results), _batch(results, _SPARE))
+def write_batch(
+    results: Sequence[Answer | Refusal],
+) -> Callable[[Sequence[bytes]], bytes]:
+    """Return what stores the results of a batch, refusals among them."""
+    message, largest = _batch(results), _batch(results, _SPARE)
+
+    def complete(receipts: Sequence[bytes]) -> bytes:
+        """Return the results with the receipts of the answers as they are stored."""
+        for each in (message, largest):
+            answered = [r.answer for r in each.results if r.HasField("answer")]
+            for answer, receipt in zip(answered, receipts, strict=True):
+                answer.receipt = receipt
+        return _stored(message, largest)
+
+    return complete
 
 
 def read_stored_match(stored: bytes) -> match_pb2.MatchResponse:
@@ -254,7 +276,7 @@ def _answer(answer: Answer, spare: bytes = b"") -> match_pb2.MatchResponse:
     """Return an answer as a message, `spare` in the place of missing references."""
     message = match_pb2.MatchResponse(
         regional_outcome=_outcome(answer.regional),
-        receipt_status=match_pb2.RECEIPT_STATUS_NOT_ISSUED,
+        receipt_status=match_pb2.RECEIPT_STATUS_ISSUED,
         fallback_positions=[
             template_pb2.Position.ValueType(write_word(template_pb2.Position, position))
             for position in answer.fallback
@@ -274,7 +296,9 @@ _PADDING_OVERHEAD: Final = 3
 
 
 def _pad(message: match_pb2.MatchResponse) -> None:
-    """Bring the encoding of an answer to its fixed size."""
+    """Bring the receipt of an answer, and then its encoding, to their fixed sizes."""
+    if message.receipt:  # there is none from before there was a log
+        message.receipt = fill(message.receipt)
     room = limits.MATCH_RESPONSE_BYTES - message.ByteSize() - _PADDING_OVERHEAD
     message.padding = bytes(max(room, 0))
     if message.ByteSize() != limits.MATCH_RESPONSE_BYTES:

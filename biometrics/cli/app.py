@@ -11,6 +11,7 @@ import typer
 
 from biometrics.cli import (
     agreements,
+    audit,
     backup,
     calibrate,
     check,
@@ -105,6 +106,7 @@ app.add_typer(records.app, name="records")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(audit.app, name="audit")
 app.add_typer(slots.app, name="slots")
 app.add_typer(pki.app, name="pki")
 

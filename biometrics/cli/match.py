@@ -1,5 +1,6 @@
 """`biometrics match`: ask the question."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from biometrics.cli.output import print_json, print_line, print_table
 from biometrics.cli.probes import read_probe
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.client import MatchAnswer, Probe, Template
+from biometrics.signing.files import create_secret_file
 
 
 def match(  # noqa: PLR0913 - the options of the command
@@ -59,6 +61,15 @@ def match(  # noqa: PLR0913 - the options of the command
             metavar="WORD",
         ),
     ] = None,
+    receipt: Annotated[
+        Path | None,
+        typer.Option(
+            "--receipt",
+            help="Write the answer with its receipt into this new file, for `audit"
+            " verify`.",
+            metavar="FILE",
+        ),
+    ] = None,
     model: ModelOption = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
@@ -82,10 +93,22 @@ def match(  # noqa: PLR0913 - the options of the command
             fallback_positions=tuple(fallback_position or ()),
         )
         answer = exchange.match(probe, purpose=purpose, holders=holder or ())
+    if receipt is not None:
+        _keep(answer, receipt)
     if as_json:
         print_json(asdict(answer))
     else:
         _show(answer)
+
+
+def _keep(answer: MatchAnswer, path: Path) -> None:
+    """Write an answer with its receipt into a new file, for its owner alone.
+
+    Raises:
+        ConfigurationError: the file is there already, or cannot be written.
+    """
+    document = {"answer": answer.text, "receipt": answer.receipt}
+    create_secret_file(path, json.dumps(document))
 
 
 def _show(answer: MatchAnswer) -> None:
@@ -100,4 +123,4 @@ def _show(answer: MatchAnswer) -> None:
         also = ", ".join(answer.fallback_positions)
         print_line(f"compared with templates of these positions as well: {also}")
     if answer.receipt_status == "not-issued":
-        print_line("no receipt: this exchange does not issue any yet")
+        print_line("no receipt: this is an answer from before the exchange had a log")

@@ -34,6 +34,8 @@ from biometrics.sealing import SEALED_TO_ANOTHER
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
+    audit_pb2,
+    audit_pb2_grpc,
     custody_pb2,
     custody_pb2_grpc,
     duplicate_pb2,
@@ -67,14 +69,17 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         AlertInfo,
+        CheckpointInfo,
         ChunkOutcome,
         CustodyInfo,
         DuplicateInfo,
         EnrolOutcome,
+        EntryKeyInfo,
         ErasureInfo,
         Explanation,
         GalleryInfo,
         MatchAnswer,
+        OwnEntryInfo,
         PermissionInfo,
         ProbeRefusal,
         ProtectOutcome,
@@ -106,6 +111,7 @@ class _Line:
     custody: custody_pb2_grpc.CustodyServiceAsyncStub
     duplicates: duplicate_pb2_grpc.DuplicateServiceAsyncStub
     agreements: agreement_pb2_grpc.AgreementServiceAsyncStub
+    audit: audit_pb2_grpc.AuditServiceAsyncStub
     reviews: review_pb2_grpc.ReviewServiceAsyncStub
     spaces: space_pb2_grpc.SpaceServiceAsyncStub
 
@@ -125,6 +131,7 @@ class _Line:
             custody=custody_pb2_grpc.CustodyServiceStub(channel),
             duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
             agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
+            audit=audit_pb2_grpc.AuditServiceStub(channel),
             reviews=review_pb2_grpc.ReviewServiceStub(channel),
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
@@ -487,6 +494,69 @@ class AsyncExchangeClient:
             )
             for erasure in responses.read_erasures(response):
                 yield erasure
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    async def checkpoint(self, *, deadline: float | None = None) -> CheckpointInfo:
+        """Return the newest checkpoint of the log, as an auditor or a witness."""
+        request = audit_pb2.GetCheckpointRequest()
+        return responses.read_checkpoint(
+            await self._call(self._line.audit.GetCheckpoint, request, deadline)
+        )
+
+    async def log_tile(
+        self, level: int, number: int, width: int, *, deadline: float | None = None
+    ) -> bytes:
+        """Return the first `width` hashes of a tile of the log, one behind another.
+
+        Raises:
+            NotFoundError: the log has fewer.
+        """
+        request = audit_pb2.GetTileRequest(level=level, number=number, width=width)
+        response = await self._call(self._line.audit.GetTile, request, deadline)
+        return bytes(response.hashes)
+
+    async def log_leaves(
+        self, first: int, count: int, *, deadline: float | None = None
+    ) -> tuple[bytes, ...]:
+        """Return leaves of the log; fewer at its end.
+
+        Args:
+            first: number of the first, from 0.
+            count: 1 to `limits.MAX_PAGE_LEAVES`.
+            deadline: seconds.
+        """
+        request = audit_pb2.ListLeavesRequest(first=first, count=count)
+        response = await self._call(self._line.audit.ListLeaves, request, deadline)
+        return tuple(response.leaves)
+
+    async def log_entries(
+        self, first: int, count: int, *, deadline: float | None = None
+    ) -> tuple[OwnEntryInfo, ...]:
+        """Return the entries of one's own below leaves of the log.
+
+        Args:
+            first: number of the first leaf, from 0.
+            count: how many leaves, 1 to `limits.MAX_PAGE_ENTRIES`.
+            deadline: seconds.
+        """
+        request = audit_pb2.ListOwnEntriesRequest(first=first, count=count)
+        return responses.read_own_entries(
+            await self._call(self._line.audit.ListOwnEntries, request, deadline)
+        )
+
+    async def log_keys(
+        self, *, deadline: float | None = None
+    ) -> AsyncIterator[EntryKeyInfo]:
+        """Iterate over the keys of one's own entries; `deadline` is a page's."""
+        request = audit_pb2.ListEntryKeysRequest(page_size=limits.MAX_PAGE_RECORDS)
+        while True:
+            response = await self._call(
+                self._line.audit.ListEntryKeys, request, deadline
+            )
+            for key in responses.read_entry_keys(response):
+                yield key
             if not response.next_page_token:
                 return
             request.page_token = response.next_page_token

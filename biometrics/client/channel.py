@@ -32,6 +32,7 @@ _SERVICES: Final = (
     "AgreementService",
     "SpaceService",
     "DuplicateService",
+    "AuditService",
     "ReviewService",
 )
 

@@ -37,6 +37,8 @@ from biometrics.sealing import SEALED_TO_ANOTHER
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
+    audit_pb2,
+    audit_pb2_grpc,
     custody_pb2,
     custody_pb2_grpc,
     duplicate_pb2,
@@ -63,14 +65,17 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         AlertInfo,
+        CheckpointInfo,
         ChunkOutcome,
         CustodyInfo,
         DuplicateInfo,
         EnrolOutcome,
+        EntryKeyInfo,
         ErasureInfo,
         Explanation,
         GalleryInfo,
         MatchAnswer,
+        OwnEntryInfo,
         PermissionInfo,
         ProbeRefusal,
         ProtectOutcome,
@@ -97,6 +102,7 @@ class _Line:
     custody: custody_pb2_grpc.CustodyServiceStub
     duplicates: duplicate_pb2_grpc.DuplicateServiceStub
     agreements: agreement_pb2_grpc.AgreementServiceStub
+    audit: audit_pb2_grpc.AuditServiceStub
     reviews: review_pb2_grpc.ReviewServiceStub
     spaces: space_pb2_grpc.SpaceServiceStub
 
@@ -114,6 +120,7 @@ class _Line:
             custody=custody_pb2_grpc.CustodyServiceStub(channel),
             duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
             agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
+            audit=audit_pb2_grpc.AuditServiceStub(channel),
             reviews=review_pb2_grpc.ReviewServiceStub(channel),
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
@@ -457,6 +464,62 @@ class ExchangeClient:
         while True:
             response = self._call(self._line.custody.ListErasures, request, deadline)
             yield from responses.read_erasures(response)
+            if not response.next_page_token:
+                return
+            request.page_token = response.next_page_token
+
+    def checkpoint(self, *, deadline: float | None = None) -> CheckpointInfo:
+        """Return the newest checkpoint of the log, as an auditor or a witness."""
+        request = audit_pb2.GetCheckpointRequest()
+        return responses.read_checkpoint(
+            self._call(self._line.audit.GetCheckpoint, request, deadline)
+        )
+
+    def log_tile(
+        self, level: int, number: int, width: int, *, deadline: float | None = None
+    ) -> bytes:
+        """Return the first `width` hashes of a tile of the log, one behind another.
+
+        Raises:
+            NotFoundError: the log has fewer.
+        """
+        request = audit_pb2.GetTileRequest(level=level, number=number, width=width)
+        return bytes(self._call(self._line.audit.GetTile, request, deadline).hashes)
+
+    def log_leaves(
+        self, first: int, count: int, *, deadline: float | None = None
+    ) -> tuple[bytes, ...]:
+        """Return leaves of the log; fewer at its end.
+
+        Args:
+            first: number of the first, from 0.
+            count: 1 to `limits.MAX_PAGE_LEAVES`.
+            deadline: seconds.
+        """
+        request = audit_pb2.ListLeavesRequest(first=first, count=count)
+        return tuple(self._call(self._line.audit.ListLeaves, request, deadline).leaves)
+
+    def log_entries(
+        self, first: int, count: int, *, deadline: float | None = None
+    ) -> tuple[OwnEntryInfo, ...]:
+        """Return the entries of one's own below leaves of the log.
+
+        Args:
+            first: number of the first leaf, from 0.
+            count: how many leaves, 1 to `limits.MAX_PAGE_ENTRIES`.
+            deadline: seconds.
+        """
+        request = audit_pb2.ListOwnEntriesRequest(first=first, count=count)
+        return responses.read_own_entries(
+            self._call(self._line.audit.ListOwnEntries, request, deadline)
+        )
+
+    def log_keys(self, *, deadline: float | None = None) -> Iterator[EntryKeyInfo]:
+        """Iterate over the keys of one's own entries; `deadline` is a page's."""
+        request = audit_pb2.ListEntryKeysRequest(page_size=limits.MAX_PAGE_RECORDS)
+        while True:
+            response = self._call(self._line.audit.ListEntryKeys, request, deadline)
+            yield from responses.read_entry_keys(response)
             if not response.next_page_token:
                 return
             request.page_token = response.next_page_token

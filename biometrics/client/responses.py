@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 from biometrics.client.results import (
     AgreementInfo,
     AlertInfo,
+    CheckpointInfo,
     CustodyInfo,
     DuplicateInfo,
     EnrolOutcome,
     EnrolStatus,
+    EntryKeyInfo,
     ErasureInfo,
     Explanation,
     GalleryInfo,
     HolderAnswer,
     MatchAnswer,
     Outcome,
+    OwnEntryInfo,
     PermissionInfo,
     ProbeRefusal,
     ProtectOutcome,
@@ -33,6 +36,7 @@ from biometrics.client.words import word_of, words_of
 from biometrics.errors import Fault
 from biometrics.v1 import (
     agreement_pb2,
+    audit_pb2,
     custody_pb2,
     duplicate_pb2,
     enrolment_pb2,
@@ -61,6 +65,7 @@ def read_answer(message: match_pb2.MatchResponse) -> MatchAnswer:
             for answer in message.answers
         ),
         receipt_status=word_of(match_pb2.ReceiptStatus, message.receipt_status),
+        receipt=message.receipt.decode(errors="replace"),
         fallback_positions=words_of(template_pb2.Position, message.fallback_positions),
     )
 
@@ -133,6 +138,37 @@ def read_erasures(
             verifier_key=message.verifier_key,
         )
         for erasure in message.erasures
+    )
+
+
+def read_checkpoint(message: audit_pb2.GetCheckpointResponse) -> CheckpointInfo:
+    """Return the newest checkpoint of the log."""
+    return CheckpointInfo(note=message.checkpoint, verifier_key=message.verifier_key)
+
+
+def read_own_entries(
+    message: audit_pb2.ListOwnEntriesResponse,
+) -> tuple[OwnEntryInfo, ...]:
+    """Return entries of one's own, sealed."""
+    return tuple(
+        OwnEntryInfo(
+            leaf_index=entry.leaf_index,
+            slot=entry.slot,
+            path=tuple(entry.path),
+            key_id=entry.key_id,
+            sealed=entry.sealed,
+        )
+        for entry in message.entries
+    )
+
+
+def read_entry_keys(
+    message: audit_pb2.ListEntryKeysResponse,
+) -> tuple[EntryKeyInfo, ...]:
+    """Return one page of keys of one's own entries."""
+    return tuple(
+        EntryKeyInfo(key_id=key.key_id, hour=key.hour, handed=key.handed)
+        for key in message.keys
     )
 
 

@@ -65,13 +65,72 @@ class MatchAnswer:
         regional: over every holder searched, the unnamed ones included.
         holders: those that an agreement names to the requester, by code.
         receipt_status: `not-issued` or `issued`.
+        receipt: the text of it; keep it with the answer.
         fallback_positions: those that the probe was compared with beside its own.
     """
 
     regional: Outcome
     holders: tuple[HolderAnswer, ...]
     receipt_status: str
+    receipt: str = field(default="", repr=False)
     fallback_positions: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The answer as the lines that its receipt commits to."""
+        lines = [f"regional {self.regional}"]
+        for each in self.holders:
+            given = f" {each.reference}" if each.reference else ""
+            lines.append(f"{each.holder} {each.outcome}{given}")
+        lines += [f"fallback {position}" for position in self.fallback_positions]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointInfo:
+    """The newest checkpoint of the log.
+
+    Attributes:
+        note: itself, signed.
+        verifier_key: by which the exchange says that it is to be checked.
+    """
+
+    note: bytes
+    verifier_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnEntryInfo:
+    """An entry of the log of one's own, sealed to one's auditor.
+
+    Attributes:
+        leaf_index: number of the leaf that it is below.
+        slot: where it stands there.
+        path: from there to the root of the leaf.
+        key_id: which key it is sealed by.
+        sealed: itself.
+    """
+
+    leaf_index: int
+    slot: int
+    path: tuple[bytes, ...] = field(repr=False)
+    key_id: bytes
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryKeyInfo:
+    """A key of entries of one's own.
+
+    Attributes:
+        key_id: by which entries name it.
+        hour: since 1970, in which it sealed.
+        handed: the key, sealed to one's auditor; empty if to nobody.
+    """
+
+    key_id: bytes
+    hour: int
+    handed: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ class Purpose(Enum):
     CODES_ROTATION = "codes-key/rotation"
     CODES_FILE = "codes-key/file"
     SIGNING_KEY = "signing-key"
+    LOG_KEY = "signing-key/log"
     REPLY = "reply"
     RECORD_TAG = "record-tag"
 

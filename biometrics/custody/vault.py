@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from biometrics.custody.framing import Purpose, derive
 from biometrics.custody.handed import HandedKeyProvider
 from biometrics.custody.index import IndexKeys
 from biometrics.custody.keyring import Keyring
@@ -242,6 +243,13 @@ class Vault:
             StorageError: it cannot be read, or a new one made durable.
         """
         return self._indexes.signing_seed()
+
+    def log_seed(self) -> bytes:
+        """Return the 32 bytes of the key that signs for the log.
+
+        They follow from those of the signing key, and raise as `signing_seed`.
+        """
+        return derive(self._indexes.signing_seed(), Purpose.LOG_KEY)
 
     def index(self, member: Member) -> IndexKey:
         """Return the member's index key, made on first use. Works while locked.

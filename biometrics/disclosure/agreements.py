@@ -6,7 +6,8 @@ decision in `biometrics.disclosure.decision`.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Final
@@ -67,8 +68,18 @@ class Version:
 class Agreements:
     """The clauses of every holder, indexed once. Immutable, in no order of files."""
 
-    def __init__(self, clauses: Iterable[Clause]) -> None:
-        """Hold `clauses`; none at all permits nothing."""
+    def __init__(
+        self, clauses: Iterable[Clause], digests: Mapping[Member, bytes] | None = None
+    ) -> None:
+        """Hold `clauses`; none at all permits nothing.
+
+        Args:
+            clauses: of every holder.
+            digests: 32 bytes of the version that each holder has signed.
+        """
+        self._digests = dict(digests or {})
+        lines = sorted(f"{m} {d.hex()}\n" for m, d in self._digests.items())
+        self._digest = hashlib.sha256("".join(lines).encode()).digest()
         self._clauses = tuple(sorted(clauses, key=_citation))
         self._index = _index(self._clauses)
         self._holders: dict[Member, tuple[Member, ...]] = {}
@@ -82,6 +93,15 @@ class Agreements:
     def clauses(self) -> tuple[Clause, ...]:
         """Every clause, in the order of holder, file and line."""
         return self._clauses
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of a line `CODE hexadecimal digest` for each version, by code."""
+        return self._digest
+
+    def digest_of(self, holder: Member) -> bytes:
+        """Return the digest of a holder's version; empty where none was given."""
+        return self._digests.get(holder, b"")
 
     def party(self, member: Member) -> tuple[Clause, ...]:
         """Return the clauses in which `member` is the holder or the requester.

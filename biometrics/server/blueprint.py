@@ -6,6 +6,7 @@ DIR/calibrations/      from where templates match, one file a space
 DIR/agreements/        one file a holder, and its signatures
 DIR/signers.toml       whose signatures count
 DIR/signing/           the samples' signing keys, for development only
+DIR/auditors/          keys of the members' auditors, for development only
 DIR/keys/              key-encryption keys: the exchange's and each member's
 DIR/pki/               a development authority, and what it signed
 DIR/clients/           profiles of the members' systems
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
+from biometrics.audit import AuditorSecret
 from biometrics.callers import Caller, Role
 from biometrics.custody import create_key_file
 from biometrics.errors import ConfigurationError
@@ -40,6 +42,7 @@ from biometrics.server.samples import (
     SampleClause,
 )
 from biometrics.settings import quoted
+from biometrics.signing.files import create_secret_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -87,6 +90,7 @@ def write_exchange(
         write_signers(draft, named, TRUST_DOMAIN, random_bytes)
         _write_agreements(draft, named, clock.now())
         _write_keys(draft, named, random_bytes)
+        _write_auditors(draft, named, random_bytes)
         pki = DevelopmentPki(
             draft, TRUST_DOMAIN, clock=clock, random_bytes=random_bytes
         )
@@ -142,7 +146,7 @@ def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) ->
     """Write the settings and the spaces, and make the place for data."""
     tables = "\n".join(
         f"[[member]]\ncode = {quoted(member.code)}\nname = {quoted(name)}\n"
-        f'key = "keys/{member}.key"\n'
+        f'key = "keys/{member}.key"\nauditor = "auditors/{member}.pub"\n'
         for member, name in members.items()
     )
     text = SETTINGS.format(
@@ -210,6 +214,20 @@ def _write_keys(
     place.mkdir(_PRIVATE)
     for name in ("exchange", *(member.code for member in members)):
         create_key_file(place / f"{name}.key", random_bytes)
+
+
+def _write_auditors(
+    folder: Path,
+    members: Iterable[Member],
+    random_bytes: Callable[[int], bytes],
+) -> None:
+    """Write the keys of the members' auditors: secret ones for their owner alone."""
+    place = folder / "auditors"
+    place.mkdir(_PRIVATE)
+    for member in members:
+        secret = AuditorSecret.generate(member, random_bytes)
+        create_secret_file(place / f"{member}.key", secret.text)
+        (place / f"{member}.pub").write_text(f"{secret.public.text}\n", "utf-8")
 
 
 def _commented(text: str) -> str:

@@ -17,7 +17,12 @@ from biometrics.errors import ConfigurationError, GalleryLockedError, SealError
 from biometrics.server.config import read_config
 from biometrics.server.in_force import InForce
 from biometrics.server.methods import SERVICES, check_table
-from biometrics.server.policy import read_calibrated, read_signers
+from biometrics.server.policy import (
+    read_auditors,
+    read_calibrated,
+    read_signers,
+    unaudited,
+)
 from biometrics.server.rates import Rates
 from biometrics.server.tls import read_trust, trust_notes
 from biometrics.store import inspect_store
@@ -55,8 +60,10 @@ def check(path: Path) -> list[str]:
             _check_index_keys(config, stored, exchange)
         held = stored.journal.templates_by_space() if stored else {}
         rates = Rates(spaces, calibrations, lambda space: held.get(space, 0))
+        auditors = read_auditors(config.auditors)
         return [
             *trust_notes(config),
+            *unaudited(config.members, auditors),
             *rates.outgrown(),
             *_agreement_notes(config, stored, signers, rates),
             *_gallery_notes(config, stored, spaces),

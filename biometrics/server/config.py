@@ -28,6 +28,7 @@
     code = "XAA"
     name = "a state"
     key = "keys/XAA.key"               # or `handed-over`, or a URI `pkcs11:...`
+    auditor = "auditors/XAA.pub"       # may be left out; to whom its log is handed
 
 Paths are relative to the file. A URL of a database is libpq's and has no password: that
 stands in a password file or a service file (`PGPASSFILE`, `PGSERVICEFILE`), or is not
@@ -100,6 +101,7 @@ class Config:
         calibrations: folder of their calibrations.
         members: each with where its key-encryption key comes from, none twice. A file
             may be missing: whoever takes away its key locks its galleries.
+        auditors: files of the public keys of members' auditors, of those that have one.
         member_names: for people.
     """
 
@@ -121,6 +123,7 @@ class Config:
     metrics_listen: str | None
     calibrations: Path
     members: Mapping[Member, KeySource]
+    auditors: Mapping[Member, Path]
     member_names: Mapping[Member, str]
 
 
@@ -264,6 +267,7 @@ class _Member(Settings):
     code: Annotated[Member, parsed_by(Member)]
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     key: Annotated[str, AfterValidator(_path), AfterValidator(_key)]
+    auditor: _File | None = None
 
 
 class _ConfigFile(SettingsFile):
@@ -325,6 +329,9 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         members=MappingProxyType(
             {each.code: parse_source(each.key, folder) for each in file.member}
         ),
+        auditors=MappingProxyType(
+            {e.code: folder / e.auditor for e in file.member if e.auditor is not None}
+        ),
         member_names=MappingProxyType({each.code: each.name for each in file.member}),
     )
 
@@ -368,7 +375,7 @@ def _told_apart(source: KeySource) -> object:
 
 def _missing(document: Document, config: Config) -> Iterator[Fault]:
     """Yield a fault for each file that is not there, or that is open to everybody."""
-    files = {
+    files: dict[tuple[str | int, ...], Path | None] = {
         ("tls", "certificate"): config.tls_certificate,
         ("tls", "key"): config.tls_key,
         ("tls", "authority"): config.tls_authority,
@@ -376,6 +383,11 @@ def _missing(document: Document, config: Config) -> Iterator[Fault]:
         ("keys", "exchange"): config.exchange_key,
         ("policy", "signers"): config.signers,
         ("policy", "spaces"): config.spaces,
+    }
+    files |= {
+        ("member", index, "auditor"): config.auditors[member]
+        for index, member in enumerate(config.members)
+        if member in config.auditors
     }
     for key, path in files.items():
         if path is not None and not path.is_file():

@@ -12,7 +12,13 @@ from biometrics.errors import Fault, InvalidRequestError
 from biometrics.server.custodian import Asked
 from biometrics.v1 import custody_pb2 as v1
 from biometrics.v1 import custody_pb2_grpc
-from biometrics.wire import content_of, read_page_size, read_request_id, write_word
+from biometrics.wire import (
+    content_of,
+    read_number_token,
+    read_page_size,
+    read_request_id,
+    write_word,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,9 +32,6 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
     Request = v1.LockRequest | v1.UnlockRequest | v1.RotateRequest
-
-
-_TOKEN_DIGITS = 18  # of a number that every database can hold
 
 
 class CustodyService(custody_pb2_grpc.CustodyServiceServicer):
@@ -111,7 +114,7 @@ class CustodyService(custody_pb2_grpc.CustodyServiceServicer):
     ) -> v1.ListErasuresResponse:
         """List one page of what keys of the caller are no more."""
         size = read_page_size(request.page_size)
-        after = _read_token(request.page_token)
+        after = read_number_token(request.page_token)
         rows = await self._custodian.erasures(CALLER.get().member, after, size + 1)
         return v1.ListErasuresResponse(
             erasures=[_erasure(row) for row in rows[:size]],
@@ -137,17 +140,6 @@ def _read_destroy(message: v1.DestroyRequest) -> Asked:
         )
         raise InvalidRequestError.of([fault])
     return Asked(holder, read_request_id(message.request_id), content_of(message))
-
-
-def _read_token(token: str) -> int:
-    """Return the number after which a page begins."""
-    if not token:
-        return 0
-    if not (token.isascii() and token.isdecimal() and len(token) <= _TOKEN_DIGITS):
-        told = "is not one that ListErasures gave; begin again without a token"
-        fault = Fault(field="page_token", reason="WRONG_TOKEN", message=told)
-        raise InvalidRequestError.of([fault])
-    return int(token)
 
 
 def _erasure(row: ErasureRow) -> v1.Erasure:

@@ -4,7 +4,8 @@
 moment, and beside a running exchange. This reads all there is, and opens every sealed
 value, while no exchange has the database:
 
-    1. tables       the database's own check, and what must be true of all rows
+    1. tables       the database's own check, and what must be true of all rows, those
+                    of the log among them: each leaf is of its entries, none is missing
     2. keys         each unwraps, and is the one that was committed to
     3. agreements   the stored versions are what two listed signers signed
     4. templates    each opens under its key as what its row says it is

@@ -23,6 +23,7 @@ from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from biometrics import limits
+from biometrics.audit import ReceiptIssuer, Scribe
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, Vault
 from biometrics.errors import (
@@ -34,6 +35,7 @@ from biometrics.errors import (
 from biometrics.precedence import Precedence
 from biometrics.sealing import SUITE
 from biometrics.server.admission import InTurn
+from biometrics.server.audit import AuditService
 from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
@@ -45,7 +47,12 @@ from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
 from biometrics.server.metrics import Gauges, Metrics
-from biometrics.server.policy import read_calibrated, read_signers
+from biometrics.server.policy import (
+    read_auditors,
+    read_calibrated,
+    read_signers,
+    unaudited,
+)
 from biometrics.server.rates import Rates
 from biometrics.server.reviews import ReviewService
 from biometrics.server.rotation import Rotation
@@ -56,6 +63,7 @@ from biometrics.slots import Slots
 from biometrics.store import CustodyState, open_store
 from biometrics.v1 import (
     agreement_pb2_grpc,
+    audit_pb2_grpc,
     custody_pb2_grpc,
     duplicate_pb2_grpc,
     enrolment_pb2_grpc,
@@ -148,11 +156,17 @@ class Exchange:
                 open_store(
                     config.database,
                     clock,
+                    scribe=Scribe(read_auditors(config.auditors), random_bytes),
                     on_failure=health.pause,
                     on_recovery=health.go_on,
                 )
             )
             vault, galleries = unlock(config, store, clock, random_bytes)
+            log_key = SigningKey(f"{config.trust_domain}/log", vault.log_seed())
+            log.info("log and receipts are signed by %s", log_key.verifier.text)
+            for text in unaudited(config.members, config.auditors):
+                log.warning("%s", text)
+            store.log.note_members(config.members)
             # What the members have decided.
             rates = Rates(spaces, calibrations, galleries.comparisons)
             in_force = put_in_force(config, store, clock, rates)
@@ -196,6 +210,7 @@ class Exchange:
                 scanner=scanner,
                 slots=slots,
                 answers=store.answers,
+                receipts=ReceiptIssuer(log_key),
                 budget=store.budget,
                 vault=vault,
                 workers=workers,
@@ -348,6 +363,10 @@ class Exchange:
                     partial(
                         space_pb2_grpc.add_SpaceServiceServicer_to_server,
                         SpaceService(rates=rates),
+                    ),
+                    partial(
+                        audit_pb2_grpc.add_AuditServiceServicer_to_server,
+                        AuditService(log=store.log, key=log_key),
                     ),
                     partial(health_pb2_grpc.add_HealthServicer_to_server, health),
                 ),

@@ -237,7 +237,8 @@ class InForce:
         self._agreements = Agreements(
             chain.from_iterable(
                 signed.version.clauses for signed in self._versions.values()
-            )
+            ),
+            {holder: signed.digest for holder, signed in self._versions.items()},
         )
 
 

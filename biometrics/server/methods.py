@@ -17,6 +17,7 @@ from biometrics.callers import Role
 from biometrics.errors import DefectError
 from biometrics.v1 import (
     agreement_pb2,
+    audit_pb2,
     custody_pb2,
     duplicate_pb2,
     enrolment_pb2,
@@ -60,6 +61,7 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
     review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
     space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
+    audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
 )
 
@@ -80,6 +82,10 @@ _REVIEWS: Final = Method(roles=frozenset({Role.AUDITOR, Role.ADMINISTRATOR}))
 # What is agreed and what can be compared: everybody of a member but its witness,
 # who countersigns the log and needs nothing else.
 _RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
+# What is public of the log, for those who verify it; and what is a member's own, which
+# opens with its auditor's key alone.
+_AUDITOR: Final = frozenset({Role.AUDITOR})
+_PAGES: Final = Method(roles=_AUDITOR | {Role.WITNESS})
 _ANYBODY: Final = Method(roles=frozenset(Role))
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
@@ -130,6 +136,11 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.ReviewService/DecideReview": _REVIEWS,
         "/biometrics.v1.ReviewService/ListAlerts": _REVIEWS,
         "/biometrics.v1.SpaceService/ListSpaces": _RULES,
+        "/biometrics.v1.AuditService/GetCheckpoint": _PAGES,
+        "/biometrics.v1.AuditService/GetTile": _PAGES,
+        "/biometrics.v1.AuditService/ListLeaves": _PAGES,
+        "/biometrics.v1.AuditService/ListOwnEntries": Method(roles=_AUDITOR),
+        "/biometrics.v1.AuditService/ListEntryKeys": Method(roles=_AUDITOR),
         "/grpc.health.v1.Health/Check": _ANYBODY,
         "/grpc.health.v1.Health/List": _ANYBODY,
         "/grpc.health.v1.Health/Watch": Method(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from biometrics.audit import AuditorKey
 from biometrics.calibration import Calibrations, parse_calibration
-from biometrics.errors import ConfigurationError, Fault
+from biometrics.errors import ConfigurationError, Fault, InvalidRequestError
 from biometrics.settings import configuration_error, read_bytes, read_text
 from biometrics.signing import parse_signers
 from biometrics.spaces import parse_spaces
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from biometrics.disclosure import Clause
@@ -73,6 +74,39 @@ def read_signers(path: Path) -> Signers:
         ConfigurationError: with every fault at once.
     """
     return parse_signers(read_bytes(path), path.name)
+
+
+def read_auditors(paths: Mapping[Member, Path]) -> dict[Member, AuditorKey]:
+    """Return the public keys of members' auditors.
+
+    Raises:
+        ConfigurationError: with the first file that is wrong.
+    """
+    found = {}
+    for member, path in paths.items():
+        try:
+            key = AuditorKey.parse(read_text(path).strip())
+        except InvalidRequestError as error:
+            raise ConfigurationError(
+                error.reason, f"`{path}` {error.message}"
+            ) from error
+        if key.member != member:
+            raise ConfigurationError(
+                "OTHER_MEMBER",
+                f"`{path}` is the key of an auditor of {key.member}, not of {member}",
+            )
+        found[member] = key
+    return found
+
+
+def unaudited(members: Iterable[Member], auditors: Collection[Member]) -> Iterator[str]:
+    """Yield a note for each member that has named no auditor."""
+    for member in members:
+        if member not in auditors:
+            yield (
+                f"{member} has named no `auditor`: nobody can open what the log tells"
+                " it; `biometrics audit key` makes a key"
+            )
 
 
 def strangers(clauses: Iterable[Clause], members: Collection[Member]) -> list[str]:

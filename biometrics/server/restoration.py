@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from biometrics.audit import Kind, Mention, Scribe
+from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, open_index_key
 from biometrics.errors import ConfigurationError, SealError
 from biometrics.server.backup import (
@@ -43,9 +45,11 @@ from biometrics.server.backup import (
     read_head,
 )
 from biometrics.server.config import read_config
+from biometrics.server.policy import read_auditors
 from biometrics.store.backups import restoring
 from biometrics.store.durable import make_durable
 from biometrics.store.keys import index_key_of
+from biometrics.store.log import begin_anew
 from biometrics.store.moment import Moment, moment_of
 from biometrics.store.restrictions import carry_out
 
@@ -110,6 +114,21 @@ def restore_data(path: Path, folder: Path, restrictions: Path | None) -> Restore
         for document in _documents(restrictions):
             if carry_out(connection, document, attesting, secrets.token_bytes):
                 restored.carried_out[document["kind"]] += 1
+        # 4. What members have seen of the log after the backup is lost to it.
+        begin_anew(
+            connection,
+            Scribe(read_auditors(config.auditors), secrets.token_bytes),
+            SystemClock(),
+            [
+                Mention(
+                    member=member,
+                    kind=Kind.RESTORATION,
+                    count=restored.carried_out.total(),
+                    items=(manifest.taken_at.encode(),),
+                )
+                for member in config.members
+            ],
+        )
     return restored
 
 

@@ -236,7 +236,9 @@ slot_ms = {slot}
 # listen = "127.0.0.1:9464"
 
 # The members. Each has its own key-encryption key: without that file its galleries
-# stay locked, and with the last copy gone nobody can ever open them again.
+# stay locked, and with the last copy gone nobody can ever open them again. What the log
+# tells a member opens with the secret key of its auditor alone, which stays with the
+# member: `biometrics audit key` makes one. Without `auditor` nobody can open it.
 {members}"""
 
 AGREEMENTS: Final = """\

@@ -29,8 +29,17 @@ def create_signing_key(path: Path, key: SigningKey) -> None:
     Raises:
         ConfigurationError: the file exists, or cannot be written.
     """
+    create_secret_file(path, key.text)
+
+
+def create_secret_file(path: Path, text: str) -> None:
+    """Write a secret of one line into a new file, for its owner alone.
+
+    Raises:
+        ConfigurationError: the file exists, or cannot be written.
+    """
     with _told(path):
-        draft = _draft(path, f"{key.text}\n".encode(), _OWNER_ONLY)
+        draft = _draft(path, f"{text}\n".encode(), _OWNER_ONLY)
         try:
             os.link(draft, path)  # unlike a rename, it replaces nothing
         finally:
@@ -44,6 +53,19 @@ def read_signing_key(path: Path) -> SigningKey:
     Raises:
         ConfigurationError: it is not there, is no signing key, or others can read it.
     """
+    text = read_secret_file(path)
+    try:
+        return SigningKey.parse(text)
+    except InvalidRequestError as error:
+        raise ConfigurationError(error.reason, f"`{path}` {error.message}") from error
+
+
+def read_secret_file(path: Path) -> str:
+    """Return the one line of a file that only its owner can read.
+
+    Raises:
+        ConfigurationError: it is not there, or others can read it.
+    """
     text = read_text(path).strip()
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigurationError(
@@ -51,10 +73,7 @@ def read_signing_key(path: Path) -> SigningKey:
             f"`{path}` can be read by others than its owner; find out who may have,"
             " make a new key where somebody may, and give the file mode 0600",
         )
-    try:
-        return SigningKey.parse(text)
-    except InvalidRequestError as error:
-        raise ConfigurationError(error.reason, f"`{path}` {error.message}") from error
+    return text
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, Counts
 from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.journal import JournalReader
+from biometrics.store.log import Appended, LogHead, LogReader, LogWriter, OwnPart
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import FIRST_EXPIRED, RecordReader
 from biometrics.store.reviews import ReviewTable
@@ -60,6 +61,7 @@ __all__ = [
     "AlertKind",
     "AlertRow",
     "AnswerWriter",
+    "Appended",
     "Budget",
     "Change",
     "ChangeKind",
@@ -82,11 +84,15 @@ __all__ = [
     "JournalReader",
     "LiveRecord",
     "Lives",
+    "LogHead",
+    "LogReader",
+    "LogWriter",
     "NearSearch",
     "NewProtection",
     "NewRecord",
     "NewReference",
     "NewTemplate",
+    "OwnPart",
     "Protected",
     "QuotaUse",
     "Reason",

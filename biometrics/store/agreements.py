@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from biometrics.audit import Kind, Mention
 from biometrics.errors import DefectError
 from biometrics.store.failures import translated
 from biometrics.store.rows import AgreementRow
@@ -19,6 +20,7 @@ from biometrics.store.values import member_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from biometrics.store.log import Log
     from biometrics.store.writer import Writer
 
 _ALL: Final = sa.select(AGREEMENT).order_by(AGREEMENT.c.holder)
@@ -64,10 +66,11 @@ class AgreementReader:
 class AgreementTable(AgreementReader):
     """Keeps the versions that were last in force."""
 
-    def __init__(self, writer: Writer, engine: sa.Engine) -> None:
-        """Write by `writer`, read by `engine`."""
+    def __init__(self, writer: Writer, engine: sa.Engine, log: Log) -> None:
+        """Write by `writer`, read by `engine`, tell `log`."""
         super().__init__(engine)
         self._writer = writer
+        self._log = log
 
     def keep(self, row: AgreementRow) -> None:
         """Keep a version in place of its holder's last; on return it is durable.
@@ -99,6 +102,16 @@ class AgreementTable(AgreementReader):
                 )
             connection.execute(_FORGET, of_holder)
             connection.execute(_ADD, values)
+            if last is None or row.revision > last.revision:
+                self._log.append(
+                    connection,
+                    Mention(
+                        member=row.holder,
+                        kind=Kind.AGREEMENT,
+                        agreement=row.digest,
+                        items=(row.digest,),
+                    ),
+                )
 
         self._writer.run(operation)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from biometrics.audit import Kind, Mention
 from biometrics.store.custody import are_open
 from biometrics.store.failures import translated
 from biometrics.store.protection import are_unchanged, has_expired
 from biometrics.store.rows import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     import sqlalchemy as sa
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.store.budget import Budget
+    from biometrics.store.log import Appended, Log
     from biometrics.store.references import References
     from biometrics.store.replies import Replies
     from biometrics.store.rows import Disclosed
@@ -26,18 +29,20 @@ if TYPE_CHECKING:
 class AnswerWriter:
     """Makes answers durable before they leave; hundreds a second share a flush."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whatever has a part in an answer
         self,
         writer: Writer,
         engine: sa.Engine,
         replies: Replies,
         references: References,
         *,
+        log: Log,
         budget: Budget,
         clock: Clock,
     ) -> None:
         """Write by `writer`, read by `engine`, judge by `clock` what has expired."""
         self._writer = writer
+        self._log = log
         self._engine = engine
         self._replies = replies
         self._references = references
@@ -59,10 +64,10 @@ class AnswerWriter:
         member: Member,
         request_id: bytes,
         digest: bytes,
-        body: bytes,
+        make_body: Callable[[Appended], bytes],
         disclosed: Disclosed,
     ) -> Future[bytes | None]:
-        """Store an answer and its references in one transaction.
+        """Store an answer, its leaf in the log and its references in one transaction.
 
         Only while every record that it tells of is there, protected as it was when
         that was decided, and not expired: so no answer tells of a record whose
@@ -75,14 +80,15 @@ class AnswerWriter:
             member: the requester.
             request_id: 16 bytes.
             digest: 32 bytes, of the request.
-            body: the answer, sealed.
-            disclosed: what the answer tells of.
+            make_body: makes the answer, sealed, from its leaf. Runs in the writer's
+                thread and MUST NOT write.
+            disclosed: what the answer tells of, and what is logged of that.
 
         Returns:
-            The body that is durable: another one than `body` if the same request
-            was answered meanwhile, and then nothing of this answer was stored. None
-            if a record was changed meanwhile, or has expired, and then it is to be
-            decided anew.
+            The body that is durable: another one than was made if the same request
+            was answered meanwhile, and then nothing of this answer was stored or
+            logged. None if a record was changed meanwhile, or has expired, and then it
+            is to be decided anew.
             Raises ConflictError or StorageError as `RecordWriter.enrol`.
         """
 
@@ -96,12 +102,19 @@ class AnswerWriter:
                 return self._replies.find_or_clear(
                     connection, member, request_id, digest
                 )
+            mark = self._log.mark()
+            appended = self._log.append(
+                connection,
+                *disclosed.mentions or [Mention(member=member, kind=Kind.SEARCH)],
+            )
+            body = make_body(appended)
             reply = Reply(request_id=request_id, digest=digest, body=body)
             if not self._replies.add_new(connection, member, reply):
                 found = self._replies.find_or_clear(
                     connection, member, request_id, digest
                 )
                 if found is not None:
+                    self._log.undo(mark)  # a replay counts once
                     return found
                 self._replies.add(connection, member, reply)
             if disclosed.references:

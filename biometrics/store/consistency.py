@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from biometrics import limits
+from biometrics.audit.leaf import LEAF_BYTES
+from biometrics.audit.scribe import KEY_ID_BYTES
+from biometrics.audit.tiles import WIDTH
+from biometrics.audit.tree import HASH_BYTES
 from biometrics.errors import (
     ConfigurationError,
     DefectError,
@@ -23,6 +27,7 @@ from biometrics.errors import (
 from biometrics.members import Member
 from biometrics.sealed import REFERENCES, Sealed
 from biometrics.store.failures import DATABASE_ERRORS, translate, translated
+from biometrics.store.log_check import log_faults
 from biometrics.store.rows import StoredReference, StoredReply
 from biometrics.store.schema import COUNTER, METADATA, RECORD, REPLY, TEMPLATE
 from biometrics.store.values import split_members
@@ -287,6 +292,9 @@ _BYTES: Final = {
     "frozen_record": {"record_id": 16, "case_id": 8},
     "reference_record": {"reference_digest": 32, "record_id": 16},
     "agreement": {"digest": 32},
+    "log_leaf": {"leaf": LEAF_BYTES},
+    "log_tile": {"root": HASH_BYTES, "hashes": WIDTH * HASH_BYTES},
+    "log_key": {"key_id": KEY_ID_BYTES},
 }
 _TYPES: Final = {sa.Integer: "integer", sa.LargeBinary: "blob", sa.Text: "text"}
 # Where codes of members stand: alone, or with a space between.
@@ -302,6 +310,7 @@ _CODES: Final = {
     "agreement": "holder",
     "custody": "member",
     "erasure": "member",
+    "log_key": "member",
     "near_search": "requester",
     "frozen_record": "requester",
     "alert": "requester",
@@ -394,6 +403,7 @@ class Consistency:
             *(lambda r=rule: self._broken(r) for rule in _RULES),
             *(lambda t=name: self._of_codes(t) for name in _CODES),
             self._of_agreements,
+            lambda: log_faults(self._database.reading),
         )
         for done, ask in enumerate(questions):
             show(done, len(questions))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from biometrics.audit import Kind, Mention
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import locked
 from biometrics.store.entries import add_change, end_of, reserve
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.store.journal import JournalHead
+    from biometrics.store.log import Log
     from biometrics.store.replies import Replies
     from biometrics.store.writer import Writer
 
@@ -163,12 +165,15 @@ class CustodyWriter(CustodyReader):
         replies: Replies,
         head: JournalHead,
         clock: Clock,
+        *,
+        log: Log,
     ) -> None:
         """Write by `writer`; `head` is advanced with every change made durable."""
         super().__init__(engine)
         self._writer = writer
         self._replies = replies
         self._head = head
+        self._log = log
         self._clock = clock
 
     def set_open(
@@ -210,6 +215,8 @@ class CustodyWriter(CustodyReader):
                     now=to_microseconds(moment),
                     change_id=change_id,
                 )
+                kind = Kind.UNLOCK if is_open else Kind.LOCK
+                self._log.append(connection, Mention(member=member, kind=kind))
             return moment, position
 
         return self._once(member, operation, request, make_reply)

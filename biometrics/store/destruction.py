@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from biometrics.audit import Kind, Mention
 from biometrics.clock import to_microseconds
 from biometrics.store.custody import CustodyWriter, custody_of, set_custody
 from biometrics.store.entries import end_of
@@ -132,7 +133,9 @@ class DestructionWriter(CustodyWriter):
             if before.state is CustodyState.DESTROYED:
                 return before.since or moment, end_of(connection)
             now = to_microseconds(moment)
-            return moment, destroy(connection, member, now=now, change_id=change_id)
+            position = destroy(connection, member, now=now, change_id=change_id)
+            self._log.append(connection, Mention(member=member, kind=Kind.DESTRUCTION))
+            return moment, position
 
         return self._once(member, operation, request, make_reply)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from biometrics.audit import Kind, Mention
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.errors import StorageError
 from biometrics.store.custody import refuse_closed
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.store.journal import JournalHead
+    from biometrics.store.log import Log
     from biometrics.store.replies import Replies
     from biometrics.store.rows import (
         LiveRecord,
@@ -46,6 +48,7 @@ class RecordWriter:
         replies: Replies,
         head: JournalHead,
         *,
+        log: Log,
         clock: Clock,
         has_room: Callable[[], bool],
     ) -> None:
@@ -56,6 +59,7 @@ class RecordWriter:
         self._writer = writer
         self._replies = replies
         self._head = head
+        self._log = log
         self._clock = clock
         self._has_room = has_room
 
@@ -146,7 +150,10 @@ class RecordWriter:
             if found is not None:
                 return _replay(connection, found)
             now = to_microseconds(self._clock.now())
+            before = end_of(connection)
             removed, position = remove(connection, member, lookup, now=now, check=check)
+            if position > before:  # it was there
+                self._tell_log(connection, member, Kind.WITHDRAWAL, lookup)
             body = make_reply(removed)
             reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)
@@ -190,6 +197,7 @@ class RecordWriter:
             position = replace(connection, member, record, before=before, now=now)
             if position is None:
                 return None
+            self._tell_log(connection, member, Kind.REPLACEMENT, record.lookup)
             body = make_reply(from_microseconds(now))
             reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)
@@ -215,7 +223,10 @@ class RecordWriter:
 
         def operation(connection: sa.Connection) -> Disposed:
             now = to_microseconds(self._clock.now())
-            return dispose(connection, member, lookup, now=now, check=check)
+            disposed = dispose(connection, member, lookup, now=now, check=check)
+            if disposed.done:
+                self._tell_log(connection, member, Kind.EXPIRY, lookup)
+            return disposed
 
         return self._submit(operation, weight=1)
 
@@ -256,6 +267,8 @@ class RecordWriter:
                 return _replay(connection, found)
             now = to_microseconds(self._clock.now())
             done = protect(connection, member, lookup, now=now, attest=attest)
+            if done.added or done.removed:
+                self._tell_log(connection, member, Kind.PROTECTION, lookup)
             body = make_reply(done)
             reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)
@@ -291,7 +304,15 @@ class RecordWriter:
                 " written, free space and send it again",
             )
         moments = Moments(enrolled_at=to_microseconds(self._clock.now()))
-        return Added(results, append(connection, member, fresh, moments))
+        position = append(connection, member, fresh, moments)
+        self._log.append(connection, *_enrolled(member, fresh))
+        return Added(results, position)
+
+    def _tell_log(
+        self, connection: sa.Connection, member: Member, kind: Kind, lookup: bytes
+    ) -> None:
+        """Append to the log what became of a record of a member."""
+        self._log.append(connection, Mention(member=member, kind=kind, items=(lookup,)))
 
     def _submit(
         self, operation: Callable[[sa.Connection], T], *, weight: int
@@ -307,6 +328,22 @@ class RecordWriter:
             done = future.result()
             if done is not None:
                 self._head.advance(done.position)
+
+
+def _enrolled(member: Member, records: Sequence[NewRecord]) -> Iterator[Mention]:
+    """Yield what a member is told of a chunk, for each of its galleries."""
+    galleries: dict[str, list[bytes]] = {}
+    for record in records:
+        for space in sorted({template.space for template in record.templates}):
+            galleries.setdefault(space, []).append(record.lookup)
+    for space, lookups in galleries.items():
+        yield Mention(
+            member=member,
+            kind=Kind.ENROLMENT,
+            gallery=space,
+            count=len(lookups),
+            items=tuple(lookups),
+        )
 
 
 def _keys_of(records: Sequence[NewRecord]) -> Iterator[int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from biometrics.audit import Kind, Mention
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import REFERENCES, locked
 from biometrics.store.custody import CustodyWriter, are_open
@@ -227,6 +228,7 @@ class RotationWriter(CustodyWriter):
             return from_microseconds(_begun_at(connection, member))
         if keys:
             connection.execute(_ADD, [_row(key) for key in keys])
+        self._tell_log(connection, member, Kind.ROTATION, keys)
         return self._clock.now()
 
     def withdrawn_since(self, member: Member) -> dt.datetime | None:
@@ -337,6 +339,7 @@ class RotationWriter(CustodyWriter):
                 begun_at=begun,
                 deleted_at=to_microseconds(self._clock.now()),
             )
+            self._tell_log(connection, member, Kind.ERASURE, old)
             position, _ = reserve(connection, changes=1, templates=0)
             kind = ChangeKind.ROTATED
             add_change(connection, position, kind, member, change_id=change_id)
@@ -345,6 +348,18 @@ class RotationWriter(CustodyWriter):
         future = self._writer.submit(operation)
         future.add_done_callback(self._tell_position)
         return future
+
+    def _tell_log(
+        self,
+        connection: sa.Connection,
+        member: Member,
+        kind: Kind,
+        keys: Sequence[NewGalleryKey],
+    ) -> None:
+        """Append to the log which keys of a member are new, or no more."""
+        commitments = tuple(key.commitment for key in keys)
+        mention = Mention(member=member, kind=kind, count=len(keys), items=commitments)
+        self._log.append(connection, mention)
 
     def _tell_position(self, future: Future[int | None]) -> None:
         """Wake the journal's followers when a change is durable."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping
 
+    from biometrics.audit import Mention
     from biometrics.members import Member
     from biometrics.sealed import Sealed
 
@@ -575,12 +576,14 @@ class Disclosed:
         searched: every holder with whose records was compared, matched or not.
         records: every record that makes it a match.
         references: those that it gives to the requester.
+        mentions: what the log tells of it, the requester first.
         taken: what is counted with it.
     """
 
     searched: frozenset[Member] = frozenset()
     records: tuple[SeenRecord, ...] = ()
     references: tuple[NewReference, ...] = ()
+    mentions: tuple[Mention, ...] = ()
     taken: Taken = Taken()
 
 

@@ -258,6 +258,52 @@ SIGNING_KEY: Final = sa.Table(
     sa.CheckConstraint("signing_key_id = 1", name="signing_key_is_one_row"),
 )
 
+# One row: how long the log is, which one it is, and how many entries each member has.
+# What is below it is only ever appended.
+LOG_HEAD: Final = sa.Table(
+    "log_head",
+    METADATA,
+    sa.Column("log_head_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("life", sa.Integer, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sequences", sa.Text, nullable=False),
+    sa.Column("members", sa.Text, nullable=False),
+    sa.CheckConstraint("log_head_id = 1", name="log_head_is_one_row"),
+)
+
+# `record` has the sealed entries below a leaf, all in one value: a search adds one row.
+LOG_LEAF: Final = sa.Table(
+    "log_leaf",
+    METADATA,
+    sa.Column("leaf_index", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("leaf", sa.LargeBinary, nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+)
+
+# Full tiles only, of 256 hashes each; what they follow from never changes.
+LOG_TILE: Final = sa.Table(
+    "log_tile",
+    METADATA,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("hashes", sa.LargeBinary, nullable=False),
+)
+
+# `handed` is the key, sealed to the member's auditor; nobody else ever opens it.
+LOG_KEY: Final = sa.Table(
+    "log_key",
+    METADATA,
+    sa.Column("number", NUMBER, primary_key=True),
+    sa.Column("key_id", sa.LargeBinary, nullable=False),
+    sa.Column("member", sa.Text, nullable=False),
+    sa.Column("hour", sa.BigInteger, nullable=False),
+    sa.Column("handed", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("key_id", name="log_key_id"),
+    sa.Index("log_key_of_member", "member", "number"),
+    sqlite_autoincrement=True,
+)
+
 # How often a requester has felt for a record, day by day: no row for a single search.
 NEAR_SEARCH: Final = sa.Table(
     "near_search",

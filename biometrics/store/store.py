@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
+from biometrics.audit import Scribe
 from biometrics.clock import UnhurriedClock
 from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
@@ -20,6 +22,7 @@ from biometrics.store.erasure import ErasureTable
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
+from biometrics.store.log import Log, LogReader, LogWriter
 from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
@@ -60,6 +63,7 @@ class Store:
         answers: makes answers to searches durable.
         reviews: freezes, alerts, and what is decided of them.
         journal: follows what was enrolled and withdrawn.
+        log: what members are shown of all that happened.
         register: what a holder is shown of its own.
         whole: records with their sealed templates, to be sealed anew.
     """
@@ -68,6 +72,7 @@ class Store:
         self,
         database: Database,
         *,
+        scribe: Scribe,
         clock: Clock,
         on_failure: Callable[[], None],
         on_recovery: Callable[[], None],
@@ -86,16 +91,24 @@ class Store:
             references.purge(connection, most)
             self.budget.purge(connection, most)
 
-        self._writer = Writer(database, housekeep, on_failure, on_recovery)
+        log = Log(scribe, clock)
+        self._writer = Writer(database, log, housekeep, on_failure, on_recovery)
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
-        self.agreements = AgreementTable(self._writer, reading)
+        self.agreements = AgreementTable(self._writer, reading, log)
         self.records = RecordWriter(
-            self._writer, replies, head, clock=clock, has_room=database.has_room
+            self._writer,
+            replies,
+            head,
+            log=log,
+            clock=clock,
+            has_room=database.has_room,
         )
-        self.custody = RotationWriter(self._writer, reading, replies, head, clock)
+        self.custody = RotationWriter(
+            self._writer, reading, replies, head, clock, log=log
+        )
         self.destruction = DestructionWriter(
-            self._writer, reading, replies, head, clock
+            self._writer, reading, replies, head, clock, log=log
         )
         self.erasures = ErasureTable(self._writer, reading)
         self.answers = AnswerWriter(
@@ -104,9 +117,11 @@ class Store:
             replies,
             references,
             budget=self.budget,
+            log=log,
             clock=clock,
         )
         self.reviews = ReviewTable(self._writer, reading, unhurried)
+        self.log = LogWriter(self._writer, reading, log)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
         self.whole = WholeReader(reading)
@@ -154,6 +169,7 @@ def open_store(
     where: Path | str,
     clock: Clock,
     *,
+    scribe: Scribe | None = None,
     on_failure: Callable[[], None] = lambda: None,
     on_recovery: Callable[[], None] = lambda: None,
 ) -> Store:
@@ -164,6 +180,8 @@ def open_store(
             files stand beside it); or the URL of a database of PostgreSQL, which must
             be there.
         clock: for the moments that are stored.
+        scribe: writes the leaves of the log; without one nobody can open what members
+            are told by it.
         on_failure: called, from another thread, when a flush failed and nothing is
             written any more.
         on_recovery: called likewise when writing goes on.
@@ -186,7 +204,11 @@ def open_store(
             # Of SQLite's, or the log would outlive a store that only read.
             database.writing.connect().close()
         return Store(
-            database, clock=clock, on_failure=on_failure, on_recovery=on_recovery
+            database,
+            scribe=scribe or Scribe({}, secrets.token_bytes),
+            clock=clock,
+            on_failure=on_failure,
+            on_recovery=on_recovery,
         )
     except BaseException:
         database.close()
@@ -202,6 +224,7 @@ class Inspection:
     agreements: AgreementReader
     register: RecordReader
     journal: JournalReader
+    log: LogReader
     consistency: Consistency
 
 
@@ -239,6 +262,7 @@ def inspect_store(
             AgreementReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),
+            LogReader(database.reading),
             Consistency(database),
         )
     finally:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from biometrics.store.databases import Database
+    from biometrics.store.log import Log
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -93,9 +94,10 @@ class Writer:
     be such that it can be run again after all that it wrote was undone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - in the order in which they are used
         self,
         database: Database,
+        log: Log,
         housekeep: Callable[[sa.Connection, int], None],
         on_failure: Callable[[], None],
         on_recovery: Callable[[], None],
@@ -104,6 +106,7 @@ class Writer:
 
         Args:
             database: held; the caller closes it after `close`.
+            log: which operations append to; it is written with each transaction.
             housekeep: called in each transaction with the number of its operations;
                 a failure of it is logged and undoes nothing else.
             on_failure: called from the thread when it stops writing.
@@ -112,6 +115,7 @@ class Writer:
         self._on_failure = on_failure
         self._on_recovery = on_recovery
         self._database = database
+        self._log = log
         self._housekeep = housekeep
         # What writes one record or none does not wait behind chunks of many.
         self._light: deque[_Waiting[Any]] = deque()
@@ -281,11 +285,13 @@ class Writer:
         """Begin a transaction, run a group in it, and commit it."""
         is_committing = False
         try:
+            self._log.forget()  # what a transaction that was undone has appended
             with self._database.writing.begin() as connection:
                 outcomes = [run(connection, one.operation) for one in group]
                 kept = self._attempt(
                     connection, lambda held: self._housekeep(held, len(group))
                 )
+                self._log.flush(connection)
                 is_committing = True
         except DATABASE_ERRORS as error:
             if is_committing and is_lost(error):
@@ -296,6 +302,7 @@ class Writer:
                     " same request_id, and it is carried out once",
                 ) from error
             raise
+        self._log.forget(is_durable=True)
         self._database.note_commit()
         if kept.error is not None:
             _LOG.warning("housekeeping failed: %s", _explain(kept.error).reason)
@@ -314,6 +321,7 @@ class Writer:
             SQLAlchemyError: the connection is lost, and the transaction with it.
         """
         connection.exec_driver_sql("SAVEPOINT operation")
+        mark = self._log.mark()
         try:
             value = operation(connection)
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
@@ -322,6 +330,7 @@ class Writer:
                 raise
             if not self._database.has_transaction(connection):
                 raise _GivenUpError(error) from error
+            self._log.undo(mark)
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT operation")
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
             if isinstance(error, DATABASE_ERRORS):

@@ -111,7 +111,7 @@ class _ReceiptStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Receipt
     RECEIPT_STATUS_UNSPECIFIED: _ReceiptStatus.ValueType  # 0
     """Never sent."""
     RECEIPT_STATUS_NOT_ISSUED: _ReceiptStatus.ValueType  # 1
-    """This exchange does not issue receipts yet."""
+    """There is none: of answers from before the exchange had a log."""
     RECEIPT_STATUS_ISSUED: _ReceiptStatus.ValueType  # 2
     """`receipt` holds one."""
 
@@ -121,7 +121,7 @@ class ReceiptStatus(_ReceiptStatus, metaclass=_ReceiptStatusEnumTypeWrapper):
 RECEIPT_STATUS_UNSPECIFIED: ReceiptStatus.ValueType  # 0
 """Never sent."""
 RECEIPT_STATUS_NOT_ISSUED: ReceiptStatus.ValueType  # 1
-"""This exchange does not issue receipts yet."""
+"""There is none: of answers from before the exchange had a log."""
 RECEIPT_STATUS_ISSUED: ReceiptStatus.ValueType  # 2
 """`receipt` holds one."""
 Global___ReceiptStatus: _TypeAlias = ReceiptStatus  # noqa: Y015
@@ -287,7 +287,11 @@ class MatchResponse(_message.Message):
     receipt_status: Global___ReceiptStatus.ValueType
     """Output only. Whether `receipt` holds a receipt."""
     receipt: _builtins.bytes
-    """Output only. Signed receipt of this search; empty where none was issued."""
+    """Output only. Signed receipt of this answer: UTF-8, always of the same size, in the
+    format of `biometrics/audit/README.md`. It is the promise that the answer is in the
+    log at a place that it names, and tells nothing of the outcome to whoever has not
+    got the answer too. Empty where none was issued.
+    """
     padding: _builtins.bytes
     """Output only. Zero bytes that bring the encoding to its fixed size."""
     @_builtins.property

@@ -63,6 +63,18 @@ def test_check_counts_what_a_start_would_go_on_without(
     assert told.err.startswith("warning: galleries of XCC would stay locked: ")
 
 
+def test_check_tells_whose_log_nobody_could_open(
+    run: Callable[..., Told], settings: Path
+):
+    """A member that has named no auditor, in a note of its own."""
+    text = settings.read_text()
+    settings.write_text(text.replace('auditor = "auditors/XCC.pub"\n', ""))
+    told = run("serve", "--check", "--config", settings)
+    assert told.code == 0
+    assert "XCC has named no `auditor`" in told.out + told.err
+    assert "XDD has named no" not in told.out + told.err
+
+
 def test_check_tells_what_is_wrong(run: Callable[..., Told], settings: Path):
     """Exit code 2 and no traceback."""
     settings.write_text(settings.read_text() + "\n[colour]\n")

@@ -19,15 +19,21 @@ import pytest
 from victim import Victim
 from world import face, record, unit
 
+from biometrics.audit import AuditorSecret
+from biometrics.audit.verify import Shown, verify
+from biometrics.cli.log_export import export_log
 from biometrics.client import Chunk, ExchangeClient
 from biometrics.errors import ExchangeError
 from biometrics.server.examination import examine
+from biometrics.signing import VerifierKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from postgres_server import PostgresServer
+
+    from biometrics.client import MatchAnswer
 
 KILLS = int(os.environ.get("KILLS", "6"))
 KILLS_A_WORLD = 25
@@ -60,6 +66,7 @@ class Ledger:
         self.hiding: set[str] = set()
         self.withdrawn: dict[str, int] = {}
         self.withdrawing: set[str] = set()
+        self.answers: list[MatchAnswer] = []
 
     def work(self, client: ExchangeClient, tag: str, fresh: Callable[[], int]) -> None:
         """Enrol singly and in chunks, withdraw and protect, until it is gone."""
@@ -84,10 +91,12 @@ class Ledger:
     def search(self, client: ExchangeClient) -> None:
         """Search for whoever was acknowledged, until it is gone."""
         while True:
-            client.match(face(unit(10**9)), purpose="border-check")  # nobody
+            nobody = client.match(face(unit(10**9)), purpose="border-check")
+            self.answers.append(nobody)
             # A copy is made at once; others write meanwhile.
             for reference, number in list(self.enrolled.copy().items())[-20:]:
                 answer = client.match(face(unit(number)), purpose="border-check")
+                self.answers.append(answer)
                 outcomes = {each.outcome for each in answer.holders}
                 if reference not in self.withdrawing | self.hiding:
                     assert outcomes == {"match"}
@@ -96,7 +105,11 @@ class Ledger:
 def test_no_acknowledged_write_is_lost_and_nobody_withdrawn_comes_back(
     victim: Victim,
 ) -> None:
-    """After each of some kills everything is as it was acknowledged."""
+    """After each of some kills everything is as it was acknowledged.
+
+    The log too: every answer that was received has its leaf, no entry is missing, and
+    it begins with all that was seen before.
+    """
     kill_time_and_again(victim, min(KILLS, KILLS_A_WORLD))
 
 
@@ -246,6 +259,7 @@ def check(victim: Victim, ledger: Ledger, random: np.random.Generator) -> None:
     lost = {*ledger.enrolled, *ledger.hidden} - listed - ledger.withdrawing
     assert lost == set()
     assert listed & set(ledger.withdrawn) == set()
+    check_log(victim, ledger)
     with ExchangeClient(victim.profile("XCC", "client")) as client:
         for held, outcome in (
             (ledger.enrolled, "match"),
@@ -258,3 +272,25 @@ def check(victim: Victim, ledger: Ledger, random: np.random.Generator) -> None:
                 probe = face(unit(held[reference]))
                 answer = client.match(probe, purpose="border-check")
                 assert {a.outcome for a in answer.holders} == {outcome}
+
+
+def check_log(victim: Victim, ledger: Ledger) -> None:
+    """Verify what is new of the log, as the requester's and the holder's auditors."""
+    for member in ("XCC", "XAA"):
+        folder = victim.root.with_name(f"log-{member}")
+        with ExchangeClient(victim.profile(member, "auditor")) as auditor:
+            export_log(auditor, folder, None)
+        answers = ledger.answers if member == "XCC" else []
+        found = verify(
+            folder,
+            VerifierKey.parse((folder / "log.pub").read_text().strip()),
+            secret=AuditorSecret.parse(
+                (victim.root / f"auditors/{member}.key").read_text()
+            ),
+            receipts=[
+                Shown(name="receipt", receipt=each.receipt.encode(), answer=each.text)
+                for each in answers
+            ],
+        )
+        assert found.faults == []
+        assert found.receipts == len(answers)

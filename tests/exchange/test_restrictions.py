@@ -12,11 +12,15 @@ import pytest
 from world import World, agreement, face, permit, record, unit
 
 from biometrics import limits
+from biometrics.audit import AuditorSecret
+from biometrics.audit.verify import verify
+from biometrics.cli.log_export import export_log
 from biometrics.clock import ManualClock, SystemClock
-from biometrics.errors import ConflictError
+from biometrics.errors import ConflictError, InvalidRequestError
 from biometrics.server.backup import back_up_data, back_up_restrictions
 from biometrics.server.examination import examine
 from biometrics.server.restoration import restore_data
+from biometrics.signing import VerifierKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,3 +217,34 @@ def test_what_expired_is_told_to_have_expired(
     connection.close()
     assert reasons == [("expired",)]
     assert outcomes(world, 1)["XAA"] == "match"
+
+
+def test_the_log_of_a_restored_exchange_is_another_one(
+    restored: Callable[..., tuple[World, Restored]], tmp_path: Path
+) -> None:
+    """It lacks what members saw after the backup, and is no fork of what they know."""
+
+    def before(world: World) -> None:
+        world.enroller("XAA").enrol(record("R0", unit(0)))
+        outcomes(world, 0)
+
+    def after(world: World) -> None:
+        outcomes(world, 0)
+        export_log(world.client("XCC", "auditor"), tmp_path / "seen", None)
+
+    world, _ = restored(before, after)
+    with pytest.raises(InvalidRequestError, match="are two logs"):
+        export_log(world.client("XCC", "auditor"), tmp_path / "seen", None)
+    assert (tmp_path / "seen/checkpoint.refused").is_file()
+    outcomes(world, 0)
+    fresh = tmp_path / "fresh"
+    export_log(world.client("XCC", "auditor"), fresh, None)
+    found = verify(
+        fresh,
+        VerifierKey.parse((fresh / "log.pub").read_text().strip()),
+        secret=AuditorSecret.parse((world.root / "auditors/XCC.key").read_text()),
+    )
+    assert found.faults == []
+    assert found.checkpoint.origin == "exchange.test/log.2"
+    kinds = [entry["kind"] for entry in found.entries]
+    assert kinds == ["members", "search", "restoration", "search"]

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from biometrics import limits
+from biometrics.audit import AuditorSecret
 from biometrics.client import Profile
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, KeyFile
@@ -23,7 +24,12 @@ from biometrics.server.blueprint import write_exchange
 from biometrics.server.config import Config, read_config
 from biometrics.server.identity import parse_spiffe_id
 from biometrics.server.in_force import InForce
-from biometrics.server.policy import read_calibrations, read_signers, read_spaces
+from biometrics.server.policy import (
+    read_auditors,
+    read_calibrations,
+    read_signers,
+    read_spaces,
+)
 from biometrics.server.samples import SAMPLE_MEMBERS
 from biometrics.spaces import parse_spaces
 from biometrics.templates import Basis, Modality
@@ -163,11 +169,38 @@ def test_keys_and_private_keys_are_for_their_owner_alone(folder: Path):
         *folder.glob("keys/*"),
         *folder.glob("pki/*.key"),
         *folder.glob("signing/*"),
+        *folder.glob("auditors/*.key"),
     ]
-    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 6 * len(SAMPLE_MEMBERS)
+    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 7 * len(SAMPLE_MEMBERS)
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
-    for name in ("", "keys", "pki", "data", "signing"):
+    for name in ("", "keys", "pki", "data", "signing", "auditors"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
+
+
+def test_every_member_has_an_auditor_of_its_own(folder: Path, config: Config):
+    """What is handed to the public key opens by the secret one beside it alone."""
+    auditors = read_auditors(config.auditors)
+    assert {member.code for member in auditors} == set(SAMPLE_MEMBERS)
+    for member, public in auditors.items():
+        text = (folder / f"auditors/{member}.key").read_text()
+        handed = public.seal(b"k" * 32, b"i" * 8)
+        assert AuditorSecret.parse(text).open(handed, b"i" * 8) == b"k" * 32
+        assert AuditorSecret.parse(text).public == public
+        with pytest.raises(InvalidRequestError, match="does not open"):
+            AuditorSecret.parse(text).open(handed, b"j" * 8)
+    settings = folder / "exchange.toml"
+    swapped = settings.read_text().replace("auditors/XAA.pub", "auditors/XBB.pub", 1)
+    other = settings.with_name("other.toml")
+    other.write_text(swapped)
+    with pytest.raises(ConfigurationError, match="is the key of an auditor of XBB"):
+        read_auditors(read_config(other).auditors)
+    other.write_text(swapped.replace("auditors/XBB.pub", "signers.toml", 1))
+    with pytest.raises(ConfigurationError, match="is no such key of an auditor"):
+        read_auditors(read_config(other).auditors)
+    other.write_text(swapped.replace("auditors/XBB.pub", "nowhere", 1))
+    with pytest.raises(ConfigurationError, match="there is no file"):
+        read_config(other)
+    other.unlink()
 
 
 def test_nothing_of_it_is_committed_by_accident(folder: Path):

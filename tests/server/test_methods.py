@@ -17,6 +17,7 @@ from biometrics.server.methods import (
 )
 from biometrics.v1 import (
     agreement_pb2,
+    audit_pb2,
     custody_pb2,
     duplicate_pb2,
     enrolment_pb2,
@@ -33,7 +34,7 @@ def test_every_method_of_the_contract_has_its_row_and_no_other_has_one():
     """Contract and table name the same methods."""
     files = (
         *(match_pb2, duplicate_pb2, enrolment_pb2, custody_pb2),
-        *(agreement_pb2, review_pb2, space_pb2, health_pb2),
+        *(agreement_pb2, review_pb2, space_pb2, audit_pb2, health_pb2),
     )
     whole = [s for f in files for s in f.DESCRIPTOR.services_by_name.values()]
     assert set(whole) == set(SERVICES)
@@ -91,10 +92,21 @@ def test_searching_and_enrolling_are_different_roles():
             assert row.roles == {Role.ENROLLER}, name
 
 
-def test_a_witness_sees_health_alone():
-    """Who countersigns the log may call nothing of the exchange's."""
+def test_a_witness_sees_health_and_what_is_public_of_the_log():
+    """Who countersigns the log may call nothing else, and no entry of any member's."""
     seen = {name for name, row in METHODS.items() if Role.WITNESS in row.roles}
-    assert all(name.startswith("/grpc.health.v1.Health/") for name in seen)
+    log = {f"/biometrics.v1.AuditService/{n}" for n in ("GetCheckpoint", "GetTile")}
+    assert {n for n in seen if not n.startswith("/grpc.health.v1.Health/")} == {
+        *log,
+        "/biometrics.v1.AuditService/ListLeaves",
+    }
+
+
+def test_entries_of_the_log_are_for_auditors_alone():
+    """What of it is a member's own, no unattended system of the member's reads."""
+    for name in ("ListOwnEntries", "ListEntryKeys"):
+        row = METHODS[f"/biometrics.v1.AuditService/{name}"]
+        assert row.roles == {Role.AUDITOR}
 
 
 def test_only_watching_needs_no_deadline():

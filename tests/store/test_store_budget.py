@@ -52,7 +52,11 @@ def commit(
     taken = Taken(near=searches, **more)  # type: ignore[arg-type]
     request_id = request(word) if word else shelf.fresh()
     done = shelf.store.answers.commit(
-        requester, request_id, digest("asked"), b"answer", Disclosed(taken=taken)
+        requester,
+        request_id,
+        digest("asked"),
+        lambda _: b"answer",
+        Disclosed(taken=taken),
     )
     return done.result(30)
 

@@ -121,7 +121,7 @@ def test_no_answer_that_compared_with_it_is_stored_after_a_lock(shelf: Shelf) ->
             XBB,
             shelf.fresh(),
             digest("match"),
-            b"answer",
+            lambda _: b"answer",
             Disclosed(searched=frozenset({holder})),
         )
         assert stored.result(30) == expected

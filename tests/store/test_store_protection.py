@@ -211,7 +211,7 @@ def answer(shelf: Shelf, *records: SeenRecord, word: str = "one") -> bytes | Non
     )
     disclosed = Disclosed(records=records, references=(given,))
     return shelf.store.answers.commit(
-        XBB, request(word), digest(word), word.encode(), disclosed
+        XBB, request(word), digest(word), lambda _: word.encode(), disclosed
     ).result(30)
 
 
@@ -244,7 +244,7 @@ def test_a_protection_counts_for_the_answers_of_its_own_group(shelf: Shelf) -> N
 
     def commit(word: str) -> Future[bytes | None]:
         return shelf.store.answers.commit(
-            XBB, request(word), digest(word), word.encode(), disclosed
+            XBB, request(word), digest(word), lambda _: word.encode(), disclosed
         )
 
     with shelf.held():
@@ -266,7 +266,7 @@ def test_a_replay_is_answered_as_it_was_though_a_record_was_changed(
     assert answer(shelf, *records) == b"one"
     with pytest.raises(ConflictError):
         shelf.store.answers.commit(
-            XBB, ONE, digest("two"), b"two", Disclosed(records=records)
+            XBB, ONE, digest("two"), lambda _: b"two", Disclosed(records=records)
         ).result(30)
 
 

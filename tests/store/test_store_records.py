@@ -177,7 +177,7 @@ def test_withdrawal_deletes_the_expired_references_to_the_record(
             XBB,
             shelf.fresh(),
             digest("match"),
-            b"answer",
+            lambda _: b"answer",
             Disclosed(references=(reference,)),
         ).result(30)
     shelf.clock.advance(dt.timedelta(seconds=1))

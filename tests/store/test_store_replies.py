@@ -57,7 +57,9 @@ def test_a_request_id_of_another_request_is_refused(shelf: Shelf) -> None:
     shelf.begin_enrol(shelf.record("A"), request_id=ONE).result(30)
     for future in (
         shelf.begin_enrol(shelf.record("B"), request_id=ONE, body="other"),
-        shelf.store.answers.commit(XAA, ONE, digest("match"), b"answer", NOTHING),
+        shelf.store.answers.commit(
+            XAA, ONE, digest("match"), lambda _: b"answer", NOTHING
+        ),
     ):
         with pytest.raises(ConflictError) as caught:
             future.result(30)
@@ -71,8 +73,12 @@ def test_a_request_id_of_another_request_is_refused(shelf: Shelf) -> None:
 
 def test_request_ids_are_a_members_own(shelf: Shelf) -> None:
     """Two members may choose the same one."""
-    shelf.store.answers.commit(XAA, ONE, digest("a"), b"for XAA", NOTHING).result(30)
-    shelf.store.answers.commit(XBB, ONE, digest("b"), b"for XBB", NOTHING).result(30)
+    shelf.store.answers.commit(
+        XAA, ONE, digest("a"), lambda _: b"for XAA", NOTHING
+    ).result(30)
+    shelf.store.answers.commit(
+        XBB, ONE, digest("b"), lambda _: b"for XBB", NOTHING
+    ).result(30)
     assert shelf.store.answers.find(XAA, ONE, digest("a")) == b"for XAA"
     assert shelf.store.answers.find(XBB, ONE, digest("b")) == b"for XBB"
 
@@ -80,7 +86,9 @@ def test_request_ids_are_a_members_own(shelf: Shelf) -> None:
 def test_an_answer_is_found_until_its_window_ends(shelf: Shelf) -> None:
     """One microsecond before the end it is there, at the end it is not."""
     assert shelf.store.answers.find(XAA, ONE, digest("m")) is None
-    stored = shelf.store.answers.commit(XAA, ONE, digest("m"), b"answer", NOTHING)
+    stored = shelf.store.answers.commit(
+        XAA, ONE, digest("m"), lambda _: b"answer", NOTHING
+    )
     assert stored.result(30) == b"answer"
     shelf.clock.advance(WINDOW - dt.timedelta(microseconds=1))
     assert shelf.store.answers.find(XAA, ONE, digest("m")) == b"answer"
@@ -91,9 +99,11 @@ def test_an_answer_is_found_until_its_window_ends(shelf: Shelf) -> None:
 
 def test_a_request_id_can_be_used_again_after_its_window(shelf: Shelf) -> None:
     """Also before the purge has come to the old reply."""
-    shelf.store.answers.commit(XAA, ONE, digest("a"), b"old", NOTHING).result(30)
+    shelf.store.answers.commit(XAA, ONE, digest("a"), lambda _: b"old", NOTHING).result(
+        30
+    )
     shelf.clock.advance(WINDOW)
-    again = shelf.store.answers.commit(XAA, ONE, digest("b"), b"new", NOTHING)
+    again = shelf.store.answers.commit(XAA, ONE, digest("b"), lambda _: b"new", NOTHING)
     assert again.result(30) == b"new"
     assert shelf.store.answers.find(XAA, ONE, digest("b")) == b"new"
 
@@ -107,7 +117,7 @@ def test_an_answer_stored_meanwhile_wins(shelf: Shelf) -> None:
                     XBB,
                     ONE,
                     digest("m"),
-                    f"answer {n}".encode(),
+                    lambda _: f"answer {n}".encode(),
                     Disclosed(references=(reference(str(n)),)),
                 ),
                 range(8),
@@ -121,7 +131,7 @@ def test_references_are_stored_with_their_answer(shelf: Shelf) -> None:
     """Each with the records it stands for; two of one digest are a defect of all."""
     given = (reference("r1", "A", "B"), reference("r2", "C"))
     shelf.store.answers.commit(
-        XBB, ONE, digest("m"), b"answer", Disclosed(references=given)
+        XBB, ONE, digest("m"), lambda _: b"answer", Disclosed(references=given)
     ).result(30)
     assert shelf.count("reference") == 2
     assert shelf.count("reference_record") == 3
@@ -129,7 +139,7 @@ def test_references_are_stored_with_their_answer(shelf: Shelf) -> None:
         XBB,
         request("two"),
         digest("m"),
-        b"answer",
+        lambda _: b"answer",
         Disclosed(references=(reference("r1"),)),
     )
     assert twice.exception(30) is not None
@@ -140,13 +150,13 @@ def test_old_replies_are_purged_a_few_with_every_write(shelf: Shelf) -> None:
     """Each operation takes away more than it adds, until only live ones are left."""
     for n in range(12):
         shelf.store.answers.commit(
-            XAA, request(f"old {n}"), digest("m"), b"answer", NOTHING
+            XAA, request(f"old {n}"), digest("m"), lambda _: b"answer", NOTHING
         ).result(30)
     shelf.clock.advance(WINDOW)
     counts = []
     for n in range(13):
         shelf.store.answers.commit(
-            XAA, request(f"new {n}"), digest("m"), b"answer", NOTHING
+            XAA, request(f"new {n}"), digest("m"), lambda _: b"answer", NOTHING
         ).result(30)
         counts.append(shelf.count("reply"))
     step = limits.PURGED_ROWS_PER_OPERATION - 1
@@ -162,7 +172,7 @@ def test_expired_references_are_purged(shelf: Shelf) -> None:
     """They go with their records, some time after they expire, a few at a time."""
     given = tuple(reference(f"r{n}", "A") for n in range(5))
     shelf.store.answers.commit(
-        XBB, ONE, digest("m"), b"answer", Disclosed(references=given)
+        XBB, ONE, digest("m"), lambda _: b"answer", Disclosed(references=given)
     ).result(30)
     shelf.clock.advance(dt.timedelta(days=30))
     shelf.enrol("A")
@@ -182,14 +192,14 @@ def test_a_clock_that_is_set_back_stops_no_purge(shelf: Shelf) -> None:
             XBB,
             request(f"ahead {n}"),
             digest("m"),
-            b"answer",
+            lambda _: b"answer",
             Disclosed(references=given),
         ).result(30)
     shelf.clock.advance(-days)
     assert shelf.store.answers.find(XBB, request("ahead 0"), digest("m")) is None
     for n in range(6):
         shelf.store.answers.commit(
-            XBB, request(f"now {n}"), digest("m"), b"answer", NOTHING
+            XBB, request(f"now {n}"), digest("m"), lambda _: b"answer", NOTHING
         ).result(30)
     assert shelf.count("reply") == 6  # of now
     shelf.clock.advance(WINDOW)

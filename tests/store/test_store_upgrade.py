@@ -50,6 +50,10 @@ TO_SECOND = """
     DROP TABLE custody;
     DROP TABLE erasure;
     DROP TABLE signing_key;
+    DROP TABLE log_head;
+    DROP TABLE log_leaf;
+    DROP TABLE log_tile;
+    DROP TABLE log_key;
     DROP INDEX template_of_key;
     DROP INDEX record_of_key;
     DROP TABLE near_search;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 import time
@@ -13,12 +14,14 @@ import sqlalchemy as sa
 from store.shelf import XAA, Shelf, digest
 
 from biometrics import limits
+from biometrics.audit import Scribe
 from biometrics.errors import (
     DefectError,
     ExhaustedError,
     StorageError,
     UnavailableError,
 )
+from biometrics.store.log import Log
 from biometrics.store.schema import INDEX_KEY, REFERENCE_RECORD
 from biometrics.store.writer import Writer
 
@@ -339,7 +342,9 @@ def test_failed_housekeeping_is_logged_and_undoes_nothing_else(
         raise ZeroDivisionError
 
     shelf.store._writer.close()
-    writer = Writer(shelf.store._database, housekeep, lambda: None, lambda: None)
+    log = Log(Scribe({}, secrets.token_bytes), shelf.clock)
+    database = shelf.store._database
+    writer = Writer(database, log, housekeep, lambda: None, lambda: None)
     assert writer.run(put("kept")) == "kept"
     writer.close()
     assert words(shelf) == ["kept"]
