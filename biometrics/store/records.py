@@ -334,7 +334,8 @@ def _enrolled(member: Member, records: Sequence[NewRecord]) -> Iterator[Mention]
     """Yield what a member is told of a chunk, for each of its galleries."""
     galleries: dict[str, list[bytes]] = {}
     for record in records:
-        for space in sorted({template.space for template in record.templates}):
+        # A record without templates is in no gallery, and is told all the same.
+        for space in sorted({each.space for each in record.templates}) or [""]:
             galleries.setdefault(space, []).append(record.lookup)
     for space, lookups in galleries.items():
         yield Mention(

@@ -143,10 +143,12 @@ def test_a_damaged_database_is_a_defect(shelf: Shelf) -> None:
     noise = b"\xa5" * (len(content) - 3 * 8192)
     content[3 * 8192 :] = noise
     shelf.path.write_bytes(content)
-    with open_store(shelf.path, ManualClock(START)) as store:
-        with pytest.raises(DefectError) as caught:
-            store.journal.changes(0, 10)
-        assert caught.value.reason == "STORAGE_DAMAGED"
+    with (
+        pytest.raises(DefectError) as caught,
+        open_store(shelf.path, ManualClock(START)) as store,
+    ):
+        store.journal.changes(0, 10)
+    assert caught.value.reason == "STORAGE_DAMAGED"
 
 
 ANEW = """
