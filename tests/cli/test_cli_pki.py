@@ -47,17 +47,17 @@ def test_issue_writes_a_certificate_and_its_profile(
     run: Callable[..., Told], root: Path
 ):
     """It warns, and the profile can be loaded."""
-    named = ("--member", "XAA", "--role", "auditor")
+    named = ("--member", "XAA", "--role", "witness")
     told = pki(run, root, "issue", *named)
     assert told.code == 0, told.err
     assert "development only" in told.err
-    profile = Profile.load(root / "clients/XAA-auditor.toml")
+    profile = Profile.load(root / "clients/XAA-witness.toml")
     assert b"CERTIFICATE" in profile.certificate.read_bytes()
     told = pki(run, root, "issue", *named)
     assert told.code == 2
     assert "revoke it before it is issued anew" in told.err
     assert pki(run, root, "issue", *named, "--name", "second").code == 0
-    assert Profile.load(root / "clients/XAA-auditor-second.toml")
+    assert Profile.load(root / "clients/XAA-witness-second.toml")
 
 
 def test_what_is_revoked_can_be_issued_anew(run: Callable[..., Told], root: Path):
