@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COUNTS = {"arrays.npz": 3000, "table.parquet": 2000, "list.csv": 300}
-BAD = {"cut.npz": "FILE_DAMAGED", "finger.fmr": "WRONG_FIELD"}
+BAD = {"cut.npz": "FILE_DAMAGED", "cut.parquet": "FILE_DAMAGED"}
 TOTAL = sum(COUNTS.values())
 SECONDS = 60
 
@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
             lines = (f"{each},rows.npy,{row}\n" for row, each in enumerate(names))
             path.write_text("reference,file,row\n" + "".join(lines))
     (folder / "cut.npz").write_bytes((folder / "arrays.npz").read_bytes()[:5000])
-    (folder / "finger.fmr").write_bytes(b"FMR\0 20\0text")
+    (folder / "cut.parquet").write_bytes((folder / "table.parquet").read_bytes()[:500])
     return folder
 
 
