@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from biometrics import limits
@@ -194,7 +194,11 @@ def _list_of(
         raise _no_list(path, f"has no list that {_named(authority)} signed")
     last = max(own, key=lambda each: each.last_update_utc)
     begin, end = last.last_update_utc, last.next_update_utc
-    if any(extension.critical for extension in last.extensions):
+    try:
+        is_whole = not any(extension.critical for extension in last.extensions)
+    except (ValueError, x509.DuplicateExtension):
+        is_whole = False
+    if not is_whole:
         raise _no_list(path, f"has a list of {_named(authority)} that is not whole")
     if end is None or not begin <= now < end:
         until = "no moment" if end is None else f"{end:%Y-%m-%d %H:%M} UTC"
@@ -216,7 +220,7 @@ def _is_signed(
     try:
         # The kinds of keys that `weakness` lets pass are those that can sign lists.
         return revoked.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         return False
 
 

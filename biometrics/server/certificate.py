@@ -77,6 +77,14 @@ def _read(pem: bytes) -> ClientCertificate | str:
 
 def weakness(certificate: x509.Certificate) -> str:
     """Return which of a certificate's algorithms is weak, or nothing."""
+    try:
+        return _weakness(certificate)
+    except UnsupportedAlgorithm:
+        return "its key or signature is of an algorithm that is not known"
+
+
+def _weakness(certificate: x509.Certificate) -> str:
+    """Return the same; raises where an algorithm is not known."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < limits.MIN_RSA_BITS:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from biometrics.errors import ConfigurationError
@@ -203,7 +204,7 @@ def _check_pair(config: Config, certificate: x509.Certificate, key: bytes) -> No
     """Refuse a key that is not the certificate's."""
     try:
         own = load_pem_private_key(key, None).public_key() == certificate.public_key()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         own = False
     if not own:
         raise ConfigurationError(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from odd_certificates import Plan, Signer, short_key
 
 from biometrics.clock import ManualClock, SystemClock
@@ -18,6 +21,11 @@ from biometrics.server.tls import Trusted, trust_notes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+PEM: Final = b"-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n"
+P256: Final = bytes.fromhex("06082a8648ce3d030107")
+BY_SHA256: Final = bytes.fromhex("06082a8648ce3d040302")
 
 
 class Desk:
@@ -105,6 +113,28 @@ def test_files_that_are_none_change_nothing(desk: Desk, name: str, reason: str):
     told = [*desk.look(), *desk.look()]
     assert [reason in each for each in told] == [True]
     assert desk.trusted.trust is before
+
+
+@pytest.mark.parametrize("oid", [P256, BY_SHA256], ids=["curve", "signature"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("server.pem", "WEAK_CERTIFICATE"), ("authority.pem", "WEAK_AUTHORITY")],
+)
+def test_algorithms_that_nobody_knows_change_nothing(
+    desk: Desk, name: str, reason: str, oid: bytes
+):
+    """Neither does a look end in a defect, nor a start."""
+    own = x509.load_pem_x509_certificate((desk.place / name).read_bytes())
+    data = own.public_bytes(serialization.Encoding.DER)
+    before = desk.trusted.trust
+    (desk.place / name).write_bytes(
+        PEM % base64.encodebytes(data.replace(oid, oid[:-1] + b"\x7f"))
+    )
+    told = [*desk.look(), *desk.look()]
+    assert [reason in each or "WRONG_TLS_PAIR" in each for each in told] == [True]
+    assert desk.trusted.trust is before
+    with pytest.raises(ConfigurationError):
+        Trusted(read_config(desk.config), desk.clock)
 
 
 def test_a_file_that_is_gone_changes_nothing(desk: Desk):
