@@ -76,6 +76,11 @@ class Authorities:
             (e.revoked.end for e in self._authorities if e.revoked), default=None
         )
 
+    @property
+    def end(self) -> dt.datetime:
+        """When the first of them ends."""
+        return min(each.certificate.not_valid_after_utc for each in self._authorities)
+
     def check(self, certificate: ClientCertificate, now: dt.datetime) -> None:
         """Refuse a certificate that none of them signed, or that was taken back.
 
@@ -84,7 +89,8 @@ class Authorities:
             UnavailableError: nobody can know, because the list has ended.
         """
         signer = self._signer(certificate.certificate)
-        if signer is None:
+        # TLS asks for that when a connection begins, and not when it is resumed.
+        if signer is None or now >= signer.certificate.not_valid_after_utc:
             raise UnauthenticatedError(
                 "AUTHORITY_UNKNOWN",
                 "the authority that signed the client certificate is not one of this"

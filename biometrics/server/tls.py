@@ -3,7 +3,8 @@
 All files are believed together, as they were at one moment, or not at all: a look that
 finds the half of a new pair, or anything wrong, changes nothing. What is new is shown
 to the next who connects, and each call is held against it: an authority that is taken
-out, or a certificate that was revoked, ends with its next call.
+out, or a certificate that was revoked, ends with its next call. When one of the
+certificates ends, the files are read again.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ class Trust:
     key: bytes = field(repr=False)
     end: dt.datetime
     authorities: Authorities
+
+    @property
+    def until(self) -> dt.datetime:
+        """When the first of its certificates ends."""
+        return min(self.end, self.authorities.end)
 
     @property
     def shown(self) -> grpc.ServerCertificateConfiguration:
@@ -118,10 +124,12 @@ class Trusted:
     def _taken(self) -> list[Told]:
         """Take up what was replaced."""
         stamps = self._now()
-        if stamps == self._stamps and not self._refused:
+        now = self._clock.now()
+        is_new = stamps != self._stamps or now >= self._trust.until
+        if not is_new and not self._refused:
             return []
         try:
-            trust = read_trust(self._config, self._clock.now())
+            trust = read_trust(self._config, now)
         except ConfigurationError as error:
             refused = f"{_WHAT} refused as {error.reason}: {error.message}"
             before, self._refused, self._stamps = self._refused, refused, stamps

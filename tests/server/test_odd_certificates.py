@@ -102,6 +102,20 @@ def test_a_list_that_has_ended_stops_everybody(authority: Authority):
         ageing.close()
 
 
+def test_an_authority_that_has_ended_ends_whatever_it_signed(authority: Authority):
+    """Certificates that outlive it too, over connections that were open before."""
+    clock = ManualClock(SystemClock().now())
+    trusts = read_authorities(FILES[0], SIGNER.pem, None, clock.now())
+    ageing = World(authority, clock=clock, trusts=trusts)
+    try:
+        channel = ageing.channel(Plan(life=(-DAY, 90 * DAY)).by(SIGNER))
+        assert say(channel)
+        clock.advance(40 * DAY)
+        assert refusal(lambda: say(channel))[1] == "AUTHORITY_UNKNOWN"
+    finally:
+        ageing.close()
+
+
 def test_an_authority_that_is_taken_out_ends_with_the_next_call(strict: World):
     """Connections that its certificates opened are worth nothing any more."""
     channel = strict.channel(Plan().by(SIGNER))

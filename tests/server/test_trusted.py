@@ -28,6 +28,9 @@ P256: Final = bytes.fromhex("06082a8648ce3d030107")
 BY_SHA256: Final = bytes.fromhex("06082a8648ce3d040302")
 
 
+DAY: Final = dt.timedelta(days=1)
+
+
 class Desk:
     """The certificates of an exchange, and its view of them."""
 
@@ -149,10 +152,29 @@ def test_the_end_of_a_list_is_told_in_capitals_once(desk: Desk):
     desk.clock.advance(dt.timedelta(days=30))
     (told,) = desk.look()
     assert "NO CALL" in told
-    assert desk.look() == []
+    assert not any("NO CALL" in text for _ in range(3) for text in desk.look())
     desk.clock.advance(-dt.timedelta(days=2))
     desk.pki.renew()
     assert desk.look()[0].startswith("certificates taken up")
+
+
+def test_the_end_of_a_certificate_is_told_once_and_of_an_authority_too(desk: Desk):
+    """Files that did not change are looked at again when something in them ends."""
+    older = desk.trusted.trust.authorities
+    desk.clock.advance(10 * DAY)
+    desk.pki.renew()
+    assert desk.look()[0].startswith("certificates taken up")
+    both = desk.trusted.trust.authorities
+    desk.clock.advance(25 * DAY)
+    assert desk.look()[0].startswith("certificates taken up")
+    left = desk.trusted.trust.authorities
+    assert len(both._authorities) == 2
+    assert left._authorities == both._authorities[:1] != older._authorities
+    assert desk.look() == []
+    desk.clock.advance(10 * DAY)
+    told = [text for _ in range(3) for text in desk.look()]
+    assert any("CERTIFICATE_NOT_VALID" in text for text in told)
+    assert len(told) == len(set(told)) == 2
 
 
 def test_whoever_asks_for_no_list_is_warned(desk: Desk):
