@@ -108,6 +108,8 @@ def summary(
     def alone(name: str) -> float:
         return now.get((f"biometrics_{name}", ()), 0.0)
 
+    behind = alone("follower_behind_changes")
+
     calls = since("biometrics_calls_total")
     busy = sum(
         since("biometrics_calls_total", status=each)
@@ -123,7 +125,7 @@ def summary(
         "refused_as_busy": busy / seconds if before else busy,
         "searches_waiting": alone("searches_waiting"),
         "searches_at_once": alone("searches_at_once"),
-        "behind_changes": alone("follower_behind_changes"),
+        "behind_changes": None if math.isnan(behind) else behind,
         "slot_overruns": alone("slot_overruns"),
         "certificate_days": _days(alone("certificate_seconds_left")),
         "revocations_days": _days(alone("revocations_seconds_left")),
