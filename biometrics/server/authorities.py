@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError, UnauthenticatedError, UnavailableError
-from biometrics.server.certificate import weakness
+from biometrics.server.certificate import read_chain, weakness
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -140,12 +140,7 @@ def read_authorities(
         ConfigurationError: a file is not what it should be, an authority is weak or
             none is valid, or one has no list that is.
     """
-    try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        raise ConfigurationError(
-            "NOT_A_CERTIFICATE", f"`{path}` holds no PEM certificate; see [tls]"
-        ) from error
+    certificates = read_chain(path, pem)
     valid = [
         each
         for each in certificates

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import grpc
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from biometrics.errors import ConfigurationError
 from biometrics.server.authorities import read_authorities
-from biometrics.server.certificate import weakness
+from biometrics.server.certificate import read_chain, weakness
 from biometrics.server.in_force import Told
 from biometrics.server.stamp import stamp_of
 from biometrics.settings import read_bytes
@@ -27,6 +26,8 @@ from biometrics.settings import read_bytes
 if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
+
+    from cryptography import x509
 
     from biometrics.clock import Clock
     from biometrics.server.authorities import Authorities
@@ -169,7 +170,8 @@ def read_trust(config: Config, now: dt.datetime) -> Trust:
     """
     certificate = read_bytes(config.tls_certificate)
     key = read_bytes(config.tls_key)
-    first = _first(config.tls_certificate, certificate)
+    # The server's own stands before those above it.
+    first, *_ = read_chain(config.tls_certificate, certificate)
     _check_pair(config, first, key)
     _check_validity(config.tls_certificate, first, now)
     revoked = config.tls_revoked
@@ -196,16 +198,6 @@ def _files(config: Config) -> list[Path]:
     """Return the files that trust is read from."""
     files = [config.tls_certificate, config.tls_key, config.tls_authority]
     return files if config.tls_revoked is None else [*files, config.tls_revoked]
-
-
-def _first(path: Path, pem: bytes) -> x509.Certificate:
-    """Return the server's own certificate, which stands before those above it."""
-    try:
-        return x509.load_pem_x509_certificates(pem)[0]
-    except ValueError as error:
-        raise ConfigurationError(
-            "NOT_A_CERTIFICATE", f"`{path}` holds no PEM certificate; see [tls]"
-        ) from error
 
 
 def _check_pair(config: Config, certificate: x509.Certificate, key: bytes) -> None:

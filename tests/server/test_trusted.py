@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 PEM: Final = b"-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n"
+PEM_END: Final = b"-----END CERTIFICATE-----"
 P256: Final = bytes.fromhex("06082a8648ce3d030107")
 BY_SHA256: Final = bytes.fromhex("06082a8648ce3d040302")
 
@@ -138,6 +139,20 @@ def test_algorithms_that_nobody_knows_change_nothing(
     assert desk.trusted.trust is before
     with pytest.raises(ConfigurationError):
         Trusted(read_config(desk.config), desk.clock)
+
+
+@pytest.mark.parametrize("name", ["server.pem", "authority.pem"])
+def test_a_file_that_is_cut_off_changes_nothing(desk: Desk, name: str):
+    """Though its first certificates are whole: of the last nobody would be believed."""
+    desk.clock.advance(DAY)
+    desk.pki.renew()
+    desk.look()
+    before, whole = desk.trusted.trust, (desk.place / "authority.pem").read_bytes()
+    first = (desk.place / name).read_bytes().partition(PEM_END)[0] + PEM_END
+    (desk.place / name).write_bytes(first + b"\n" + whole[:-40])
+    told = [*desk.look(), *desk.look()]
+    assert ["NOT_A_CERTIFICATE" in each for each in told] == [True]
+    assert desk.trusted.trust is before
 
 
 def test_a_file_that_is_gone_changes_nothing(desk: Desk):
