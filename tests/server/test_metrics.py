@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import socket
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -75,6 +77,35 @@ def test_the_database_is_asked_once_for_all_members(served: tuple[Away, str]):
     name = "biometrics_gallery_templates_at_most"
     assert figures[name, (("member", "XAA"),)] == 256
     assert figures[name, (("member", "XBB"),)] == 1024
+
+
+def test_figures_are_not_asked_of_a_proxy(
+    served: tuple[Away, str], monkeypatch: pytest.MonkeyPatch
+):
+    """A container's environment often names one, which cannot reach loopback."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr("urllib.request._opener", None)  # which keeps an earlier one's
+    assert read_figures(served[1])["biometrics_serving", ()] == 1
+
+
+def test_what_is_no_exchange_is_told_as_that():
+    """Something else may listen where the settings say."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"SSH-2.0-x\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(UnavailableError) as caught:
+            read_figures(address)
+        thread.join()
+    assert caught.value.reason == "SERVER_NOT_RUNNING"
 
 
 def test_a_database_that_is_away_takes_its_own_figures_along_and_no_other(
