@@ -57,6 +57,9 @@ def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
     assert len(stages) == 2
     assert "USER 10001" in last
     assert not any("pip install" in line or "apt" in line for line in last)
+    # The image that it begins with brings pip along.
+    gone = next(number for number, line in enumerate(last) if "pip uninstall" in line)
+    assert gone < last.index("USER 10001")
     assert any(line.startswith("HEALTHCHECK") for line in last)
     compose = (DEPLOY / "compose.yaml").read_text()
     assert "read_only: true" in compose
