@@ -124,7 +124,7 @@ def summary(
         "serving": alone("serving") == 1,
         "calls": calls / seconds if before else calls,
         "searches": searches / seconds if before else searches,
-        "search_ms": 1e3 * took / searches if searches else None,
+        "search_ms_at_most": 1e3 * took / searches if searches else None,
         "refused_as_busy": busy / seconds if before else busy,
         "searches_waiting": alone("searches_waiting"),
         "searches_at_once": alone("searches_at_once"),

@@ -100,11 +100,11 @@ class Metrics:
         """
         self._calls.labels(method, role, status).inc()
         if status == "OK":
-            self._seconds.labels(method).observe(seconds)
+            self._seconds.labels(method).observe(_step(seconds))
 
     def waited(self, seconds: float) -> None:
         """Count a search that has its turn."""
-        self._turn.observe(seconds)
+        self._turn.observe(_step(seconds))
 
     def watch(self, gauges: Gauges) -> None:
         """Read some figures whenever they are asked for."""
@@ -193,6 +193,11 @@ def coarse(templates: int) -> int:
     if templates <= limits.COARSE_GALLERY:
         return min(templates, 1) * limits.COARSE_GALLERY
     return int(4 ** math.ceil(math.log(templates, 4)))
+
+
+def _step(seconds: float) -> float:
+    """Return a time rounded up to its step: else the sum of one call more tells it."""
+    return next((step for step in _STEPS if seconds <= step), _STEPS[-1])
 
 
 def _or_unknown(read: Callable[[], float]) -> float:

@@ -79,6 +79,19 @@ def test_the_database_is_asked_once_for_all_members(served: tuple[Away, str]):
     assert figures[name, (("member", "XBB"),)] == 1024
 
 
+def test_no_time_is_told_finer_than_its_step():
+    """Sums neither: read after each call, they would tell that call's time."""
+    sums = set()
+    for seconds in (0.0601, 0.0555, 0.033):
+        metrics = Metrics()
+        metrics.ended("/m", "client", "OK", seconds)
+        metrics.waited(seconds)
+        families = metrics._registry.collect()
+        samples = [sample for family in families for sample in family.samples]
+        sums |= {each.value for each in samples if each.name.endswith("seconds_sum")}
+    assert sums == {0.064}
+
+
 def test_figures_are_not_asked_of_a_proxy(
     served: tuple[Away, str], monkeypatch: pytest.MonkeyPatch
 ):
