@@ -10,6 +10,8 @@ from finger import small_record, write_record
 from PIL import Image
 from tiny_model import encoded, noise, write_model
 
+from biometrics import limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -129,6 +131,23 @@ def test_what_is_no_picture_is_left_to_enrol(
     told = run("extract", gallery(3), "--model", model, "--to", "made")
     assert told.code == 1
     assert "is no picture but a NumPy archive" in told.out
+
+
+def test_a_picture_that_is_too_large_is_refused_with_its_reason(
+    run: Callable[..., Told],
+    pictures: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Alone as in a manifest, and where it is only looked at."""
+    monkeypatch.setattr(limits, "MAX_PICTURE_BYTES", 10)
+    paths = (pictures / "p-0.png", pictures / "listed/list.csv")
+    told = run("extract", *paths, "--model", model, "--to", "made", "--json")
+    assert told.code == 1, told.err
+    failures = told.document["failures"]
+    assert [each["reason"] for each in failures] == ["FILE_TOO_LARGE"] * 2
+    told = run("inspect", paths[0])
+    assert (told.code, "is larger than" in told.out) == (1, True)
 
 
 def test_templates_of_a_manifest_are_left_to_enrol(
