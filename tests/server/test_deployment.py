@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_the_dashboard_shows_every_figure():
     panels = json.loads((DEPLOY / "grafana/exchange.json").read_text())["panels"]
     text = json.dumps(panels)
     assert all(name in text for name in served())
+
+
+def test_what_is_deployed_goes_with_the_sources():
+    """As these tests do, which read it."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    targets = settings["tool"]["hatch"]["build"]["targets"]
+    assert {"/.deploy", "/Dockerfile"} <= set(targets["sdist"]["include"])
 
 
 def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
