@@ -69,6 +69,8 @@ def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
     gone = next(number for number, line in enumerate(last) if "pip uninstall" in line)
     assert gone < last.index("USER 10001")
     assert any(line.startswith("HEALTHCHECK") for line in last)
+    # Its folder has an exchange's keys and passwords, by then.
+    assert ".deploy" in (ROOT / ".dockerignore").read_text().splitlines()
     compose = (DEPLOY / "compose.yaml").read_text()
     assert "read_only: true" in compose
     assert "cap_drop: [ALL]" in compose
