@@ -10,7 +10,8 @@ RUN python -m venv /opt/exchange \
     && /opt/exchange/bin/pip uninstall --yes pip setuptools
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --home-dir /var/lib/exchange --create-home exchange
+RUN pip uninstall --yes --root-user-action ignore pip setuptools wheel \
+    && useradd --system --uid 10001 --home-dir /var/lib/exchange --create-home exchange
 COPY --from=build /opt/exchange /opt/exchange
 # Nothing is written but below /var/lib/exchange: the rest may be read-only.
 ENV PATH=/opt/exchange/bin:$PATH PYTHONDONTWRITEBYTECODE=1

@@ -117,8 +117,10 @@ class Turns:
         return ahead * self._pace
 
     def _leave(self, whose: Hashable, given: asyncio.Future[None]) -> None:
-        """Take somebody out of a queue."""
-        queue = self._queues[whose]
+        """Take somebody out of a queue, unless a turn that ended has just done so."""
+        queue = self._queues.get(whose, {})
+        if given not in queue:
+            return
         del queue[given]
         self._waiting -= 1
         if not queue:

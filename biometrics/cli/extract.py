@@ -2,6 +2,7 @@
 
 import io
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,14 +26,15 @@ from biometrics.cli.report import Report
 from biometrics.cli.session import JsonOption
 from biometrics.clock import SystemClock
 from biometrics.errors import Fault, InvalidRequestError
-from enrolment.bulk import read_batches
+from enrolment.bulk import Read, read_batches
 from enrolment.extractors.choice import FACE, FINGERPRINT, Choice, choose, model_choice
 from enrolment.extractors.stage import Extraction
 from enrolment.extractors.workers import default_count
 from enrolment.extractors.written import TemplateFolder
+from enrolment.formats.finger import FingerView
 from enrolment.formats.opening import is_manifest
 from enrolment.formats.pictures import is_picture
-from enrolment.formats.source import Found, Source
+from enrolment.formats.source import Found, Source, Unreadable, VectorSample
 from enrolment.gather import gather
 from enrolment.preflight import NO_SPACE, record_faults
 
@@ -111,7 +113,10 @@ def extract(  # noqa: PLR0913 - the options of the command
         bar = LoadProgress("extracting", sum(gathered.sizes), clock, "pictures")
         with bar:
             for batch in read_batches(
-                gathered, _check_kind, extract=extraction, faults=_faults
+                gathered,
+                _check_kind,
+                extract=lambda items: extraction(map(_without_templates, items)),
+                faults=_faults,
             ):
                 for _, found in batch.records:
                     folder.add(found)
@@ -146,6 +151,23 @@ def _check_kind(source: Source) -> None:
     told = f"is no picture but a {source.kind}, which `biometrics enrol` takes as it is"
     fault = Fault(field=str(source.path), reason="NO_PICTURE", message=told)
     raise InvalidRequestError.of([fault])
+
+
+def _without_templates(read: Read) -> Read:
+    """Return a record of a manifest, refused where it has templates already."""
+    item = read.item
+    if isinstance(item, Unreadable):
+        return read
+    told = "is no picture; `biometrics enrol` takes it as it is"
+    faults = tuple(
+        Fault(field=f"templates[{place}]", reason="NO_PICTURE", message=told)
+        for place, sample in enumerate(item.samples)
+        if isinstance(sample, VectorSample | FingerView)
+    )
+    if not faults:
+        return read
+    refused = Unreadable(number=item.number, reference=item.reference, faults=faults)
+    return replace(read, item=refused)
 
 
 def _faults(found: Found) -> list[Fault]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError, UnauthenticatedError, UnavailableError
-from biometrics.server.certificate import weakness
+from biometrics.server.certificate import read_chain, weakness
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -76,6 +76,11 @@ class Authorities:
             (e.revoked.end for e in self._authorities if e.revoked), default=None
         )
 
+    @property
+    def end(self) -> dt.datetime:
+        """When the first of them ends."""
+        return min(each.certificate.not_valid_after_utc for each in self._authorities)
+
     def check(self, certificate: ClientCertificate, now: dt.datetime) -> None:
         """Refuse a certificate that none of them signed, or that was taken back.
 
@@ -84,7 +89,8 @@ class Authorities:
             UnavailableError: nobody can know, because the list has ended.
         """
         signer = self._signer(certificate.certificate)
-        if signer is None:
+        # TLS asks for that when a connection begins, and not when it is resumed.
+        if signer is None or now >= signer.certificate.not_valid_after_utc:
             raise UnauthenticatedError(
                 "AUTHORITY_UNKNOWN",
                 "the authority that signed the client certificate is not one of this"
@@ -134,12 +140,7 @@ def read_authorities(
         ConfigurationError: a file is not what it should be, an authority is weak or
             none is valid, or one has no list that is.
     """
-    try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        raise ConfigurationError(
-            "NOT_A_CERTIFICATE", f"`{path}` holds no PEM certificate; see [tls]"
-        ) from error
+    certificates = read_chain(path, pem)
     valid = [
         each
         for each in certificates
@@ -194,7 +195,11 @@ def _list_of(
         raise _no_list(path, f"has no list that {_named(authority)} signed")
     last = max(own, key=lambda each: each.last_update_utc)
     begin, end = last.last_update_utc, last.next_update_utc
-    if any(extension.critical for extension in last.extensions):
+    try:
+        is_whole = not any(extension.critical for extension in last.extensions)
+    except (ValueError, x509.DuplicateExtension):
+        is_whole = False
+    if not is_whole:
         raise _no_list(path, f"has a list of {_named(authority)} that is not whole")
     if end is None or not begin <= now < end:
         until = "no moment" if end is None else f"{end:%Y-%m-%d %H:%M} UTC"
@@ -216,7 +221,7 @@ def _is_signed(
     try:
         # The kinds of keys that `weakness` lets pass are those that can sign lists.
         return revoked.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UnsupportedAlgorithm):
         return False
 
 

@@ -18,10 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from biometrics import limits
+from biometrics.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import datetime as dt
+    from pathlib import Path
 
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
@@ -75,8 +78,35 @@ def _read(pem: bytes) -> ClientCertificate | str:
         return "the certificate cannot be read"
 
 
+def read_chain(path: Path, pem: bytes) -> list[x509.Certificate]:
+    """Return every certificate of a file of PEM, one or more.
+
+    Raises:
+        ConfigurationError: it is none, or ends within one, which would be passed over.
+    """
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise ConfigurationError(
+            "NOT_A_CERTIFICATE", f"`{path}` holds no PEM certificate; see [tls]"
+        ) from error
+    if pem.count(_BEGIN) > len(found):
+        raise ConfigurationError(
+            "NOT_A_CERTIFICATE", f"`{path}` ends within a certificate; write it whole"
+        )
+    return found
+
+
 def weakness(certificate: x509.Certificate) -> str:
     """Return which of a certificate's algorithms is weak, or nothing."""
+    try:
+        return _weakness(certificate)
+    except UnsupportedAlgorithm:
+        return "its key or signature is of an algorithm that is not known"
+
+
+def _weakness(certificate: x509.Certificate) -> str:
+    """Return the same; raises where an algorithm is not known."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < limits.MIN_RSA_BITS:

@@ -269,9 +269,11 @@ class Custodian:
                     if not was_unlocked:
                         self._vault.lock(holder)
                     raise
-                # 3. Load.
-                if self._access.is_locked(holder):
-                    self._access.load(holder)
+            elif await asyncio.to_thread(self._lacks_keys, holder):
+                await asyncio.to_thread(self._open_keys, asked)
+            # 3. Load.
+            if self._vault.is_unlocked(holder) and self._access.is_locked(holder):
+                self._access.load(holder)
         await self._access.loaded(holder)
         self._tending.begin(holder)
         # 4. Answer.
@@ -379,6 +381,11 @@ class Custodian:
         self._tending.begin(holder)
         # 4. Answer.
         return key.open_reply(asked.request_id, stored)
+
+    def _lacks_keys(self, holder: Member) -> bool:
+        """Say whether a start since a holder's unlocking had no key to open it by."""
+        is_open = self._store.custody.custody(holder).state is CustodyState.OPEN
+        return is_open and not self._vault.is_unlocked(holder)
 
     def _refuse_destroying(self, holder: Member) -> None:
         """Refuse to open what is still being destroyed."""

@@ -9,6 +9,7 @@ slots leave. Figures are read over plain HTTP, on loopback unless told otherwise
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,12 +20,16 @@ from prometheus_client import (
     Histogram,
     start_http_server,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from biometrics import limits
-from biometrics.errors import ConfigurationError
+from biometrics.errors import ConfigurationError, ExchangeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from prometheus_client import Metric
 
     from biometrics.members import Member
 
@@ -95,11 +100,11 @@ class Metrics:
         """
         self._calls.labels(method, role, status).inc()
         if status == "OK":
-            self._seconds.labels(method).observe(seconds)
+            self._seconds.labels(method).observe(_step(seconds))
 
     def waited(self, seconds: float) -> None:
         """Count a search that has its turn."""
-        self._turn.observe(seconds)
+        self._turn.observe(_step(seconds))
 
     def watch(self, gauges: Gauges) -> None:
         """Read some figures whenever they are asked for."""
@@ -130,16 +135,7 @@ class Metrics:
             "Until the list of revoked certificates ends, and nobody is believed.",
             lambda: _or_never(gauges.revocation_seconds()),
         )
-        sizes = Gauge(
-            "biometrics_gallery_templates_at_most",
-            "Templates of a member, rounded up to a power of four.",
-            ("member",),
-            registry=self._registry,
-        )
-        for member in gauges.galleries():
-            sizes.labels(member.code).set_function(
-                lambda member=member: coarse(gauges.galleries().get(member, 0))  # type: ignore[misc]
-            )
+        self._registry.register(_Sizes(gauges.galleries))
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serve the figures over HTTP at `host:port`; return what ends that.
@@ -169,7 +165,27 @@ class Metrics:
     def _gauge(self, name: str, told: str, read: Callable[[], float]) -> None:
         """Add one figure that is read when it is asked for."""
         gauge = Gauge(f"biometrics_{name}", told, registry=self._registry)
-        gauge.set_function(read)
+        gauge.set_function(lambda: _or_unknown(read))
+
+
+class _Sizes(Collector):
+    """The sizes of all galleries, asked for at once; none while nobody can tell."""
+
+    def __init__(self, read: Callable[[], Mapping[Member, int]]) -> None:
+        """Read them by `read`."""
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the one figure; see `prometheus_client.registry.Collector`."""
+        sizes = GaugeMetricFamily(
+            "biometrics_gallery_templates_at_most",
+            "Templates of a member, rounded up to a power of four.",
+            labels=("member",),
+        )
+        with suppress(ExchangeError):
+            for member, templates in self._read().items():
+                sizes.add_metric((member.code,), coarse(templates))
+        yield sizes
 
 
 def coarse(templates: int) -> int:
@@ -177,6 +193,22 @@ def coarse(templates: int) -> int:
     if templates <= limits.COARSE_GALLERY:
         return min(templates, 1) * limits.COARSE_GALLERY
     return int(4 ** math.ceil(math.log(templates, 4)))
+
+
+def _step(seconds: float) -> float:
+    """Return a time rounded up to its step: else the sum of one call more tells it."""
+    return next((step for step in _STEPS if seconds <= step), _STEPS[-1])
+
+
+def _or_unknown(read: Callable[[], float]) -> float:
+    """Return a figure, or none while nobody can tell: the others are told all the same.
+
+    So it is while the database is away, which is when figures are looked at.
+    """
+    try:
+        return read()
+    except ExchangeError:
+        return math.nan
 
 
 def _or_never(seconds: float | None) -> float:

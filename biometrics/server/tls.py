@@ -3,7 +3,8 @@
 All files are believed together, as they were at one moment, or not at all: a look that
 finds the half of a new pair, or anything wrong, changes nothing. What is new is shown
 to the next who connects, and each call is held against it: an authority that is taken
-out, or a certificate that was revoked, ends with its next call.
+out, or a certificate that was revoked, ends with its next call. When one of the
+certificates ends, the files are read again.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import grpc
-from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from biometrics.errors import ConfigurationError
 from biometrics.server.authorities import read_authorities
-from biometrics.server.certificate import weakness
+from biometrics.server.certificate import read_chain, weakness
 from biometrics.server.in_force import Told
 from biometrics.server.stamp import stamp_of
 from biometrics.settings import read_bytes
@@ -25,6 +26,8 @@ from biometrics.settings import read_bytes
 if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
+
+    from cryptography import x509
 
     from biometrics.clock import Clock
     from biometrics.server.authorities import Authorities
@@ -49,6 +52,11 @@ class Trust:
     key: bytes = field(repr=False)
     end: dt.datetime
     authorities: Authorities
+
+    @property
+    def until(self) -> dt.datetime:
+        """When the first of its certificates ends."""
+        return min(self.end, self.authorities.end)
 
     @property
     def shown(self) -> grpc.ServerCertificateConfiguration:
@@ -117,10 +125,12 @@ class Trusted:
     def _taken(self) -> list[Told]:
         """Take up what was replaced."""
         stamps = self._now()
-        if stamps == self._stamps and not self._refused:
+        now = self._clock.now()
+        is_new = stamps != self._stamps or now >= self._trust.until
+        if not is_new and not self._refused:
             return []
         try:
-            trust = read_trust(self._config, self._clock.now())
+            trust = read_trust(self._config, now)
         except ConfigurationError as error:
             refused = f"{_WHAT} refused as {error.reason}: {error.message}"
             before, self._refused, self._stamps = self._refused, refused, stamps
@@ -160,7 +170,8 @@ def read_trust(config: Config, now: dt.datetime) -> Trust:
     """
     certificate = read_bytes(config.tls_certificate)
     key = read_bytes(config.tls_key)
-    first = _first(config.tls_certificate, certificate)
+    # The server's own stands before those above it.
+    first, *_ = read_chain(config.tls_certificate, certificate)
     _check_pair(config, first, key)
     _check_validity(config.tls_certificate, first, now)
     revoked = config.tls_revoked
@@ -189,21 +200,11 @@ def _files(config: Config) -> list[Path]:
     return files if config.tls_revoked is None else [*files, config.tls_revoked]
 
 
-def _first(path: Path, pem: bytes) -> x509.Certificate:
-    """Return the server's own certificate, which stands before those above it."""
-    try:
-        return x509.load_pem_x509_certificates(pem)[0]
-    except ValueError as error:
-        raise ConfigurationError(
-            "NOT_A_CERTIFICATE", f"`{path}` holds no PEM certificate; see [tls]"
-        ) from error
-
-
 def _check_pair(config: Config, certificate: x509.Certificate, key: bytes) -> None:
     """Refuse a key that is not the certificate's."""
     try:
         own = load_pem_private_key(key, None).public_key() == certificate.public_key()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         own = False
     if not own:
         raise ConfigurationError(

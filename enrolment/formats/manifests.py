@@ -176,8 +176,8 @@ def _held(item: Found | Unreadable) -> int:
 
 
 def _image_bytes(sample: Sample) -> int:
-    """Return how many bytes of an image a sample is."""
-    return len(sample.data) if isinstance(sample, ImageSample) else 0
+    """Return how many bytes of an image or of a picture a sample is."""
+    return len(sample.data) if isinstance(sample, ImageSample | PictureSample) else 0
 
 
 def _expiry(lines: list[_Line], faults: list[Fault]) -> dt.datetime | None:

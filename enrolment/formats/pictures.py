@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
-from biometrics.errors import InvalidRequestError
+from biometrics.errors import Fault, InvalidRequestError
 from enrolment.formats.files import open_regular
 from enrolment.formats.source import Block, Found, PictureSample
 
@@ -35,11 +35,11 @@ def read_picture(file: BinaryIO, name: str) -> bytes:
     """
     data = file.read(limits.MAX_PICTURE_BYTES + 1)
     if len(data) > limits.MAX_PICTURE_BYTES:
-        raise InvalidRequestError(
-            "FILE_TOO_LARGE",
-            f"`{name}` is larger than {limits.MAX_PICTURE_BYTES >> 20} MiB; save it"
-            " smaller",
+        message = (
+            f"is larger than {limits.MAX_PICTURE_BYTES >> 20} MiB; save it smaller"
         )
+        fault = Fault(field=name, reason="FILE_TOO_LARGE", message=message)
+        raise InvalidRequestError.of([fault])
     return data
 
 
@@ -54,6 +54,6 @@ class PictureFile:
     def blocks(self) -> Iterator[Block]:
         """Yield the one record; see `source.Source`."""
         with open_regular(self.path) as file:
-            sample = PictureSample(data=read_picture(file, self.path.name))
+            sample = PictureSample(data=read_picture(file, str(self.path)))
         found = Found(number=0, reference=self.path.stem, samples=(sample,))
         yield Block(share=1.0, items=(found,))

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from finger import small_record, write_record
 from PIL import Image
 from tiny_model import encoded, noise, write_model
+
+from biometrics import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +131,42 @@ def test_what_is_no_picture_is_left_to_enrol(
     told = run("extract", gallery(3), "--model", model, "--to", "made")
     assert told.code == 1
     assert "is no picture but a NumPy archive" in told.out
+
+
+def test_a_picture_that_is_too_large_is_refused_with_its_reason(
+    run: Callable[..., Told],
+    pictures: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Alone as in a manifest, and where it is only looked at."""
+    monkeypatch.setattr(limits, "MAX_PICTURE_BYTES", 10)
+    paths = (pictures / "p-0.png", pictures / "listed/list.csv")
+    told = run("extract", *paths, "--model", model, "--to", "made", "--json")
+    assert told.code == 1, told.err
+    failures = told.document["failures"]
+    assert [each["reason"] for each in failures] == ["FILE_TOO_LARGE"] * 2
+    told = run("inspect", paths[0])
+    assert (told.code, "is larger than" in told.out) == (1, True)
+
+
+def test_templates_of_a_manifest_are_left_to_enrol(
+    run: Callable[..., Told], pictures: Path, model: Path
+):
+    """Of any dimension and from any format; the pictures beside them are extracted."""
+    folder = pictures / "listed"
+    np.save(folder / "vector.npy", np.ones(20, np.float32))
+    (folder / "finger.fmr").write_bytes(write_record(small_record(2005, 1)))
+    files = ("vector.npy", "finger.fmr", "secret-name.png")
+    lines = "".join(f"of-{name},{name}\n" for name in files)
+    (folder / "list.csv").write_text(f"reference,file\n{lines}")
+    options = ("--model", model, "--to", "made", "--processes", 1, "--json")
+    told = run("extract", folder / "list.csv", *options)
+    assert told.code == 1, told.err
+    assert (told.document["refused"], told.document["pictures"]) == (2, 1)
+    assert {each["reason"] for each in told.document["failures"]} == {"NO_PICTURE"}
+    made = sorted(path.name for path in (pictures.parent / "made").iterdir())
+    assert made == ["templates.csv", "vectors-000000.npy"]
 
 
 @pytest.mark.parametrize(

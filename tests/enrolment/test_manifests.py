@@ -304,6 +304,20 @@ def test_more_templates_than_a_record_has_are_refused_unread(folder: Path):
     assert faults(item) == [("line[1].templates", "WRONG_VALUE")]
 
 
+def test_pictures_are_not_held_all_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A block ends with the record that fills it; one record has no more than fit."""
+    (folder / "a.png").write_bytes(bytes(100))
+    monkeypatch.setattr(limits, "MANIFEST_BYTES_PER_BLOCK", 200)
+    path = csv(folder, *(f"r-{number},a.png" for number in range(7)))
+    assert [len(block.items) for block in open_source(path).blocks()] == [3, 3, 1]
+    monkeypatch.setattr(limits, "MAX_TRANSACTION_BYTES", 200)
+    wrong, sound = read(csv(folder, "r,a.png", "r,a.png", "r,a.png", "s,a.png"))
+    assert faults(wrong) == [("line[4].file", "RECORD_TOO_LARGE")]
+    assert isinstance(sound, Found)
+
+
 def test_an_endless_line_is_not_held(folder: Path):
     """Sixteen megabytes without an end are a refusal, and what follows is read."""
     path = folder / "list.csv"

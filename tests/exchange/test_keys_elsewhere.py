@@ -230,6 +230,25 @@ def test_a_handing_over_is_repeated_under_its_request_id(keeper: Keeper):
     assert keeper.outcomes() == BOTH
 
 
+def test_a_handing_over_that_a_restart_made_void_is_repeated_too(keeper: Keeper):
+    """It was acknowledged, or its answer was lost; but not once they were locked."""
+    number, key = uuid.uuid4(), read_key_file(keeper.key)
+    with keeper.knowing() as knowing:
+        first = knowing.unlock(key=key, request_id=number)
+    keeper.world.restart()
+    assert keeper.outcomes() == ONE
+    with pytest.raises(PreconditionError) as refused:
+        keeper.administrator.unlock(request_id=number)
+    assert refused.value.reason == "KEY_NOT_HANDED_OVER"
+    with keeper.knowing() as knowing:
+        assert knowing.unlock(key=key, request_id=number) == first
+        assert keeper.outcomes() == BOTH
+        keeper.administrator.lock()
+        with pytest.raises(ExchangeError):  # as often as there is time
+            knowing.unlock(key=key, request_id=number, deadline=2)
+    assert keeper.outcomes() == ONE
+
+
 @pytest.mark.parametrize(("rows", "does"), FAILING)
 def test_a_key_is_not_kept_by_an_unlocking_that_fails(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch, rows: str, does: str

@@ -84,6 +84,26 @@ def test_whoever_gives_up_leaves_the_queue_and_no_turn_is_lost():
     assert asyncio.run(play()) == ["a0", "c1"]
 
 
+@pytest.mark.parametrize("others", [(), ("b2",)])
+def test_whoever_gives_up_as_a_turn_ends_is_cancelled_and_nothing_else(
+    others: tuple[str, ...],
+):
+    """Its turn has come already, and passed to the next."""
+
+    async def play() -> tuple[object, list[str], int]:
+        crowd = Crowd()
+        await crowd.come("a0", "b1", *others, "c1")
+        crowd.let_go["a0"].set()  # a0 goes on first, and finds b1 cancelled
+        crowd.tasks["b1"].cancel()
+        (gave_up,) = await asyncio.gather(crowd.tasks["b1"], return_exceptions=True)
+        return gave_up, await crowd.end_all(), crowd.turns.waiting
+
+    gave_up, order, waiting = asyncio.run(play())
+    assert isinstance(gave_up, asyncio.CancelledError), repr(gave_up)
+    assert waiting == 0
+    assert "c1" in order
+
+
 def test_a_turn_that_would_come_after_the_deadline_is_refused_at_once():
     """By how long turns took lately; the error says when to try again."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,13 @@ def test_the_dashboard_shows_every_figure():
     assert all(name in text for name in served())
 
 
+def test_what_is_deployed_goes_with_the_sources():
+    """As these tests do, which read it."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    targets = settings["tool"]["hatch"]["build"]["targets"]
+    assert {"/.deploy", "/Dockerfile"} <= set(targets["sdist"]["include"])
+
+
 def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
     """No compiler, no package manager of ours, no root."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
@@ -57,7 +65,12 @@ def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
     assert len(stages) == 2
     assert "USER 10001" in last
     assert not any("pip install" in line or "apt" in line for line in last)
+    # The image that it begins with brings pip along.
+    gone = next(number for number, line in enumerate(last) if "pip uninstall" in line)
+    assert gone < last.index("USER 10001")
     assert any(line.startswith("HEALTHCHECK") for line in last)
+    # Its folder has an exchange's keys and passwords, by then.
+    assert ".deploy" in (ROOT / ".dockerignore").read_text().splitlines()
     compose = (DEPLOY / "compose.yaml").read_text()
     assert "read_only: true" in compose
     assert "cap_drop: [ALL]" in compose

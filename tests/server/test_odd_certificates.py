@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
 from echo import World, refusal, say, until
 from odd_certificates import DAY, REVOKED, TLS, Plan, Signer, odd, short_key
 
@@ -102,6 +105,20 @@ def test_a_list_that_has_ended_stops_everybody(authority: Authority):
         ageing.close()
 
 
+def test_an_authority_that_has_ended_ends_whatever_it_signed(authority: Authority):
+    """Certificates that outlive it too, over connections that were open before."""
+    clock = ManualClock(SystemClock().now())
+    trusts = read_authorities(FILES[0], SIGNER.pem, None, clock.now())
+    ageing = World(authority, clock=clock, trusts=trusts)
+    try:
+        channel = ageing.channel(Plan(life=(-DAY, 90 * DAY)).by(SIGNER))
+        assert say(channel)
+        clock.advance(40 * DAY)
+        assert refusal(lambda: say(channel))[1] == "AUTHORITY_UNKNOWN"
+    finally:
+        ageing.close()
+
+
 def test_an_authority_that_is_taken_out_ends_with_the_next_call(strict: World):
     """Connections that its certificates opened are worth nothing any more."""
     channel = strict.channel(Plan().by(SIGNER))
@@ -125,6 +142,28 @@ def test_lists_that_cannot_be_relied_on_are_refused():
     assert refused(SIGNER.revoke(life=(-2 * DAY, -DAY))) == "REVOCATIONS_UNKNOWN"
     assert refused(SIGNER.revoke(life=(DAY, 2 * DAY))) == "REVOCATIONS_UNKNOWN"
     assert refused(SIGNER.revoke(), SIGNER, other) == "NO_REVOCATION_LIST"
+
+
+def test_a_list_that_says_something_twice_is_refused():
+    """It was signed so, and cannot be read to its end."""
+    now, signer = SystemClock().now(), SIGNER
+    unknown = x509.ObjectIdentifier("2.5.29.21")
+    plain = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(signer.certificate.subject)
+        .last_update(now - DAY)
+        .next_update(now + DAY)
+        .add_extension(x509.CRLNumber(5), critical=False)
+        .add_extension(x509.UnrecognizedExtension(unknown, b"\x05\x00"), critical=False)
+        .sign(signer.key, hashes.SHA256())
+    )
+    body = plain.tbs_certlist_bytes.replace(b"\x55\x1d\x15", b"\x55\x1d\x14")
+    signature = signer.key.sign(body, padding.PKCS1v15(), hashes.SHA256())
+    whole = plain.public_bytes(serialization.Encoding.DER)
+    whole = whole.replace(plain.tbs_certlist_bytes, body)
+    data = whole[: -len(signature)] + signature
+    read = x509.load_der_x509_crl(data).public_bytes(serialization.Encoding.PEM)
+    assert refused(read) == "NO_REVOCATION_LIST"
 
 
 def test_of_two_lists_the_later_counts():

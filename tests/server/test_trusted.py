@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from odd_certificates import Plan, Signer, short_key
 
 from biometrics.clock import ManualClock, SystemClock
@@ -18,6 +21,15 @@ from biometrics.server.tls import Trusted, trust_notes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+PEM: Final = b"-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n"
+PEM_END: Final = b"-----END CERTIFICATE-----"
+P256: Final = bytes.fromhex("06082a8648ce3d030107")
+BY_SHA256: Final = bytes.fromhex("06082a8648ce3d040302")
+
+
+DAY: Final = dt.timedelta(days=1)
 
 
 class Desk:
@@ -107,6 +119,42 @@ def test_files_that_are_none_change_nothing(desk: Desk, name: str, reason: str):
     assert desk.trusted.trust is before
 
 
+@pytest.mark.parametrize("oid", [P256, BY_SHA256], ids=["curve", "signature"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("server.pem", "WEAK_CERTIFICATE"), ("authority.pem", "WEAK_AUTHORITY")],
+)
+def test_algorithms_that_nobody_knows_change_nothing(
+    desk: Desk, name: str, reason: str, oid: bytes
+):
+    """Neither does a look end in a defect, nor a start."""
+    own = x509.load_pem_x509_certificate((desk.place / name).read_bytes())
+    data = own.public_bytes(serialization.Encoding.DER)
+    before = desk.trusted.trust
+    (desk.place / name).write_bytes(
+        PEM % base64.encodebytes(data.replace(oid, oid[:-1] + b"\x7f"))
+    )
+    told = [*desk.look(), *desk.look()]
+    assert [reason in each or "WRONG_TLS_PAIR" in each for each in told] == [True]
+    assert desk.trusted.trust is before
+    with pytest.raises(ConfigurationError):
+        Trusted(read_config(desk.config), desk.clock)
+
+
+@pytest.mark.parametrize("name", ["server.pem", "authority.pem"])
+def test_a_file_that_is_cut_off_changes_nothing(desk: Desk, name: str):
+    """Though its first certificates are whole: of the last nobody would be believed."""
+    desk.clock.advance(DAY)
+    desk.pki.renew()
+    desk.look()
+    before, whole = desk.trusted.trust, (desk.place / "authority.pem").read_bytes()
+    first = (desk.place / name).read_bytes().partition(PEM_END)[0] + PEM_END
+    (desk.place / name).write_bytes(first + b"\n" + whole[:-40])
+    told = [*desk.look(), *desk.look()]
+    assert ["NOT_A_CERTIFICATE" in each for each in told] == [True]
+    assert desk.trusted.trust is before
+
+
 def test_a_file_that_is_gone_changes_nothing(desk: Desk):
     """It is told which."""
     (desk.place / "revoked.pem").unlink()
@@ -119,10 +167,29 @@ def test_the_end_of_a_list_is_told_in_capitals_once(desk: Desk):
     desk.clock.advance(dt.timedelta(days=30))
     (told,) = desk.look()
     assert "NO CALL" in told
-    assert desk.look() == []
+    assert not any("NO CALL" in text for _ in range(3) for text in desk.look())
     desk.clock.advance(-dt.timedelta(days=2))
     desk.pki.renew()
     assert desk.look()[0].startswith("certificates taken up")
+
+
+def test_the_end_of_a_certificate_is_told_once_and_of_an_authority_too(desk: Desk):
+    """Files that did not change are looked at again when something in them ends."""
+    older = desk.trusted.trust.authorities
+    desk.clock.advance(10 * DAY)
+    desk.pki.renew()
+    assert desk.look()[0].startswith("certificates taken up")
+    both = desk.trusted.trust.authorities
+    desk.clock.advance(25 * DAY)
+    assert desk.look()[0].startswith("certificates taken up")
+    left = desk.trusted.trust.authorities
+    assert len(both._authorities) == 2
+    assert left._authorities == both._authorities[:1] != older._authorities
+    assert desk.look() == []
+    desk.clock.advance(10 * DAY)
+    told = [text for _ in range(3) for text in desk.look()]
+    assert any("CERTIFICATE_NOT_VALID" in text for text in told)
+    assert len(told) == len(set(told)) == 2
 
 
 def test_whoever_asks_for_no_list_is_warned(desk: Desk):
