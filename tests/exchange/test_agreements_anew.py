@@ -139,6 +139,6 @@ def test_a_look_that_fails_is_not_the_last(
 
         with monkeypatch.context() as patch:
             patch.setattr("biometrics.server.in_force.stamp_of", broken)
-            wait_until(lambda: "the look for agreements failed" in caplog.text)
+            wait_until(lambda: "the look for what is new failed" in caplog.text)
         write_agreement(world.root, version(2, FORBID))
         wait_until(lambda: is_refused(world))
