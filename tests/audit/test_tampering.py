@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import secrets
@@ -288,6 +289,30 @@ def test_the_answer_of_another_receipt_is_refused(log: SmallLog, export: Path) -
         json.dumps({"answer": none["answer"], "receipt": f"{head}\n\n{note}"})
     )
     assert check(log, export, path) == set()  # of one request they share the note
+
+
+def test_an_answer_is_shown_whole(log: SmallLog, export: Path) -> None:
+    """Its end is not moved into the opening, behind which it would hash alike."""
+    sound = json.loads(log.receipts[5].read_text())
+    kept, cut = "regional no-match\n", "number 5\n"
+    assert sound["answer"] == kept + cut
+    head, _, note = sound["receipt"].partition("\n\n")
+    opening = head.split("\n")[1].removeprefix("opening ")
+    longer = base64.b64encode(cut.encode() + base64.b64decode(opening)).decode()
+    path = export.with_name("cut.json")
+    forged = f"{head.replace(opening, longer)}\n\n{note}"
+    path.write_text(json.dumps({"answer": kept, "receipt": forged}))
+    assert check(log, export, path) == {"NOT_A_RECEIPT"}
+
+
+def test_an_answer_keeps_its_number_in_its_request(log: SmallLog, export: Path) -> None:
+    """The last of three stands where the last of two would stand."""
+    sound = json.loads(log.receipts[262].read_text())
+    assert sound["receipt"].startswith("answer 2 of 3\n")
+    path = export.with_name("renumbered.json")
+    forged = sound["receipt"].replace("answer 2 of 3\n", "answer 1 of 2\n", 1)
+    path.write_text(json.dumps(sound | {"receipt": forged}))
+    assert check(log, export, path) == {"NOT_A_RECEIPT"}
 
 
 def test_entries_that_are_sealed_to_nobody_are_counted(
