@@ -327,6 +327,27 @@ def test_entries_that_are_sealed_to_nobody_are_counted(
     assert (found.faults, found.entries, found.sealed) == ([], [], 262)
 
 
+def test_what_is_kept_back_at_the_end_shows_by_its_receipt(
+    log: SmallLog, export: Path
+) -> None:
+    """No number is missing in front of it."""
+    own(lambda lines: lines.pop())(export)
+    assert check(log, export, log.receipts[-2]) == set()
+    assert check(log, export, log.receipts[-1]) == {"ENTRY_MISSING"}
+
+
+def test_nothing_is_hidden_behind_what_is_sealed_to_nobody(
+    log: SmallLog, export: Path
+) -> None:
+    """An entry that was made up fills the gap of one that was dropped."""
+    lines = (export / OWN_ENTRIES).read_text().splitlines()
+    lines[7] = json.dumps(json.loads(lines[7]) | {"key": "00" * 8})
+    (export / OWN_ENTRIES).write_text("".join(f"{line}\n" for line in lines))
+    with (export / OWN_KEYS).open("a") as file:
+        file.write(json.dumps({"key": "00" * 8, "hour": 0, "handed": ""}) + "\n")
+    assert check(log, export) == {"KEY_WITHHELD"}
+
+
 def test_another_auditors_key_opens_nothing(log: SmallLog, export: Path) -> None:
     """A key that was handed to XBB does not open by XAA's."""
     found = verify(export, log.key.verifier, secret=log.secrets[XAA])
