@@ -203,12 +203,16 @@ class Receipt:
         Raises:
             InvalidRequestError: it is not.
         """
-        item = leaf_hash(commitment(text, self.opening))
+        other = InvalidRequestError(
+            "OTHER_ANSWER", "the receipt is of another answer than this"
+        )
+        try:
+            item = leaf_hash(commitment(text, self.opening))
+        except UnicodeEncodeError as error:  # no text that anybody was told
+            raise other from error
         found = root_by_inclusion(item, self.number, self.count, self.branch)
         if encode(found) != self.entry["what"]:
-            raise InvalidRequestError(
-                "OTHER_ANSWER", "the receipt is of another answer than this"
-            )
+            raise other
 
 
 def _branch(hashes: Sequence[bytes], number: int) -> list[bytes]:

@@ -39,6 +39,13 @@ TEXT = 416  # bytes of an entry's text, behind 32 random ones
 SAID = "A match is never the sole basis of a decision.\n"
 
 
+# What comes of reading something that is not what it should be.
+DAMAGED = (
+    *(InvalidTag, KeyError, OSError, OverflowError),
+    *(RecursionError, TypeError, ValueError),
+)
+
+
 class WrongError(Exception):
     """Something is not as it must be."""
 
@@ -227,7 +234,7 @@ def open_entries(
         entry = fields(data[32:].decode())
         path = [from64(each) for each in told["path"]]
         root = climb(leaf_hash(data), told["slot"], path)
-        if told["leaf"] >= len(leaves) or (
+        if not 0 <= told["leaf"] < len(leaves) or (
             leaves[told["leaf"]] != leaf_of(entry["hour"], root)
         ):
             raise WrongError(f"an entry is not below leaf {told['leaf']}")
@@ -269,6 +276,8 @@ def check_receipt(
     index = int(place["leaf"])
     if index >= len(leaves):
         raise WrongError("a receipt is newer than the export")
+    if index < 0:
+        raise WrongError("a receipt is of no leaf")
     if leaves[index] != leaf:
         raise WrongError(f"the log has another leaf at {index} than was promised")
     number, _, count = head["answer"].partition(" of ")
@@ -328,7 +337,7 @@ def main() -> int:
         told = verify(asked.export, key, secret, asked.receipt)
     except WrongError as error:
         told = str(error)
-    except (InvalidTag, KeyError, OSError, ValueError) as error:
+    except DAMAGED as error:
         told = f"something is missing or damaged: {type(error).__name__} {error}"
     else:
         sys.stdout.write(f"{told}\n")

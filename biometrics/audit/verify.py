@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from biometrics.audit.checkpoint import Checkpoint
 from biometrics.audit.entry import read_entry
 from biometrics.audit.leaf import Leaf
-from biometrics.audit.pages import CHECKPOINT, SEEN, Pages
+from biometrics.audit.pages import CHECKPOINT, OWN_ENTRIES, SEEN, Pages
 from biometrics.audit.receipt import Receipt
 from biometrics.audit.scribe import open_entry
 from biometrics.audit.slots import root_by_path
@@ -184,6 +184,9 @@ def _leaves(
 
 def _own(pages: Pages, found: Verified) -> Iterator[OwnEntry]:
     """Yield the member's own entries, as far as they can be read."""
+    if not pages.has_own_entries():
+        told = f"`{OWN_ENTRIES}` is missing: the export is not whole"
+        found.add("own entries", InvalidRequestError("DAMAGED_PAGE", told))
     try:
         yield from pages.own_entries()
     except InvalidRequestError as error:

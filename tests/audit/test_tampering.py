@@ -191,6 +191,61 @@ def test_what_is_dropped_doubled_or_moved_is_found(
     assert reason in check(log, export)
 
 
+@pytest.mark.parametrize("name", [OWN_ENTRIES, OWN_KEYS])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"leaf": 1e999, "key": "00", "hour": 1e999, "slot": 0, "path": []}',
+        "[" * 200_000,
+        "[]",
+        "null",
+        '{"leaf": 0, "slot": 0, "path": null, "key": {}, "sealed": 1}',
+    ],
+)
+def test_a_line_that_is_none_is_told_and_ends_no_verifier(
+    log: SmallLog,
+    export: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    line: str,
+) -> None:
+    """Whatever an exchange has served: infinite numbers, endless brackets."""
+    (export / name).write_text(f"{line}\n")
+    assert "DAMAGED_PAGE" in check(log, export)
+    secret = export.with_name("secret")
+    secret.write_text(log.secrets[XBB].text)
+    monkeypatch.setattr("sys.argv", ["-", str(export), "--secret", str(secret)])
+    assert standalone.main() == 1
+
+
+def test_an_export_without_own_entries_is_not_whole(
+    log: SmallLog, export: Path
+) -> None:
+    """To have none is told by a file that is empty."""
+    (export / OWN_ENTRIES).unlink()
+    assert check(log, export) == {"DAMAGED_PAGE"}
+
+
+def test_an_entry_is_below_a_leaf_that_there_is(log: SmallLog, export: Path) -> None:
+    """Leaves are not counted from the end."""
+
+    def back(lines: list[str]) -> None:
+        line = json.loads(lines[-1])
+        lines[-1] = json.dumps(line | {"leaf": -1 - (263 - line["leaf"])})
+
+    own(back)(export)
+    assert "NOT_INCLUDED" in check(log, export)
+
+
+def test_an_answer_that_is_no_text_is_another(log: SmallLog, export: Path) -> None:
+    """Half a character, as JSON can write it."""
+    sound = json.loads(log.receipts[5].read_text())
+    path = export.with_name("half.json")
+    path.write_text(json.dumps(sound | {"answer": "\ud800"}))
+    assert check(log, export, path) == {"OTHER_ANSWER"}
+
+
 def test_a_log_that_is_rolled_back_is_found(log: SmallLog, export: Path) -> None:
     """A checkpoint of before, signed by the log's own key, is smaller than was seen."""
     assert check(log, export) == set()
