@@ -222,6 +222,20 @@ def test_a_requester_is_told_that_it_looks_like_enumeration_not_how_often(
     assert counts == [(1, 1), (1, 2), (1, 3)]
 
 
+def test_no_holder_learns_of_a_search_by_enrolling_somebody_many_times(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer is one match, however many records of the holder's it is of."""
+    monkeypatch.setattr(limits, "MATCHES_A_DAY_ALERTED", 3)
+    for number in range(5):
+        world.enroller("XAA").enrol(record(f"copy {number}", unit(1)))
+    _, auditor = reviewers(world)
+    assert [search(world, CLEAR) for _ in range(2)] == ["match"] * 2
+    assert auditor.alerts() == ()
+    search(world, CLEAR)
+    assert [alert.kind for alert in auditor.alerts()] == ["enumeration"]
+
+
 def test_what_is_protected_from_a_requester_is_not_counted(world: World) -> None:
     """A review would tell that the record is there."""
     world.enroller("XAA").protect("felt-for", excluded=["XBB"])
