@@ -41,6 +41,7 @@ class Spending:
     _unnamed: set[bytes] = field(default_factory=set)
     _matches: dict[bytes, Member] = field(default_factory=dict)
     _hidden: list[Member] = field(default_factory=list)
+    _answers: list[tuple[Member, bool]] = field(default_factory=list)
 
     def hidden(self, confirmed: Confirmed, plan: SearchPlan) -> frozenset[bytes]:
         """Count one question; return the records found that must not be told.
@@ -51,6 +52,7 @@ class Spending:
         named = {p.holder for p in plan.permissions if p.level is not Level.PRESENCE}
         hits = {hit.record_id for hit in confirmed.hits}
         hidden = set()
+        told: dict[Member, bool] = {}
         for each in (*confirmed.hits, *confirmed.misses):
             record = each.record_id
             if not may_learn(each.protection, requester=self.requester, now=self.now):
@@ -63,6 +65,8 @@ class Spending:
                 self._hidden += [each.holder] if record in hits else []
             elif record in hits:
                 self._matches[record] = each.holder
+                told[each.holder] = each.is_near and told.get(each.holder, True)
+        self._answers += told.items()
         return frozenset(hidden)
 
     def taken(
@@ -76,6 +80,7 @@ class Spending:
         """
         return Taken(
             matches=self._matches,
+            answers=tuple(self._answers),
             near=tuple(
                 NearSearch(
                     record_id=record,

@@ -105,7 +105,9 @@ class Ledger:
                 )
             )
         if near or matches:
-            taken = Taken(near=tuple(near), matches=matches)
+            is_near = matches.keys() <= tally.near.keys()
+            answers = ((_HOLDER, is_near),) if matches else ()
+            taken = Taken(near=tuple(near), matches=matches, answers=answers)
             with self._engine.begin() as connection:
                 self._budget.take(connection, member, taken)
 

@@ -35,6 +35,8 @@ SEEN: Final = "seen"
 OWN_ENTRIES: Final = "own/entries.jsonl"
 OWN_KEYS: Final = "own/keys.jsonl"
 _LENGTH_BYTES: Final = 2
+# What comes of reading a line of JSON that is something else.
+_NO_LINE: Final = (KeyError, TypeError, ValueError, OverflowError, binascii.Error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,10 @@ class Pages:
             ),
         )
 
+    def has_own_entries(self) -> bool:
+        """Say whether it was exported for a member; it may have no entry yet."""
+        return (self.folder / OWN_ENTRIES).is_file()
+
     def own_entries(self) -> Iterator[OwnEntry]:
         """Yield the entries of the member's own.
 
@@ -209,7 +215,7 @@ class Pages:
                     key_id=bytes.fromhex(line["key"]),
                     sealed=_data(line["sealed"]),
                 )
-            except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            except _NO_LINE as error:
                 raise _no_line(OWN_ENTRIES) from error
 
     def write_own_keys(self, keys: Iterable[OwnKey]) -> None:
@@ -233,7 +239,7 @@ class Pages:
                 yield OwnKey(
                     bytes.fromhex(line["key"]), int(line["hour"]), _data(line["handed"])
                 )
-            except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            except _NO_LINE as error:
                 raise _no_line(OWN_KEYS) from error
 
     def drop_own_entries(self, size: int) -> None:
@@ -258,7 +264,7 @@ class Pages:
                 for line in file:
                     try:
                         yield json.loads(line)
-                    except ValueError as error:
+                    except (ValueError, RecursionError) as error:
                         raise _no_line(name) from error
         except FileNotFoundError:
             return

@@ -34,8 +34,16 @@ from cryptography.hazmat.primitives.hpke import (
 
 BUNDLE = 256  # leaves in one file
 LEAF = 37  # bytes: version, hour, root
+OPENING = 32  # bytes
 TEXT = 416  # bytes of an entry's text, behind 32 random ones
 SAID = "A match is never the sole basis of a decision.\n"
+
+
+# What comes of reading something that is not what it should be.
+DAMAGED = (
+    *(InvalidTag, KeyError, OSError, OverflowError),
+    *(RecursionError, TypeError, ValueError),
+)
 
 
 class WrongError(Exception):
@@ -190,8 +198,8 @@ def fields(text: str) -> dict[str, str]:
 
 def open_entries(
     export: Path, secret: str, leaves: list[bytes]
-) -> tuple[list[dict[str, str]], int]:
-    """Return the member's own entries, opened, and how many nobody can open."""
+) -> tuple[list[dict[str, str]], int, set[tuple[str, int]]]:
+    """Return the member's own entries, opened; how many nobody can open; and where."""
     member, _, encoded = secret.removeprefix("PRIVATE+AUDITOR+").partition("+")
     seeds = from64(encoded)
     private = MLKEM768X25519PrivateKey(
@@ -209,11 +217,15 @@ def open_entries(
         )
         info = b"".join(len(f).to_bytes(4, "big") + f for f in bound_to)
         keys[told["key"]] = suite.decrypt(handed, private, info) if handed else None
-    entries, sealed_to_nobody = [], 0
+    entries: list[dict[str, str]] = []
+    sealed_to_nobody, places = 0, set()
     for line in (export / "own/entries.jsonl").read_text().splitlines():
         told = json.loads(line)
         key = keys[told["key"]]
+        places.add((member, told["leaf"]))
         if key is None:
+            if entries:  # it would fill a gap, whatever is in it
+                raise WrongError("a key was handed to nobody, after others were")
             sealed_to_nobody += 1
             continue
         sealed = from64(told["sealed"])
@@ -222,14 +234,14 @@ def open_entries(
         entry = fields(data[32:].decode())
         path = [from64(each) for each in told["path"]]
         root = climb(leaf_hash(data), told["slot"], path)
-        if told["leaf"] >= len(leaves) or (
+        if not 0 <= told["leaf"] < len(leaves) or (
             leaves[told["leaf"]] != leaf_of(entry["hour"], root)
         ):
             raise WrongError(f"an entry is not below leaf {told['leaf']}")
         if entry["member"] != member:
             raise WrongError("an entry is another member's")
         entries.append(entry)
-    return entries, sealed_to_nobody
+    return entries, sealed_to_nobody, places
 
 
 def check_sequence(numbers: list[int], sealed_to_nobody: int) -> None:
@@ -245,8 +257,8 @@ def check_sequence(numbers: list[int], sealed_to_nobody: int) -> None:
 
 def check_receipt(
     document: dict[str, str], key: str, origin: str, leaves: list[bytes]
-) -> None:
-    """Refuse a receipt that is not kept, or is of another answer."""
+) -> tuple[str, int]:
+    """Return whose a receipt is, and its leaf; refuse one not kept or of another."""
     head_text, _, note = document["receipt"].partition("\n\n")
     place_text, _, told = signed_text(note.encode(), key).partition("\n\n")
     head, place = fields(head_text), fields(place_text.partition("\n")[2])
@@ -264,14 +276,22 @@ def check_receipt(
     index = int(place["leaf"])
     if index >= len(leaves):
         raise WrongError("a receipt is newer than the export")
+    if index < 0:
+        raise WrongError("a receipt is of no leaf")
     if leaves[index] != leaf:
         raise WrongError(f"the log has another leaf at {index} than was promised")
     number, _, count = head["answer"].partition(" of ")
-    committed = sha256(document["answer"].encode(), from64(head["opening"]))
+    # The head is not signed: an opening that is longer would take in the end of the
+    # answer's text, and another count would give the answer another number.
+    opening = from64(head["opening"])
+    if len(opening) != OPENING or count != entry["count"]:
+        raise WrongError("the head of a receipt is not as it was given")
+    committed = sha256(document["answer"].encode(), opening)
     branch = [from64(each) for each in head.get("branch", "").split()]
     what = climb_partial(leaf_hash(committed), int(number), int(count), branch)
     if what != from64(entry["what"]):
         raise WrongError("a receipt is of another answer")
+    return entry["member"], index
 
 
 # -- All of it -----------------------------------------------------------------------
@@ -291,12 +311,15 @@ def verify(export: Path, key: str, secret: str | None, receipts: list[Path]) -> 
         if tree_root(hashes[:seen]) != seen_root:
             raise WrongError("the log shows another history than before")
     told = [f"{size} leaves of {origin}"]
+    own: set[tuple[str, int]] = set()
     if secret:
-        entries, sealed = open_entries(export, secret, leaves)
+        entries, sealed, own = open_entries(export, secret, leaves)
         check_sequence([int(entry["sequence"]) for entry in entries], sealed)
         told.append(f"{len(entries)} own entries, {sealed} sealed to nobody")
     for path in receipts:
-        check_receipt(json.loads(path.read_text()), key, origin, leaves)
+        place = check_receipt(json.loads(path.read_text()), key, origin, leaves)
+        if secret and place not in own and secret.split("+")[2] == place[0]:
+            raise WrongError(f"the own entry below leaf {place[1]} was kept back")
     return ", ".join([*told, f"{len(receipts)} receipts: ok"])
 
 
@@ -314,7 +337,7 @@ def main() -> int:
         told = verify(asked.export, key, secret, asked.receipt)
     except WrongError as error:
         told = str(error)
-    except (InvalidTag, KeyError, OSError, ValueError) as error:
+    except DAMAGED as error:
         told = f"something is missing or damaged: {type(error).__name__} {error}"
     else:
         sys.stdout.write(f"{told}\n")

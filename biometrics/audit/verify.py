@@ -6,7 +6,7 @@
 4. Every entry of the member's own opens, and is below the leaf that the log has; and
    their numbers are 1, 2, 3 and so on: none is missing, none there twice.
 5. Every receipt is signed, its leaf is where it says, and its answer is the one that
-   was logged.
+   was logged; a receipt of the member's own is of an entry that it was given.
 
 Everything that is wrong is told at once.
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from biometrics.audit.checkpoint import Checkpoint
 from biometrics.audit.entry import read_entry
 from biometrics.audit.leaf import Leaf
-from biometrics.audit.pages import CHECKPOINT, SEEN, Pages
+from biometrics.audit.pages import CHECKPOINT, OWN_ENTRIES, SEEN, Pages
 from biometrics.audit.receipt import Receipt
 from biometrics.audit.scribe import open_entry
 from biometrics.audit.slots import root_by_path
@@ -124,6 +124,7 @@ def verify(
     for name, receipt in shown:
         try:
             _check_receipt(receipt, leaves, found.checkpoint)
+            _check_own(receipt, secret, own)
         except InvalidRequestError as error:
             found.add(name, error)
         else:
@@ -183,6 +184,9 @@ def _leaves(
 
 def _own(pages: Pages, found: Verified) -> Iterator[OwnEntry]:
     """Yield the member's own entries, as far as they can be read."""
+    if not pages.has_own_entries():
+        told = f"`{OWN_ENTRIES}` is missing: the export is not whole"
+        found.add("own entries", InvalidRequestError("DAMAGED_PAGE", told))
     try:
         yield from pages.own_entries()
     except InvalidRequestError as error:
@@ -208,6 +212,8 @@ def _check_entries(  # noqa: PLR0917 - what goes with the entries
     for each in own:
         if keys.get(each.key_id) == b"":
             found.sealed += 1
+            if found.entries:
+                found.add(f"entry below leaf {each.index}", _withheld())
             continue
         try:
             entry = _opened(each, secret, keys, leaves)
@@ -286,6 +292,35 @@ def _check_receipt(
             f"the log has another leaf at {receipt.index}: the exchange broke its"
             " promise, keep the receipt and the checkpoint",
         )
+
+
+def _check_own(
+    receipt: Receipt, secret: AuditorSecret | None, own: Sequence[OwnEntry]
+) -> None:
+    """Refuse a receipt of the member's own whose entry it was not given.
+
+    Those that come last in an export can be kept back without leaving a gap.
+    """
+    if secret is None or receipt.entry["member"] != secret.member.code:
+        return
+    if all(each.index != receipt.index for each in own):
+        raise InvalidRequestError(
+            "ENTRY_MISSING",
+            f"your own entry below leaf {receipt.index}, of which this is the receipt,"
+            " is not in the export: the exchange kept it back",
+        )
+
+
+def _withheld() -> InvalidRequestError:
+    """Return the error of an entry whose key nobody got, behind others that open.
+
+    What is sealed to nobody fills a gap, whatever is in it.
+    """
+    return InvalidRequestError(
+        "KEY_WITHHELD",
+        "it is sealed to nobody, and entries before it were to your auditor: the"
+        " exchange no longer has your auditor's key, or hides an entry; ask",
+    )
 
 
 def other_log(one: str, other: str) -> InvalidRequestError:

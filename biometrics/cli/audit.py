@@ -195,7 +195,7 @@ def _read_receipt(path: Path) -> Shown:
             receipt=str(document["receipt"]).encode(),
             answer=str(document["answer"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Shown(name=str(path), receipt=data, answer=None)
 
 

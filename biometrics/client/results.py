@@ -436,10 +436,10 @@ class AlertInfo:
     """How often the use of an agreement gave cause for an alert.
 
     Attributes:
-        kind: `frozen`, `frozen-hit` or `enumeration`.
+        kind: `frozen`, `frozen-hit`, which its holder alone is told, or `enumeration`.
         holder: member code; empty for all of them together.
         requester: member code.
-        count: how often, ever.
+        count: how often, ever; of `enumeration` the requester is told 1.
     """
 
     kind: str

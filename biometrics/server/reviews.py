@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from biometrics import limits
 from biometrics.callers import CALLER, Role
 from biometrics.errors import Fault, InvalidRequestError, RefusedError
-from biometrics.store import Side, Verdict
+from biometrics.store import AlertKind, Side, Verdict
 from biometrics.v1 import review_pb2 as v1
 from biometrics.v1 import review_pb2_grpc
 from biometrics.wire import caught, read_word, write_word
@@ -109,11 +109,20 @@ def _review(row: FreezeRow, member: Member) -> v1.Review:
 
 
 def _alerts(rows: list[AlertRow], member: Member) -> list[v1.Alert]:
-    """Return what a member is shown: by agreement its own, and of others the sum."""
+    """Return what a member is shown: by agreement as a holder, and else the sum.
+
+    A count that goes up with a search tells its requester what the answer keeps back:
+    that a frozen record would have matched, or that a match was near the threshold. It
+    is told of neither, but that it looks like enumeration.
+    """
     counts: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
-        holder = row.holder.code if row.holder == member else ""
-        counts[row.kind, holder, row.requester.code] += row.count
+        if row.holder == member:
+            counts[row.kind, row.holder.code, row.requester.code] += row.count
+        elif row.kind is AlertKind.FROZEN:
+            counts[row.kind, "", row.requester.code] += row.count
+        elif row.kind is AlertKind.ENUMERATION:
+            counts[row.kind, "", row.requester.code] = 1
     return [
         v1.Alert(
             kind=v1.AlertKind.Value(f"ALERT_KIND_{kind.upper().replace('-', '_')}"),

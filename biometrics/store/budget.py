@@ -225,10 +225,9 @@ class Budget:
         self, connection: sa.Connection, requester: Member, taken: Taken, day: int
     ) -> None:
         """Count matches by holder; tell the auditor of what looks like enumeration."""
-        near = {each.record_id for each in taken.near}
         by_holder: dict[Member, list[bool]] = {}
-        for record, holder in taken.matches.items():
-            by_holder.setdefault(holder, []).append(record in near)
+        for holder, is_near in taken.answers:
+            by_holder.setdefault(holder, []).append(is_near)
         for holder, are_near in by_holder.items():
             matched, close = _use(_MATCHES, holder), _use(_NEAR_MATCHES, holder)
             for use, searches in ((matched, len(are_near)), (close, sum(are_near))):

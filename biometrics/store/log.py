@@ -471,7 +471,9 @@ def read_sequences(text: str) -> dict[str, int]:
 
 def _write_sequences(sequences: dict[str, int]) -> str:
     """Return what `read_sequences` reads."""
-    return "\n".join(f"{code} {number}" for code, number in sorted(sequences.items()))
+    # Of whom only what was undone told, nothing is said.
+    counted = sorted(pair for pair in sequences.items() if pair[1])
+    return "\n".join(f"{code} {number}" for code, number in counted)
 
 
 def _damaged() -> DefectError:

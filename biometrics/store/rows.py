@@ -557,12 +557,16 @@ class Taken:
 
     Attributes:
         matches: holder by id of the records that make it a match.
+        answers: for each question and holder that matches, whether by none but records
+            near their thresholds. Counted once, or a holder that has enrolled somebody
+            many times would be alerted to one search for that person.
         near: the records near whose thresholds it was.
         hidden: holder of each record that would have matched and is frozen.
         quotas: what it takes from each.
     """
 
     matches: Mapping[bytes, Member] = field(default_factory=dict)
+    answers: tuple[tuple[Member, bool], ...] = ()
     near: tuple[NearSearch, ...] = ()
     hidden: tuple[Member, ...] = ()
     quotas: tuple[QuotaUse, ...] = ()

@@ -54,7 +54,9 @@ class _AlertKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertKind.V
     ALERT_KIND_FROZEN: _AlertKind.ValueType  # 1
     """A record was frozen for the requester."""
     ALERT_KIND_FROZEN_HIT: _AlertKind.ValueType  # 2
-    """A search would have matched a record that is frozen for the requester."""
+    """A search would have matched a record that is frozen for the requester, which is
+    not told: it would tell what the answer keeps back.
+    """
     ALERT_KIND_ENUMERATION: _AlertKind.ValueType  # 3
     """The requester may be going through a gallery with faces of anybody: most of what it
     was told matches lies near the threshold, as matches with strangers do; or it was
@@ -69,7 +71,9 @@ ALERT_KIND_UNSPECIFIED: AlertKind.ValueType  # 0
 ALERT_KIND_FROZEN: AlertKind.ValueType  # 1
 """A record was frozen for the requester."""
 ALERT_KIND_FROZEN_HIT: AlertKind.ValueType  # 2
-"""A search would have matched a record that is frozen for the requester."""
+"""A search would have matched a record that is frozen for the requester, which is
+not told: it would tell what the answer keeps back.
+"""
 ALERT_KIND_ENUMERATION: AlertKind.ValueType  # 3
 """The requester may be going through a gallery with faces of anybody: most of what it
 was told matches lies near the threshold, as matches with strangers do; or it was
@@ -250,7 +254,7 @@ class Alert(_message.Message):
     requester: _builtins.str
     """Output only. Member code of the requester."""
     count: _builtins.int
-    """Output only. How often, ever."""
+    """Output only. How often, ever; of ENUMERATION the requester is told 1, however often."""
     def __init__(
         self,
         *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import secrets
@@ -190,6 +191,61 @@ def test_what_is_dropped_doubled_or_moved_is_found(
     assert reason in check(log, export)
 
 
+@pytest.mark.parametrize("name", [OWN_ENTRIES, OWN_KEYS])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"leaf": 1e999, "key": "00", "hour": 1e999, "slot": 0, "path": []}',
+        "[" * 200_000,
+        "[]",
+        "null",
+        '{"leaf": 0, "slot": 0, "path": null, "key": {}, "sealed": 1}',
+    ],
+)
+def test_a_line_that_is_none_is_told_and_ends_no_verifier(
+    log: SmallLog,
+    export: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    line: str,
+) -> None:
+    """Whatever an exchange has served: infinite numbers, endless brackets."""
+    (export / name).write_text(f"{line}\n")
+    assert "DAMAGED_PAGE" in check(log, export)
+    secret = export.with_name("secret")
+    secret.write_text(log.secrets[XBB].text)
+    monkeypatch.setattr("sys.argv", ["-", str(export), "--secret", str(secret)])
+    assert standalone.main() == 1
+
+
+def test_an_export_without_own_entries_is_not_whole(
+    log: SmallLog, export: Path
+) -> None:
+    """To have none is told by a file that is empty."""
+    (export / OWN_ENTRIES).unlink()
+    assert check(log, export) == {"DAMAGED_PAGE"}
+
+
+def test_an_entry_is_below_a_leaf_that_there_is(log: SmallLog, export: Path) -> None:
+    """Leaves are not counted from the end."""
+
+    def back(lines: list[str]) -> None:
+        line = json.loads(lines[-1])
+        lines[-1] = json.dumps(line | {"leaf": -1 - (263 - line["leaf"])})
+
+    own(back)(export)
+    assert "NOT_INCLUDED" in check(log, export)
+
+
+def test_an_answer_that_is_no_text_is_another(log: SmallLog, export: Path) -> None:
+    """Half a character, as JSON can write it."""
+    sound = json.loads(log.receipts[5].read_text())
+    path = export.with_name("half.json")
+    path.write_text(json.dumps(sound | {"answer": "\ud800"}))
+    assert check(log, export, path) == {"OTHER_ANSWER"}
+
+
 def test_a_log_that_is_rolled_back_is_found(log: SmallLog, export: Path) -> None:
     """A checkpoint of before, signed by the log's own key, is smaller than was seen."""
     assert check(log, export) == set()
@@ -290,6 +346,30 @@ def test_the_answer_of_another_receipt_is_refused(log: SmallLog, export: Path) -
     assert check(log, export, path) == set()  # of one request they share the note
 
 
+def test_an_answer_is_shown_whole(log: SmallLog, export: Path) -> None:
+    """Its end is not moved into the opening, behind which it would hash alike."""
+    sound = json.loads(log.receipts[5].read_text())
+    kept, cut = "regional no-match\n", "number 5\n"
+    assert sound["answer"] == kept + cut
+    head, _, note = sound["receipt"].partition("\n\n")
+    opening = head.split("\n")[1].removeprefix("opening ")
+    longer = base64.b64encode(cut.encode() + base64.b64decode(opening)).decode()
+    path = export.with_name("cut.json")
+    forged = f"{head.replace(opening, longer)}\n\n{note}"
+    path.write_text(json.dumps({"answer": kept, "receipt": forged}))
+    assert check(log, export, path) == {"NOT_A_RECEIPT"}
+
+
+def test_an_answer_keeps_its_number_in_its_request(log: SmallLog, export: Path) -> None:
+    """The last of three stands where the last of two would stand."""
+    sound = json.loads(log.receipts[262].read_text())
+    assert sound["receipt"].startswith("answer 2 of 3\n")
+    path = export.with_name("renumbered.json")
+    forged = sound["receipt"].replace("answer 2 of 3\n", "answer 1 of 2\n", 1)
+    path.write_text(json.dumps(sound | {"receipt": forged}))
+    assert check(log, export, path) == {"NOT_A_RECEIPT"}
+
+
 def test_entries_that_are_sealed_to_nobody_are_counted(
     log: SmallLog, tmp_path: Path
 ) -> None:
@@ -300,6 +380,27 @@ def test_entries_that_are_sealed_to_nobody_are_counted(
         secret=log.secrets[XAA].generate(XCC, secrets.token_bytes),
     )
     assert (found.faults, found.entries, found.sealed) == ([], [], 262)
+
+
+def test_what_is_kept_back_at_the_end_shows_by_its_receipt(
+    log: SmallLog, export: Path
+) -> None:
+    """No number is missing in front of it."""
+    own(lambda lines: lines.pop())(export)
+    assert check(log, export, log.receipts[-2]) == set()
+    assert check(log, export, log.receipts[-1]) == {"ENTRY_MISSING"}
+
+
+def test_nothing_is_hidden_behind_what_is_sealed_to_nobody(
+    log: SmallLog, export: Path
+) -> None:
+    """An entry that was made up fills the gap of one that was dropped."""
+    lines = (export / OWN_ENTRIES).read_text().splitlines()
+    lines[7] = json.dumps(json.loads(lines[7]) | {"key": "00" * 8})
+    (export / OWN_ENTRIES).write_text("".join(f"{line}\n" for line in lines))
+    with (export / OWN_KEYS).open("a") as file:
+        file.write(json.dumps({"key": "00" * 8, "hour": 0, "handed": ""}) + "\n")
+    assert check(log, export) == {"KEY_WITHHELD"}
 
 
 def test_another_auditors_key_opens_nothing(log: SmallLog, export: Path) -> None:

@@ -193,8 +193,47 @@ def test_auditors_are_told_the_agreement_and_how_often(world: World) -> None:
     told = {(a.kind, a.holder, a.requester): a.count for a in auditor.alerts()}
     # The near search that froze it would have matched, too.
     assert told == {("frozen", "XAA", "XBB"): 1, ("frozen-hit", "XAA", "XBB"): 3}
-    told = {(a.kind, a.holder) for a in world.client("XBB", "auditor").alerts()}
-    assert told == {("frozen", ""), ("frozen-hit", "")}
+    (alert,) = world.client("XBB", "auditor").alerts()
+    assert (alert.kind, alert.holder, alert.count) == ("frozen", "", 1)
+
+
+@pytest.mark.parametrize("role", ["auditor", "administrator"])
+def test_no_alert_tells_a_requester_what_a_search_would_have_answered(
+    world: World, role: str
+) -> None:
+    """Or a freeze would end nothing: a count that goes up is a match."""
+    feel(world, TOLD + 1)
+    shown = world.client("XBB", role).alerts()
+    for cosine in (CLEAR, NEAR_HIT, NEAR_MISS, 0.2):
+        assert search(world, cosine) == "no-match"
+        assert world.client("XBB", role).alerts() == shown
+
+
+def test_a_requester_is_told_that_it_looks_like_enumeration_not_how_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the count would tell which of its matches are near, and score by that."""
+    monkeypatch.setattr(limits, "NEAR_MATCHES_ALERTED", 1)
+    requester, auditor = reviewers(world)
+    counts = []
+    for seed in range(3):
+        search(world, NEAR_HIT, seed)
+        counts += [(requester.alerts()[0].count, auditor.alerts()[0].count)]
+    assert counts == [(1, 1), (1, 2), (1, 3)]
+
+
+def test_no_holder_learns_of_a_search_by_enrolling_somebody_many_times(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer is one match, however many records of the holder's it is of."""
+    monkeypatch.setattr(limits, "MATCHES_A_DAY_ALERTED", 3)
+    for number in range(5):
+        world.enroller("XAA").enrol(record(f"copy {number}", unit(1)))
+    _, auditor = reviewers(world)
+    assert [search(world, CLEAR) for _ in range(2)] == ["match"] * 2
+    assert auditor.alerts() == ()
+    search(world, CLEAR)
+    assert [alert.kind for alert in auditor.alerts()] == ["enumeration"]
 
 
 def test_what_is_protected_from_a_requester_is_not_counted(world: World) -> None:

@@ -49,7 +49,10 @@ def commit(
     **more: object,
 ) -> bytes | None:
     """Store an answer that takes so much; a fresh one unless its word is given."""
-    taken = Taken(near=searches, **more)  # type: ignore[arg-type]
+    matches: dict[bytes, Member] = more.get("matches", {})  # type: ignore[assignment]
+    felt = {each.record_id for each in searches}
+    answers = tuple((holder, record in felt) for record, holder in matches.items())
+    taken = Taken(near=searches, answers=answers, **more)  # type: ignore[arg-type]
     request_id = request(word) if word else shelf.fresh()
     done = shelf.store.answers.commit(
         requester,

@@ -78,7 +78,10 @@ def test_what_changes_nothing_has_none(shelf: Shelf) -> None:
 
 
 def test_an_operation_that_fails_takes_its_leaf_with_it_alone(shelf: Shelf) -> None:
-    """Of a group of three the second raises: numbers stay without a gap."""
+    """Of a group of three the second raises: numbers stay without a gap.
+
+    And whom nothing but that one concerned, nothing is counted for.
+    """
 
     def fail(_: object) -> bytes:
         raise ZeroDivisionError
@@ -90,7 +93,12 @@ def test_an_operation_that_fails_takes_its_leaf_with_it_alone(shelf: Shelf) -> N
                 digest(f"{number}")[:16],
                 digest("m"),
                 (lambda _: b"answer") if number != 1 else fail,
-                Disclosed(mentions=(Mention(member=XBB, kind=Kind.SEARCH),)),
+                Disclosed(
+                    mentions=(
+                        Mention(member=XBB, kind=Kind.SEARCH),
+                        *[Mention(member=XCC, kind=Kind.SEARCHED)] * (number == 1),
+                    )
+                ),
             )
             for number in range(3)
         ]
