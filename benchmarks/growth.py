@@ -24,6 +24,7 @@ from benchmarks.kit import machine, results, tables, timing
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.kit.scanning import Probe, scanner_of
 from benchmarks.peers.exhaustive import NumpyProduct
+from biometrics.disclosure import Band
 from matcher.engine import Engine
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def search(
     scanner: Scanner, name: str, probes: NDArray[np.float32]
 ) -> list[dict[str, list[int]]]:
     """Return the candidates of probes that are asked for at once."""
-    waiting = [scanner.submit(Probe(probe), {name: THRESHOLD}) for probe in probes]
+    band = Band.without(THRESHOLD)
+    waiting = [scanner.submit(Probe(probe), {name: band}) for probe in probes]
     return [each.result() for each in waiting]
 
 

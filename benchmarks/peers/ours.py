@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.kit.machine import resident_bytes
 from benchmarks.kit.scanning import Probe, scanner_of
 from benchmarks.peers.base import Peer
+from biometrics.disclosure import Band
 from matcher.engine import Engine
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Ours(Peer):
     ) -> list[NDArray[np.int64]]:
         """Return the candidates of all parts."""
         waiting = [
-            self._scanner.submit(Probe(probe), {_GALLERY: threshold})
+            self._scanner.submit(Probe(probe), {_GALLERY: Band.without(threshold)})
             for probe in probes
         ]
         return [np.array(each.result()[_GALLERY], np.int64) for each in waiting]
