@@ -80,8 +80,10 @@ def test_roots_are_those_of_the_definition_for_every_size_to_2000() -> None:
 
 
 def test_roots_are_those_of_another_library() -> None:
-    """Where it is installed: its licence (GPL) keeps it out of the extra `test`."""
-    pymerkle = pytest.importorskip("pymerkle")
+    """For every size to 2,000."""
+    pymerkle = pytest.importorskip(
+        "pymerkle", reason="its licence (GPL-3.0) keeps it out of the extra `test`"
+    )
     theirs, ours = pymerkle.InmemoryTree(algorithm="sha256"), Range()
     for number in range(1, 2001):
         theirs.append_entry(str(number).encode())

@@ -9,25 +9,9 @@ import protobuf from "protobufjs";
 
 const FILES = ["match", "enrolment", "agreement", "space"];
 const DEADLINE_MS = 10_000;
-// As in the contract: a call that the exchange could not take is sent again as it is,
+// Part of the contract: a call that the exchange could not take is sent again as it is,
 // under the same request id. The bulk stream is not: it is resumed by its caller.
-const RETRIES = {
-  methodConfig: [
-    {
-      name: ["Match", "Enrolment", "Agreement", "Space"].map((name) => ({
-        service: `biometrics.v1.${name}Service`,
-      })),
-      retryPolicy: {
-        maxAttempts: 5,
-        initialBackoff: "0.2s",
-        maxBackoff: "5s",
-        backoffMultiplier: 2,
-        retryableStatusCodes: ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-      },
-    },
-    { name: [{ service: "biometrics.v1.EnrolmentService", method: "BulkEnrol" }] },
-  ],
-};
+const RETRIES = "biometrics/v1/service_config.json";
 
 // The details of an error: https://google.aip.dev/193
 const { root: details } = protobuf.parse(`
@@ -85,7 +69,8 @@ export class Exchange {
       beside(profile.key),
       beside(profile.certificate),
     );
-    const options = { "grpc.service_config": JSON.stringify(RETRIES) };
+    const retries = readFileSync(resolve(protoFolder, RETRIES), "utf-8");
+    const options = { "grpc.service_config": retries };
     if (profile.server_name) {
       options["grpc.ssl_target_name_override"] = profile.server_name;
     }
