@@ -242,6 +242,10 @@ MAX_CERTIFICATE_BYTES: Final = 8 * 1024  # PEM; one with RSA-4096 and names has 
 MIN_RSA_BITS: Final = 2048  # 112 bits of strength, NIST SP 800-57
 CERTIFICATES_LOOK_SECONDS: Final = 1.0  # between looks for files that were replaced
 COARSE_GALLERY: Final = 256  # templates: figures tell no less of a gallery
+TRACED_SHARE: Final = (
+    0.01  # of searches, where traces are sent and nothing else is said
+)
+TRACES_SENT_SECONDS: Final = 2  # or they are dropped; a stop waits no longer
 INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repeated
 
 # -- bulk loads ---------------------------------------------------------------

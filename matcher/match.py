@@ -33,6 +33,7 @@ from biometrics.errors import (
     UnavailableError,
 )
 from biometrics.members import Member
+from biometrics.stages import Stage
 from biometrics.store import Disclosed, NewReference
 from matcher.budget import Spending, quotas_of, refuse_spent
 from matcher.galleries import GalleryState, Shelf
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from biometrics.disclosure import Agreements, Purpose, SearchPlan
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
+    from biometrics.stages import Timed
     from biometrics.store import AnswerWriter, Appended, Budget
     from biometrics.templates import Position, Template, TemplateSpace
     from matcher.confirm import Confirmed, Hit
@@ -165,6 +167,7 @@ class Matcher:
         vault: keys that tell replays apart and seal stored answers.
         workers: threads for blocking work.
         clock: the time.
+        timed: measures stages.
         random_bytes: where references come from.
     """
 
@@ -180,6 +183,7 @@ class Matcher:
     vault: Vault
     workers: Executor
     clock: Clock
+    timed: Timed
     random_bytes: Callable[[int], bytes]
 
     async def match(
@@ -217,11 +221,12 @@ class Matcher:
                 #    that a record was protected or withdrawn since it was
                 #    read, or has expired, and keeps nothing: then all is decided anew,
                 #    by the rules of that moment.
-                stored = await asyncio.wrap_future(
-                    self.answers.commit(
-                        *key, self._sealing(search, decided), decided.disclosed
+                with self.timed(Stage.STORE):
+                    stored = await asyncio.wrap_future(
+                        self.answers.commit(
+                            *key, self._sealing(search, decided), decided.disclosed
+                        )
                     )
-                )
                 if stored is not None:
                     break
             else:
@@ -250,9 +255,12 @@ class Matcher:
         # One version of the agreements and one moment for all questions.
         rules = Rules(self.agreements(), self.clock.now())
         planned = [self._planned(search, rules, each) for each in search.questions]
-        await self._refuse_spent(search.requester, rules, planned)
-        compared = await self._results(planned)
-        spending = await self._spending(search.requester, rules, compared)
+        with self.timed(Stage.QUOTAS):
+            await self._refuse_spent(search.requester, rules, planned)
+        with self.timed(Stage.COMPARE):
+            compared = await self._results(planned)
+        with self.timed(Stage.BUDGET):
+            spending = await self._spending(search.requester, rules, compared)
         results = [
             self._found(rules, spending, each) if isinstance(each, Compared) else each
             for each in compared

@@ -42,7 +42,7 @@ from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.doors import Door, make_doors
-from biometrics.server.health import Health
+from biometrics.server.health import Cause, Health
 from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import Identity, chain
 from biometrics.server.methods import METHODS, SERVICES, check_table
@@ -56,6 +56,7 @@ from biometrics.server.policy import (
 from biometrics.server.rates import Rates
 from biometrics.server.reviews import ReviewService
 from biometrics.server.rotation import Rotation
+from biometrics.server.stages import Stages, begin_tracing
 from biometrics.server.tending import Tending
 from biometrics.server.tls import Trusted, trust_notes
 from biometrics.signing import SigningKey, sealing_key_note
@@ -94,7 +95,7 @@ from matcher.service import DuplicateService, MatchService
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
     from biometrics.clock import Clock
@@ -149,6 +150,11 @@ class Exchange:
         for note in trust_notes(config):
             log.warning("%s", note)
         async with AsyncExitStack() as parts:
+            # What can be seen of it.
+            metrics = Metrics()
+            tracing = begin_tracing(config.traces)
+            if tracing is not None:
+                parts.push_async_callback(asyncio.to_thread, tracing.stop)
             # Whether anything can be called; nothing yet.
             health = Health(s.full_name for s in SERVICES)
             # The store, and the keys that open what is in it.
@@ -157,8 +163,8 @@ class Exchange:
                     config.database,
                     clock,
                     scribe=Scribe(read_auditors(config.auditors), random_bytes),
-                    on_failure=health.pause,
-                    on_recovery=health.go_on,
+                    on_failure=partial(health.pause, Cause.STORAGE),
+                    on_recovery=partial(health.go_on, Cause.STORAGE),
                 )
             )
             vault, galleries = unlock(config, store, clock, random_bytes)
@@ -199,7 +205,9 @@ class Exchange:
                 follower=follower,
             )
             scanner = parts.enter_context(
-                Scanner(engine=engine, confirmation=confirmation)
+                Scanner(
+                    engine=engine, confirmation=confirmation, scanned=metrics.scanned
+                )
             )
             slots = Slots(config.slot_seconds)
             matcher = Matcher(
@@ -215,6 +223,7 @@ class Exchange:
                 vault=vault,
                 workers=workers,
                 clock=clock,
+                timed=Stages(metrics.took, tracing).timed,
                 random_bytes=random_bytes,
             )
             # Enrolment.
@@ -298,7 +307,6 @@ class Exchange:
                 clock=clock,
             )
             # The edge.
-            metrics = Metrics()
             in_turn = InTurn(METHODS, config.slot_seconds, metrics.waited)
             identity = Identity(
                 config.trust_domain, config.members, trusted.authorities, clock
@@ -307,6 +315,7 @@ class Exchange:
                 config,
                 trusted,
                 lambda roles: chain(
+                    tracing=tracing,
                     identity=identity,
                     in_turn=in_turn,
                     metrics=metrics,
@@ -379,6 +388,7 @@ class Exchange:
                     overruns=lambda: slots.overruns,
                     behind=lambda: store.journal.end() - index.position,
                     galleries=partial(sizes, store, config.members),
+                    calibrations=rates.used,
                     certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),
                     revocation_seconds=lambda: (
                         None
@@ -415,7 +425,7 @@ class Exchange:
                 keep_disposing(disposal),
                 keep_ending_epochs(custodian, config.members),
                 keep_looking(in_force, limits.AGREEMENTS_LOOK_SECONDS),
-                keep_looking(trusted, limits.CERTIFICATES_LOOK_SECONDS),
+                keep_trusting(trusted, health),
             ):
                 parts.callback(asyncio.create_task(keeping).cancel)
             health.set_all(serving=True)
@@ -532,14 +542,27 @@ def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> In
     return in_force
 
 
-async def keep_looking(at: InForce | Trusted, seconds: float) -> None:
-    """Take up agreements or certificates that are new, time and again."""
+async def keep_looking(at: InForce, seconds: float) -> None:
+    """Take up agreements that are new, time and again."""
+    async for _ in looks(at, seconds):
+        pass
+
+
+async def looks(at: InForce | Trusted, seconds: float) -> AsyncIterator[None]:
+    """Look for what is new, time and again; yield after each look."""
     while True:
         await asyncio.sleep(seconds)
         try:
             tell(await asyncio.to_thread(at.look))
         except Exception:  # a prohibition that was signed must not wait for ever
             log.exception("the look for what is new failed, and is made again")
+        yield
+
+
+async def keep_trusting(trusted: Trusted, health: Health) -> None:
+    """Take up certificates that are new; be called as long as they are good."""
+    async for _ in looks(trusted, limits.CERTIFICATES_LOOK_SECONDS):
+        (health.go_on if trusted.is_good() else health.pause)(Cause.CERTIFICATES)
 
 
 def tell(told: Iterable[Told]) -> None:

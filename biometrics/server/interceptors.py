@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from biometrics.server.handlers import Context, Unseal
     from biometrics.server.methods import Method
     from biometrics.server.metrics import Metrics
+    from biometrics.server.traces import Tracing
 
 _CALLS: Final = logging.getLogger("biometrics.calls")
 _DEFECTS: Final = logging.getLogger("biometrics.defects")
@@ -51,6 +52,7 @@ _DEFECTS: Final = logging.getLogger("biometrics.defects")
 
 def chain(  # noqa: PLR0913 - what the guards are made of
     *,
+    tracing: Tracing | None = None,
     identity: Identity,
     in_turn: InTurn,
     metrics: Metrics,
@@ -63,6 +65,7 @@ def chain(  # noqa: PLR0913 - what the guards are made of
     """Return what every call passes through, outermost first.
 
     Args:
+        tracing: traces searches, if they are to be.
         identity: knows whoever calls.
         in_turn: holds up searches.
         metrics: counts calls.
@@ -81,7 +84,8 @@ def chain(  # noqa: PLR0913 - what the guards are made of
         RunningCalls(methods),  # is there room?
         in_turn,  # is it its member's turn?
     ]
-    return [Gate(guards, methods=methods, unseal=unseal, unknown=_abort_unknown)]
+    gate = Gate(guards, methods=methods, unseal=unseal, unknown=_abort_unknown)
+    return [gate] if tracing is None else [gate, tracing.interceptor()]
 
 
 class Statuses(Guard):

@@ -28,6 +28,7 @@ def served() -> set[str]:
             overruns=int,
             behind=int,
             galleries=dict,
+            calibrations=dict,
             certificate_seconds=float,
             revocation_seconds=float,
         )
