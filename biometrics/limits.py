@@ -170,8 +170,8 @@ DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
 # who it is only once.
 MAX_CONNECTION_AGE_SECONDS: Final = 600
 # 48 members with 21 systems each. A connection that says nothing takes 73 KiB, which is
-# 75 MB for all of them. Whoever has no certificate can take places too, for as long as a
-# handshake may last: the network in front has to keep strangers away.
+# 75 MB for all of them. Whoever has no certificate can take places too, for as long as
+# a handshake may last: the network in front has to keep strangers away.
 MAX_CONNECTIONS: Final = 1024
 HANDSHAKE_SECONDS: Final = 10
 MAX_IDLE_CONNECTION_SECONDS: Final = 300  # without a call; a client connects anew

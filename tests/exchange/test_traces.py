@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ from opentelemetry.proto.collector.trace.v1 import (
 )
 from world import AGREEMENTS, World, face, record, unit
 
-from biometrics.errors import RefusedError
+from biometrics.errors import ConfigurationError, RefusedError
+from biometrics.server.check import check
 from biometrics.server.config import read_config
 from biometrics.server.metrics import STAGE_STEPS
 from biometrics.stages import Stage
@@ -125,3 +127,18 @@ def test_a_collector_that_is_away_is_not_waited_for(tmp_path: Path):
         begun = time.monotonic()
     assert time.monotonic() - begun < 10
     assert answer.holders[0].outcome == "match"
+
+
+def test_what_is_not_installed_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By `serve --check` too, before a start."""
+    world = World(tmp_path, agreements=AGREEMENTS)
+    set_traces(world, '\n[traces]\ncollector = "127.0.0.1:9"\n')
+    assert check(world.root / "exchange.toml") is not None
+    monkeypatch.delitem(sys.modules, "biometrics.server.traces", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(ConfigurationError, match="extra `traces`") as caught:
+        check(world.root / "exchange.toml")
+    assert caught.value.reason == "EXTRA_MISSING"
+    world._loop.close()

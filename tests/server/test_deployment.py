@@ -55,7 +55,9 @@ def test_what_is_deployed_goes_with_the_sources():
     """As these tests do, which read it."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     targets = settings["tool"]["hatch"]["build"]["targets"]
-    assert {"/.deploy", "/Dockerfile"} <= set(targets["sdist"]["include"])
+    assert {"/.ci", "/.deploy", "/.lock", "/Dockerfile"} <= set(
+        targets["sdist"]["include"]
+    )
 
 
 def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
