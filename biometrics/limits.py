@@ -173,6 +173,9 @@ MAX_CONNECTION_AGE_SECONDS: Final = 600
 # 75 MB for all of them. Whoever has no certificate can take places too, for as long as
 # a handshake may last: the network in front has to keep strangers away.
 MAX_CONNECTIONS: Final = 1024
+# A connection takes one, at either door; the rest is for files, the database, and what
+# is on its way to be refused. Many systems begin with 1,024.
+OPEN_DESCRIPTORS: Final = 2 * MAX_CONNECTIONS + 512
 HANDSHAKE_SECONDS: Final = 10
 MAX_IDLE_CONNECTION_SECONDS: Final = 300  # without a call; a client connects anew
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out

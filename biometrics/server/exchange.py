@@ -40,6 +40,7 @@ from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
+from biometrics.server.descriptors import allow_descriptors
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.doors import Door, make_doors
 from biometrics.server.health import Cause, Health
@@ -644,6 +645,7 @@ def run(path: Path) -> None:
     config = read_config(path)
     # A core dump would hold every key that is at hand.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    allow_descriptors()
     # There is a scanning thread for each core: NumPy's own would only compete with it.
     threadpool_limits(limits=1, user_api="blas")
     uvloop.run(_serve(config))

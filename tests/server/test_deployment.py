@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from biometrics import limits
 from biometrics.server.metrics import Gauges, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -77,3 +78,15 @@ def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
     compose = (DEPLOY / "compose.yaml").read_text()
     assert "read_only: true" in compose
     assert "cap_drop: [ALL]" in compose
+
+
+def test_the_unit_lets_all_connections_in_and_keeps_keys_out_of_swap():
+    """As the container does, whose numbers are the engine's."""
+    unit = (DEPLOY / "exchange.service").read_text()
+    allowed = re.search(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)
+    assert allowed is not None
+    assert int(allowed[1]) >= limits.OPEN_DESCRIPTORS
+    assert {"LimitCORE=0", "MemorySwapMax=0", "User=exchange"} <= set(unit.splitlines())
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert stop is not None
+    assert int(stop[1]) > limits.DRAIN_SECONDS
