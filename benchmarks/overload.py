@@ -56,6 +56,7 @@ BUSY_CALLERS: Final = 32
 DEADLINE_SECONDS: Final = 5.0
 RECOVERED: Final = 1.5  # times the p99 of before, at most, for a whole second
 PROBES: Final = 256
+HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # no settings
 
 
 @dataclass
@@ -211,7 +212,7 @@ def recovery_seconds(told: Sequence[Told], end: float, bar_ms: float) -> float:
 
 
 def idle_connections(profile: Profile, count: int) -> list[ssl.SSLSocket]:
-    """Return connections that have said hello and say nothing more.
+    """Return connections that have said hello, in TLS and HTTP/2, and say nothing more.
 
     Fewer than `count`, where the exchange refuses the others.
     """
@@ -223,7 +224,10 @@ def idle_connections(profile: Profile, count: int) -> list[ssl.SSLSocket]:
     for _ in range(count):
         raw = socket.create_connection((host, int(port)), 5)
         try:
-            made.append(context.wrap_socket(raw, server_hostname="localhost"))
+            wrapped = context.wrap_socket(raw, server_hostname="localhost")
+            wrapped.sendall(HELLO)
+            if wrapped.recv(1):
+                made.append(wrapped)
         except OSError:
             raw.close()
     return made
