@@ -307,9 +307,9 @@ def measure(
     #    connected before them goes on; there may be no room for others.
     beside_silence = begin(ask, others, gallery, SHARE * rated, options.silence)
     time.sleep(1.0)
+    streams = begin(slow_streams, paths[FLOOD], options.streams)
     opened = idle_connections(Profile.load(paths[FLOOD]), options.connections)
     opened_at = time.monotonic()
-    streams = begin(slow_streams, paths[FLOOD], options.streams)
     once_more = beside_silence()
     found = [
         took for each in once_more for took in each.within(opened_at, float("inf"))
@@ -377,7 +377,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.records, options.seconds, options.rounds = 1000, 1.5, 1
-        options.connections, options.streams, options.silence = 20, 160, 3.0
+        options.connections, options.streams, options.silence = 20, 160, 8.0
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "what do others notice when one member asks for ten times what it may?",
