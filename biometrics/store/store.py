@@ -92,7 +92,10 @@ class Store:
             self.budget.purge(connection, most)
 
         log = Log(scribe, clock)
-        self._writer = Writer(database, log, housekeep, on_failure, on_recovery)
+        memories = [self.budget]
+        self._writer = Writer(
+            database, log, memories, housekeep, on_failure, on_recovery
+        )
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading, log)

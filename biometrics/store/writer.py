@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+
+import sqlalchemy as sa
 
 from biometrics import limits
 from biometrics.errors import (
@@ -26,35 +31,49 @@ from biometrics.store.failures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import sqlalchemy as sa
-
     from biometrics.store.databases import Database
     from biometrics.store.log import Log
 
 T = TypeVar("T")
+U = TypeVar("U")
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[T]):
-    """An operation that waits for its transaction."""
+class Outcome(Generic[T]):
+    """What became of a write, held back until the commit.
 
-    operation: Callable[[sa.Connection], T]
-    future: Future[T]
-    weight: int
+    Attributes:
+        value: what it returns.
+        error: what it raises instead; then it has written nothing.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What an operation returned or raised, held back until the commit."""
-
-    value: Any = None
+    value: T | None = None
     error: Exception | None = None
 
 
-_Run: TypeAlias = "Callable[[sa.Connection, Callable[[sa.Connection], Any]], _Outcome]"
+# Writes what waits together, in its order: one outcome each.
+Batch: TypeAlias = Callable[[sa.Connection, Sequence[T]], Sequence[Outcome[U]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[T, U]):
+    """One part of a batch that waits for its transaction."""
+
+    batch: Batch[T, U]
+    part: T
+    future: Future[U]
+    weight: int
+
+
+_Run: TypeAlias = "Callable[[sa.Connection, Batch[Any, Any], list[Any]], Sequence[Any]]"
+
+
+class Memory(Protocol):
+    """Remembers what is written within a transaction; of the writer's thread."""
+
+    def forget(self, *, is_durable: bool = False) -> None:
+        """Have nothing pending: the transaction is over, committed or not."""
 
 
 class _GivenUpError(Exception):
@@ -76,8 +95,9 @@ class _UndoneError(Exception):
 class Writer:
     """Group commit.
 
-    Operations that wait are run in one transaction; if one raises, all are undone and
-    run again, each in its own savepoint, so that it is undone alone. They are run in
+    Operations that wait are run in one transaction, and those of one batch that stand
+    together by one call; if one raises, all are undone and run again, each alone in its
+    own savepoint, so that it is undone alone. They are run in
     the order in which they came, but that those which write several records take turns
     with all others. Futures resolve after the commit and never before; if the
     transaction as a whole fails, every future of the group has the error and nothing of
@@ -98,6 +118,7 @@ class Writer:
         self,
         database: Database,
         log: Log,
+        memories: Sequence[Memory],
         housekeep: Callable[[sa.Connection, int], None],
         on_failure: Callable[[], None],
         on_recovery: Callable[[], None],
@@ -107,6 +128,7 @@ class Writer:
         Args:
             database: held; the caller closes it after `close`.
             log: which operations append to; it is written with each transaction.
+            memories: of transactions, that learn how each has ended.
             housekeep: called in each transaction with the number of its operations;
                 a failure of it is logged and undoes nothing else.
             on_failure: called from the thread when it stops writing.
@@ -116,10 +138,11 @@ class Writer:
         self._on_recovery = on_recovery
         self._database = database
         self._log = log
+        self._memories = (log, *memories)
         self._housekeep = housekeep
         # What writes one record or none does not wait behind chunks of many.
-        self._light: deque[_Waiting[Any]] = deque()
-        self._heavy: deque[_Waiting[Any]] = deque()
+        self._light: deque[_Waiting[Any, Any]] = deque()
+        self._heavy: deque[_Waiting[Any, Any]] = deque()
         self._was_heavy = False
         self._arrived = threading.Condition()
         self._closing = False
@@ -146,7 +169,27 @@ class Writer:
             StorageError: writing is stopped after a failed flush.
             UnavailableError: the store is closed.
         """
-        future: Future[T] = Future()
+        return self.join(_one_by_one, operation, weight=weight)
+
+    def join(self, batch: Batch[T, U], part: T, *, weight: int = 1) -> Future[U]:
+        """Queue a part of what is written together, if more of it waits by then.
+
+        Args:
+            batch: runs in the writer's thread, with one part or more. A part whose
+                outcome is an error MUST have written nothing; if the batch raises, all
+                of it is undone, and run again part by part.
+            part: what is to be written.
+            weight: records that it writes.
+
+        Returns:
+            The part's outcome, once that is durable.
+
+        Raises:
+            ExhaustedError: as `submit`.
+            StorageError: likewise.
+            UnavailableError: likewise.
+        """
+        future: Future[U] = Future()
         with self._arrived:
             if self._closing:
                 raise UnavailableError(
@@ -162,7 +205,7 @@ class Writer:
                     retry_after=1.0,
                 )
             queue = self._light if weight <= 1 else self._heavy
-            queue.append(_Waiting(operation, future, weight))
+            queue.append(_Waiting(batch, part, future, weight))
             self._arrived.notify()
         return future
 
@@ -194,7 +237,7 @@ class Writer:
             while self._sync_failed and self._wait_for_disk():
                 self._recover()
 
-    def _take(self) -> list[_Waiting[Any]]:
+    def _take(self) -> list[_Waiting[Any, Any]]:
         """Wait for operations; return a group, or nothing once closed and drained."""
         with self._arrived:
             while not self._light and not self._heavy and not self._closing:
@@ -203,7 +246,7 @@ class Writer:
             is_heavy = bool(self._heavy) and not (self._light and self._was_heavy)
             self._was_heavy = is_heavy
             queue = self._heavy if is_heavy else self._light
-            group: list[_Waiting[Any]] = []
+            group: list[_Waiting[Any, Any]] = []
             weight = 0
             while queue and len(group) < limits.WRITE_GROUP_OPERATIONS:
                 weight += queue[0].weight
@@ -240,7 +283,7 @@ class Writer:
         _LOG.warning("the disk is flushed: writing goes on")
         self._on_recovery()
 
-    def _write(self, group: list[_Waiting[Any]]) -> None:
+    def _write(self, group: list[_Waiting[Any, Any]]) -> None:
         """Run a group, commit it, and only then resolve its futures."""
         try:
             outcomes = self._transact(group)
@@ -249,13 +292,13 @@ class Writer:
                 for one in group:  # whoever broke it breaks only its own this time
                     self._write([one])
                 return
-            outcomes = [_Outcome(error=_explain(lost.reason))]
+            outcomes = [Outcome(error=_explain(lost.reason))]
         except Exception as error:  # noqa: BLE001 - outlives any
             reason = _explain(error).reason
             _LOG.warning("a group of %d writes failed: %s", len(group), reason)
             if reason == SYNC_FAILED:
                 self._stop()
-            outcomes = [_Outcome(error=_explain(error)) for _ in group]
+            outcomes = [Outcome(error=_explain(error)) for _ in group]
         for waiting, outcome in zip(group, outcomes, strict=True):
             if outcome.error is None:
                 waiting.future.set_result(outcome.value)
@@ -268,7 +311,7 @@ class Writer:
             self._sync_failed = True
         self._on_failure()
 
-    def _transact(self, group: list[_Waiting[Any]]) -> list[_Outcome]:
+    def _transact(self, group: list[_Waiting[Any, Any]]) -> list[Outcome[Any]]:
         """Run a group in one transaction; what it returns is durable.
 
         Savepoints are two statements for each operation, which hardly ever raises, and
@@ -277,19 +320,26 @@ class Writer:
         if self._sync_failed:  # since the group was taken
             raise _stopped()
         try:
-            return self._commit(group, _run)
+            return self._commit(group, _together)
         except _UndoneError:
-            return self._commit(group, self._attempt)
+            return self._commit(group, self._apart)
 
-    def _commit(self, group: list[_Waiting[Any]], run: _Run) -> list[_Outcome]:
+    def _commit(self, group: list[_Waiting[Any, Any]], run: _Run) -> list[Outcome[Any]]:
         """Begin a transaction, run a group in it, and commit it."""
         is_committing = False
         try:
-            self._log.forget()  # what a transaction that was undone has appended
+            for memory in self._memories:
+                memory.forget()  # a transaction that was undone
             with self._database.writing.begin() as connection:
-                outcomes = [run(connection, one.operation) for one in group]
+                outcomes = [
+                    outcome
+                    for batch, parts in groupby(group, attrgetter("batch"))
+                    for outcome in run(connection, batch, [one.part for one in parts])
+                ]
                 kept = self._attempt(
-                    connection, lambda held: self._housekeep(held, len(group))
+                    connection,
+                    _one_by_one,
+                    lambda held: self._housekeep(held, len(group)),
                 )
                 self._log.flush(connection)
                 is_committing = True
@@ -302,16 +352,23 @@ class Writer:
                     " same request_id, and it is carried out once",
                 ) from error
             raise
-        self._log.forget(is_durable=True)
+        for memory in self._memories:
+            memory.forget(is_durable=True)
         self._database.note_commit()
         if kept.error is not None:
             _LOG.warning("housekeeping failed: %s", _explain(kept.error).reason)
         return outcomes
 
+    def _apart(
+        self, connection: sa.Connection, batch: Batch[T, U], parts: list[T]
+    ) -> list[Outcome[U]]:
+        """Run a batch part by part; see `_attempt`."""
+        return [self._attempt(connection, batch, part) for part in parts]
+
     def _attempt(
-        self, connection: sa.Connection, operation: Callable[[sa.Connection], Any]
-    ) -> _Outcome:
-        """Run one operation in a savepoint; undo it alone if it raises.
+        self, connection: sa.Connection, batch: Batch[T, U], part: T
+    ) -> Outcome[U]:
+        """Run a batch of one part in a savepoint; undo it alone if it raises.
 
         The savepoints are plain statements, a third of a small write's time less than
         `begin_nested`, which compiles its own anew each time.
@@ -323,7 +380,7 @@ class Writer:
         connection.exec_driver_sql("SAVEPOINT operation")
         mark = self._log.mark()
         try:
-            value = operation(connection)
+            (outcome,) = batch(connection, [part])
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
         except Exception as error:
             if connection.invalidated:
@@ -334,22 +391,29 @@ class Writer:
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT operation")
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
             if isinstance(error, DATABASE_ERRORS):
-                return _Outcome(error=_explain(error))
-            return _Outcome(error=error)
-        return _Outcome(value=value)
+                return Outcome(error=_explain(error))
+            return Outcome(error=error)
+        return outcome
 
 
-def _run(
-    connection: sa.Connection, operation: Callable[[sa.Connection], Any]
-) -> _Outcome:
-    """Run one operation.
+def _one_by_one(
+    connection: sa.Connection, operations: Sequence[Callable[[sa.Connection], T]]
+) -> list[Outcome[T]]:
+    """Run operations that share no statement."""
+    return [Outcome(operation(connection)) for operation in operations]
+
+
+def _together(
+    connection: sa.Connection, batch: Batch[T, U], parts: list[T]
+) -> Sequence[Outcome[U]]:
+    """Run a batch.
 
     Raises:
         _UndoneError: it raised; the transaction is to be undone.
         SQLAlchemyError: the connection is lost, and the transaction with it.
     """
     try:
-        return _Outcome(value=operation(connection))
+        return batch(connection, parts)
     except Exception as error:
         if connection.invalidated:
             raise
