@@ -3,9 +3,10 @@
 The exchange and one that protects nobody (`benchmarks.kit.bare`), in turns, on the same
 galleries and by the same callers: no agreements, masks, budgets, quotas, log, receipts
 or slots, and nothing stored. What is left of the first one's throughput is what all of
-these leave; TLS, identity and admission are in both.
+these leave; TLS, identity and admission are in both. Slots are those of a new
+exchange: callers are many enough that they wait for the work, and not for slots.
 
-    python -m benchmarks.protections [--records 1000000] [--callers 1 32]
+    python -m benchmarks.protections [--records 1000000] [--callers 32]
 
 `--root FOLDER` keeps the exchange for the next run.
 """
@@ -23,6 +24,7 @@ from benchmarks.kit import results, tables
 from benchmarks.kit.exchange import BenchmarkExchange
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED, measure, probes_of
+from biometrics import limits
 
 PROGRAMS: Final = {"exchange": "biometrics.cli", "bare": "benchmarks.kit.bare"}
 COLUMNS: Final = (
@@ -41,7 +43,7 @@ def main() -> None:
     """Measure both in turns."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--callers", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--callers", type=int, nargs="+", default=[32])
     parser.add_argument("--seconds", type=float, default=8.0, help="of each round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--root", type=Path, help="folder that keeps the exchange")
@@ -65,6 +67,7 @@ def main() -> None:
             holders=1,
             threshold=THRESHOLD,
             gallery=gallery,
+            slot_ms=limits.DEFAULT_SLOT_MILLISECONDS,
         )
         with exchange.serving():
             exchange.enrol(options.records)

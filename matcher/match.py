@@ -219,7 +219,11 @@ class Matcher:
                 #    by the rules of that moment.
                 stored = await asyncio.wrap_future(
                     self.answers.commit(
-                        *key, self._sealing(search, decided), decided.disclosed
+                        *key,
+                        self._sealing(search, decided),
+                        decided.disclosed,
+                        # It leaves at the end of the slot anyway.
+                        within=self.slots.seconds * limits.GATHERED_SHARE_OF_SLOT,
                     )
                 )
                 if stored is not None:
@@ -327,9 +331,9 @@ class Matcher:
         # 2. Authorise by the agreements; knows nothing of any gallery's content. What
         #    they promise of errors is kept at the threshold for all comparisons that
         #    the exchange can make in the space, whomever the requester names.
-        thresholds = self.calibrations.of(question.space.name).thresholds(
-            self.galleries.comparisons(question.space.name)
-        )
+        space = question.space.name
+        comparisons = self.galleries.comparisons(space)
+        thresholds = self.calibrations.thresholds(space, comparisons)
         try:
             plan = plan_search(
                 rules.agreements,

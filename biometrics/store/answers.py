@@ -84,6 +84,7 @@ class AnswerWriter:
         digest: bytes,
         make_body: Callable[[Appended], bytes],
         disclosed: Disclosed,
+        within: float = 0.0,
     ) -> Future[bytes | None]:
         """Store an answer, its leaf in the log and its references in one transaction.
 
@@ -101,6 +102,7 @@ class AnswerWriter:
             make_body: makes the answer, sealed, from its leaf. Runs in the writer's
                 thread and MUST NOT write.
             disclosed: what the answer tells of, and what is logged of that.
+            within: seconds for which it may wait for other answers.
 
         Returns:
             The body that is durable: another one than was made if the same request
@@ -110,7 +112,7 @@ class AnswerWriter:
             Raises ConflictError or StorageError as `RecordWriter.enrol`.
         """
         answer = _Answer(member, request_id, digest, make_body, disclosed)
-        return self._writer.join(self._store, answer)
+        return self._writer.join(self._store, answer, within=within)
 
     def _store(
         self, connection: sa.Connection, answers: Sequence[_Answer]

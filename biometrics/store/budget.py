@@ -194,11 +194,15 @@ class Budget:
                 self._spent[requester] = account.day, {**known, **spent}
         self._written.clear()
 
-    def purge(self, connection: sa.Connection, most: int) -> None:
-        """Forget a few rows that count no more; look now and then."""
+    def is_due(self) -> bool:
+        """Say whether it is time to look for what can be deleted."""
         now = to_microseconds(self._clock.now())
-        if now < self._purge_due <= now + _PURGE_EVERY:  # or the clock was set back
-            return
+        # Or the clock was set back.
+        return not now < self._purge_due <= now + _PURGE_EVERY
+
+    def purge(self, connection: sa.Connection, most: int) -> None:
+        """Forget a few rows that count no more."""
+        now = to_microseconds(self._clock.now())
         today = day_of(self._clock.now())
         values = {"after": today - limits.NEAR_DAYS, "most": most}
         old = connection.execute(_OLD_DAYS, values).all()
@@ -325,7 +329,8 @@ class Account:
         """Return what was used today, by requester and use."""
         found: defaultdict[Member, dict[bytes, int]] = defaultdict(dict)
         for (requester, use), searches in self._today.items():
-            found[requester][use] = searches
+            if searches:
+                found[requester][use] = searches
         return found
 
     def write(self, connection: sa.Connection) -> None:

@@ -65,11 +65,15 @@ class References:
             ],
         )
 
-    def purge(self, connection: sa.Connection, most: int) -> None:
-        """Delete at most `most` references that have expired; look now and then."""
+    def is_due(self) -> bool:
+        """Say whether it is time to look for what can be deleted."""
         now = to_microseconds(self._clock.now())
-        if now < self._purge_due <= now + _PURGE_EVERY:  # or the clock was set back
-            return
+        # Or the clock was set back.
+        return not now < self._purge_due <= now + _PURGE_EVERY
+
+    def purge(self, connection: sa.Connection, most: int) -> None:
+        """Delete at most `most` references that have expired."""
+        now = to_microseconds(self._clock.now())
         expired = connection.execute(_EXPIRED, {"now": now, "most": most}).scalars()
         digests = list(expired)
         if digests:

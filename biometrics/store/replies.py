@@ -136,11 +136,15 @@ class Replies:
             "stored_at": self._now(),
         }
 
+    def is_due(self) -> bool:
+        """Say whether it is time to look for what can be deleted."""
+        now = self._now()
+        # Or the clock was set back.
+        return not now < self._purge_due <= now + _PURGE_EVERY
+
     def purge(self, connection: sa.Connection, most: int) -> None:
         """Delete at most `most` replies that are beyond their window."""
         now = self._now()
-        if now < self._purge_due <= now + _PURGE_EVERY:  # or the clock was set back
-            return
         oldest = connection.execute(_OLDEST, {"most": most}).all()
         old = [row.reply_id for row in oldest if _is_old(row, now)]
         if old:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -64,6 +66,7 @@ class _Waiting(Generic[T, U]):
     part: T
     future: Future[U]
     weight: int
+    due: float  # by the monotonic clock
 
 
 _Run: TypeAlias = "Callable[[sa.Connection, Batch[Any, Any], list[Any]], Sequence[Any]]"
@@ -74,6 +77,16 @@ class Memory(Protocol):
 
     def forget(self, *, is_durable: bool = False) -> None:
         """Have nothing pending: the transaction is over, committed or not."""
+
+
+class Housekeeping(Protocol):
+    """What is to be deleted, a little with each transaction."""
+
+    def is_due(self) -> bool:
+        """Say whether there may be something."""
+
+    def run(self, connection: sa.Connection, operations: int) -> None:
+        """Delete some, in a transaction of so many operations."""
 
 
 class _GivenUpError(Exception):
@@ -119,7 +132,7 @@ class Writer:
         database: Database,
         log: Log,
         memories: Sequence[Memory],
-        housekeep: Callable[[sa.Connection, int], None],
+        housekeeping: Housekeeping,
         on_failure: Callable[[], None],
         on_recovery: Callable[[], None],
     ) -> None:
@@ -129,8 +142,8 @@ class Writer:
             database: held; the caller closes it after `close`.
             log: which operations append to; it is written with each transaction.
             memories: of transactions, that learn how each has ended.
-            housekeep: called in each transaction with the number of its operations;
-                a failure of it is logged and undoes nothing else.
+            housekeeping: done in transactions when it is due; a failure of it is logged
+                and undoes nothing else.
             on_failure: called from the thread when it stops writing.
             on_recovery: called from the thread when it goes on.
         """
@@ -139,11 +152,12 @@ class Writer:
         self._database = database
         self._log = log
         self._memories = (log, *memories)
-        self._housekeep = housekeep
+        self._housekeeping = housekeeping
         # What writes one record or none does not wait behind chunks of many.
         self._light: deque[_Waiting[Any, Any]] = deque()
         self._heavy: deque[_Waiting[Any, Any]] = deque()
         self._was_heavy = False
+        self._due = math.inf  # when the next transaction begins
         self._arrived = threading.Condition()
         self._closing = False
         self._sync_failed = False
@@ -171,7 +185,9 @@ class Writer:
         """
         return self.join(_one_by_one, operation, weight=weight)
 
-    def join(self, batch: Batch[T, U], part: T, *, weight: int = 1) -> Future[U]:
+    def join(
+        self, batch: Batch[T, U], part: T, *, weight: int = 1, within: float = 0.0
+    ) -> Future[U]:
         """Queue a part of what is written together, if more of it waits by then.
 
         Args:
@@ -180,6 +196,8 @@ class Writer:
                 of it is undone, and run again part by part.
             part: what is to be written.
             weight: records that it writes.
+            within: seconds for which it may wait for others, unless one comes that
+                does not wait.
 
         Returns:
             The part's outcome, once that is durable.
@@ -205,8 +223,11 @@ class Writer:
                     retry_after=1.0,
                 )
             queue = self._light if weight <= 1 else self._heavy
-            queue.append(_Waiting(batch, part, future, weight))
-            self._arrived.notify()
+            due = time.monotonic() + within
+            queue.append(_Waiting(batch, part, future, weight, due))
+            if due < self._due:
+                self._due = due
+                self._arrived.notify()
         return future
 
     def run(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -240,8 +261,8 @@ class Writer:
     def _take(self) -> list[_Waiting[Any, Any]]:
         """Wait for operations; return a group, or nothing once closed and drained."""
         with self._arrived:
-            while not self._light and not self._heavy and not self._closing:
-                self._arrived.wait()
+            while (left := self._due - time.monotonic()) > 0 and not self._closing:
+                self._arrived.wait(None if math.isinf(left) else left)
             # In turns, so that neither waits for more than one group of the other.
             is_heavy = bool(self._heavy) and not (self._light and self._was_heavy)
             self._was_heavy = is_heavy
@@ -253,6 +274,8 @@ class Writer:
                 if group and weight > limits.WRITE_GROUP_RECORDS:
                     break
                 group.append(queue.popleft())
+            # What is left has come before this one began: it has waited long enough.
+            self._due = -math.inf if self._light or self._heavy else math.inf
             return group
 
     def _wait_for_disk(self) -> bool:
@@ -261,6 +284,7 @@ class Writer:
             refused = [*self._light, *self._heavy]
             self._light.clear()
             self._heavy.clear()
+            self._due = math.inf
         for one in refused:
             if one.future.set_running_or_notify_cancel():
                 one.future.set_exception(_stopped())
@@ -336,11 +360,7 @@ class Writer:
                     for batch, parts in groupby(group, attrgetter("batch"))
                     for outcome in run(connection, batch, [one.part for one in parts])
                 ]
-                kept = self._attempt(
-                    connection,
-                    _one_by_one,
-                    lambda held: self._housekeep(held, len(group)),
-                )
+                kept = self._keep_house(connection, len(group))
                 self._log.flush(connection)
                 is_committing = True
         except DATABASE_ERRORS as error:
@@ -358,6 +378,16 @@ class Writer:
         if kept.error is not None:
             _LOG.warning("housekeeping failed: %s", _explain(kept.error).reason)
         return outcomes
+
+    def _keep_house(self, connection: sa.Connection, operations: int) -> Outcome[None]:
+        """Do the housekeeping that is due."""
+        if not self._housekeeping.is_due():
+            return Outcome()
+        return self._attempt(
+            connection,
+            _one_by_one,
+            lambda held: self._housekeeping.run(held, operations),
+        )
 
     def _apart(
         self, connection: sa.Connection, batch: Batch[T, U], parts: list[T]
