@@ -146,9 +146,8 @@ class Budget:
         """
         now = self._clock.now()
         tomorrow = now.date() + dt.timedelta(days=1)
-        day, spent = self._spent.get(requester, (None, {}))
         renews = dt.datetime.combine(tomorrow, dt.time(), dt.UTC)
-        return spent if day == day_of(now) else {}, renews
+        return self._known(requester, day_of(now)), renews
 
     def account(
         self, connection: sa.Connection, takings: Sequence[tuple[Member, Taken]]
@@ -176,22 +175,32 @@ class Budget:
             day=day,
             lapses_at=to_microseconds(now + _FREEZE),
             felt=self._felt(connection, records),
-            today=_spent(connection, requesters, quotas | matches, day - 1),
+            today=self._today(connection, requesters, quotas | matches, day),
             month=_spent(connection, requesters, matches, day - limits.NEAR_DAYS),
             written=self._written.append,
         )
 
+    def mark(self) -> int:
+        """Return how many accounts are written, for `undo`."""
+        return len(self._written)
+
+    def undo(self, mark: int) -> None:
+        """Take back what was written since `mark`."""
+        del self._written[mark:]
+
     def forget(self, *, is_durable: bool = False) -> None:
-        """Have no account open: the transaction is over.
+        """Have no account pending: the transaction is over.
 
         Args:
-            is_durable: it was committed.
+            is_durable: it was committed; else nobody may know.
         """
-        for account in self._written if is_durable else ():
+        for account in self._written:
             for requester, spent in account.spent().items():
-                day, before = self._spent.get(requester, (None, {}))
-                known = before if day == account.day else {}
-                self._spent[requester] = account.day, {**known, **spent}
+                known = self._known(requester, account.day)
+                if is_durable:
+                    self._spent[requester] = account.day, {**known, **spent}
+                else:
+                    self._spent.pop(requester, None)
         self._written.clear()
 
     def is_due(self) -> bool:
@@ -219,6 +228,32 @@ class Budget:
         connection.execute(_FORGET_FREEZES, {"before": now - kept})
         if len(old) < most:
             self._purge_due = now + _PURGE_EVERY
+
+    def _known(self, requester: Member, day: int) -> Mapping[bytes, int]:
+        """Return what is known to be used on a day, by use, as far as it is durable."""
+        of_day, spent = self._spent.get(requester, (day, {}))
+        return spent if of_day == day else {}
+
+    def _today(
+        self,
+        connection: sa.Connection,
+        requesters: Collection[Member],
+        uses: Collection[bytes],
+        day: int,
+    ) -> Counter[tuple[Member, bytes]]:
+        """Return what was used on a day; read only where it is not known.
+
+        Nobody else writes it.
+        """
+        known = {
+            (requester, use): searches
+            for requester in requesters
+            for use, searches in self._known(requester, day).items()
+        }
+        for account in self._written:
+            known |= account.today if account.day == day else {}
+        missing = {r for r in requesters for use in uses if (r, use) not in known}
+        return Counter({**_spent(connection, missing, uses, day - 1), **known})
 
     def _felt(self, connection: sa.Connection, records: Collection[bytes]) -> _Felt:
         """Return how often was felt for some records, and for whom they are frozen."""
@@ -266,6 +301,10 @@ class Account:
 
     Answers take from it one after the other, each as if those before it were durable;
     `write` counts what they took, in few statements for all.
+
+    Attributes:
+        day: today, since 1970.
+        today: what is used today, by requester and use.
     """
 
     def __init__(
@@ -291,7 +330,7 @@ class Account:
         self.day = day
         self._lapses_at = lapses_at
         self._felt = felt
-        self._today = today
+        self.today = today
         self._month = month
         self._written = written
         self._near: Counter[tuple[str, bytes]] = Counter()
@@ -308,7 +347,7 @@ class Account:
             if standing.is_frozen or (more and not standing.has_room(more)):
                 return False
         return all(
-            self._today[requester, quota.use] + quota.searches <= quota.most
+            self.today[requester, quota.use] + quota.searches <= quota.most
             for quota in taken.quotas
         )
 
@@ -328,9 +367,8 @@ class Account:
     def spent(self) -> dict[Member, dict[bytes, int]]:
         """Return what was used today, by requester and use."""
         found: defaultdict[Member, dict[bytes, int]] = defaultdict(dict)
-        for (requester, use), searches in self._today.items():
-            if searches:
-                found[requester][use] = searches
+        for (requester, use), searches in self.today.items():
+            found[requester][use] = searches
         return found
 
     def write(self, connection: sa.Connection) -> None:
@@ -379,7 +417,7 @@ class Account:
 
     def _use(self, requester: Member, use: bytes, searches: int) -> None:
         """Count what is used on one day."""
-        self._today[requester, use] += searches
+        self.today[requester, use] += searches
         self._uses[requester, use] += searches
 
     def _note_matches(self, requester: Member, taken: Taken) -> None:
@@ -393,7 +431,7 @@ class Account:
                 if searches:
                     self._use(requester, use, searches)
                     self._month[requester, use] += searches
-            today = self._today[requester, matched]
+            today = self.today[requester, matched]
             if is_enumeration(
                 matches=self._month[requester, matched],
                 near=self._month[requester, close] if any(are_near) else 0,
@@ -437,7 +475,7 @@ def _spent(
 ) -> Counter[tuple[Member, bytes]]:
     """Return what was used since a day, by requester and use."""
     found = Counter({(each, use): 0 for each in requesters for use in uses})
-    if uses:
+    if found:
         codes = {requester.code: requester for requester in requesters}
         values = {"requesters": list(codes), "ids": list(uses), "after": after}
         for row in connection.execute(_SPENT, values):

@@ -75,6 +75,12 @@ _Run: TypeAlias = "Callable[[sa.Connection, Batch[Any, Any], list[Any]], Sequenc
 class Memory(Protocol):
     """Remembers what is written within a transaction; of the writer's thread."""
 
+    def mark(self) -> int:
+        """Return how much is pending, for `undo`."""
+
+    def undo(self, mark: int) -> None:
+        """Take back what came since `mark`."""
+
     def forget(self, *, is_durable: bool = False) -> None:
         """Have nothing pending: the transaction is over, committed or not."""
 
@@ -408,7 +414,7 @@ class Writer:
             SQLAlchemyError: the connection is lost, and the transaction with it.
         """
         connection.exec_driver_sql("SAVEPOINT operation")
-        mark = self._log.mark()
+        marks = [memory.mark() for memory in self._memories]
         try:
             (outcome,) = batch(connection, [part])
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
@@ -417,7 +423,8 @@ class Writer:
                 raise
             if not self._database.has_transaction(connection):
                 raise _GivenUpError(error) from error
-            self._log.undo(mark)
+            for memory, mark in zip(self._memories, marks, strict=True):
+                memory.undo(mark)
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT operation")
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
             if isinstance(error, DATABASE_ERRORS):

@@ -141,7 +141,7 @@ def test_answers_of_one_flush_are_counted_one_after_the_other(shelf: Shelf) -> N
     assert sum(each.result(30) is not None for each in others) == N
     assert {each.result(30) for each in again} == {b"answer"}
     assert own(shelf) == N
-    assert shelf.store.budget.spent(XBB)[0] == {b"use": N + 2}
+    assert shelf.store.budget.spent(XBB)[0][b"use"] == N + 2
     assert shelf.store.log.head().size == leaves + 1 + 1 + N + 1
     assert [f.searches for f in shelf.store.reviews.freezes(XAA)] == [N]
 
@@ -158,7 +158,6 @@ def test_what_an_undone_flush_took_is_not_spent(shelf: Shelf) -> None:
     with pytest.raises(DefectError):
         commit(shelf, quotas=(quota,))
     sa.event.remove(shelf.writing, "commit", broken)
-    assert shelf.store.budget.spent(XBB)[0] == {b"use": 1}
     assert commit(shelf, quotas=(quota,)) == b"answer"
     assert shelf.store.budget.spent(XBB)[0] == {b"use": 2}
 
