@@ -10,10 +10,9 @@ from enum import StrEnum
 class Stage(StrEnum):
     """A part of a search; between them it waits for the end of a slot."""
 
-    QUOTAS = "quotas"  # what the requester has left is read
     COMPARE = "compare"  # waits for the scanner, scans, and confirms
     BUDGET = "budget"  # what it has felt for before is read
-    STORE = "store"  # answer and leaf become durable
+    STORE = "store"  # answer and leaf become durable, with those of others
 
 
 # Enter it for as long as the stage lasts.
