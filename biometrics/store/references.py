@@ -50,15 +50,21 @@ class References:
                     "reference_digest": reference.reference_digest,
                     "holder": reference.holder.code,
                     "requester": reference.requester.code,
+                    "purpose": reference.purpose,
+                    "modality": reference.modality,
                     "expires_at": to_microseconds(reference.expires_at),
                 }
                 for reference in references
             ],
         )
         records = [
-            {"reference_digest": reference.reference_digest, "record_id": record_id}
+            {
+                "reference_digest": reference.reference_digest,
+                "record_id": record_id,
+                "lookup": lookup,
+            }
             for reference in references
-            for record_id in reference.record_ids
+            for record_id, lookup in reference.records.items()
         ]
         if records:
             connection.execute(_ADD_RECORDS, records)
