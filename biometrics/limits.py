@@ -83,9 +83,10 @@ FOLLOW_UP_LOOK_SECONDS: Final = 60.0  # between sweeps of what is over, which is
 # Of one requester, to one holder: each is a person's work there. Whatever comes of it
 # counts, so that nobody goes on asking whether a reference is still good.
 MAX_FOLLOW_UPS_PER_DAY: Final = 200
-MAX_FOLLOW_UPS_LISTED: Final = 200  # with what was signed they fit into a message
+MAX_FOLLOW_UPS_LISTED: Final = 100  # at their largest they fit into a message
 MAX_FOLLOW_UP_RECORDS_TOLD: Final = 32  # of one; more are a broken gallery
-MAX_FOLLOW_UP_REQUEST_BYTES: Final = 8 * 1024  # a note with a key in it
+MAX_FOLLOW_UP_NOTE_BYTES: Final = 4 * 1024  # a key, a legal basis at its longest
+MAX_FOLLOW_UP_REQUEST_BYTES: Final = 8 * 1024
 MAX_FOLLOW_UP_BYTES: Final = 32 * 1024  # a letter, or a portrait
 FOLLOW_UP_CLEAR_BYTES: Final = 36 * 1024  # always: with two notes, and filled up
 FOLLOW_UP_SEALED_BYTES: Final = FOLLOW_UP_CLEAR_BYTES + 1136  # ML-KEM, X25519, tag

@@ -166,6 +166,7 @@ def _read_request(
         fault = Fault(field="reference", reason="WRONG_REFERENCE", message=told)
         faults.append(fault)
     with caught(faults, "note"):
+        _refuse_long(message.note)
         signed = SignedRequest.parse(message.note).request
         follow_up_id, digest = signed.follow_up_id, signed.reference_digest
         words = signed.purpose, signed.modality
@@ -190,6 +191,17 @@ def _read_request(
         note=message.note,
     )
     return Asked(requester, request_id, content_of(message)), new
+
+
+def _refuse_long(note: bytes) -> None:
+    """Refuse a note with more in it than a request needs.
+
+    Raises:
+        InvalidRequestError: it has.
+    """
+    if len(note) > limits.MAX_FOLLOW_UP_NOTE_BYTES:
+        told = f"must have at most {limits.MAX_FOLLOW_UP_NOTE_BYTES:,} bytes"
+        raise InvalidRequestError("TOO_LONG", told)
 
 
 def _read_step(message: Step, member: Member) -> tuple[Asked, bytes]:

@@ -137,8 +137,13 @@ _RECEIVED: Final = (
         FOLLOW_UP.c.state.in_(sorted(state.value for state in _LIVE)),
         FOLLOW_UP.c.ends_at > sa.bindparam("now"),
     )
-    .order_by(FOLLOW_UP.c.requested_at, FOLLOW_UP.c.follow_up_id)
+    .order_by(
+        sa.case((FOLLOW_UP.c.state == FollowUpState.RELEASED.value, 1), else_=0),
+        FOLLOW_UP.c.requested_at,
+        FOLLOW_UP.c.follow_up_id,
+    )
     .limit(limits.MAX_FOLLOW_UPS_LISTED)
+    .offset(sa.bindparam("passed"))
 )
 _OWN: Final = sa.select(
     RECORD.c.record_id,
@@ -384,7 +389,7 @@ class FollowUpTable:
         return [self._row(row) for row in rows]
 
     def received(self, holder: Member, gate: Gate) -> list[ReceivedRow]:
-        """Return the oldest follow-ups that wait for a holder, or for being read.
+        """Return the oldest follow-ups that wait for a holder; last, for being read.
 
         Any thread. Without those whose records may not be told to the requester.
 
@@ -392,13 +397,20 @@ class FollowUpTable:
             StorageError: they cannot be read now.
         """
         values = {"of_member": holder.code, "now": to_microseconds(self._clock.now())}
+        found: list[ReceivedRow] = []
+        passed, most = 0, limits.MAX_FOLLOW_UPS_LISTED
         with translated(), self._engine.connect() as connection:
-            rows = [self._row(row) for row in connection.execute(_RECEIVED, values)]
-            return [
-                ReceivedRow(row=row, references=_references(connection, row))
-                for row in rows
-                if self._may_be_told(connection, row, gate)
-            ]
+            # What may not be told takes nobody's place in the list.
+            while len(found) < most and (
+                rows := connection.execute(_RECEIVED, values | {"passed": passed}).all()
+            ):
+                passed += len(rows)
+                found += [
+                    ReceivedRow(row=row, references=_references(connection, row))
+                    for row in map(self._row, rows)
+                    if self._may_be_told(connection, row, gate)
+                ]
+        return found[:most]
 
     def _begin(
         self, connection: sa.Connection, new: NewFollowUp, gate: Gate, agreed: Agreed

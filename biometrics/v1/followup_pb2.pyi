@@ -390,7 +390,7 @@ class ListReceivedFollowUpsResponse(_message.Message):
     FOLLOW_UPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def follow_ups(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceivedFollowUp]:
-        """Output only. The oldest first."""
+        """Output only. The oldest first; those that are released after all others."""
 
     def __init__(
         self,

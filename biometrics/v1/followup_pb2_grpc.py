@@ -96,7 +96,7 @@ class FollowUpServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRequestedFollowUps(self, request, context):
-        """Lists the newest 200 follow-ups that the caller's member has asked for.
+        """Lists the newest 100 follow-ups that the caller's member has asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,8 +111,8 @@ class FollowUpServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReceivedFollowUps(self, request, context):
-        """Lists the oldest 200 follow-ups that wait for the caller's member, with its own
-        references of the records that they are about.
+        """Lists the oldest 100 follow-ups that wait for the caller's member, those that wait for
+        being read last, with its own references of the records that they are about.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,14 +47,14 @@ class FollowUpServiceStub:
     used, or stands for a record of which the caller may not learn any more.
     """
     ListRequestedFollowUps: _grpc.UnaryUnaryMultiCallable[_followup_pb2.ListRequestedFollowUpsRequest, _followup_pb2.ListRequestedFollowUpsResponse]
-    """Lists the newest 200 follow-ups that the caller's member has asked for."""
+    """Lists the newest 100 follow-ups that the caller's member has asked for."""
     ReadFollowUp: _grpc.UnaryUnaryMultiCallable[_followup_pb2.ReadFollowUpRequest, _followup_pb2.ReadFollowUpResponse]
     """Reads what the holder gave, once; it is deleted with that. Refused with
     FAILED_PRECONDITION while nothing is there for the caller.
     """
     ListReceivedFollowUps: _grpc.UnaryUnaryMultiCallable[_followup_pb2.ListReceivedFollowUpsRequest, _followup_pb2.ListReceivedFollowUpsResponse]
-    """Lists the oldest 200 follow-ups that wait for the caller's member, with its own
-    references of the records that they are about.
+    """Lists the oldest 100 follow-ups that wait for the caller's member, those that wait for
+    being read last, with its own references of the records that they are about.
     """
     ConfirmFollowUp: _grpc.UnaryUnaryMultiCallable[_followup_pb2.ConfirmFollowUpRequest, _followup_pb2.ConfirmFollowUpResponse]
     """Keeps that an officer has confirmed a follow-up."""
@@ -80,14 +80,14 @@ class FollowUpServiceAsyncStub(FollowUpServiceStub):
     used, or stands for a record of which the caller may not learn any more.
     """
     ListRequestedFollowUps: _aio.UnaryUnaryMultiCallable[_followup_pb2.ListRequestedFollowUpsRequest, _followup_pb2.ListRequestedFollowUpsResponse]  # type: ignore[assignment]
-    """Lists the newest 200 follow-ups that the caller's member has asked for."""
+    """Lists the newest 100 follow-ups that the caller's member has asked for."""
     ReadFollowUp: _aio.UnaryUnaryMultiCallable[_followup_pb2.ReadFollowUpRequest, _followup_pb2.ReadFollowUpResponse]  # type: ignore[assignment]
     """Reads what the holder gave, once; it is deleted with that. Refused with
     FAILED_PRECONDITION while nothing is there for the caller.
     """
     ListReceivedFollowUps: _aio.UnaryUnaryMultiCallable[_followup_pb2.ListReceivedFollowUpsRequest, _followup_pb2.ListReceivedFollowUpsResponse]  # type: ignore[assignment]
-    """Lists the oldest 200 follow-ups that wait for the caller's member, with its own
-    references of the records that they are about.
+    """Lists the oldest 100 follow-ups that wait for the caller's member, those that wait for
+    being read last, with its own references of the records that they are about.
     """
     ConfirmFollowUp: _aio.UnaryUnaryMultiCallable[_followup_pb2.ConfirmFollowUpRequest, _followup_pb2.ConfirmFollowUpResponse]  # type: ignore[assignment]
     """Keeps that an officer has confirmed a follow-up."""
@@ -122,7 +122,7 @@ class FollowUpServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _followup_pb2.ListRequestedFollowUpsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_followup_pb2.ListRequestedFollowUpsResponse, _abc.Awaitable[_followup_pb2.ListRequestedFollowUpsResponse]]:
-        """Lists the newest 200 follow-ups that the caller's member has asked for."""
+        """Lists the newest 100 follow-ups that the caller's member has asked for."""
 
     @_abc_1.abstractmethod
     def ReadFollowUp(
@@ -140,8 +140,8 @@ class FollowUpServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _followup_pb2.ListReceivedFollowUpsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_followup_pb2.ListReceivedFollowUpsResponse, _abc.Awaitable[_followup_pb2.ListReceivedFollowUpsResponse]]:
-        """Lists the oldest 200 follow-ups that wait for the caller's member, with its own
-        references of the records that they are about.
+        """Lists the oldest 100 follow-ups that wait for the caller's member, those that wait for
+        being read last, with its own references of the records that they are about.
         """
 
     @_abc_1.abstractmethod

@@ -374,6 +374,14 @@ def test_a_member_asks_as_itself_about_what_it_signed(pair: Pair) -> None:
             ),
             ["UNKNOWN_VALUE"],
         ),
+        (
+            followup_pb2.RequestFollowUpRequest(
+                request_id=named,
+                reference=reference,
+                note=bytes(limits.MAX_FOLLOW_UP_NOTE_BYTES + 1),
+            ),
+            ["TOO_LONG"],
+        ),
     ):
         told = ended(profile, "RequestFollowUp", request)
         assert told[0] is grpc.StatusCode.INVALID_ARGUMENT

@@ -33,6 +33,7 @@ from biometrics.store import (
     RequestKey,
     Taken,
     Terms,
+    follow_ups,
     inspect_store,
     open_store,
 )
@@ -634,15 +635,30 @@ def test_no_step_is_durable_without_its_leaf(
     assert desk.state() is FollowUpState.READ
 
 
-def test_lists_begin_with_the_newest_and_the_oldest(desk: Desk) -> None:
-    """The requester is told the newest, the holder the oldest."""
-    others = [desk, Desk(desk.shelf, "B")]
-    for each in others:
+def test_lists_begin_with_the_newest_and_the_oldest(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The requester is told the newest, the holder the oldest that is not done.
+
+    However many of them may not be told any more.
+    """
+    desk.shelf.enrol("C", "D")
+    desks = [desk, *(Desk(desk.shelf, word) for word in "BCD")]
+    for each in desks:
         each.go(2)
         desk.shelf.clock.advance(HOUR)
-    newest = [row.follow_up_id for row in desk.table.requested(XBB)]
-    oldest = [each.row.follow_up_id for each in desk.table.received(XAA, desk.gate)]
-    assert oldest == newest[::-1] == [digest(each.text) for each in others]
+    named = [digest(each.text) for each in desks]
+    assert [row.follow_up_id for row in desk.table.requested(XBB)] == named[::-1]
+    desk.confirm()
+    desk.release()
+    desk.shelf.protect("B", XBB)
+    statement = follow_ups._RECEIVED
+    for most in (1, 2, 100):
+        monkeypatch.setattr(limits, "MAX_FOLLOW_UPS_LISTED", most)
+        monkeypatch.setattr(follow_ups, "_RECEIVED", statement.limit(most))
+        waiting = desk.table.received(XAA, desk.gate)
+        shown = [each.row.follow_up_id for each in waiting]
+        assert shown == [named[2], named[3], named[0]][:most]
 
 
 WRONG = (
