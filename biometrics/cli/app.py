@@ -18,6 +18,7 @@ from biometrics.cli import (
     demo,
     enrol,
     extract,
+    followup,
     galleries,
     init,
     inspect,
@@ -105,6 +106,7 @@ app.add_typer(galleries.app, name="galleries")
 app.add_typer(records.app, name="records")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(reviews.app, name="reviews")
+app.add_typer(followup.app, name="followup")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(audit.app, name="audit")
 app.add_typer(slots.app, name="slots")

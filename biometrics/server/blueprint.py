@@ -50,7 +50,13 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
 
 TRUST_DOMAIN: Final = "exchange.test"
-_ROLES: Final = (Role.CLIENT, Role.ENROLLER, Role.ADMINISTRATOR, Role.AUDITOR)
+_ROLES: Final = (
+    Role.CLIENT,
+    Role.ENROLLER,
+    Role.ADMINISTRATOR,
+    Role.AUDITOR,
+    Role.OFFICER,
+)
 _VALIDITY: Final = dt.timedelta(days=365)
 _PRIVATE: Final = 0o700
 

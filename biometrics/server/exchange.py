@@ -42,6 +42,8 @@ from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.doors import Door, make_doors
+from biometrics.server.follow_up_service import FollowUpService
+from biometrics.server.follow_ups import FollowUps
 from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import Identity, chain
@@ -67,6 +69,7 @@ from biometrics.v1 import (
     custody_pb2_grpc,
     duplicate_pb2_grpc,
     enrolment_pb2_grpc,
+    followup_pb2_grpc,
     match_pb2_grpc,
     review_pb2_grpc,
     space_pb2_grpc,
@@ -297,6 +300,16 @@ class Exchange:
                 workers=workers,
                 clock=clock,
             )
+            # Follow-ups.
+            follow_ups = FollowUps(
+                rows=store.follow_ups,
+                agreements=in_force.agreements,
+                vault=vault,
+                slots=slots,
+                workers=workers,
+                clock=clock,
+            )
+            store.follow_ups.keep_only(config.members).result()
             # The edge.
             metrics = Metrics()
             in_turn = InTurn(METHODS, config.slot_seconds, metrics.waited)
@@ -361,6 +374,10 @@ class Exchange:
                         ReviewService(reviews=store.reviews, workers=workers),
                     ),
                     partial(
+                        followup_pb2_grpc.add_FollowUpServiceServicer_to_server,
+                        FollowUpService(follow_ups=follow_ups),
+                    ),
+                    partial(
                         space_pb2_grpc.add_SpaceServiceServicer_to_server,
                         SpaceService(rates=rates),
                     ),
@@ -414,6 +431,7 @@ class Exchange:
                 keep_erasing(store),
                 keep_disposing(disposal),
                 keep_ending_epochs(custodian, config.members),
+                keep_ending_follow_ups(store),
                 keep_looking(in_force, limits.AGREEMENTS_LOOK_SECONDS),
                 keep_looking(trusted, limits.CERTIFICATES_LOOK_SECONDS),
             ):
@@ -477,6 +495,20 @@ async def keep_ending_epochs(custodian: Custodian, members: Iterable[Member]) ->
             except ExchangeError as error:
                 log.warning("keys of %s are not rotated yet: %s", member, error.reason)
         await asyncio.sleep(limits.WITHDRAWAL_LOOK_SECONDS)
+
+
+async def keep_ending_follow_ups(store: Store) -> None:
+    """End follow-ups whose time is over, time and again."""
+    while True:
+        try:
+            ended = await asyncio.wrap_future(
+                store.follow_ups.end_due(limits.MAX_FOLLOW_UPS_LISTED)
+            )
+        except ExchangeError as error:
+            ended = 0
+            log.warning("follow-ups are not ended yet: %s", error.reason)
+        if ended < limits.MAX_FOLLOW_UPS_LISTED:
+            await asyncio.sleep(limits.FOLLOW_UP_LOOK_SECONDS)
 
 
 async def keep_disposing(disposal: Disposal) -> None:

@@ -20,6 +20,7 @@ from biometrics.store.databases import database_at
 from biometrics.store.destruction import DestructionWriter
 from biometrics.store.erasure import ErasureTable
 from biometrics.store.failures import DATABASE_ERRORS, translated
+from biometrics.store.follow_ups import FollowUpTable
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
 from biometrics.store.log import Log, LogReader, LogWriter
@@ -62,6 +63,7 @@ class Store:
         budget: what is left to requesters.
         answers: makes answers to searches durable.
         reviews: freezes, alerts, and what is decided of them.
+        follow_ups: from references to payloads that are read once.
         journal: follows what was enrolled and withdrawn.
         log: what members are shown of all that happened.
         register: what a holder is shown of its own.
@@ -118,6 +120,14 @@ class Store:
             clock=clock,
         )
         self.reviews = ReviewTable(self._writer, reading, unhurried)
+        self.follow_ups = FollowUpTable(
+            self._writer,
+            reading,
+            replies,
+            budget=self.budget,
+            log=log,
+            clock=clock,
+        )
         self.log = LogWriter(self._writer, reading, log)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)

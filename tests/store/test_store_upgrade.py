@@ -60,6 +60,10 @@ TO_SECOND = """
     DROP TABLE frozen_record;
     DROP TABLE alert;
     DROP TABLE quota_use;
+    DROP TABLE follow_up_record;
+    DROP TABLE follow_up;
+    ALTER TABLE reference DROP COLUMN purpose, DROP COLUMN modality;
+    ALTER TABLE reference_record DROP COLUMN lookup;
     UPDATE alembic_version SET version_num = '0002';
 """
 TO_FIRST = """
