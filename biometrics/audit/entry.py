@@ -56,6 +56,9 @@ class Kind(StrEnum):
     DESTRUCTION = "destruction"
     AGREEMENT = "agreement"
     MEMBERS = "members"
+    SUSPENSION = "suspension"
+    RESUMPTION = "resumption"
+    DEPARTURE = "departure"
     RESTORATION = "restoration"
 
 

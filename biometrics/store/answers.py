@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics.audit import Kind, Mention
-from biometrics.store.custody import are_open
 from biometrics.store.failures import translated
+from biometrics.store.membership import may_tell
 from biometrics.store.protection import are_unchanged, has_expired
 from biometrics.store.rows import Reply
 
@@ -73,7 +73,8 @@ class AnswerWriter:
         that was decided, and not expired: so no answer tells of a record whose
         withdrawal, or whose protection from the requester, was durable before the
         answer was, and none is stored from the moment of a record's expiry on; nor does
-        any tell of a holder whose galleries were closed before it. What it takes from
+        any tell of a holder whose galleries were closed before it, or of or to a member
+        that was suspended before it. What it takes from
         the leak budget and from quotas is counted with it, if as much is left.
 
         Args:
@@ -95,7 +96,7 @@ class AnswerWriter:
         def operation(connection: sa.Connection) -> bytes | None:
             told = disclosed.records
             if has_expired(told, self._clock.now()) or not (
-                are_open(connection, disclosed.searched)
+                may_tell(connection, member, disclosed.searched)
                 and are_unchanged(connection, told)
                 and self._budget.has_room(connection, member, disclosed.taken)
             ):

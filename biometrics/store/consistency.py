@@ -309,6 +309,7 @@ _CODES: Final = {
     "reply": "member",
     "agreement": "holder",
     "custody": "member",
+    "membership": "member",
     "erasure": "member",
     "log_key": "member",
     "near_search": "requester",

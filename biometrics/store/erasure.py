@@ -76,12 +76,11 @@ def add_erasure(  # noqa: PLR0913 - a column each
     )
 
 
-class ErasureTable:
-    """Erasures of every member, and their certificates; any thread."""
+class ErasureReader:
+    """Reads erasures of every member, and their certificates; any thread."""
 
-    def __init__(self, writer: Writer, engine: sa.Engine) -> None:
-        """Write by `writer`, read by `engine`."""
-        self._writer = writer
+    def __init__(self, engine: sa.Engine) -> None:
+        """Read by `engine`."""
         self._engine = engine
 
     def pending(self, member: Member) -> list[ErasureRow]:
@@ -102,6 +101,15 @@ class ErasureTable:
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_OF_MEMBER, values).all()
         return [_erasure(row) for row in rows]
+
+
+class ErasureTable(ErasureReader):
+    """Erasures of every member, and their certificates; any thread."""
+
+    def __init__(self, writer: Writer, engine: sa.Engine) -> None:
+        """Write by `writer`, read by `engine`."""
+        super().__init__(engine)
+        self._writer = writer
 
     def certify(self, number: int, note: bytes) -> None:
         """Keep the certificate of an erasure, unless it has one; durable on return.
