@@ -190,6 +190,7 @@ MAX_SIGNER_CHARACTERS: Final = 128  # name of a person or an office; of a key li
 MAX_NOTE_BYTES: Final = 16 * 1024  # a short text, and more signatures than signers
 MAX_NOTE_SIGNATURES: Final = 64
 DATED_AHEAD_SECONDS: Final = 300  # two machines' clocks differ a little
+TAKEN_UP_SECONDS: Final = 15.0  # for a served exchange to go by edited settings
 AGREEMENTS_LOOK_SECONDS: Final = 1.0  # between looks for versions signed anew
 MAX_QUESTION_LINE_BYTES: Final = 16 * 1024  # of a log that is replayed: 64 holders
 

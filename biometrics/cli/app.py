@@ -22,6 +22,7 @@ from biometrics.cli import (
     init,
     inspect,
     match,
+    members,
     pki,
     records,
     restore,
@@ -108,6 +109,7 @@ app.add_typer(reviews.app, name="reviews")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(audit.app, name="audit")
 app.add_typer(slots.app, name="slots")
+app.add_typer(members.app, name="members")
 app.add_typer(pki.app, name="pki")
 
 

@@ -76,7 +76,7 @@ def _agreement_notes(
     """Return a note for each agreement, or part of it, that would not count."""
     in_force = InForce(
         config.agreements,
-        members=config.members,
+        members=sorted(config.members),
         signers=signers,
         keep=lambda _row: None,
         clock=SystemClock(),

@@ -142,7 +142,7 @@ class InForce:
             What is new: a refusal is told once for as long as its cause is the same.
         """
         told = list(self._foreign_files())
-        for holder in sorted(self._members):
+        for holder in self._members:
             told += self._look_at(holder)
         if self._indexed != self._versions:
             self._rebuild()

@@ -32,6 +32,12 @@ _OF_MEMBER: Final = (
     .order_by(ERASURE.c.number)
     .limit(sa.bindparam("most"))
 )
+_LAST: Final = (
+    sa.select(ERASURE)
+    .where(ERASURE.c.member == sa.bindparam("of_member"))
+    .order_by(ERASURE.c.number.desc())
+    .limit(1)
+)
 _CERTIFY: Final = (
     sa.update(ERASURE)
     .where(ERASURE.c.number == sa.bindparam("of_number"), ERASURE.c.note.is_(None))
@@ -101,6 +107,12 @@ class ErasureReader:
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_OF_MEMBER, values).all()
         return [_erasure(row) for row in rows]
+
+    def last(self, member: Member) -> ErasureRow | None:
+        """Return the latest erasure of a member, or None."""
+        with translated(), self._engine.connect() as connection:
+            row = connection.execute(_LAST, {"of_member": member.code}).first()
+        return None if row is None else _erasure(row)
 
 
 class ErasureTable(ErasureReader):
