@@ -15,6 +15,7 @@ from biometrics.cli import (
     backup,
     calibrate,
     check,
+    conformance,
     demo,
     enrol,
     extract,
@@ -100,6 +101,7 @@ app.command("match")(match.match)
 app.command("calibrate")(calibrate.calibrate)
 app.command("synthesise")(synthesise.synthesise)
 app.command("demo")(demo.demo)
+app.command("conformance")(conformance.conformance)
 app.add_typer(backup.app, name="backup")
 app.add_typer(restore.app, name="restore")
 app.add_typer(galleries.app, name="galleries")

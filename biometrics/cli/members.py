@@ -372,7 +372,7 @@ def _destroy(member: Member, administrator: Path | None) -> None:
 
 
 def _tell_left(
-    settings: "Config", member: Member, revoked: int, to: Path | None
+    settings: "Config", member: Member, revoked: int | None, to: Path | None
 ) -> None:
     """Say what was done of a leaving, and what is left to do."""
     with _stored(settings) as stored:
@@ -385,7 +385,7 @@ def _tell_left(
         for line in last.note.decode().splitlines():
             print_line(line)
     print_line(f"{member} has left")
-    if revoked:
+    if revoked is not None:
         print_line(f"certificates of the development authority taken back: {revoked}")
     else:
         print_line("next: have its authority put its certificates on the list")

@@ -118,17 +118,17 @@ class Joining:
         """Return the settings as they are."""
         return read_config(self._path)
 
-    def revoke_all(self, member: Member) -> int:
+    def revoke_all(self, member: Member) -> int | None:
         """Take back a member's certificates of a development authority; say how many.
 
-        Where there is none, nothing can be taken back here.
+        None where there is none: nothing can be taken back here.
         """
         try:
             pki, _ = DevelopmentPki.of(
                 self._path, clock=self._clock, random_bytes=self._random_bytes
             )
         except ConfigurationError:
-            return 0
+            return None
         return len(pki.revoke_all(member))
 
     def set(self, member: Member, membership: Membership) -> Config:
