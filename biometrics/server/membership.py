@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from matcher.galleries import Galleries
 
 # Of the settings, what is taken up, and what only people read.
-_TAKEN: Final = frozenset({"members", "auditors", "member_names", "memberships"})
+_TAKEN_OF_MEMBER: Final = frozenset({"member_names", "memberships"})
+_TAKEN: Final = _TAKEN_OF_MEMBER | {"members", "auditors"}
 
 
 class Memberships:
@@ -214,10 +215,12 @@ class Settings:
             StorageError: it could not be made durable.
         """
         said = config.memberships[member]
-        if said is self._config.memberships.get(member):
+        is_known = member in self._config.members
+        if is_known and said is self._roll.of(member):
+            self._know(member, config)
             return
         last = self._store.membership.last().get(member)
-        if member not in self._config.members:
+        if not is_known:
             yield from self._welcome(member, config, last)
             return
         yield from self._memberships.settle(member, said, last)
@@ -264,7 +267,8 @@ class Settings:
         """Note that a member is as these settings say."""
         own = self._config
         known: dict[str, MappingProxyType[Member, object]] = {}
-        for name in _TAKEN:
+        # Of one that was a member already, another key or auditor waits.
+        for name in _TAKEN_OF_MEMBER if member in own.members else _TAKEN:
             values = dict(getattr(own, name))
             if member in getattr(config, name):
                 values[member] = getattr(config, name)[member]

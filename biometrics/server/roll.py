@@ -35,9 +35,13 @@ class Roll(Collection[Member]):
         """Return how many there are."""
         return len(self._members)
 
+    def of(self, member: Member) -> Membership:
+        """Return how it is about a member; whoever is none has left."""
+        return self._members.get(member, Membership.LEFT)
+
     def is_suspended(self, member: Member) -> bool:
         """Say whether a member takes no part at the moment."""
-        return self._members.get(member) is Membership.SUSPENDED
+        return self.of(member) is Membership.SUSPENDED
 
     def enter(self, member: Member, membership: Membership) -> None:
         """Note how it is about a member from now on."""
