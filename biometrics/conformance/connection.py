@@ -17,7 +17,7 @@ from biometrics import limits
 from biometrics.client.channel import prepare_channel
 from biometrics.client.status import translate
 from biometrics.conformance.sheet import NotSoError
-from biometrics.errors import ExchangeError, UnavailableError
+from biometrics.errors import ExchangeError, UnauthenticatedError, UnavailableError
 from biometrics.server.methods import METHODS
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _CHECK: Final = "/grpc.health.v1.Health/Check"
 # What a role is refused with, whatever it asks.
+_SUSPENDED: Final = "MEMBER_SUSPENDED"
 _OF_ROLE: Final = frozenset({"WRONG_ROLE", "OTHER_ADDRESS"})
 
 
@@ -176,12 +177,15 @@ def _is_admitted(connection: Connection, method: str) -> bool:
     """Say whether a role may call a method, whatever is wrong with the request.
 
     Raises:
-        UnavailableError: nobody can know.
+        ExchangeError: nobody can know, for it is not known who asks, or whoever asks
+            is suspended.
     """
     try:
         connection.ask(method)
-    except UnavailableError:
+    except (UnavailableError, UnauthenticatedError):
         raise
     except ExchangeError as error:
+        if error.reason == _SUSPENDED:
+            raise
         return error.reason not in _OF_ROLE
     return True
