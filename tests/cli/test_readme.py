@@ -31,7 +31,7 @@ SECTIONS: Final = (
     "## Your own template space\n",
 )
 FENCED: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SESSION_SECONDS: Final = 120
+SESSION_SECONDS: Final = 240
 # What follows a block on stdout, so that each block's output can be told apart.
 MARK: Final = "\x1e"
 # Its environment is the one that runs the tests.
