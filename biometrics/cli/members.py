@@ -71,7 +71,8 @@ def group() -> None:
     """The members of your exchange, for its operator.
 
     Each command edits `exchange.toml` whole or not at all, and the exchange takes it up
-    within seconds, with no call dropped. Given again after a stop it finishes.
+    within seconds, with no call dropped. Given again after a stop it finishes. Run them
+    as the exchange's own user, who has to read what they make.
     """
 
 

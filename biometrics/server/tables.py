@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tomllib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from biometrics.errors import ConfigurationError
 from biometrics.members import Membership
 from biometrics.settings import header_lines, quoted
-from biometrics.signing.files import replace_file
+from biometrics.signing.files import replace_file, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -99,9 +100,12 @@ def put(path: Path, text: str, check: Callable[[Path], object]) -> None:
     replace_file(draft, text.encode())
     try:
         check(draft)
-    finally:
-        draft.unlink()
-    replace_file(path, text.encode())
+        shutil.copymode(path, draft)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def _says(line: str, key: str) -> bool:
