@@ -188,7 +188,7 @@ SETTINGS: Final = """\
 # Settings of the exchange. Paths are relative to this file; a key that is unknown is
 # an error. `biometrics serve --check --config exchange.toml` validates everything.
 # A running exchange takes up agreements, certificates, signers, new members and their
-# `standing`; everything else counts after a restart, and its log says so.
+# `standing`. Everything else waits, and its log says so: restart it after an edit.
 version = 1
 
 [exchange]
