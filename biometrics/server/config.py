@@ -132,6 +132,11 @@ class Config:
     member_names: Mapping[Member, str]
     memberships: Mapping[Member, Membership]
 
+    @property
+    def present(self) -> list[Member]:
+        """Every member that has not left, in their order."""
+        return sorted(m for m, s in self.memberships.items() if s is not s.LEFT)
+
 
 def _trust_domain(text: str) -> str:
     """Refuse what cannot be the host of a SPIFFE ID."""
@@ -339,7 +344,12 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
             {each.code: parse_source(each.key, folder) for each in file.member}
         ),
         auditors=MappingProxyType(
-            {e.code: folder / e.auditor for e in file.member if e.auditor is not None}
+            {
+                each.code: folder / each.auditor
+                for each in file.member
+                # Of one that has left nobody needs it any more.
+                if each.auditor is not None and each.standing is not Membership.LEFT
+            }
         ),
         member_names=MappingProxyType({each.code: each.name for each in file.member}),
         memberships=MappingProxyType({e.code: e.standing for e in file.member}),
@@ -398,7 +408,6 @@ def _missing(document: Document, config: Config) -> Iterator[Fault]:
         ("member", index, "auditor"): config.auditors[member]
         for index, member in enumerate(config.members)
         if member in config.auditors
-        and config.memberships[member] is not Membership.LEFT
     }
     for key, path in files.items():
         if path is not None and not path.is_file():

@@ -319,6 +319,8 @@ def _waiting(before: Config, config: Config) -> Iterator[str]:
     for member in before.members:
         if member not in config.members:
             yield f"that {member} is no member (`biometrics members leave` ends it)"
+        elif config.memberships[member] is Membership.LEFT:
+            continue
         elif before.members[member] != config.members[member]:
             yield f"`key` of {member}"
         elif before.auditors.get(member) != config.auditors.get(member):
