@@ -213,6 +213,12 @@ MAX_SIGNER_CHARACTERS: Final = 128  # name of a person or an office; of a key li
 MAX_NOTE_BYTES: Final = 16 * 1024  # a short text, and more signatures than signers
 MAX_NOTE_SIGNATURES: Final = 64
 DATED_AHEAD_SECONDS: Final = 300  # two machines' clocks differ a little
+# What a conformance run asks of a member's system.
+CERTIFICATE_LIFE_DAYS: Final = 31  # what is stolen is good as long, at worst
+CERTIFICATE_LEFT_HOURS: Final = 12  # whoever renews by hand is late one day
+CLOCK_OFF_SECONDS: Final = 10.0  # half of what any time server keeps by far
+SHORT_DEADLINE_SECONDS: Final = 0.002  # nothing is answered in so short a time
+TAKEN_UP_SECONDS: Final = 15.0  # for a served exchange to go by edited settings
 AGREEMENTS_LOOK_SECONDS: Final = 1.0  # between looks for versions signed anew
 MAX_QUESTION_LINE_BYTES: Final = 16 * 1024  # of a log that is replayed: 64 holders
 

@@ -32,7 +32,7 @@ from biometrics.errors import (
     RefusedError,
     UnavailableError,
 )
-from biometrics.members import Member
+from biometrics.members import Member, suspended
 from biometrics.store import Disclosed, NewReference
 from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
@@ -252,6 +252,8 @@ class Matcher:
 
     async def _decided(self, search: Search, encode: Encode) -> Decided:
         """Decide all questions, by the rules of this moment."""
+        if self.galleries.is_suspended(search.requester):
+            raise suspended(search.requester)
         # One version of the agreements and one moment for all questions.
         rules = Rules(self.agreements(), self.clock.now(), search.purpose)
         planned = [self._planned(search, rules, each) for each in search.questions]
@@ -421,6 +423,8 @@ class Matcher:
 
     def _standing(self, holder: Member, probe: Template) -> Outcome:
         """Return the outcome at a holder before any record is compared."""
+        if self.galleries.is_suspended(holder):
+            return Outcome.UNAVAILABLE
         state = self.galleries.state(holder, probe.space.name)
         if state is GalleryState.DESTROYED:
             return Outcome.NOT_COMPARABLE

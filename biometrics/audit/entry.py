@@ -56,6 +56,9 @@ class Kind(StrEnum):
     DESTRUCTION = "destruction"
     AGREEMENT = "agreement"
     MEMBERS = "members"
+    SUSPENSION = "suspension"
+    RESUMPTION = "resumption"
+    DEPARTURE = "departure"
     RESTORATION = "restoration"
     FOLLOW_UP_REQUEST = "follow-up-request"
     FOLLOW_UP_CONFIRMATION = "follow-up-confirmation"  # the holder alone is told

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
 
 TRUST_DOMAIN: Final = "exchange.test"
-_ROLES: Final = (
+ROLES: Final = (
     Role.CLIENT,
     Role.ENROLLER,
     Role.ADMINISTRATOR,
@@ -103,7 +103,7 @@ def write_exchange(
         callers = [
             Caller(member=member, role=role, name=f"{role}-1")
             for member in named
-            for role in _ROLES
+            for role in ROLES
         ]
         pki.begin(callers)
         for caller in callers:
@@ -190,6 +190,13 @@ def _write_agreements(
         ]
         head = AGREEMENTS.format(holder=member, name=_commented(name), dated=dated)
         write_agreement(folder, "\n".join([head, *(clauses or [NO_CLAUSE])]))
+
+
+def no_agreement(member: Member, now: dt.datetime) -> str:
+    """Return an agreement that permits nothing, to begin with."""
+    dated = now.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    head = AGREEMENTS.format(holder=member, name=member, dated=dated)
+    return f"{head}\n{NO_CLAUSE}"
 
 
 def _clause(clause: SampleClause, today: dt.date) -> str:

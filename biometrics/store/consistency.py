@@ -222,6 +222,8 @@ _RULES: Final = (
         f"it has a word that is none of those it may have{_RESTORE}",
         "SELECT 'custody', member FROM custody"
         " WHERE state NOT IN ('open', 'locked', 'destroyed')"
+        " UNION ALL SELECT 'membership', member FROM membership"
+        " WHERE membership NOT IN ('active', 'suspended', 'left')"
         " UNION ALL SELECT 'tombstone', member FROM tombstone"
         " WHERE reason NOT IN ('withdrawn', 'expired')"
         " UNION ALL SELECT 'erasure', member FROM erasure"
@@ -332,6 +334,7 @@ _CODES: Final = {
     "reply": "member",
     "agreement": "holder",
     "custody": "member",
+    "membership": "member",
     "erasure": "member",
     "log_key": "member",
     "near_search": "requester",

@@ -274,6 +274,15 @@ CUSTODY: Final = sa.Table(
     sa.Column("changed_at", sa.BigInteger, nullable=False),
 )
 
+# How it was about each member when the settings were last taken up.
+MEMBERSHIP: Final = sa.Table(
+    "membership",
+    METADATA,
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("membership", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.BigInteger, nullable=False),
+)
+
 # What keys were deleted for good. `note` is NULL until their bytes have left the files
 # and that was signed.
 ERASURE: Final = sa.Table(

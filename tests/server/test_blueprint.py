@@ -209,9 +209,9 @@ def test_nothing_of_it_is_committed_by_accident(folder: Path):
 
 
 def test_the_files_say_that_a_restart_is_needed(folder: Path):
-    """Settings, template spaces and signers; an agreement says that none is."""
+    """Settings and template spaces; signers and agreements say that none is."""
     calibration = "calibrations/face-synthetic-512.toml"
-    for name in ("exchange.toml", "spaces.toml", "signers.toml", calibration):
+    for name in ("exchange.toml", "spaces.toml", calibration):
         head = (folder / name).read_text().partition("\nversion")[0]
         assert "restart it after an edit" in " ".join(head.split()), name
     head = (folder / "agreements/XAA.toml").read_text().partition("\nversion")[0]

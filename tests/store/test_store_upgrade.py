@@ -48,6 +48,7 @@ TO_SECOND = """
     DROP TABLE agreement;
     DROP TABLE comparison;
     DROP TABLE custody;
+    DROP TABLE membership;
     DROP TABLE erasure;
     DROP TABLE signing_key;
     DROP TABLE log_head;
