@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -54,3 +55,9 @@ def begin_tracing(settings: Traces | None) -> Tracing | None:
             " `regional-biometrics-exchange[traces]`, or take [traces] out",
         ) from error
     return Tracing.to(settings.collector, settings.share)
+
+
+async def end_tracing(tracing: Tracing | None) -> None:
+    """Send what is left, if there is anything that traces."""
+    if tracing is not None:
+        await asyncio.to_thread(tracing.stop)
