@@ -1,0 +1,415 @@
+"""A disk that can lose its power: what is on it afterwards is drawn from a seed.
+
+The product's own code runs unchanged on real files in memory. Beside them stands a model
+of what a disk would have: the content of a file as of its last flush, and the names in
+a folder as of the flush of that folder. What was written since may be there, or not, or
+in part, in any order. `lose_power` draws one of the states that POSIX lets a file
+system be in after that.
+
+1. Python's calls (`os.fsync`, `link`, `rename`, `unlink`, `mkdir`, `rmdir`) and
+   SQLite's flushes and deletions are told to the model; flushes do nothing else.
+2. Each is an event, and at the moment before it the power can go. Between two events
+   it need not: what was written by then may be lost at the next, and more.
+3. Of a file that was not flushed each sector of 512 bytes is the old or the new one,
+   and its size likewise; what it was never given in between is zeros. A sector is
+   written whole, which SQLite takes for granted too ("Atomic Commit In SQLite", 2.0;
+   "Powersafe Overwrite").
+4. Of a name that was not flushed, with its folder, each thing that it stood for since
+   may be what it stands for; a folder that is not there takes all that is in it along.
+
+Why so: a fault in the order of flushes shows in no run of a test, and `kill -9` leaves
+the system's memory whole. FoundationDB and TigerBeetle write their own store to be able
+to simulate it. Here SQLite is under it, and stays what it is: only what reaches the
+system is seen, as ALICE (Pillai et al., "All File Systems Are Not Created Equal", OSDI
+2014) and SQLite's own crash tests do. `apsw` would bring another SQLite than the one that
+the exchange runs on, and its own interface, which SQLAlchemy does not speak.
+
+What is not simulated: old blocks that a file system keeps elsewhere; a disk that lies
+about its flushes; sectors that are torn within.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+import numpy as np
+from failing_disk import DELETE, OK, OPEN, POINTER, SYNC, File, Methods, Vfs, library
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.random import Generator
+
+SECTOR: Final = 512
+# What is left of what was not flushed: nothing, all, or each part by chance.
+SHARES: Final = (0.0, 1.0, 0.5, 0.1, 0.9)
+# SQLite's memory between processes is void after a loss of power.
+VOLATILE: Final = "-shm"
+# The names of these SQLite flushes with the first flush of what is in them.
+_NAMED_BY_FLUSH: Final = ("-wal", "-journal")
+
+# By path from the root: a file's content, or None for a folder.
+Image = dict[str, bytes | None]
+_Key = tuple[int, int]
+
+
+@dataclass(slots=True)
+class _File:
+    """A file, held open so that its number is nobody else's, even without a name."""
+
+    number: int
+    durable: bytes = b""
+
+    def content(self) -> bytes:
+        """Return what is in it now."""
+        return os.pread(self.number, os.fstat(self.number).st_size, 0)
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What each name in a folder stands for: durably, and since the last flush."""
+
+    durable: dict[str, _Key] = field(default_factory=dict)
+    since: dict[str, set[_Key | None]] = field(default_factory=dict)
+
+
+class Disk:
+    """The disk under some folders below a root.
+
+    Attributes:
+        events: how many there were.
+        trace: what they were, without what is random in names.
+        image: what was left when the power went, or None while it is on.
+    """
+
+    def __init__(self, root: Path, folders: tuple[str, ...], random: Generator) -> None:
+        """Take everything that is there for durable."""
+        self._root = root
+        self._tops = tuple(root / name for name in folders)
+        self._random = random
+        self._files: dict[_Key, _File] = {}
+        self._folders: dict[Path, _Folder] = {}
+        self._lock = threading.RLock()
+        self.events = 0
+        self.trace: list[str] = []
+        self.image: Image | None = None
+        self._goes_at = 0
+        self._on_loss: Callable[[], None] = lambda: None
+        for top in self._tops:
+            for path in (top, *(p for p in top.rglob("*") if p.is_dir())):
+                self._look(path)
+                self._keep_names(path)
+        for one in self._files.values():
+            one.durable = one.content()
+
+    def go_at(self, event: int, on_loss: Callable[[], None]) -> None:
+        """Have the power go before an event; `on_loss` is called at that moment."""
+        self._goes_at = event
+        self._on_loss = on_loss
+
+    def lose_power(self) -> None:
+        """Have it go now, if it has not."""
+        with self._lock:
+            if self.image is None:
+                self._on_loss()
+                for folder in list(self._folders):
+                    self._look(folder)
+                self.image = self._drawn()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for one in self._files.values():
+            os.close(one.number)
+        self._files.clear()
+
+    def holds(self, path: Path) -> bool:
+        """Say whether a path is on this disk."""
+        return any(top == path or top in path.parents for top in self._tops)
+
+    def before(self, what: str, path: Path) -> None:
+        """Note that something is about to happen; the power may go first."""
+        with self._lock:
+            if self.image is not None:
+                return
+            self.events += 1
+            self.trace.append(f"{what} {_kind(path)}")
+            if self.events == self._goes_at:
+                self.lose_power()
+
+    def renamed(self, path: Path) -> None:
+        """Note that a name in the folder of a path stands for something else now."""
+        with self._lock:
+            if self.image is None:
+                self._look(path.parent)
+
+    def flushed(self, path: Path) -> None:
+        """Note that a file, or the names in a folder, are on the disk."""
+        with self._lock:
+            if self.image is not None:
+                return
+            if path.is_dir():
+                self._look(path)
+                self._keep_names(path)
+                return
+            self._look(path.parent)
+            folder = self._folders[path.parent]
+            if path.name.endswith(_NAMED_BY_FLUSH) and path.name not in folder.durable:
+                self._keep_names(path.parent)
+            self._flushed(_key(path.stat()))
+
+    def flushed_number(self, number: int) -> None:
+        """Note that an open file without a name that is known is on the disk."""
+        with self._lock:
+            if self.image is None:
+                self._flushed(_key(os.fstat(number)))
+
+    def _flushed(self, key: _Key) -> None:
+        if (one := self._files.get(key)) is not None:
+            one.durable = one.content()
+
+    def _look(self, path: Path) -> None:
+        """See what the names in a folder stand for."""
+        folder = self._folders.setdefault(path, _Folder())
+        now: dict[str, _Key] = {}
+        if path.is_dir():
+            for entry in os.scandir(path):
+                if entry.name.endswith(VOLATILE):
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                now[entry.name] = key = _key(status)
+                if stat.S_ISDIR(status.st_mode):
+                    self._folders.setdefault(Path(entry.path), _Folder())
+                elif key not in self._files:
+                    # Closed only at the end: closing it would take SQLite's locks.
+                    number = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+                    self._files[key] = _File(number)
+        for name in {*folder.durable, *folder.since, *now}:
+            at_first = {folder.durable.get(name)}
+            folder.since.setdefault(name, at_first).add(now.get(name))
+
+    def _keep_names(self, path: Path) -> None:
+        """Make the names in a folder durable as they are now."""
+        folder = self._folders[path]
+        now = {e.name: _key(e.stat(follow_symlinks=False)) for e in os.scandir(path)}
+        folder.durable = {n: k for n, k in now.items() if not n.endswith(VOLATILE)}
+        folder.since = {name: {key} for name, key in folder.durable.items()}
+
+    def _drawn(self) -> Image:
+        """Return one of the states that the disk may be in now."""
+        image: Image = {}
+        share = float(self._random.choice(SHARES))
+        for top in self._tops:
+            self._draw_folder(top, share, image)
+        return image
+
+    def _draw_folder(self, path: Path, share: float, image: Image) -> None:
+        """Draw what each name in a folder stands for, and what is in that."""
+        image[str(path.relative_to(self._root))] = None
+        folder = self._folders[path]
+        now = (
+            {e.name: _key(e.stat(follow_symlinks=False)) for e in os.scandir(path)}
+            if path.is_dir()
+            else {}
+        )
+        for name in sorted(folder.since):
+            options = sorted(folder.since[name] - {now.get(name)}, key=str)
+            key = now.get(name)
+            if options and self._random.random() >= share:
+                key = options[int(self._random.integers(len(options)))]
+            if key is None:
+                continue
+            below = path / name
+            if (one := self._files.get(key)) is not None:
+                content = self._torn(one.durable, one.content(), share)
+                image[str(below.relative_to(self._root))] = content
+            elif below in self._folders:
+                self._draw_folder(below, share, image)
+
+    def _torn(self, old: bytes, new: bytes, share: float) -> bytes:
+        """Return a file of which each sector is as it was flushed, or as it is now."""
+        if old == new:
+            return new
+        size = len(new) if self._random.random() < share else len(old)
+        longest = max(len(old), len(new))
+        width = -(-longest // SECTOR) * SECTOR
+        sectors = [
+            np.frombuffer(each.ljust(width, b"\0"), np.uint8).reshape(-1, SECTOR)
+            for each in (old, new)
+        ]
+        is_new = self._random.random(width // SECTOR) < share
+        return np.where(is_new[:, None], sectors[1], sectors[0]).tobytes()[:size]
+
+
+def restore(root: Path, image: Image) -> None:
+    """Put files and folders below a root as an image has them, and nothing else."""
+    for top in {Path(name).parts[0] for name in image}:
+        _clear(root / top)
+    for name, content in image.items():
+        path = root / name
+        if content is None:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            path.write_bytes(content)
+            path.chmod(0o600)
+
+
+def image_of(root: Path, folders: tuple[str, ...]) -> Image:
+    """Return all files and folders below some folders as an image."""
+    image: Image = {}
+    for name in folders:
+        for path in (root / name, *sorted((root / name).rglob("*"))):
+            if not path.name.endswith(VOLATILE):
+                at = str(path.relative_to(root))
+                image[at] = None if path.is_dir() else path.read_bytes()
+    return image
+
+
+def _clear(folder: Path) -> None:
+    if folder.is_dir():
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
+
+
+def _key(status: os.stat_result) -> _Key:
+    return status.st_dev, status.st_ino
+
+
+def _kind(path: Path) -> str:
+    """Return what a path is, without what is random in its name."""
+    name = path.name
+    if name.startswith("."):  # a draft, with digits at its end
+        return name.rpartition(".")[0]
+    return "segment" if ".segment" in name else name
+
+
+class Watch:
+    """Tells the disk that is under test what this process does to its files.
+
+    There is one in a process, and one disk at a time under it.
+    """
+
+    def __init__(self) -> None:
+        """Watch nothing yet."""
+        self.disk: Disk | None = None
+        self._alive: list[Any] = []
+        self._replaced: dict[int, Methods] = {}
+        self._paths: dict[int, Path] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Stand between the process and the system."""
+        loaded = library()
+        assert loaded is not None
+        with ExitStack() as stack:
+            for name in ("link", "rename", "replace"):
+                self._patch(stack, name, at=1)
+            for name in ("unlink", "remove", "rmdir", "mkdir"):
+                self._patch(stack, name, at=0)
+            stack.enter_context(patch("os.fsync", self._fsync))
+            stack.enter_context(self._sqlite(loaded))
+            yield
+
+    def _patch(self, stack: ExitStack, name: str, *, at: int) -> None:
+        """Tell of a call of `os` that changes what a name stands for."""
+        real = getattr(os, name)
+
+        def told(*args: Any, dir_fd: int | None = None, **more: Any) -> None:
+            if dir_fd is not None:
+                more["dir_fd"] = dir_fd
+            path = _path(args[at], dir_fd)
+            disk = self.disk
+            if disk is None or not disk.holds(path):
+                real(*args, **more)
+                return
+            disk.before(name, path)
+            real(*args, **more)
+            disk.renamed(path)
+            if at == 1 and name != "link":
+                disk.renamed(_path(args[0], None))
+
+        stack.enter_context(patch(f"os.{name}", told))
+
+    def _fsync(self, number: int) -> None:
+        """Flush a file or a folder to the disk of the model, and nowhere else."""
+        path = Path(os.readlink(f"/proc/self/fd/{number}"))
+        disk = self.disk
+        if disk is not None and disk.holds(path):
+            disk.before("flush", path)
+            if path.exists():
+                disk.flushed(path)
+            else:
+                disk.flushed_number(number)
+
+    @contextmanager
+    def _sqlite(self, loaded: ctypes.CDLL) -> Iterator[None]:
+        """Get in between SQLite and the system."""
+        loaded.sqlite3_vfs_find.restype = ctypes.POINTER(Vfs)
+        vfs = loaded.sqlite3_vfs_find(None).contents
+        opened, deleted = (
+            OPEN(ctypes.cast(vfs.open, POINTER).value),
+            DELETE(ctypes.cast(vfs.delete, POINTER).value),
+        )
+
+        def opening(of: int, name: int, file: int, *more: int) -> int:
+            code: int = opened(of, name, file, *more)
+            one = File.from_address(file)
+            if code == OK and one.methods and name:
+                self._paths[file] = Path(os.fsdecode(ctypes.string_at(name)))
+                address = ctypes.addressof(one.methods.contents)
+                if address not in self._replaced:
+                    self._replaced[address] = self._methods(one.methods.contents)
+                one.methods = ctypes.pointer(self._replaced[address])
+            return code
+
+        def deleting(of: int, name: bytes, flushes: int) -> int:
+            path, disk = Path(os.fsdecode(name)), self.disk
+            if disk is None or not disk.holds(path):
+                return int(deleted(of, name, flushes))
+            disk.before("unlink", path)
+            code = int(deleted(of, name, flushes))
+            disk.renamed(path)
+            if flushes:
+                disk.flushed(path.parent)
+            return code
+
+        new = OPEN(opening), DELETE(deleting)
+        self._alive += [*new, opened, deleted]
+        vfs.open, vfs.delete = new
+        yield
+        vfs.open, vfs.delete = opened, deleted
+
+    def _methods(self, methods: Methods) -> Methods:
+        """Return a file's methods, of which the flush is the model's."""
+        copied = Methods.from_buffer_copy(methods)
+        real = SYNC(ctypes.cast(methods.sync, POINTER).value)
+
+        def syncing(file: int, flags: int) -> int:
+            path, disk = self._paths.get(file), self.disk
+            if path is None or disk is None or not disk.holds(path):
+                return int(real(file, flags))
+            disk.before("flush", path)
+            disk.flushed(path)
+            return OK
+
+        copied.sync = SYNC(syncing)
+        self._alive += [copied.sync, real, copied]
+        return copied
+
+
+def _path(given: Any, folder: int | None) -> Path:
+    """Return the whole path of what a call names."""
+    path = Path(os.fsdecode(given))
+    if folder is not None:
+        return Path(os.readlink(f"/proc/self/fd/{folder}")) / path
+    return Path(os.path.abspath(path))  # noqa: PTH100 - follows no link
