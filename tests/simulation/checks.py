@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulation.exchange import Node
 from simulation.ledger import Key, Ledger, State
+from simulation.misplaced import misplaced
 from world import face, unit
 
 from biometrics import limits
@@ -30,6 +31,8 @@ HOLDERS: Final = ("XAA", "XRA")
 NOBODY: Final = 10**6
 # For how many is searched in one gallery.
 MOST_THERE, MOST_GONE = 16, 4
+# In how many ways something is misplaced after each life.
+MISPLACED: Final = 4
 
 
 def check(place: Place, ledger: Ledger, life: Life) -> list[str]:
@@ -52,6 +55,7 @@ def check(place: Place, ledger: Ledger, life: Life) -> list[str]:
             for each in (_of_custody, _of_records, _of_agreements):
                 wrong += each(node, ledger)
             wrong += _of_log(place, node, ledger)
+            wrong += misplaced(node, place, life.random, MISPLACED)
         except ExchangeError as error:
             wrong.append(f"{error.reason}: {error.message}")
     return wrong
@@ -143,7 +147,7 @@ def _of_searches(node: Node, ledger: Ledger, holder: str) -> Iterator[str]:
     for person, outcome in zip(people, _outcomes(node, holder, probes), strict=True):
         is_shown = person in there and not there[person][0].excluded
         right = {"match"} if is_shown else {"no-match"}
-        if not states:
+        if all(state.are_fingers for state in states):  # there may never have been one
             right |= {"not-comparable"}
         if outcome not in right:
             yield f"{person} of {holder} is told as {outcome}, not {right}"
@@ -180,7 +184,7 @@ def _of_agreements(node: Node, ledger: Ledger) -> Iterator[str]:
 
 def _of_log(place: Place, node: Node, ledger: Ledger) -> Iterator[str]:
     """Verify the log, from where it was seen last, and every receipt."""
-    for member in (REQUESTER, *HOLDERS):
+    for member in (REQUESTER, HOLDERS[0]):
         folder = place.logs / member
         answers = ledger.answers if member == REQUESTER else []
         try:

@@ -160,10 +160,11 @@ class Disk:
                 self._keep_names(path)
                 return
             self._look(path.parent)
-            folder = self._folders[path.parent]
-            if path.name.endswith(_NAMED_BY_FLUSH) and path.name not in folder.durable:
+            key = _key(path.stat())
+            is_new = self._folders[path.parent].durable.get(path.name) != key
+            if is_new and path.name.endswith(_NAMED_BY_FLUSH):
                 self._keep_names(path.parent)
-            self._flushed(_key(path.stat()))
+            self._flushed(key)
 
     def flushed_number(self, number: int) -> None:
         """Note that an open file without a name that is known is on the disk."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 from unittest.mock import patch
 
@@ -27,6 +28,7 @@ from biometrics.members import Member
 from biometrics.server.config import read_config
 from biometrics.server.doors import Door
 from biometrics.server.exchange import Exchange
+from biometrics.store import upgrade
 from matcher.keeper import Keeper
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ STEPS = {
     "CHANGES_GATHER_SECONDS": 0.0,
 }
 TAIL_ROWS = 8
+SCRIPTS = upgrade.ScriptDirectory.from_config(upgrade._configuration())
 DONE_SECONDS = 30
 GATHER_SECONDS = 0.25
 
@@ -111,7 +114,10 @@ def no_doors() -> Iterator[list[Parts]]:
     def keep(keeper: Keeper) -> None:
         started[-1].keeper = keeper
 
+    # Read once: they are the same for every start.
+    scripts = SimpleNamespace(from_config=lambda _: SCRIPTS)
     with ExitStack() as stack:
+        stack.enter_context(patch.object(upgrade, "ScriptDirectory", scripts))
         stack.enter_context(patch.object(composed, "make_doors", doors))
         for function, name in (
             ("keep_erasing", "store"),
@@ -287,7 +293,9 @@ class Client(ExchangeClient):
     async def load(self, chunk: Chunk) -> list[str]:
         """Enrol a chunk; return the status of each record."""
         CALLER.set(self._caller)
-        handler = self._node.parts.handlers.of["/biometrics.v1.EnrolmentService/BulkEnrol"]
+        handler = self._node.parts.handlers.of[
+            "/biometrics.v1.EnrolmentService/BulkEnrol"
+        ]
 
         async def sent() -> Any:
             yield self._requests.chunk(chunk)
