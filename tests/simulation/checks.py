@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from simulation.exchange import Node
 from simulation.ledger import Key, Ledger, State
@@ -14,9 +14,8 @@ from biometrics import limits
 from biometrics.audit import AuditorSecret
 from biometrics.audit.verify import Shown, verify
 from biometrics.cli.log_export import export_log
-from biometrics.client import ExchangeClient, Template
+from biometrics.client import Template
 from biometrics.errors import ExchangeError
-from biometrics.members import Member
 from biometrics.server.examination import examine
 from biometrics.signing import VerifierKey
 
@@ -65,17 +64,16 @@ def _is_news(warning: str, ledger: Ledger) -> bool:
     """Say whether a warning is of what the loss has done, and must not have."""
     if f"of {JOINING} stay locked" in warning:
         return ledger.joined
-    begun = {tuple(str(thing).split()) for thing in ledger.begun}
     if told := re.search(r"codes of (\w+) in ([\w-]+)", warning):
         holder, space = told.groups()
         # The first codes of a gallery, or the last, of which some files were there.
         is_first = "there is no manifest" in warning
-        is_last = ("custody", holder) in begun
+        is_last = ("custody", holder) in ledger.begun
         return not (is_last or (is_first and f"{holder}/{space}" not in ledger.kept))
     # A version of which one file was there and the other was not.
     return not any(
         re.search(rf"\b{holder}\b", warning)
-        for what, holder, *_ in begun
+        for what, holder in ledger.begun
         if what == "revision"
     )
 
@@ -94,7 +92,7 @@ def _of_custody(node: Node, ledger: Ledger) -> Iterator[str]:
     """Compare whether galleries are open, and open those that are not."""
     for holder in HOLDERS:
         told = str(node.client(holder, "administrator").custody().state)
-        thing = f"custody {holder}"
+        thing = ("custody", holder)
         known, after = ledger.custody[holder], ledger.begun.get(thing)
         if told not in {known, after}:
             yield f"{holder} is {told}, not {known}"
@@ -137,7 +135,7 @@ def _seen(state: object) -> tuple[tuple[str, ...], int, int] | None:
 
 
 def _of_searches(node: Node, ledger: Ledger, holder: str) -> Iterator[str]:
-    """Search for those who are there, who are hidden, and who are not there any more."""
+    """Search for those who are there, who are hidden, and who are gone."""
     states = [s for k, s in ledger.records.items() if k.holder == holder and s]
     there = {p: (s, n) for s in states for n, p in enumerate(s.people)}
     known = range(1000, max(there, default=1000) + 4)
@@ -178,7 +176,7 @@ def _of_agreements(node: Node, ledger: Ledger) -> Iterator[str]:
     for holder in HOLDERS:
         told = rows[holder].revision if holder in rows else 0
         known = ledger.revisions[holder]
-        if told not in {known, ledger.begun.get(f"revision {holder}", known)}:
+        if told not in {known, ledger.begun.get(("revision", holder), known)}:
             yield f"revision {told} of {holder} is in force, not {known}"
 
 

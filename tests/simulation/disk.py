@@ -1,10 +1,10 @@
 """A disk that can lose its power: what is on it afterwards is drawn from a seed.
 
-The product's own code runs unchanged on real files in memory. Beside them stands a model
-of what a disk would have: the content of a file as of its last flush, and the names in
-a folder as of the flush of that folder. What was written since may be there, or not, or
-in part, in any order. `lose_power` draws one of the states that POSIX lets a file
-system be in after that.
+The product's own code runs unchanged on real files in memory. Beside them stands a
+model of what a disk would have: the content of a file as of its last flush, and the
+names in a folder as of the flush of that folder. What was written since may be there,
+or not, or in part, in any order. `lose_power` draws one of the states that POSIX lets a
+file system be in after that.
 
 1. Python's calls (`os.fsync`, `link`, `rename`, `unlink`, `mkdir`, `rmdir`) and
    SQLite's flushes and deletions are told to the model; flushes do nothing else.
@@ -18,11 +18,13 @@ system be in after that.
    may be what it stands for; a folder that is not there takes all that is in it along.
 
 Why so: a fault in the order of flushes shows in no run of a test, and `kill -9` leaves
-the system's memory whole. FoundationDB and TigerBeetle write their own store to be able
-to simulate it. Here SQLite is under it, and stays what it is: only what reaches the
-system is seen, as ALICE (Pillai et al., "All File Systems Are Not Created Equal", OSDI
-2014) and SQLite's own crash tests do. `apsw` would bring another SQLite than the one that
-the exchange runs on, and its own interface, which SQLAlchemy does not speak.
+the system's memory whole. FoundationDB and TigerBeetle have written their own store to
+be able to simulate it. Here SQLite is the store, and stays as it is: only what reaches
+the system is seen, as by ALICE (Pillai et al., "All File Systems Are Not Created
+Equal", OSDI 2014) and by SQLite's own tests of crashes. `apsw` would bring another
+SQLite than the one that the exchange runs on, and an interface that SQLAlchemy does not
+speak; to write down what a process asks of the system takes `ptrace` or FUSE, which CI
+may not have.
 
 What is not simulated: old blocks that a file system keeps elsewhere; a disk that lies
 about its flushes; sectors that are torn within.
@@ -30,21 +32,17 @@ about its flushes; sectors that are torn within.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import stat
 import threading
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from failing_disk import DELETE, OK, OPEN, POINTER, SYNC, File, Methods, Vfs, library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.random import Generator
 
@@ -292,125 +290,3 @@ def _kind(path: Path) -> str:
     if name.startswith("."):  # a draft, with digits at its end
         return name.rpartition(".")[0]
     return "segment" if ".segment" in name else name
-
-
-class Watch:
-    """Tells the disk that is under test what this process does to its files.
-
-    There is one in a process, and one disk at a time under it.
-    """
-
-    def __init__(self) -> None:
-        """Watch nothing yet."""
-        self.disk: Disk | None = None
-        self._alive: list[Any] = []
-        self._replaced: dict[int, Methods] = {}
-        self._paths: dict[int, Path] = {}
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Stand between the process and the system."""
-        loaded = library()
-        assert loaded is not None
-        with ExitStack() as stack:
-            for name in ("link", "rename", "replace"):
-                self._patch(stack, name, at=1)
-            for name in ("unlink", "remove", "rmdir", "mkdir"):
-                self._patch(stack, name, at=0)
-            stack.enter_context(patch("os.fsync", self._fsync))
-            stack.enter_context(self._sqlite(loaded))
-            yield
-
-    def _patch(self, stack: ExitStack, name: str, *, at: int) -> None:
-        """Tell of a call of `os` that changes what a name stands for."""
-        real = getattr(os, name)
-
-        def told(*args: Any, dir_fd: int | None = None, **more: Any) -> None:
-            if dir_fd is not None:
-                more["dir_fd"] = dir_fd
-            path = _path(args[at], dir_fd)
-            disk = self.disk
-            if disk is None or not disk.holds(path):
-                real(*args, **more)
-                return
-            disk.before(name, path)
-            real(*args, **more)
-            disk.renamed(path)
-            if at == 1 and name != "link":
-                disk.renamed(_path(args[0], None))
-
-        stack.enter_context(patch(f"os.{name}", told))
-
-    def _fsync(self, number: int) -> None:
-        """Flush a file or a folder to the disk of the model, and nowhere else."""
-        path = Path(os.readlink(f"/proc/self/fd/{number}"))
-        disk = self.disk
-        if disk is not None and disk.holds(path):
-            disk.before("flush", path)
-            if path.exists():
-                disk.flushed(path)
-            else:
-                disk.flushed_number(number)
-
-    @contextmanager
-    def _sqlite(self, loaded: ctypes.CDLL) -> Iterator[None]:
-        """Get in between SQLite and the system."""
-        loaded.sqlite3_vfs_find.restype = ctypes.POINTER(Vfs)
-        vfs = loaded.sqlite3_vfs_find(None).contents
-        opened, deleted = (
-            OPEN(ctypes.cast(vfs.open, POINTER).value),
-            DELETE(ctypes.cast(vfs.delete, POINTER).value),
-        )
-
-        def opening(of: int, name: int, file: int, *more: int) -> int:
-            code: int = opened(of, name, file, *more)
-            one = File.from_address(file)
-            if code == OK and one.methods and name:
-                self._paths[file] = Path(os.fsdecode(ctypes.string_at(name)))
-                address = ctypes.addressof(one.methods.contents)
-                if address not in self._replaced:
-                    self._replaced[address] = self._methods(one.methods.contents)
-                one.methods = ctypes.pointer(self._replaced[address])
-            return code
-
-        def deleting(of: int, name: bytes, flushes: int) -> int:
-            path, disk = Path(os.fsdecode(name)), self.disk
-            if disk is None or not disk.holds(path):
-                return int(deleted(of, name, flushes))
-            disk.before("unlink", path)
-            code = int(deleted(of, name, flushes))
-            disk.renamed(path)
-            if flushes:
-                disk.flushed(path.parent)
-            return code
-
-        new = OPEN(opening), DELETE(deleting)
-        self._alive += [*new, opened, deleted]
-        vfs.open, vfs.delete = new
-        yield
-        vfs.open, vfs.delete = opened, deleted
-
-    def _methods(self, methods: Methods) -> Methods:
-        """Return a file's methods, of which the flush is the model's."""
-        copied = Methods.from_buffer_copy(methods)
-        real = SYNC(ctypes.cast(methods.sync, POINTER).value)
-
-        def syncing(file: int, flags: int) -> int:
-            path, disk = self._paths.get(file), self.disk
-            if path is None or disk is None or not disk.holds(path):
-                return int(real(file, flags))
-            disk.before("flush", path)
-            disk.flushed(path)
-            return OK
-
-        copied.sync = SYNC(syncing)
-        self._alive += [copied.sync, real, copied]
-        return copied
-
-
-def _path(given: Any, folder: int | None) -> Path:
-    """Return the whole path of what a call names."""
-    path = Path(os.fsdecode(given))
-    if folder is not None:
-        return Path(os.readlink(f"/proc/self/fd/{folder}")) / path
-    return Path(os.path.abspath(path))  # noqa: PTH100 - follows no link

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self
 from unittest.mock import patch
 
 import biometrics.server.exchange as composed
-import matcher.engine.engine as engine
 from biometrics import limits
 from biometrics.callers import CALLER, Caller, Role
 from biometrics.client import ExchangeClient
@@ -29,6 +28,7 @@ from biometrics.server.config import read_config
 from biometrics.server.doors import Door
 from biometrics.server.exchange import Exchange
 from biometrics.store import upgrade
+from matcher.engine import engine
 from matcher.keeper import Keeper
 
 if TYPE_CHECKING:

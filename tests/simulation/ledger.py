@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from biometrics.client import MatchAnswer
 
@@ -19,6 +18,9 @@ class Key(NamedTuple):
 
     holder: str
     reference: str
+
+
+Thing = Key | tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Ledger:
         kept: galleries of which codes are on disk, such as `XAA/tiny-face`.
         answers: what was received.
         gone: bytes and names of files that nothing may have any more.
-        begun: what each thing may be instead: what was asked and not answered.
+        begun: what each thing may be instead: what was asked and not answered. A thing
+            is a record, or the `custody`, the `revision` or the `joined` of a holder.
     """
 
     records: dict[Key, State | None] = field(default_factory=dict)
@@ -60,11 +63,11 @@ class Ledger:
     kept: set[str] = field(default_factory=set)
     answers: list[MatchAnswer] = field(default_factory=list)
     gone: set[bytes] = field(default_factory=set)
-    begun: dict[object, object] = field(default_factory=dict)
+    begun: dict[Thing, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __deepcopy__(self, _memo: object) -> Ledger:
-        """Return it as it is at this moment; what it holds never changes."""
+    def copy(self) -> Ledger:
+        """Return it as it is at this moment."""
         with self._lock:
             return Ledger(
                 records=self.records.copy(),
@@ -77,44 +80,40 @@ class Ledger:
                 begun=self.begun.copy(),
             )
 
-    def copy(self) -> Ledger:
-        """Return it as it is at this moment."""
-        return copy.deepcopy(self)
-
     @contextmanager
-    def changing(self, thing: object, after: object) -> Iterator[None]:
-        """Be in doubt about a thing until the block ends; from then on it is so.
+    def changing(self, changes: Mapping[Thing, Any]) -> Iterator[None]:
+        """Be in doubt about some things until the block ends; from then on it is so.
 
         Args:
-            thing: a `Key`; or `custody HOLDER`, `revision HOLDER`, `joined`.
-            after: what becomes of it.
+            changes: what becomes of each.
         """
         with self._lock:
-            self.begun[thing] = after
+            self.begun |= changes
         yield
         with self._lock:
-            del self.begun[thing]
-            if isinstance(thing, Key):
-                assert after is None or isinstance(after, State)
-                self.records[thing] = after
-                return
-            what, _, holder = str(thing).partition(" ")
-            if what == "custody":
-                self.custody[holder] = str(after)
-                if after == "destroyed":
-                    self._forget(holder)
-            elif what == "revision":
-                assert isinstance(after, int)
-                self.revisions[holder] = after
-            else:
-                self.joined = True
+            for thing, after in changes.items():
+                del self.begun[thing]
+                self._change(thing, after)
 
-    def settle(self, thing: object, *, is_done: bool) -> None:
+    def settle(self, thing: Thing, *, is_done: bool) -> None:
         """Know what became of a thing that was in doubt."""
         after = self.begun.pop(thing)
         if is_done:
-            with self.changing(thing, after):
-                pass
+            self._change(thing, after)
+
+    def _change(self, thing: Thing, after: Any) -> None:
+        """Know that a thing is so."""
+        match thing:
+            case Key():
+                self.records[thing] = after
+            case ("custody", holder):
+                self.custody[holder] = after
+                if after == "destroyed":
+                    self._forget(holder)
+            case ("revision", holder):
+                self.revisions[holder] = after
+            case ("joined", _):
+                self.joined = True
 
     def alive(self, holder: str) -> list[Key]:
         """Return the records of a holder, in the order in which they came."""

@@ -16,19 +16,21 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from simulation.checks import check
-from simulation.disk import Disk, Watch, image_of, restore
-from simulation.exchange import Node, no_doors
+from simulation.disk import Disk, image_of, restore
+from simulation.exchange import Node
 from simulation.ledger import Key, Ledger, State
 from world import AGREEMENTS, face, record, unit, write_spaces
 
 from biometrics.cli.log_export import export_log
 from biometrics.client import Chunk, Record, Template
+from biometrics.client.responses import read_answer
 from biometrics.clock import UTC, ManualClock, SystemClock
 from biometrics.custody import create_key_file
 from biometrics.members import Member
@@ -39,11 +41,11 @@ from biometrics.signing.proposal import approve, propose
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from simulation.disk import Image
     from simulation.exchange import Parts
+    from simulation.watch import Watch
 
 # What the exchange, its operator and its signers write.
 FOLDERS: Final = ("data", "keys", "agreements")
@@ -145,7 +147,7 @@ class Life:
         self._numbers = 1000 if is_fresh else 2000
         self.disk = Disk(place.root, FOLDERS, self._left)
 
-    def __enter__(self) -> Life:
+    def __enter__(self) -> Self:
         """Start the exchange on its disk."""
         self.place.watch.disk = self.disk
         self._start()
@@ -260,7 +262,7 @@ class Life:
             for key, state in states.items()
         )
         client = self.node.client(holder, "enroller")
-        with self._changing(states):
+        with self.ledger.changing(states):
             (told,) = self.node.run(lambda: client.load(Chunk(records=records)))
         assert set(told) == {"enrolled"}
 
@@ -280,7 +282,7 @@ class Life:
                     )
                 ),
             )
-        with self._changing({key: state}):
+        with self.ledger.changing({key: state}):
             self.node.client(holder, "enroller").enrol(one)
 
     def at_once(self, holder: str) -> None:
@@ -313,14 +315,14 @@ class Life:
             partial(searching.ask, "/biometrics.v1.MatchService/Match", request)
             for request in searches
         ]
-        with self._changing(changes):
+        with self.ledger.changing(changes):
             done = self.node.run(*work, are_one=True)
         self._received(*done[2:])
 
     def withdraw(self, holder: str) -> None:
         """Withdraw one record."""
         key = self._one(holder)
-        with self._changing({key: None}):
+        with self.ledger.changing({key: None}):
             self.node.client(holder, "enroller").withdraw(key.reference)
 
     def protect(self, holder: str) -> None:
@@ -330,7 +332,7 @@ class Life:
         assert state is not None
         excluded = () if state.excluded else (REQUESTER,)
         after = replace(state, excluded=excluded)
-        with self._changing({key: after}):
+        with self.ledger.changing({key: after}):
             self.node.client(holder, "enroller").protect(
                 key.reference, excluded=excluded, exclude_nobody=not excluded
             )
@@ -348,7 +350,7 @@ class Life:
         )
         people = (number, *state.people[1:])
         after = replace(state, people=people, generation=state.generation + 1)
-        with self._changing({key: after}):
+        with self.ledger.changing({key: after}):
             client.replace(key.reference, template, sample=0)
 
     def search(self, count: int) -> None:
@@ -371,8 +373,6 @@ class Life:
 
     def _received(self, *messages: Any) -> None:
         """Keep answers, if they were received before the power went."""
-        from biometrics.client.responses import read_answer
-
         if self.disk.image is None:
             self.ledger.answers += map(read_answer, messages)
 
@@ -386,12 +386,12 @@ class Life:
 
     def lock(self, holder: str) -> None:
         """Close a holder's galleries."""
-        with self._changing({f"custody {holder}": "locked"}):
+        with self.ledger.changing({("custody", holder): "locked"}):
             self.node.client(holder, "administrator").lock()
 
     def unlock(self, holder: str) -> None:
         """Open them again."""
-        with self._changing({f"custody {holder}": "open"}):
+        with self.ledger.changing({("custody", holder): "open"}):
             self.node.client(holder, "administrator").unlock()
 
     def rotate(self, holder: str) -> None:
@@ -401,7 +401,8 @@ class Life:
 
     def destroy(self, holder: str) -> None:
         """Destroy a holder's galleries, to the end."""
-        with self._erasing(holder), self._changing({f"custody {holder}": "destroyed"}):
+        after = {("custody", holder): "destroyed"}
+        with self._erasing(holder), self.ledger.changing(after):
             self.node.client(holder, "administrator").destroy(confirm_holder=holder)
 
     def restart(self) -> None:
@@ -423,7 +424,7 @@ class Life:
         keys = self.place.root / "signing"
         signers = self.node.parts.in_force._signers
         after = self.ledger.revisions[holder] + 1
-        with self._changing({f"revision {holder}": after}):
+        with self.ledger.changing({("revision", holder): after}):
             first = read_signing_key(keys / f"{holder}-first.key")
             propose(path, first, signers, self.clock.now())
             approve(path, read_signing_key(keys / f"{holder}-second.key"), signers)
@@ -432,43 +433,27 @@ class Life:
 
     def join(self) -> None:
         """Make the key of the member that has none; it counts from the next start."""
-        with self._changing({"joined": True}):
+        with self.ledger.changing({("joined", JOINING): True}):
             create_key_file(self.place.root / f"keys/{JOINING}.key", self.random_bytes)
             self.restart()
             if self.disk.image is None:
                 self.load(JOINING, 2)
 
-    def _changing(self, changes: dict[Any, Any]) -> AbstractContextManager[None]:
-        """Be in doubt about some things until the block ends."""
-        return _all_of(self.ledger, self.disk, changes)
+    @contextmanager
+    def _erasing(self, holder: str) -> Iterator[None]:
+        """Have the keys that a holder has now be gone when the block has ended.
 
-    def _erasing(self, holder: str) -> AbstractContextManager[None]:
-        """Have the keys that a holder has now be gone when the block has ended."""
-        return _gone_after(self, holder)
-
-
-from contextlib import ExitStack, contextmanager  # noqa: E402
-
-
-@contextmanager
-def _all_of(ledger: Ledger, disk: Disk, changes: dict[Any, Any]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for thing, after in changes.items():
-            stack.enter_context(ledger.changing(thing, after))
+        And the files that are sealed by them.
+        """
+        rows = self.node.parts.store.keys.gallery_keys(Member(holder))
+        folder = self.place.root / "data/segments" / holder
+        names = {path.name.encode() for path in folder.rglob("*.segment")}
         yield
-
-
-@contextmanager
-def _gone_after(life: Life, holder: str) -> Iterator[None]:
-    rows = life.node.parts.store.keys.gallery_keys(Member(holder))
-    codes = life.place.root / "data/segments" / holder
-    names = {p.name.encode() for p in codes.rglob("*.segment")}
-    yield
-    if life.disk.image is None:
-        custody = life.node.client(holder, "administrator").custody()
-        assert not custody.is_busy, custody
-        left = {p.name.encode() for p in codes.rglob("*.segment")}
-        life.ledger.gone |= {row.wrapped for row in rows} | (names - left)
+        if self.disk.image is None:
+            custody = self.node.client(holder, "administrator").custody()
+            assert not custody.is_busy, custody
+            left = {path.name.encode() for path in folder.rglob("*.segment")}
+            self.ledger.gone |= {row.wrapped for row in rows} | (names - left)
 
 
 def lived(place: Place, seed: int) -> list[str]:
@@ -476,6 +461,3 @@ def lived(place: Place, seed: int) -> list[str]:
     life = Life(place, seed)
     ledger = life.live()
     return check(place, ledger, life)
-
-
-__all__ = ["Life", "Place", "lived", "no_doors"]

@@ -1,9 +1,10 @@
 """What a disk, or whoever has it, puts in another's place opens nowhere.
 
-A write that went to the wrong block, and a row that somebody edited, are whole and were
-sealed by the exchange itself: nothing but what they are bound to tells them from what
-belongs there. Each way changes one field of that and nothing else, in the database of an
-exchange that runs, and reads by the exchange's own readers. Afterwards it is undone.
+A write that went to the wrong block, and a row that somebody edited, are whole and
+were sealed by the exchange itself: nothing but what they are bound to tells them from
+what belongs there. Each way changes one field of that and nothing else, in the database
+of an exchange that runs, and reads by the exchange's own readers. Afterwards it is
+undone.
 """
 
 from __future__ import annotations

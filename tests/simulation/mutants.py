@@ -6,29 +6,27 @@ A mutant changes the product in this process for as long as it is entered.
 from __future__ import annotations
 
 import os
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
-import biometrics.custody.codes as codes
-import biometrics.custody.gallery as gallery
-import biometrics.custody.index as index
-import biometrics.custody.providers as providers
 import biometrics.signing.files as signed_files
-import biometrics.store.sqlite as sqlite
-import matcher.segments as segments
+from biometrics.custody import codes, gallery, index, providers
 from biometrics.custody.framing import Purpose, frame
+from biometrics.store import sqlite
 from biometrics.store.answers import AnswerWriter
-from biometrics.store.writer import Writer
+from biometrics.store.records import RecordWriter
+from matcher import segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from types import ModuleType
-
-    Mutant = Callable[[], AbstractContextManager[None]]
 
 
 class _OtherSystem:
@@ -42,8 +40,7 @@ class _OtherSystem:
 
     def fsync(self, number: int) -> None:
         """Flush files but no folders, or folders but no files."""
-        path = os.readlink(f"/proc/self/fd/{number}")
-        if os.path.isdir(path) is not self._folders:  # noqa: PTH112 - as it is
+        if Path(f"/proc/self/fd/{number}").is_dir() is not self._folders:
             os.fsync(number)
 
 
@@ -68,77 +65,27 @@ def _changed(where: Any, name: str, to: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _early() -> Iterator[None]:
-    """Answer all that shares a transaction before that is committed."""
-    whole = Writer._commit
+def _early(of: type, method: str) -> Iterator[None]:
+    """Answer what a part of the store was asked before its transaction is committed."""
+    whole = getattr(of, method)
 
-    def commit(writer: Writer, group: list[Any], run: Any) -> Any:
-        def early(connection: Any, operation: Any) -> Any:
-            return run(connection, operation)
-
-        flush = writer._log.flush
-
-        def flush_and_answer(connection: Any) -> None:
-            flush(connection)
-            for one, outcome in zip(group, done, strict=True):
-                if outcome.error is None and not one.future.done():
-                    one.future.set_result(outcome.value)
-
-        done: list[Any] = []
-
-        def kept(connection: Any, operation: Any) -> Any:
-            outcome = early(connection, operation)
-            done.append(outcome)
-            return outcome
-
-        with patch.object(writer._log, "flush", flush_and_answer):
-            return whole(writer, group, kept)
-
-    real = Writer._write
-
-    def write(writer: Writer, group: list[Any]) -> None:
-        for one in group:
-            one.future.set_result = partial(_once, one.future, one.future.set_result)
-        real(writer, group)
-
-    with patch.object(Writer, "_commit", commit), patch.object(Writer, "_write", write):
-        yield
-
-
-def _once(future: Any, set_result: Callable[[Any], None], value: Any) -> None:
-    if not future.done():
-        set_result(value)
-
-
-@contextmanager
-def _early_searches() -> Iterator[None]:
-    """Answer searches before their leaf is durable; all else waits."""
-    real = AnswerWriter.commit
-
-    def commit(answers: Any, *args: Any) -> Any:
-        from concurrent.futures import Future
-
+    def early(part: Any, *args: Any, **more: Any) -> Future[Any]:
         answered: Future[Any] = Future()
-        writer = answers._writer
+        writer = part._writer
 
-        def submit(operation: Any) -> Any:
+        def submit(operation: Any, **of_weight: int) -> Future[Any]:
             def first(connection: Any) -> Any:
-                body = operation(connection)
-                answered.set_result(body)
-                return body
+                value = operation(connection)
+                answered.set_result(value)
+                return value
 
-            return writer.submit(first)
+            return writer.submit(first, **of_weight)
 
-        class Eager:
-            pass
-
-        eager = Eager()
-        eager.submit = submit  # type: ignore[attr-defined]
-        with patch.object(answers, "_writer", eager):
-            real(answers, *args)
+        with patch.object(part, "_writer", SimpleNamespace(submit=submit)):
+            whole(part, *args, **more)
         return answered
 
-    with patch.object(AnswerWriter, "commit", commit):
+    with patch.object(of, method, early):
         yield
 
 
@@ -196,39 +143,69 @@ def _files_without_name() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Mutant:
+    """An exchange that lacks something.
+
+    Attributes:
+        make: changes the product while it is entered.
+        shows: what a life tells that finds it, in part.
+    """
+
+    make: Callable[[], AbstractContextManager[None]]
+    shows: str = ""
+
+
 MUTANTS: Final[dict[str, Mutant]] = {
     # Flushes.
-    "no flush of a commit": partial(
-        _pragma, "synchronous = FULL", "synchronous = NORMAL"
+    "no flush of a commit": Mutant(
+        partial(_pragma, "synchronous = FULL", "synchronous = NORMAL")
     ),
-    "no flush at all": partial(_pragma, "synchronous = FULL", "synchronous = OFF"),
-    "no flush of a key": partial(_unflushed, providers, folders=False),
-    "no flush of a key's name": partial(_unflushed, providers, folders=True),
-    "no flush of what is signed": partial(_unflushed, signed_files, folders=False),
-    "no flush of the name of what is signed": partial(
-        _unflushed, signed_files, folders=True
+    "no flush of the database": Mutant(
+        partial(_pragma, "synchronous = FULL", "synchronous = OFF")
     ),
-    "no flush of codes": partial(_unflushed, segments, folders=False),
-    "no flush of the names of codes": partial(_unflushed, segments, folders=True),
+    "no flush of a key": Mutant(partial(_unflushed, providers, folders=False)),
+    "no flush of a key's name": Mutant(partial(_unflushed, providers, folders=True)),
+    "no flush of what is signed": Mutant(
+        partial(_unflushed, signed_files, folders=False)
+    ),
+    "no flush of the name of what is signed": Mutant(
+        partial(_unflushed, signed_files, folders=True)
+    ),
+    "no flush of codes": Mutant(partial(_unflushed, segments, folders=False)),
+    "no flush of the names of codes": Mutant(
+        partial(_unflushed, segments, folders=True)
+    ),
     # Orders.
-    "answers before they are durable": _early,
-    "searches answered before their leaf is durable": _early_searches,
-    "erasure signed before it is done": partial(
-        _changed, sqlite, "empty_log", lambda _: True
+    "answers before the leaf is durable": Mutant(
+        partial(_early, AnswerWriter, "commit"), "receipt"
+    ),
+    # Whoever enrols, replaces or withdraws waits for the follower, which reads what is
+    # committed; who protects does not.
+    "protected before it is durable": Mutant(
+        partial(_early, RecordWriter, "protect"), "Key("
+    ),
+    "erasure signed before it is done": Mutant(
+        partial(_changed, sqlite, "empty_log", lambda _: True), "erased, and is back"
     ),
     # Fields.
-    "not the record": partial(_unbound, record=bytes(16)),
-    "not the sample": partial(_unbound, sample=0),
-    "not the position": partial(_unbound, position="face"),
-    "not the modality": partial(_unbound, modality="face"),
-    "not the generation": partial(_unbound, generation=1),
-    "not the space": partial(_unbound, space=""),
-    "not the key's member": partial(_epoch_without, 0, "XAA"),
-    "not the key's gallery": partial(_epoch_without, 1, ""),
-    "not the key's epoch": partial(_epoch_without, 2, 1),
-    "not the request": _replies_without_request,
-    "not the exclusions": partial(_tag_without, excluded=frozenset()),
-    "not the expiry": partial(_tag_without, expires_at=None),
-    "not the lookup": partial(_tag_without, lookup=bytes(32)),
-    "not the file's name": _files_without_name,
+    **{
+        f"not bound to its {name}": Mutant(make, f"not bound to its {name}")
+        for name, make in {
+            "record": partial(_unbound, record=bytes(16)),
+            "sample": partial(_unbound, sample=0),
+            "position": partial(_unbound, position="face"),
+            "modality": partial(_unbound, modality="face"),
+            "generation": partial(_unbound, generation=1),
+            "space": partial(_unbound, space=""),
+            "key's member": partial(_epoch_without, 0, "XAA"),
+            "key's gallery": partial(_epoch_without, 1, ""),
+            "key's epoch": partial(_epoch_without, 2, 1),
+            "request": _replies_without_request,
+            "tag's exclusions": partial(_tag_without, excluded=frozenset()),
+            "tag's expiry": partial(_tag_without, expires_at=None),
+            "tag's lookup": partial(_tag_without, lookup=bytes(32)),
+            "file's name": _files_without_name,
+        }.items()
+    },
 }
