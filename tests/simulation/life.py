@@ -60,7 +60,7 @@ FROM_NOTHING: Final = 40  # one of so many lives
 SECOND_LOSS: Final = 0.3
 STRANGER: Final = 10**6
 # Whoever was answered too early goes on; the disk's power waits so long for that.
-ANSWERED_SECONDS: Final = 0.005
+ANSWERED_SECONDS: Final = 0.02
 
 
 class Place:
@@ -222,7 +222,7 @@ class Life:
             (2, has_some, partial(self.withdraw, holder)),
             (2, has_some, partial(self.protect, holder)),
             (2, is_open and has_some, partial(self.replace, holder)),
-            (2, True, partial(self.search, 3)),
+            (5, True, partial(self.search, 3)),
             (2, True, self.keep),
             (1, True, self.erase),
             (1, is_open, partial(self.lock, holder)),

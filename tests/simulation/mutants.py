@@ -190,7 +190,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
     ),
     # Fields.
     **{
-        f"not bound to its {name}": Mutant(make, f"not bound to its {name}")
+        f"not bound to its {name}": Mutant(make, name)
         for name, make in {
             "record": partial(_unbound, record=bytes(16)),
             "sample": partial(_unbound, sample=0),
