@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -33,6 +33,7 @@ from biometrics.client import Chunk, Record, Template
 from biometrics.client.responses import read_answer
 from biometrics.clock import UTC, ManualClock, SystemClock
 from biometrics.custody import create_key_file
+from biometrics.errors import ExchangeError
 from biometrics.members import Member
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.development import write_agreement
@@ -150,12 +151,19 @@ class Life:
     def __enter__(self) -> Self:
         """Start the exchange on its disk."""
         self.place.watch.disk = self.disk
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self._unwatch()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop it."""
         self.node.__exit__()
+        self._unwatch()
+
+    def _unwatch(self) -> None:
         self.place.watch.disk = None
         self.disk.close()
 
@@ -188,7 +196,8 @@ class Life:
             self.disk.lose_power()
         self._leave(self.disk)
         if self._goes.random() < SECOND_LOSS:
-            self._lose_again()
+            with suppress(ExchangeError):  # it does not start: that is told later
+                self._lose_again()
         return at_loss[0]
 
     def _lose_again(self) -> None:
@@ -232,7 +241,7 @@ class Life:
             (0.7, True, self.restart),
             (0.7, True, self.export),
             (1, True, partial(self.agree, holder)),
-            (1, not self.ledger.joined, self.join),
+            (1.5, not self.ledger.joined, self.join),
         ]
         possible = [(weight, way) for weight, can, way in ways if can]
         weights = np.array([weight for weight, _ in possible])

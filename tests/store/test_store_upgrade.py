@@ -21,7 +21,7 @@ from biometrics.store.backups import restoring, write_copy
 from biometrics.store.moment import moment_of
 from biometrics.store.rows import ChangeKind
 
-KILLS = int(os.environ.get("MIGRATION_KILLS", "4"))
+KILLS = int(os.environ.get("MIGRATION_KILLS", "2"))
 SEED = int(os.environ.get("MIGRATION_SEED", "0"))
 MOST_SECONDS_TO_LIVE = 0.5
 UPGRADE = """\
