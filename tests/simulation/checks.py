@@ -15,8 +15,14 @@ from biometrics.audit import AuditorSecret
 from biometrics.audit.verify import Shown, verify
 from biometrics.cli.log_export import export_log
 from biometrics.client import Template
-from biometrics.errors import ExchangeError
+from biometrics.custody import FileKeyProvider
+from biometrics.errors import ConfigurationError, ExchangeError
 from biometrics.server.examination import examine
+from biometrics.server.restoration import (
+    _read_manifest,
+    _refuse_changed,
+    _refuse_damaged,
+)
 from biometrics.signing import VerifierKey
 
 if TYPE_CHECKING:
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 
 REQUESTER: Final = "XCC"
 JOINING: Final = "XBB"
+RESTRICTIONS: Final = "restrictions"
 HOLDERS: Final = ("XAA", "XRA")
 NOBODY: Final = 10**6
 # For how many is searched in one gallery.
@@ -37,6 +44,7 @@ MISPLACED: Final = 4
 def check(place: Place, ledger: Ledger, life: Life) -> list[str]:
     """Return what is wrong; nothing may be."""
     wrong = [f"erased, and is back: {each!r}" for each in _back(place, ledger)]
+    wrong += _of_backups(place, ledger)
     try:
         found = examine(place.root / "exchange.toml", show=lambda *_: None)
     except ExchangeError as error:
@@ -86,6 +94,23 @@ def _back(place: Place, ledger: Ledger) -> Iterator[bytes]:
         if path.is_file():
             content = path.read_bytes() + path.name.encode()
             yield from (gone for gone in ledger.gone if gone in content)
+
+
+def _of_backups(place: Place, ledger: Ledger) -> Iterator[str]:
+    """Look for backups that are done, and whether all that have a name are whole."""
+    folder = place.root / "backups"
+    exchange = FileKeyProvider(place.root / "keys/exchange.key")
+    there = {each.name for each in folder.iterdir() if not each.name.startswith(".")}
+    wanted = ledger.backups | ({RESTRICTIONS} if ledger.backups else set())
+    yield from (f"backup {name} is lost" for name in wanted - there)
+    for name in sorted(there):
+        try:
+            if name == RESTRICTIONS:
+                _refuse_changed(folder / name, exchange)
+            else:
+                _refuse_damaged(folder / name, _read_manifest(folder / name, exchange))
+        except ConfigurationError as error:
+            yield f"backup {name}: {error.message}"
 
 
 def _of_custody(node: Node, ledger: Ledger) -> Iterator[str]:

@@ -73,10 +73,22 @@ class _File:
 
 @dataclass(slots=True)
 class _Folder:
-    """What each name in a folder stands for: durably, and since the last flush."""
+    """What each name in a folder stands for: durably, and since the last flush.
 
+    It is held open as files are, and goes by its number wherever it is moved to.
+    """
+
+    number: int
     durable: dict[str, _Key] = field(default_factory=dict)
     since: dict[str, set[_Key | None]] = field(default_factory=dict)
+
+    def now(self) -> dict[str, os.stat_result]:
+        """Return what its names stand for now; none where it was removed."""
+        return {
+            entry.name: entry.stat(follow_symlinks=False)
+            for entry in os.scandir(self.number)
+            if not entry.name.endswith(VOLATILE)
+        }
 
 
 class Disk:
@@ -90,21 +102,21 @@ class Disk:
 
     def __init__(self, root: Path, folders: tuple[str, ...], random: Generator) -> None:
         """Take everything that is there for durable."""
-        self._root = root
-        self._tops = tuple(root / name for name in folders)
+        self._tops = {name: root / name for name in folders}
         self._random = random
         self._files: dict[_Key, _File] = {}
-        self._folders: dict[Path, _Folder] = {}
+        self._folders: dict[_Key, _Folder] = {}
         self._lock = threading.RLock()
         self.events = 0
         self.trace: list[str] = []
         self.image: Image | None = None
         self._goes_at = 0
         self._on_loss: Callable[[], None] = lambda: None
-        for top in self._tops:
-            for path in (top, *(p for p in top.rglob("*") if p.is_dir())):
-                self._look(path)
-                self._keep_names(path)
+        for top in self._tops.values():
+            self._folder(top)
+        self._look_around()
+        for folder in self._folders.values():
+            self._keep_names(folder)
         for one in self._files.values():
             one.durable = one.content()
 
@@ -118,19 +130,19 @@ class Disk:
         with self._lock:
             if self.image is None:
                 self._on_loss()
-                for folder in list(self._folders):
-                    self._look(folder)
+                self._look_around()
                 self.image = self._drawn()
 
     def close(self) -> None:
         """Let go of the files."""
-        for one in self._files.values():
+        for one in (*self._files.values(), *self._folders.values()):
             os.close(one.number)
         self._files.clear()
+        self._folders.clear()
 
     def holds(self, path: Path) -> bool:
         """Say whether a path is on this disk."""
-        return any(top == path or top in path.parents for top in self._tops)
+        return any(top == path or top in path.parents for top in self._tops.values())
 
     def before(self, what: str, path: Path) -> None:
         """Note that something is about to happen; the power may go first."""
@@ -145,8 +157,8 @@ class Disk:
     def renamed(self, path: Path) -> None:
         """Note that a name in the folder of a path stands for something else now."""
         with self._lock:
-            if self.image is None:
-                self._look(path.parent)
+            if self.image is None and path.parent.is_dir():
+                self._look(self._folder(path.parent))
 
     def flushed(self, path: Path) -> None:
         """Note that a file, or the names in a folder, are on the disk."""
@@ -154,18 +166,17 @@ class Disk:
             if self.image is not None:
                 return
             if path.is_dir():
-                self._look(path)
-                self._keep_names(path)
+                self._keep_names(self._folder(path))
                 return
-            self._look(path.parent)
-            key = _key(path.stat())
-            is_new = self._folders[path.parent].durable.get(path.name) != key
+            folder, key = self._folder(path.parent), _key(path.stat())
+            self._look(folder)
+            is_new = folder.durable.get(path.name) != key
             if is_new and path.name.endswith(_NAMED_BY_FLUSH):
-                self._keep_names(path.parent)
+                self._keep_names(folder)
             self._flushed(key)
 
     def flushed_number(self, number: int) -> None:
-        """Note that an open file without a name that is known is on the disk."""
+        """Note that an open file that has no name any more is on the disk."""
         with self._lock:
             if self.image is None:
                 self._flushed(_key(os.fstat(number)))
@@ -174,63 +185,73 @@ class Disk:
         if (one := self._files.get(key)) is not None:
             one.durable = one.content()
 
-    def _look(self, path: Path) -> None:
+    def _folder(self, path: Path) -> _Folder:
+        """Return the folder at a path."""
+        key = _key(path.stat())
+        if key not in self._folders:
+            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._folders[key] = _Folder(number)
+        return self._folders[key]
+
+    def _look_around(self) -> None:
+        """See what all names stand for, in folders that are new as well."""
+        seen: set[_Key] = set()
+        while fresh := self._folders.keys() - seen:
+            for key in fresh:
+                self._look(self._folders[key])
+            seen |= fresh
+
+    def _look(self, folder: _Folder) -> None:
         """See what the names in a folder stand for."""
-        folder = self._folders.setdefault(path, _Folder())
-        now: dict[str, _Key] = {}
-        if path.is_dir():
-            for entry in os.scandir(path):
-                if entry.name.endswith(VOLATILE):
-                    continue
-                status = entry.stat(follow_symlinks=False)
-                now[entry.name] = key = _key(status)
-                if stat.S_ISDIR(status.st_mode):
-                    self._folders.setdefault(Path(entry.path), _Folder())
-                elif key not in self._files:
-                    # Closed only at the end: closing it would take SQLite's locks.
-                    number = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
-                    self._files[key] = _File(number)
+        now = folder.now()
+        for name, status in now.items():
+            key = _key(status)
+            if key in self._files or key in self._folders:
+                continue
+            # Closed only at the end: closing it would take SQLite's locks.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+            number = os.open(name, flags, dir_fd=folder.number)
+            if stat.S_ISDIR(status.st_mode):
+                self._folders[key] = _Folder(number)
+            else:
+                self._files[key] = _File(number)
         for name in {*folder.durable, *folder.since, *now}:
             at_first = {folder.durable.get(name)}
-            folder.since.setdefault(name, at_first).add(now.get(name))
+            key_now = _key(now[name]) if name in now else None
+            folder.since.setdefault(name, at_first).add(key_now)
 
-    def _keep_names(self, path: Path) -> None:
+    def _keep_names(self, folder: _Folder) -> None:
         """Make the names in a folder durable as they are now."""
-        folder = self._folders[path]
-        now = {e.name: _key(e.stat(follow_symlinks=False)) for e in os.scandir(path)}
-        folder.durable = {n: k for n, k in now.items() if not n.endswith(VOLATILE)}
+        self._look(folder)
+        folder.durable = {name: _key(status) for name, status in folder.now().items()}
         folder.since = {name: {key} for name, key in folder.durable.items()}
 
     def _drawn(self) -> Image:
         """Return one of the states that the disk may be in now."""
         image: Image = {}
         share = float(self._random.choice(SHARES))
-        for top in self._tops:
-            self._draw_folder(top, share, image)
+        for name, top in self._tops.items():
+            self._draw_folder(name, self._folder(top), share, image)
         return image
 
-    def _draw_folder(self, path: Path, share: float, image: Image) -> None:
+    def _draw_folder(
+        self, path: str, folder: _Folder, share: float, image: Image
+    ) -> None:
         """Draw what each name in a folder stands for, and what is in that."""
-        image[str(path.relative_to(self._root))] = None
-        folder = self._folders[path]
-        now = (
-            {e.name: _key(e.stat(follow_symlinks=False)) for e in os.scandir(path)}
-            if path.is_dir()
-            else {}
-        )
+        image[path] = None
+        now = {name: _key(status) for name, status in folder.now().items()}
         for name in sorted(folder.since):
-            options = sorted(folder.since[name] - {now.get(name)}, key=str)
             key = now.get(name)
+            options = sorted(folder.since[name] - {key}, key=str)
             if options and self._random.random() >= share:
                 key = options[int(self._random.integers(len(options)))]
-            if key is None:
-                continue
-            below = path / name
-            if (one := self._files.get(key)) is not None:
+            if key in self._files:
+                one = self._files[key]
                 content = self._torn(one.durable, one.content(), share)
-                image[str(below.relative_to(self._root))] = content
-            elif below in self._folders:
-                self._draw_folder(below, share, image)
+                image[f"{path}/{name}"] = content
+            elif key in self._folders:
+                below = self._folders[key]
+                self._draw_folder(f"{path}/{name}", below, share, image)
 
     def _torn(self, old: bytes, new: bytes, share: float) -> bytes:
         """Return a file of which each sector is as it was flushed, or as it is now."""

@@ -50,10 +50,11 @@ class Ledger:
         revisions: of agreements that are in force, by holder.
         joined: whether the member that had no key has one.
         kept: galleries of which codes are on disk, such as `XAA/tiny-face`.
+        backups: names of those that are done.
         answers: what was received.
         gone: bytes and names of files that nothing may have any more.
         begun: what each thing may be instead: what was asked and not answered. A thing
-            is a record, or the `custody`, the `revision` or the `joined` of a holder.
+            is a record; the `custody`, `revision` or `joined` of a holder; a `backup`.
     """
 
     records: dict[Key, State | None] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Ledger:
     revisions: dict[str, int] = field(default_factory=dict)
     joined: bool = False
     kept: set[str] = field(default_factory=set)
+    backups: set[str] = field(default_factory=set)
     answers: list[MatchAnswer] = field(default_factory=list)
     gone: set[bytes] = field(default_factory=set)
     begun: dict[Thing, Any] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Ledger:
                 revisions=self.revisions.copy(),
                 joined=self.joined,
                 kept=self.kept.copy(),
+                backups=self.backups.copy(),
                 answers=self.answers.copy(),
                 gone=self.gone.copy(),
                 begun=self.begun.copy(),
@@ -112,6 +115,8 @@ class Ledger:
                     self._forget(holder)
             case ("revision", holder):
                 self.revisions[holder] = after
+            case ("backup", name):
+                self.backups.add(name)
             case ("joined", _):
                 self.joined = True
 

@@ -22,7 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
-from simulation.checks import check
+from simulation.checks import RESTRICTIONS, check
 from simulation.disk import Disk, image_of, restore
 from simulation.exchange import Node
 from simulation.ledger import Key, Ledger, State
@@ -35,6 +35,7 @@ from biometrics.clock import UTC, ManualClock, SystemClock
 from biometrics.custody import create_key_file
 from biometrics.errors import ExchangeError
 from biometrics.members import Member
+from biometrics.server.backup import back_up_data, back_up_restrictions
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.development import write_agreement
 from biometrics.signing import read_signing_key
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from simulation.watch import Watch
 
 # What the exchange, its operator and its signers write.
-FOLDERS: Final = ("data", "keys", "agreements")
+FOLDERS: Final = ("data", "keys", "agreements", "backups")
 HOLDERS: Final = ("XAA", "XRA")
 REQUESTER: Final = "XCC"
 JOINING: Final = "XBB"
@@ -91,7 +92,8 @@ class Place:
         for holder in HOLDERS:
             write_agreement(self.root, AGREEMENTS[holder])
         (self.root / f"keys/{JOINING}.key").unlink()
-        (self.root / "data").mkdir(exist_ok=True)
+        for name in ("data", "backups"):
+            (self.root / name).mkdir(exist_ok=True)
         self.began = dt.datetime.now(UTC).replace(microsecond=0)
         self.nothing = image_of(self.root, FOLDERS)
         self.base, self.known = self._lived_in()
@@ -241,6 +243,7 @@ class Life:
             (0.7, True, self.restart),
             (0.7, True, self.export),
             (1, True, partial(self.agree, holder)),
+            (1, True, self.back_up),
             (1.5, not self.ledger.joined, self.join),
         ]
         possible = [(weight, way) for weight, can, way in ways if can]
@@ -426,6 +429,22 @@ class Life:
         for member in (REQUESTER, HOLDERS[0]):
             client = self.node.client(member, "auditor")
             export_log(client, self.place.logs / member, None)
+
+    def back_up(self) -> None:
+        """Write a backup, and a list of restrictions."""
+        settings, folder = (
+            self.place.root / "exchange.toml",
+            self.place.root / "backups",
+        )
+        name = f"of-{self.fresh()}"
+        with self.ledger.changing({("backup", name): True}):
+            back_up_data(
+                settings,
+                folder / name,
+                clock=self.clock,
+                random_bytes=self.random_bytes,
+            )
+            back_up_restrictions(settings, folder / RESTRICTIONS, clock=self.clock)
 
     def agree(self, holder: str) -> None:
         """Sign the next revision of a holder's agreement, and take it up."""

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import biometrics.signing.files as signed_files
 from biometrics.custody import codes, gallery, index, providers
 from biometrics.custody.framing import Purpose, frame
+from biometrics.server import backup
 from biometrics.store import sqlite
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.records import RecordWriter
@@ -175,6 +176,9 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "no flush of codes": Mutant(partial(_unflushed, segments, folders=False)),
     "no flush of the names of codes": Mutant(
         partial(_unflushed, segments, folders=True)
+    ),
+    "no flush of a backup": Mutant(
+        partial(_changed, backup, "make_durable", lambda _: None), "backup"
     ),
     # Orders.
     "answers before the leaf is durable": Mutant(
