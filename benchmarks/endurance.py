@@ -49,15 +49,15 @@ class Harness:
 HARNESSES: Final = {
     "kills under a mixed load, both databases": Harness(
         1000,
-        25,
+        10,
         _TESTS + "test_kills.py::test_in_world_after_world[{}]",
-        {"KILLS": "1000"},
+        {"KILLS": "1000", "KILLS_A_WORLD": "10"},
     ),
     "kills under many searches, both databases": Harness(
         500,
-        25,
+        10,
         _TESTS + "test_kills.py::test_in_world_after_world[{}]",
-        {"KILLS": "1000", "SEARCHERS": "6"},
+        {"KILLS": "1000", "KILLS_A_WORLD": "10", "SEARCHERS": "6"},
     ),
     "kills in a rotation, a lock and a destruction": Harness(
         150,
@@ -79,16 +79,16 @@ HARNESSES: Final = {
     ),
     "damaged files": Harness(
         2000,
-        100,
+        50,
         _TESTS + "test_corruption.py",
-        {"CORRUPTIONS": "100", "CORRUPTION_SEED": "{}"},
+        {"CORRUPTIONS": "50", "CORRUPTION_SEED": "{}"},
     ),
     "losses of power": Harness(
         300,
-        50,
+        30,
         "tests/simulation/test_simulation.py"
         "::test_lives_end_with_all_that_was_acknowledged",
-        {"SIMULATION_SEEDS": "50", "SIMULATION_FIRST": "{}"},
+        {"SIMULATION_SEEDS": "30", "SIMULATION_FIRST": "{}"},
     ),
 }
 QUICK: Final = "kills in a migration"
