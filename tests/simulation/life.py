@@ -57,6 +57,8 @@ JOINING: Final = "XBB"
 MEMBERS: Final = (*HOLDERS, JOINING, REQUESTER)
 MOST_OPERATIONS: Final = 14
 MOST_EVENTS: Final = 45
+MOST_EVENTS_LATE: Final = 150
+LATE: Final = 0.25
 MOST_EVENTS_BACK: Final = 25
 FROM_NOTHING: Final = 40  # one of so many lives
 SECOND_LOSS: Final = 0.3
@@ -185,8 +187,10 @@ class Life:
             time.sleep(ANSWERED_SECONDS)
             at_loss.append(self.ledger.copy())
 
-        # Mostly early: what is done first is done in every life.
-        self.disk.go_at(int(self._goes.integers(1, MOST_EVENTS)), lost)
+        # Mostly early, since whatever is done first is done in some life.
+        is_late = self._goes.random() < LATE
+        most = MOST_EVENTS_LATE if is_late else MOST_EVENTS
+        self.disk.go_at(int(self._goes.integers(1, most)), lost)
         with self:
             for _ in range(int(self.random.integers(4, MOST_OPERATIONS))):
                 if self.disk.image is not None:
