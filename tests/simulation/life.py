@@ -58,7 +58,7 @@ MEMBERS: Final = (*HOLDERS, JOINING, REQUESTER)
 MOST_OPERATIONS: Final = 14
 MOST_EVENTS: Final = 45
 MOST_EVENTS_LATE: Final = 150
-LATE: Final = 0.25
+LATE: Final = 0.35
 MOST_EVENTS_BACK: Final = 25
 FROM_NOTHING: Final = 40  # one of so many lives
 SECOND_LOSS: Final = 0.3
@@ -242,7 +242,7 @@ class Life:
             (1, True, self.erase),
             (1, is_open, partial(self.lock, holder)),
             (2, not is_open, partial(self.unlock, holder)),
-            (1.5, is_open, partial(self.rotate, holder)),
+            (2.5, is_open, partial(self.rotate, holder)),
             (0.4, is_open, partial(self.destroy, holder)),
             (0.7, True, self.restart),
             (0.7, True, self.export),
