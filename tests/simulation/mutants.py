@@ -66,15 +66,42 @@ def _changed(where: Any, name: str, to: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _early(of: type, method: str) -> Iterator[None]:
-    """Answer what a part of the store was asked before its transaction is committed."""
-    whole = getattr(of, method)
+def _early_answers() -> Iterator[None]:
+    """Answer searches before the transaction with their leaves is committed."""
+    waiting: dict[bytes, Future[Any]] = {}
+    commit, store = AnswerWriter.commit, AnswerWriter._store
 
-    def early(part: Any, *args: Any, **more: Any) -> Future[Any]:
+    def early(
+        part: Any, member: Any, request_id: bytes, *more: Any, **named: Any
+    ) -> Any:
+        waiting[request_id] = answered = Future()
+        commit(part, member, request_id, *more, **named)
+        return answered
+
+    def stored(part: Any, connection: Any, answers: Any) -> Any:
+        outcomes = store(part, connection, answers)
+        for answer, outcome in zip(answers, outcomes, strict=True):
+            if outcome.error is None:
+                waiting.pop(answer.request_id).set_result(outcome.value)
+        return outcomes
+
+    with (
+        patch.object(AnswerWriter, "commit", early),
+        patch.object(AnswerWriter, "_store", stored),
+    ):
+        yield
+
+
+@contextmanager
+def _early_protections() -> Iterator[None]:
+    """Acknowledge a protection before its transaction is committed."""
+    whole = RecordWriter.protect
+
+    def early(part: Any, *args: Any, **more: Any) -> Any:
         answered: Future[Any] = Future()
         writer = part._writer
 
-        def submit(operation: Any, **of_weight: int) -> Future[Any]:
+        def submit(operation: Any, **of_weight: int) -> Any:
             def first(connection: Any) -> Any:
                 value = operation(connection)
                 answered.set_result(value)
@@ -86,7 +113,7 @@ def _early(of: type, method: str) -> Iterator[None]:
             whole(part, *args, **more)
         return answered
 
-    with patch.object(of, method, early):
+    with patch.object(RecordWriter, "protect", early):
         yield
 
 
@@ -181,14 +208,10 @@ MUTANTS: Final[dict[str, Mutant]] = {
         partial(_changed, backup, "make_durable", lambda _: None), "backup"
     ),
     # Orders.
-    "answers before the leaf is durable": Mutant(
-        partial(_early, AnswerWriter, "commit"), "receipt"
-    ),
+    "answers before the leaf is durable": Mutant(_early_answers, "receipt"),
     # Whoever enrols, replaces or withdraws waits for the follower, which reads what is
     # committed; who protects does not.
-    "protected before it is durable": Mutant(
-        partial(_early, RecordWriter, "protect"), "Key("
-    ),
+    "protected before it is durable": Mutant(_early_protections, "Key("),
     "erasure signed before it is done": Mutant(
         partial(_changed, sqlite, "empty_log", lambda _: True), "erased, and is back"
     ),
