@@ -38,6 +38,7 @@ from biometrics.members import Member
 from biometrics.server.backup import back_up_data, back_up_restrictions
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.development import write_agreement
+from biometrics.server.policy import read_signers
 from biometrics.signing import read_signing_key
 from biometrics.signing.proposal import approve, propose
 
@@ -454,7 +455,7 @@ class Life:
         """Sign the next revision of a holder's agreement, and take it up."""
         path = self.place.root / f"agreements/{holder}.toml"
         keys = self.place.root / "signing"
-        signers = self.node.parts.in_force._signers
+        signers = read_signers(self.place.root / "signers.toml")
         after = self.ledger.revisions[holder] + 1
         with self.ledger.changing({("revision", holder): after}):
             first = read_signing_key(keys / f"{holder}-first.key")
