@@ -19,7 +19,12 @@ from world import SPACES
 from biometrics.custody.keyring import open_keys
 from biometrics.errors import SealError
 from biometrics.members import Member
-from biometrics.sealed import FileKind, SealedFile, reference_binding
+from biometrics.sealed import (
+    FILE_NAME_BYTES,
+    FileKind,
+    SealedFile,
+    reference_binding,
+)
 from biometrics.spaces import parse_spaces
 from matcher.index import binding_of
 
@@ -229,18 +234,19 @@ def _reference(desk: Desk) -> bool:
 
 
 def _codes(desk: Desk) -> bool:
-    """Of two files of codes of one gallery, each in the other's place."""
+    """Of a file of codes that has another's name."""
     folder = desk.place.root / "data/segments/XAA/tiny-face"
     files = sorted(folder.glob("*.segment"))
-    if len(files) < 2:
+    if not files or desk.vault.is_rotating(HOLDER):
         return False
-    first, second = (files[n] for n in desk.random.choice(len(files), 2, replace=False))
+    moved = files[int(desk.random.integers(len(files)))]
     key = desk.vault.codes(HOLDER, "tiny-face")
-    file = SealedFile(
-        kind=FileKind.SEGMENT, position="face", name=bytes.fromhex(first.stem)
-    )
+    name = desk.random.bytes(FILE_NAME_BYTES)
     try:
-        key.open(file, second.read_bytes())
+        key.open(
+            SealedFile(kind=FileKind.SEGMENT, position="face", name=name),
+            moved.read_bytes(),
+        )
     except SealError:
         return False
     return True
