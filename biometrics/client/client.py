@@ -46,6 +46,8 @@ from biometrics.v1 import (
     enrolment_pb2,
     enrolment_pb2_grpc,
     match_pb2_grpc,
+    region_pb2,
+    region_pb2_grpc,
     review_pb2,
     review_pb2_grpc,
     space_pb2,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         AlertInfo,
+        CallerInfo,
         CheckpointInfo,
         ChunkOutcome,
         CustodyInfo,
@@ -74,6 +77,8 @@ if TYPE_CHECKING:
         ErasureInfo,
         Explanation,
         GalleryInfo,
+        HolderInfo,
+        LoadInfo,
         MatchAnswer,
         OwnEntryInfo,
         PermissionInfo,
@@ -81,6 +86,7 @@ if TYPE_CHECKING:
         ProtectOutcome,
         RecordInfo,
         RecordSummary,
+        RegionInfo,
         ReplaceOutcome,
         ReviewInfo,
         SpaceInfo,
@@ -103,6 +109,7 @@ class _Line:
     duplicates: duplicate_pb2_grpc.DuplicateServiceStub
     agreements: agreement_pb2_grpc.AgreementServiceStub
     audit: audit_pb2_grpc.AuditServiceStub
+    region: region_pb2_grpc.RegionServiceStub
     reviews: review_pb2_grpc.ReviewServiceStub
     spaces: space_pb2_grpc.SpaceServiceStub
 
@@ -121,6 +128,7 @@ class _Line:
             duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
             agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
             audit=audit_pb2_grpc.AuditServiceStub(channel),
+            region=region_pb2_grpc.RegionServiceStub(channel),
             reviews=review_pb2_grpc.ReviewServiceStub(channel),
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
@@ -578,6 +586,34 @@ class ExchangeClient:
         return responses.read_duplicates(
             references,
             self._call(self._line.duplicates.FindDuplicates, request, deadline),
+        )
+
+    def caller(self, *, deadline: float | None = None) -> CallerInfo:
+        """Tell who one is to the exchange, and what one may call."""
+        request = region_pb2.DescribeCallerRequest()
+        return responses.read_caller(
+            self._call(self._line.region.DescribeCaller, request, deadline)
+        )
+
+    def holders(self, *, deadline: float | None = None) -> tuple[HolderInfo, ...]:
+        """List the holders that one's member may search, and whether they can be."""
+        request = region_pb2.ListHoldersRequest()
+        return responses.read_holders(
+            self._call(self._line.region.ListHolders, request, deadline)
+        )
+
+    def load(self, *, deadline: float | None = None) -> LoadInfo:
+        """Tell how many calls of one's member were answered in the last hour."""
+        request = region_pb2.GetLoadRequest()
+        return responses.read_load(
+            self._call(self._line.region.GetLoad, request, deadline)
+        )
+
+    def region(self, *, deadline: float | None = None) -> RegionInfo:
+        """List all members and what is agreed, as the coordinator of the region."""
+        request = region_pb2.DescribeRegionRequest()
+        return responses.read_region(
+            self._call(self._line.region.DescribeRegion, request, deadline)
         )
 
     def summary(self, *, deadline: float | None = None) -> RecordSummary:

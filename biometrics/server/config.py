@@ -24,6 +24,8 @@
     calibrations = "calibrations"      # of each space, NAME.toml
     [metrics]                          # may be left out: no figures are served
     listen = "127.0.0.1:9464"          # plain HTTP, for Prometheus
+    [console]                          # may be left out: no console can ask
+    socket = "data/console/exchange.sock"
     [[member]]
     code = "XAA"
     name = "a state"
@@ -36,6 +38,7 @@ needed, with a client certificate. Every fault is told at once.
 """
 
 import ipaddress
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -98,6 +101,7 @@ class Config:
         spaces: file of the template spaces.
         slot_seconds: an answer to a search leaves at the end of two such slots.
         metrics_listen: where figures are served over plain HTTP; None for nowhere.
+        console_socket: where the console asks, on this machine; None for nowhere.
         calibrations: folder of their calibrations.
         members: each with where its key-encryption key comes from, none twice. A file
             may be missing: whoever takes away its key locks its galleries.
@@ -121,6 +125,7 @@ class Config:
     spaces: Path
     slot_seconds: float
     metrics_listen: str | None
+    console_socket: Path | None
     calibrations: Path
     members: Mapping[Member, KeySource]
     auditors: Mapping[Member, Path]
@@ -261,6 +266,12 @@ class _Metrics(Settings):
     listen: Annotated[str, AfterValidator(_address)]
 
 
+class _Console(Settings):
+    """The table `[console]`."""
+
+    socket: _File
+
+
 class _Member(Settings):
     """One table `[[member]]`."""
 
@@ -280,6 +291,7 @@ class _ConfigFile(SettingsFile):
     policy: _Policy
     answers: _Answers = _Answers()
     metrics: _Metrics | None = None
+    console: _Console | None = None
     member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 
 
@@ -301,9 +313,23 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
     faults = list(_repeated(document, file, path.parent))
     if is_whole:
         faults += _missing(document, config)
+    if is_too_long(config.console_socket):
+        told = (
+            f"`{config.console_socket}` is too long for a socket, which has"
+            f" {limits.CONSOLE_SOCKET_CHARACTERS} bytes; name a shorter path"
+        )
+        faults.append(document.fault(("console", "socket"), "LONG_SOCKET", told))
     if faults:
         raise configuration_error(faults)
     return config
+
+
+def is_too_long(socket: Path | None) -> bool:
+    """Say whether a socket's path is longer than systems take."""
+    return (
+        socket is not None
+        and len(os.fsencode(socket)) > limits.CONSOLE_SOCKET_CHARACTERS
+    )
 
 
 def _resolved(file: _ConfigFile, folder: Path) -> Config:
@@ -325,6 +351,7 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         spaces=folder / file.policy.spaces,
         slot_seconds=file.answers.slot_ms / 1000,
         metrics_listen=file.metrics.listen if file.metrics else None,
+        console_socket=folder / file.console.socket if file.console else None,
         calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
             {each.code: parse_source(each.key, folder) for each in file.member}

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.descriptor import MethodDescriptor
 
-# By method: whose roles (client, enroller, auditor, administrator: M, witness), the
+# By method: whose roles (client, enroller, auditor, administrator: M, witness,
+# coordinator of the region: R), the
 # field that names whoever is acted as, and the reason if that is another.
 YOURSELF = "NOT_YOURSELF"
 TABLE = {
@@ -60,16 +61,20 @@ TABLE = {
     "ReviewService/DecideReview": ("AM", "", ""),
     "ReviewService/ListAlerts": ("AM", "", ""),
     "SpaceService/ListSpaces": ("CEAM", "", ""),
-    "AuditService/GetCheckpoint": ("AW", "", ""),
-    "AuditService/GetTile": ("AW", "", ""),
-    "AuditService/ListLeaves": ("AW", "", ""),
+    "AuditService/GetCheckpoint": ("AWR", "", ""),
+    "AuditService/GetTile": ("AWR", "", ""),
+    "AuditService/ListLeaves": ("AWR", "", ""),
     "AuditService/ListOwnEntries": ("A", "", ""),
     "AuditService/ListEntryKeys": ("A", "", ""),
-    "Health/Check": ("CEAMW", "", ""),
-    "Health/List": ("CEAMW", "", ""),
-    "Health/Watch": ("CEAMW", "", ""),
+    "RegionService/DescribeCaller": ("CEAMWR", "", ""),
+    "RegionService/ListHolders": ("CEAM", "", ""),
+    "RegionService/GetLoad": ("CEAMR", "", ""),
+    "RegionService/DescribeRegion": ("R", "", ""),
+    "Health/Check": ("CEAMWR", "", ""),
+    "Health/List": ("CEAMWR", "", ""),
+    "Health/Watch": ("CEAMWR", "", ""),
 }
-LETTERS = dict(zip("CEAMW", Role, strict=True))
+LETTERS = dict(zip("CEAMWR", Role, strict=True))
 METHOD = {
     f"{service.name}/{method.name}": method
     for service in SERVICES
@@ -85,6 +90,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Return an exchange where each role of XAA has its certificate."""
     with World(tmp_path_factory.mktemp("roles"), agreements=AGREEMENTS) as made:
         issue(made.root, Role.WITNESS, made.target)
+        issue(made.root, Role.COORDINATOR, made.target)
         yield made
 
 
