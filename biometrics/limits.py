@@ -188,7 +188,7 @@ CONSOLE_CONNECTION_SECONDS: Final = 60.0
 CONSOLE_IDLE_SECONDS: Final = 10.0
 CONSOLE_HEADER_BYTES: Final = 8190  # of one line; aiohttp's own
 CONSOLE_DEADLINE_SECONDS: Final = 5.0  # of each question to the exchange
-CONSOLE_SOCKET_CHARACTERS: Final = 100  # of a path: Linux takes 107 bytes
+CONSOLE_SOCKET_BYTES: Final = 100  # of a path: Linux takes 107 bytes
 
 # -- files of the operator's and of signers -----------------------------------
 MAX_SETTINGS_BYTES: Final = 4 * 1024 * 1024  # ten spaces with centres of 4096 numbers

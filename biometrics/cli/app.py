@@ -15,6 +15,7 @@ from biometrics.cli import (
     backup,
     calibrate,
     check,
+    console,
     demo,
     enrol,
     extract,
@@ -89,6 +90,7 @@ def choose(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("console")(console.console)
 app.command("status")(status.status)
 app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)

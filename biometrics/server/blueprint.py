@@ -33,6 +33,7 @@ from biometrics.server.development_pki import DevelopmentPki, target_of
 from biometrics.server.samples import (
     AGREEMENTS,
     CALIBRATION,
+    CONSOLE,
     EVERYBODY,
     NO_CLAUSE,
     SAMPLE_CLAUSES,
@@ -157,6 +158,7 @@ def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) ->
     )
     (folder / "exchange.toml").write_text(text, "utf-8")
     (folder / "spaces.toml").write_text(SPACES, "utf-8")
+    (folder / "console.toml").write_text(CONSOLE, "utf-8")
     (folder / ".gitignore").write_text("*\n", "utf-8")
     (folder / "data").mkdir(_PRIVATE)
 

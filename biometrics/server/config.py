@@ -37,9 +37,6 @@ stands in a password file or a service file (`PGPASSFILE`, `PGSERVICEFILE`), or 
 needed, with a client certificate. Every fault is told at once.
 """
 
-import ipaddress
-import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -63,17 +60,19 @@ from biometrics.errors import ConfigurationError, Fault
 from biometrics.members import Member
 from biometrics.server.identity import TRUST_DOMAIN
 from biometrics.settings import (
+    Address,
     Document,
+    FileName,
     Line,
     Settings,
     SettingsFile,
     configuration_error,
+    file_name,
+    is_too_long,
     parsed_by,
     read_text,
 )
 
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
-_PORTS: Final = range(65536)  # 0: any free one
 _SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
 
 
@@ -143,40 +142,10 @@ def _trust_domain(text: str) -> str:
     return text
 
 
-def _address(text: str) -> str:
-    """Refuse what is no host and port."""
-    host, _, port = text.rpartition(":")
-    number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else -1
-    if not _is_host(host) or number not in _PORTS:
-        raise PydanticCustomError(
-            "WRONG_ADDRESS",
-            "must be a host and a port such as `127.0.0.1:7443` or `[::1]:7443`",
-        )
-    return text
-
-
-def _is_host(text: str) -> bool:
-    """Say whether `text` is a host name, an IPv4 or a bracketed IPv6 address."""
-    if not text.startswith("["):
-        return _HOST.fullmatch(text) is not None
-    try:
-        ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return text.endswith("]")
-
-
-def _path(text: str) -> str:
-    """Refuse what names no file."""
-    if not text or not text.isprintable():
-        raise PydanticCustomError("WRONG_PATH", "must be the path of a file")
-    return text
-
-
 def _database(text: str) -> str:
     """Refuse what is neither the path of a file nor the URL of a database."""
     if "://" not in text:
-        return _path(text)
+        return file_name(text)
     try:
         url = urlsplit(text)
         asked = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
@@ -209,47 +178,44 @@ def _key(text: str) -> str:
     return text
 
 
-_File = Annotated[str, AfterValidator(_path)]
-
-
 class _Exchange(Settings):
     """The table `[exchange]`."""
 
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     trust_domain: Annotated[str, AfterValidator(_trust_domain)]
-    listen: Annotated[str, AfterValidator(_address)]
-    admin_listen: Annotated[str, AfterValidator(_address)] | None = None
+    listen: Address
+    admin_listen: Address | None = None
 
 
 class _Tls(Settings):
     """The table `[tls]`."""
 
-    certificate: _File
-    key: _File
-    authority: _File
-    revoked: _File | None = None
+    certificate: FileName
+    key: FileName
+    authority: FileName
+    revoked: FileName | None = None
 
 
 class _Store(Settings):
     """The table `[store]`."""
 
     database: Annotated[str, AfterValidator(_database)]
-    segments: _File = "data/segments"
+    segments: FileName = "data/segments"
 
 
 class _Keys(Settings):
     """The table `[keys]`."""
 
-    exchange: _File
+    exchange: FileName
 
 
 class _Policy(Settings):
     """The table `[policy]`."""
 
-    agreements: _File
-    signers: _File = "signers.toml"
-    spaces: _File
-    calibrations: _File = "calibrations"
+    agreements: FileName
+    signers: FileName = "signers.toml"
+    spaces: FileName
+    calibrations: FileName = "calibrations"
 
 
 class _Answers(Settings):
@@ -263,13 +229,13 @@ class _Answers(Settings):
 class _Metrics(Settings):
     """The table `[metrics]`."""
 
-    listen: Annotated[str, AfterValidator(_address)]
+    listen: Address
 
 
 class _Console(Settings):
     """The table `[console]`."""
 
-    socket: _File
+    socket: FileName
 
 
 class _Member(Settings):
@@ -277,8 +243,8 @@ class _Member(Settings):
 
     code: Annotated[Member, parsed_by(Member)]
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
-    key: Annotated[str, AfterValidator(_path), AfterValidator(_key)]
-    auditor: _File | None = None
+    key: Annotated[str, AfterValidator(file_name), AfterValidator(_key)]
+    auditor: FileName | None = None
 
 
 class _ConfigFile(SettingsFile):
@@ -313,23 +279,15 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
     faults = list(_repeated(document, file, path.parent))
     if is_whole:
         faults += _missing(document, config)
-    if is_too_long(config.console_socket):
+    if config.console_socket and is_too_long(config.console_socket):
         told = (
             f"`{config.console_socket}` is too long for a socket, which has"
-            f" {limits.CONSOLE_SOCKET_CHARACTERS} bytes; name a shorter path"
+            f" {limits.CONSOLE_SOCKET_BYTES} bytes; name a shorter path"
         )
         faults.append(document.fault(("console", "socket"), "LONG_SOCKET", told))
     if faults:
         raise configuration_error(faults)
     return config
-
-
-def is_too_long(socket: Path | None) -> bool:
-    """Say whether a socket's path is longer than systems take."""
-    return (
-        socket is not None
-        and len(os.fsencode(socket)) > limits.CONSOLE_SOCKET_CHARACTERS
-    )
 
 
 def _resolved(file: _ConfigFile, folder: Path) -> Config:
