@@ -50,6 +50,7 @@ async def _serve(settings: ConsoleSettings) -> None:
             site.application(),
             access_log=None,
             keepalive_timeout=limits.CONSOLE_IDLE_SECONDS,
+            lingering_time=0,  # nobody has a body to send
             max_line_size=limits.CONSOLE_HEADER_BYTES,
             max_field_size=limits.CONSOLE_HEADER_BYTES,
         )
