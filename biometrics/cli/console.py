@@ -2,10 +2,12 @@
 
 import logging
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
 
+from biometrics.cli.serve import stop_with_stdin
 from biometrics.errors import ConfigurationError
 
 
@@ -14,6 +16,14 @@ def console(
         Path,
         typer.Option(help="The console's settings, `console.toml`.", metavar="FILE"),
     ],
+    *,
+    until_stdin_ends: Annotated[
+        bool,
+        typer.Option(
+            "--until-stdin-ends",
+            help="Stop when stdin ends as well: for a parent that may be killed.",
+        ),
+    ] = False,
 ) -> None:
     """Serve the console, a page to be read, until SIGTERM or Ctrl-C.
 
@@ -34,4 +44,6 @@ def console(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if until_stdin_ends:
+        Thread(target=stop_with_stdin, daemon=True).start()
     run(config)

@@ -1,6 +1,6 @@
 """What the console asks an exchange for others, over a socket on the same machine.
 
-    async with Hatch(Path("data/console/exchange.sock")) as hatch:
+    async with Hatch(Path("console/socket")) as hatch:
         reader = hatch.reader(certificate)
         caller = await reader.caller()
 

@@ -2,7 +2,7 @@
 
     version = 1
     listen = "127.0.0.1:7445"
-    socket = "data/console/exchange.sock"   # = [console] of exchange.toml
+    socket = "console/socket"   # = [console] of exchange.toml
     certificate = "pki/server.pem"          # of the console's port, and its chain
     key = "pki/server.key"
     authority = "pki/authority.pem"         # who signs client certificates

@@ -25,7 +25,7 @@
     [metrics]                          # may be left out: no figures are served
     listen = "127.0.0.1:9464"          # plain HTTP, for Prometheus
     [console]                          # may be left out: no console can ask
-    socket = "data/console/exchange.sock"
+    socket = "console/socket"
     [[member]]
     code = "XAA"
     name = "a state"

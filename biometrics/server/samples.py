@@ -237,8 +237,8 @@ slot_ms = {slot}
 
 # Where `biometrics console` asks, on this machine: a page that shows people what the
 # exchange tells the certificates of their browsers; see console.toml.
-# [console]
-# socket = "data/console/exchange.sock"
+{off}[console]
+{off}socket = "console/socket"
 
 # The members. Each has its own key-encryption key: without that file its galleries
 # stay locked, and with the last copy gone nobody can ever open them again. What the log
@@ -250,8 +250,8 @@ CONSOLE: Final = """\
 # Settings of `biometrics console`, a page for browsers; paths are relative to this
 # file. It asks the exchange only where exchange.toml has the table [console].
 version = 1
-listen = "127.0.0.1:7445"           # HTTPS; browsers need a client certificate
-socket = "data/console/exchange.sock"
+listen = {listen}           # HTTPS; browsers need a client certificate
+socket = "console/socket"
 certificate = "pki/server.pem"      # the names in it are those it is reached by
 key = "pki/server.key"
 authority = "pki/authority.pem"     # who signs client certificates

@@ -81,7 +81,7 @@ class ConsoleWorld(ExchangeInProcess):
         self.rewrite("exchange.toml", "# [console]\n# socket", "[console]\nsocket")
         self.rewrite("exchange.toml", 'name = "pilot"', f'name = "{NAME}"')
         self.rewrite("console.toml", "127.0.0.1:7445", "127.0.0.1:0")
-        self.socket = self.root / "data/console/exchange.sock"
+        self.socket = self.root / "console/socket"
         self.port = 0
 
     def rewrite(self, name: str, before: str, after: str) -> None:

@@ -288,7 +288,7 @@ def test_an_exchange_that_is_not_there_is_told_as_that(world: ConsoleWorld):
     """And nothing of it is shown."""
     config = world.root / "away.toml"
     text = (world.root / "console.toml").read_text()
-    config.write_text(text.replace("data/console/exchange.sock", "data/away.sock"))
+    config.write_text(text.replace("console/socket", "away"))
     before = world.port
     try:
         with ConsoleProcess(config) as console:
