@@ -127,9 +127,18 @@ Address = Annotated[str, AfterValidator(_address)]
 FileName = Annotated[str, AfterValidator(file_name)]
 
 
-def is_too_long(socket: Path) -> bool:
+def socket_target(path: Path) -> str:
+    """Return gRPC's target of a socket, in the shorter writing of its path.
+
+    Systems take a hundred bytes, which folders within folders have soon.
+    """
+    return f"unix:{min(str(path), os.path.relpath(path), key=len)}"
+
+
+def is_too_long(path: Path) -> bool:
     """Say whether a socket's path is longer than systems take."""
-    return len(os.fsencode(socket)) > limits.CONSOLE_SOCKET_BYTES
+    name = socket_target(path).removeprefix("unix:")
+    return len(os.fsencode(name)) > limits.CONSOLE_SOCKET_BYTES
 
 
 def parsed_by(parse: Callable[[str], object]) -> PlainValidator:

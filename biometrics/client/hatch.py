@@ -1,6 +1,6 @@
 """What the console asks an exchange for others, over a socket on the same machine.
 
-    async with Hatch(Path("console/socket")) as hatch:
+    async with Hatch("unix:console/socket") as hatch:
         reader = hatch.reader(certificate)
         caller = await reader.caller()
 
@@ -72,10 +72,10 @@ _AWAY: Final = frozenset(
 class Hatch:
     """The exchange's socket for its console; an asynchronous context manager."""
 
-    def __init__(self, path: Path) -> None:
-        """Prepare a channel to the socket at `path`; it connects when it is used."""
+    def __init__(self, target: str) -> None:
+        """Prepare a channel to gRPC's `target`; it connects when it is used."""
         self._peers = Peers(
-            target=f"unix:{path}",
+            target=target,
             authority=Path(),
             certificate=Path(),
             member="",

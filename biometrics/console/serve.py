@@ -18,6 +18,7 @@ from biometrics.console.settings import read_settings
 from biometrics.console.site import Site
 from biometrics.console.tls import Shown, read_shown, stamp_of
 from biometrics.errors import ConfigurationError
+from biometrics.settings import socket_target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ async def _serve(settings: ConsoleSettings) -> None:
     async with contextlib.AsyncExitStack() as parts:
         port_files = Files(settings)
         listener = parts.enter_context(contextlib.closing(listening(settings.listen)))
-        hatch = await parts.enter_async_context(Hatch(settings.socket))
+        hatch = await parts.enter_async_context(Hatch(socket_target(settings.socket)))
         site = Site(hatch, lambda: port_files.shown.names, SystemClock())
         runner = web.AppRunner(
             site.application(),

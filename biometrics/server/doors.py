@@ -15,6 +15,7 @@ import grpc
 from biometrics import limits
 from biometrics.callers import Role
 from biometrics.errors import ConfigurationError
+from biometrics.settings import socket_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -117,7 +118,7 @@ def make_hatch(
     try:
         path.parent.mkdir(_FOLDER, parents=True, exist_ok=True)
         server.add_secure_port(
-            f"unix:{path}",
+            socket_target(path),
             grpc.local_server_credentials(grpc.LocalConnectionType.UDS),
         )
         path.chmod(_SOCKET)

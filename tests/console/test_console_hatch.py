@@ -15,6 +15,7 @@ from biometrics import limits
 from biometrics.client.hatch import Hatch
 from biometrics.errors import RefusedError, UnauthenticatedError
 from biometrics.server.methods import METHODS, SHOWN
+from biometrics.settings import socket_target
 
 if TYPE_CHECKING:
     from tests.console.console_world import ConsoleWorld
@@ -36,7 +37,7 @@ def call(
 ) -> tuple[grpc.StatusCode, str]:
     """Return how an empty request ends that comes by the socket."""
     credentials = grpc.local_channel_credentials(grpc.LocalConnectionType.UDS)
-    with grpc.secure_channel(f"unix:{world.socket}", credentials) as channel:
+    with grpc.secure_channel(socket_target(world.socket), credentials) as channel:
         ask = channel.unary_unary(method, bytes, bytes)
         metadata = [(limits.SHOWN_CERTIFICATE, each) for each in certificates]
         try:
@@ -76,7 +77,7 @@ def test_roles_are_kept_to(world: ConsoleWorld):
     """The table is the one of every other caller."""
 
     async def ask() -> None:
-        async with Hatch(world.socket) as hatch:
+        async with Hatch(socket_target(world.socket)) as hatch:
             client = hatch.reader(der(world, "XAA-client"))
             assert (await client.caller()).role == "client"
             for refused in (client.region, client.reviews, client.checkpoint):
