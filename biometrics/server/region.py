@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import grpc
 
+    from biometrics.calibration import FpirClass
     from biometrics.clock import Clock
     from biometrics.disclosure import Agreements
     from biometrics.members import Member
@@ -52,6 +53,35 @@ class Use:
     purpose: Purpose
     modality: Modality
     level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What decides who may learn what: agreements, a day, and which FPIR is kept."""
+
+    agreements: Agreements
+    today: dt.date
+    established: Mapping[Modality, frozenset[FpirClass]]
+
+    @property
+    def key(self) -> object:
+        """What it is the same by."""
+        return self.agreements, self.today, tuple(self.established.items())
+
+    def uses(self, holder: Member, requester: Member) -> Iterator[Use]:
+        """Yield what a requester may ask a holder."""
+        for purpose, modality in product(Purpose, Modality):
+            permission = permit(
+                self.agreements,
+                holder=holder,
+                requester=requester,
+                purpose=purpose,
+                modality=modality,
+                today=self.today,
+                established=self.established[modality],
+            )
+            if permission is not None:
+                yield Use(purpose, modality, permission.level)
 
 
 class RegionService(region_pb2_grpc.RegionServiceServicer):
@@ -92,6 +122,10 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         self._sizes = sizes
         self._hour = hour
         self._clock = clock
+        self._told: tuple[object, v1.DescribeRegionResponse] = (
+            None,
+            v1.DescribeRegionResponse(),
+        )
 
     async def DescribeCaller(
         self, request: v1.DescribeCallerRequest, context: Context
@@ -112,21 +146,7 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         self, request: v1.ListHoldersRequest, context: Context
     ) -> v1.ListHoldersResponse:
         """List whom the caller's member may search."""
-        agreements, today = self._agreements(), self._today()
-        requester = CALLER.get().member
-        response = v1.ListHoldersResponse(day=today.isoformat())
-        for holder in agreements.holders_for(requester):
-            uses = list(self._uses(agreements, holder, requester, today))
-            if uses:
-                response.holders.append(
-                    v1.Holder(
-                        holder=holder.code,
-                        name=self._members.get(holder, ""),
-                        availability=self._availability(holder, uses),
-                        uses=map(_use, uses),
-                    )
-                )
-        return response
+        return await asyncio.to_thread(self._holders, CALLER.get().member)
 
     async def GetLoad(
         self, request: v1.GetLoadRequest, context: Context
@@ -153,10 +173,10 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         self, request: v1.DescribeRegionRequest, context: Context
     ) -> v1.DescribeRegionResponse:
         """List all members and what is agreed."""
-        agreements, today = self._agreements(), self._today()
         sizes = await asyncio.to_thread(self._sizes)
-        response = v1.DescribeRegionResponse(
-            day=today.isoformat(),
+        agreed = await asyncio.to_thread(self._agreed)
+        return v1.DescribeRegionResponse(
+            day=agreed.day,
             members=[
                 v1.RegionMember(
                     member=member.code,
@@ -166,10 +186,38 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
                 )
                 for member in sorted(self._members)
             ],
+            permissions=agreed.permissions,
         )
+
+    def _holders(self, requester: Member) -> v1.ListHoldersResponse:
+        """Return the holders of a requester."""
+        question = self._question()
+        response = v1.ListHoldersResponse(day=question.today.isoformat())
+        for holder in question.agreements.holders_for(requester):
+            uses = list(question.uses(holder, requester))
+            if uses:
+                response.holders.append(
+                    v1.Holder(
+                        holder=holder.code,
+                        name=self._members.get(holder, ""),
+                        availability=self._availability(holder, uses),
+                        uses=map(_use, uses),
+                    )
+                )
+        return response
+
+    def _agreed(self) -> v1.DescribeRegionResponse:
+        """Return the permissions of all; worked out once as long as they are the same.
+
+        For 48 members who all agree it is a second of work.
+        """
+        question = self._question()
+        if question.key == self._told[0]:
+            return self._told[1]
+        response = v1.DescribeRegionResponse(day=question.today.isoformat())
         for requester in sorted(self._members):
-            for holder in agreements.holders_for(requester):
-                uses = list(self._uses(agreements, holder, requester, today))
+            for holder in question.agreements.holders_for(requester):
+                uses = list(question.uses(holder, requester))
                 if uses:
                     response.permissions.append(
                         v1.RegionPermission(
@@ -179,24 +227,16 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
                         )
                     )
         response.permissions.sort(key=lambda each: (each.holder, each.requester))
+        self._told = question.key, response
         return response
 
-    def _uses(
-        self, agreements: Agreements, holder: Member, requester: Member, today: dt.date
-    ) -> Iterator[Use]:
-        """Yield what a requester may ask a holder today."""
-        for purpose, modality in product(Purpose, Modality):
-            permission = permit(
-                agreements,
-                holder=holder,
-                requester=requester,
-                purpose=purpose,
-                modality=modality,
-                today=today,
-                established=self._rates.in_any(modality),
-            )
-            if permission is not None:
-                yield Use(purpose, modality, permission.level)
+    def _question(self) -> _Question:
+        """Return what decides who may learn what now."""
+        return _Question(
+            self._agreements(),
+            self._clock.now().date(),
+            {each: frozenset(self._rates.in_any(each)) for each in Modality},
+        )
 
     def _availability(
         self, holder: Member, uses: list[Use]
@@ -224,10 +264,6 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         if worst is None:
             return v1.GALLERIES_STATE_NONE
         return v1.GalleriesState.ValueType(write_word(v1.GalleriesState, worst))
-
-    def _today(self) -> dt.date:
-        """Return the day, in UTC."""
-        return self._clock.now().date()
 
 
 def _use(use: Use) -> v1.Use:

@@ -76,7 +76,7 @@ def test_the_coordinator_sees_states_and_agreements_and_nothing_that_was_found(
     assert re.search(r"XBB sample state that people flee ■ locked 256", text)
     assert re.search(r"XCC sample state C ● ready 256", text)
     assert re.search(r"XDD sample state D ○ none 0", text)
-    assert "XRA XAA asylum and protection face reference" in text
+    assert "XRA XAA reference face: asylum and protection" in text
     assert not re.search(rf"\b{RECORDS}\b", text.partition("Load and latency")[0])
     for word in ("alert", "freeze", "frozen", "no-match", "no match", "secret-"):
         assert word not in text.lower()
