@@ -101,9 +101,8 @@ class ConsoleWorld(ExchangeInProcess):
     def issue(self, member: str, role: Role, name: str | None = None) -> str:
         """Sign a certificate; return what its files are called."""
         named = name or f"{role}-1"
-        self.pki().issue(
-            Caller(member=Member(member), role=role, name=named), "127.0.0.1:1"
-        )
+        caller = Caller(member=Member(member), role=role, name=named)
+        self.pki().issue(caller, self.target)
         return f"{member}-{role}" if name is None else f"{member}-{role}-{name}"
 
     def fill(self) -> None:
