@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
-_COMMAND: Final = (sys.executable, "-m", "biometrics.cli")
+_PROGRAM: Final = "biometrics.cli"
 _CONSOLE_SAYS: Final = "console on "
 
 
@@ -35,12 +35,20 @@ def free_port() -> int:
 class CommandProcess:
     """A command that runs; a context manager that stops it as an operator would."""
 
-    def __init__(self, command: str, config: Path, log: Path) -> None:
-        """Start it with `config`; what it says goes to `log`."""
+    def __init__(
+        self, command: str, config: Path, log: Path, program: str = _PROGRAM
+    ) -> None:
+        """Start it with `config`; what it says goes to `log`.
+
+        `program` is the module that is run; benchmarks have others.
+        """
         self._log = log
         with log.open("wb") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*_COMMAND, command, "--until-stdin-ends", "--config", config],
+                [
+                    *(sys.executable, "-m", program),
+                    *(command, "--until-stdin-ends", "--config", config),
+                ],
                 # Ends when this process does, however it does.
                 stdin=subprocess.PIPE,
                 stdout=out,
@@ -88,9 +96,9 @@ class CommandProcess:
 class ServerProcess(CommandProcess):
     """A running server."""
 
-    def __init__(self, config: Path, log: Path) -> None:
-        """Start to serve `config`; what the server says goes to `log`."""
-        super().__init__("serve", config, log)
+    def __init__(self, config: Path, log: Path, program: str = _PROGRAM) -> None:
+        """Start to serve `config` by `program`; what the server says goes to `log`."""
+        super().__init__("serve", config, log, program)
 
     def wait_until_ready(
         self, profile: Profile, seconds: float = START_SECONDS
