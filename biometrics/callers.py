@@ -25,6 +25,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
     WITNESS = "witness"
+    OFFICER = "officer"
     COORDINATOR = "coordinator"
 
 

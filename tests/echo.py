@@ -27,9 +27,10 @@ from biometrics.members import Member
 from biometrics.server.admission import InTurn
 from biometrics.server.health import Health
 from biometrics.server.hour import Hour
-from biometrics.server.interceptors import Identity, chain
+from biometrics.server.interceptors import Identity, TakingPart, chain
 from biometrics.server.methods import METHODS, Method
 from biometrics.server.metrics import Metrics
+from biometrics.server.roll import Roll
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -168,6 +169,7 @@ class World:
                     lambda: self.trusts,
                     self.clock,
                 ),
+                taking_part=TakingPart(Roll()),
                 in_turn=InTurn(ROWS, 1.0),
                 metrics=Metrics(Hour(self.clock)),
                 methods=ROWS,

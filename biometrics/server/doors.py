@@ -91,23 +91,26 @@ def make_doors(
 
 
 def make_hatch(
-    path: Path,
+    path: Path | None,
     interceptors: Interceptors,
     servicers: Iterable[Callable[[grpc.aio.Server], None]],
-) -> Door:
-    """Return the way in for the console, closed yet: a socket on this machine.
+) -> tuple[Door, ...]:
+    """Return the way in for the console, closed yet: a socket on this machine, if any.
 
     Whoever can reach it may ask, of what the console shows, as any certificate that it
     has seen; its folder keeps out whoever may not.
 
     Args:
-        path: of the socket; what an earlier server left there is replaced.
+        path: of the socket; what an earlier server left there is replaced. None for an
+            exchange that no console asks.
         interceptors: what every call passes through.
         servicers: each adds itself to a server.
 
     Raises:
         ConfigurationError: the socket cannot be made.
     """
+    if path is None:
+        return ()
     server = grpc.aio.server(
         interceptors=interceptors,
         options=OPTIONS,
@@ -128,7 +131,7 @@ def make_hatch(
             f"cannot listen on the socket `{path}`: check that its folder can be"
             " written to; see [console]",
         ) from error
-    return Door(server, 0)
+    return (Door(server, 0),)
 
 
 def _bind(server: grpc.aio.Server, address: str, trusted: Trusted) -> int:

@@ -18,7 +18,7 @@ from matcher.galleries import GalleryState
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     import grpc
 
@@ -91,7 +91,8 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         self,
         *,
         name: str,
-        members: Mapping[Member, str],
+        members: Collection[Member],
+        names: Callable[[], Mapping[Member, str]],
         methods: Mapping[str, Method],
         agreements: Callable[[], Agreements],
         rates: Rates,
@@ -104,7 +105,8 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
 
         Args:
             name: of the exchange, for people.
-            members: each with its name, for people.
+            members: of the moment.
+            names: returns those of members, for people.
             methods: the method table.
             agreements: returns those in force.
             rates: what they keep.
@@ -115,6 +117,7 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         """
         self._name = name
         self._members = members
+        self._names = names
         self._methods = methods
         self._agreements = agreements
         self._rates = rates
@@ -135,7 +138,7 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         return v1.DescribeCallerResponse(
             exchange_name=self._name,
             member=caller.member.code,
-            member_name=self._members[caller.member],
+            member_name=self._names().get(caller.member, ""),
             role=caller.role.value,
             methods=sorted(
                 name for name, row in self._methods.items() if caller.role in row.roles
@@ -180,9 +183,9 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
             members=[
                 v1.RegionMember(
                     member=member.code,
-                    name=self._members[member],
+                    name=self._names().get(member, ""),
                     state=self._state(member),
-                    templates_at_most=coarse(sizes[member]),
+                    templates_at_most=coarse(sizes.get(member, 0)),
                 )
                 for member in sorted(self._members)
             ],
@@ -199,7 +202,7 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
                 response.holders.append(
                     v1.Holder(
                         holder=holder.code,
-                        name=self._members.get(holder, ""),
+                        name=self._names().get(holder, ""),
                         availability=self._availability(holder, uses),
                         uses=map(_use, uses),
                     )
@@ -212,7 +215,8 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         For 48 members who all agree it is a second of work.
         """
         question = self._question()
-        if question.key == self._told[0]:
+        key = (question.key, tuple(self._members))
+        if key == self._told[0]:
             return self._told[1]
         response = v1.DescribeRegionResponse(day=question.today.isoformat())
         for requester in sorted(self._members):
@@ -227,7 +231,7 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
                         )
                     )
         response.permissions.sort(key=lambda each: (each.holder, each.requester))
-        self._told = question.key, response
+        self._told = key, response
         return response
 
     def _question(self) -> _Question:
@@ -245,6 +249,8 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
         named = {each.modality for each in uses if each.level is not Level.PRESENCE}
         if not named:
             return v1.AVAILABILITY_NOT_TOLD
+        if self._galleries.is_suspended(holder):
+            return v1.AVAILABILITY_UNAVAILABLE
         states = {
             self._galleries.state(holder, space.name)
             for space in self._rates.spaces
@@ -256,6 +262,8 @@ class RegionService(region_pb2_grpc.RegionServiceServicer):
 
     def _state(self, member: Member) -> v1.GalleriesState.ValueType:
         """Return one word for all galleries of a member."""
+        if self._galleries.is_suspended(member):
+            return v1.GALLERIES_STATE_SUSPENDED
         known = [g.space for g in self._galleries.known() if g.holder == member]
         found = {self._galleries.state(member, space) for space in known}
         if (closed := self._galleries.closed(member)) is not None:

@@ -70,6 +70,8 @@ class _GalleriesStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Galler
     """The member has destroyed their keys."""
     GALLERIES_STATE_NONE: _GalleriesState.ValueType  # 6
     """It has never enrolled."""
+    GALLERIES_STATE_SUSPENDED: _GalleriesState.ValueType  # 7
+    """The member takes no part at present."""
 
 class GalleriesState(_GalleriesState, metaclass=_GalleriesStateEnumTypeWrapper):
     """Whether a member's galleries can be searched."""
@@ -88,6 +90,8 @@ GALLERIES_STATE_DESTROYED: GalleriesState.ValueType  # 5
 """The member has destroyed their keys."""
 GALLERIES_STATE_NONE: GalleriesState.ValueType  # 6
 """It has never enrolled."""
+GALLERIES_STATE_SUSPENDED: GalleriesState.ValueType  # 7
+"""The member takes no part at present."""
 Global___GalleriesState: _TypeAlias = GalleriesState  # noqa: Y015
 
 @_typing.final

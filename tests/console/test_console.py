@@ -25,6 +25,7 @@ SECTIONS = {
     Role.ENROLLER: {"galleries", "agreements", "load"},
     Role.AUDITOR: {"galleries", "agreements", "load", "log", "alerts"},
     Role.ADMINISTRATOR: {"galleries", "agreements", "load", "alerts"},
+    Role.OFFICER: {"agreements", "load"},
     Role.WITNESS: {"log"},
     Role.COORDINATOR: {"region", "load", "log"},
 }

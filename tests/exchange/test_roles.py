@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor
 
 # By method: whose roles (client, enroller, auditor, administrator: M, witness,
-# coordinator of the region: R), the
-# field that names whoever is acted as, and the reason if that is another.
+# officer, coordinator of the region: R), the field that names whoever is acted as,
+# and the reason if that is another.
 YOURSELF = "NOT_YOURSELF"
 TABLE = {
     "MatchService/Match": ("C", "requester", YOURSELF),
@@ -53,28 +53,35 @@ TABLE = {
     "CustodyService/GetCustody": ("EAM", "", ""),
     "CustodyService/ListErasures": ("EAM", "", ""),
     "DuplicateService/FindDuplicates": ("E", "holder", YOURSELF),
-    "AgreementService/ListAgreements": ("CEAM", "", ""),
-    "AgreementService/ListPermissions": ("CEAM", "", ""),
+    "AgreementService/ListAgreements": ("CEAMO", "", ""),
+    "AgreementService/ListPermissions": ("CEAMO", "", ""),
     # Of two others: a party may ask about the other party.
-    "AgreementService/ExplainAgreement": ("CEAM", "holder,requester", "NOT_A_PARTY"),
+    "AgreementService/ExplainAgreement": ("CEAMO", "holder,requester", "NOT_A_PARTY"),
     "ReviewService/ListReviews": ("AM", "", ""),
     "ReviewService/DecideReview": ("AM", "", ""),
     "ReviewService/ListAlerts": ("AM", "", ""),
-    "SpaceService/ListSpaces": ("CEAM", "", ""),
+    "FollowUpService/RequestFollowUp": ("C", "requester", YOURSELF),
+    "FollowUpService/ListRequestedFollowUps": ("C", "", ""),
+    "FollowUpService/ReadFollowUp": ("C", "requester", YOURSELF),
+    "FollowUpService/ListReceivedFollowUps": ("EO", "", ""),
+    "FollowUpService/ConfirmFollowUp": ("O", "holder", YOURSELF),
+    "FollowUpService/RefuseFollowUp": ("O", "holder", YOURSELF),
+    "FollowUpService/ReleaseFollowUp": ("E", "holder", YOURSELF),
+    "SpaceService/ListSpaces": ("CEAMO", "", ""),
     "AuditService/GetCheckpoint": ("AWR", "", ""),
     "AuditService/GetTile": ("AWR", "", ""),
     "AuditService/ListLeaves": ("AWR", "", ""),
     "AuditService/ListOwnEntries": ("A", "", ""),
     "AuditService/ListEntryKeys": ("A", "", ""),
-    "RegionService/DescribeCaller": ("CEAMWR", "", ""),
-    "RegionService/ListHolders": ("CEAM", "", ""),
-    "RegionService/GetLoad": ("CEAMR", "", ""),
+    "RegionService/DescribeCaller": ("CEAMWOR", "", ""),
+    "RegionService/ListHolders": ("CEAMO", "", ""),
+    "RegionService/GetLoad": ("CEAMOR", "", ""),
     "RegionService/DescribeRegion": ("R", "", ""),
-    "Health/Check": ("CEAMWR", "", ""),
-    "Health/List": ("CEAMWR", "", ""),
-    "Health/Watch": ("CEAMWR", "", ""),
+    "Health/Check": ("CEAMWOR", "", ""),
+    "Health/List": ("CEAMWOR", "", ""),
+    "Health/Watch": ("CEAMWOR", "", ""),
 }
-LETTERS = dict(zip("CEAMWR", Role, strict=True))
+LETTERS = dict(zip("CEAMWOR", Role, strict=True))
 METHOD = {
     f"{service.name}/{method.name}": method
     for service in SERVICES
