@@ -26,6 +26,7 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
     WITNESS = "witness"
     OFFICER = "officer"
+    COORDINATOR = "coordinator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

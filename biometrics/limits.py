@@ -203,6 +203,20 @@ HANDSHAKE_SECONDS: Final = 10
 MAX_IDLE_CONNECTION_SECONDS: Final = 300  # without a call; a client connects anew
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out
 
+# -- the console ---------------------------------------------------------------
+LOAD_MINUTES: Final = 60  # that are told of
+SHOWN_CERTIFICATE: Final = "client-certificate-bin"  # of whom the console asks for
+CONSOLE_CONNECTIONS: Final = 64  # a few people's browsers; others wait unaccepted
+CONSOLE_BACKLOG: Final = 128  # connections that wait so; the system refuses more
+CONSOLE_HANDSHAKE_SECONDS: Final = 5.0
+# A page is a few dozen kilobytes and a log's proof a few tiles: whoever takes longer
+# has gone away, or means to stay.
+CONSOLE_CONNECTION_SECONDS: Final = 60.0
+CONSOLE_IDLE_SECONDS: Final = 10.0
+CONSOLE_HEADER_BYTES: Final = 8190  # of one line; aiohttp's own
+CONSOLE_DEADLINE_SECONDS: Final = 5.0  # of each question to the exchange
+CONSOLE_SOCKET_BYTES: Final = 100  # of a path: Linux takes 107 bytes
+
 # -- files of the operator's and of signers -----------------------------------
 MAX_SETTINGS_BYTES: Final = 4 * 1024 * 1024  # ten spaces with centres of 4096 numbers
 MAX_TEMPLATE_SPACES: Final = 64

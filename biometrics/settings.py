@@ -6,7 +6,9 @@ what to do. Line numbers are those of the `[[table]]` header above the key, beca
 that is what an agreement is cited by.
 """
 
+import ipaddress
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -83,6 +85,60 @@ Words = Annotated[
 ]
 # A text of one printable line, not empty.
 Line = Annotated[str, AfterValidator(_one_line)]
+
+
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
+_PORTS: Final = range(65536)  # 0: any free one
+
+
+def _address(text: str) -> str:
+    """Refuse what is no host and port."""
+    host, _, port = text.rpartition(":")
+    number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else -1
+    if not _is_host(host) or number not in _PORTS:
+        raise PydanticCustomError(
+            "WRONG_ADDRESS",
+            "must be a host and a port such as `127.0.0.1:7443` or `[::1]:7443`",
+        )
+    return text
+
+
+def _is_host(text: str) -> bool:
+    """Say whether `text` is a host name, an IPv4 or a bracketed IPv6 address."""
+    if not text.startswith("["):
+        return _HOST.fullmatch(text) is not None
+    try:
+        ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return text.endswith("]")
+
+
+def file_name(text: str) -> str:
+    """Refuse what names no file."""
+    if not text or not text.isprintable():
+        raise PydanticCustomError("WRONG_PATH", "must be the path of a file")
+    return text
+
+
+# Host and port, where something listens.
+Address = Annotated[str, AfterValidator(_address)]
+# The path of a file or folder.
+FileName = Annotated[str, AfterValidator(file_name)]
+
+
+def socket_target(path: Path) -> str:
+    """Return gRPC's target of a socket, in the shorter writing of its path.
+
+    Systems take a hundred bytes, which folders within folders have soon.
+    """
+    return f"unix:{min(str(path), os.path.relpath(path), key=len)}"
+
+
+def is_too_long(path: Path) -> bool:
+    """Say whether a socket's path is longer than systems take."""
+    name = socket_target(path).removeprefix("unix:")
+    return len(os.fsencode(name)) > limits.CONSOLE_SOCKET_BYTES
 
 
 def parsed_by(parse: Callable[[str], object]) -> PlainValidator:

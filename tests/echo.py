@@ -26,6 +26,7 @@ from biometrics.errors import (
 from biometrics.members import Member
 from biometrics.server.admission import InTurn
 from biometrics.server.health import Health
+from biometrics.server.hour import Hour
 from biometrics.server.interceptors import Identity, TakingPart, chain
 from biometrics.server.methods import METHODS, Method
 from biometrics.server.metrics import Metrics
@@ -170,7 +171,7 @@ class World:
                 ),
                 taking_part=TakingPart(Roll()),
                 in_turn=InTurn(ROWS, 1.0),
-                metrics=Metrics(),
+                metrics=Metrics(Hour(self.clock)),
                 methods=ROWS,
                 roles=Role,
                 unseal=lambda _member, _message, sealed: sealed,

@@ -16,6 +16,7 @@ from biometrics.cli import (
     calibrate,
     check,
     conformance,
+    console,
     demo,
     enrol,
     extract,
@@ -92,6 +93,7 @@ def choose(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("console")(console.console)
 app.command("status")(status.status)
 app.command("check")(check.check)
 app.command("enrol")(enrol.enrol)

@@ -14,7 +14,7 @@ from biometrics.cli.output import print_json, print_note
 from biometrics.cli.session import JsonOption
 
 
-def demo(
+def demo(  # noqa: PLR0913 - a parameter an option
     *,
     records: Annotated[
         int | None,
@@ -52,6 +52,14 @@ def demo(
             metavar="DIR",
         ),
     ] = None,
+    console: Annotated[
+        bool,
+        typer.Option(
+            "--console",
+            help="Open `biometrics console` on it, and let searches go on until"
+            " Ctrl-C; needs the extra `console`.",
+        ),
+    ] = False,
     seed: Annotated[
         int, typer.Option(help="Of all that is drawn.", metavar="N", min=0)
     ] = 1,
@@ -78,6 +86,7 @@ def demo(
                 searches=searches,
                 embeddings=embeddings,
                 seed=seed,
+                shown=tell_console if console else None,
             ),
             progress.show,
         )
@@ -89,6 +98,14 @@ def demo(
         print_note(f"kept in {keep}: exchange/ is served by `biometrics serve`")
     if outcome.wrong:
         raise typer.Exit(Exit.UNFINISHED)
+
+
+def tell_console(address: str, browsers: list[tuple[Path, str]]) -> None:
+    """Say where the console is, and what a browser needs to be let in."""
+    print_note(f"console: {address}, for a browser with one of these certificates,")
+    print_note("to be imported with its password (development only):")
+    for path, password in browsers:
+        print_note(f"  {path}  {password}")
 
 
 @contextmanager

@@ -17,6 +17,14 @@ def init(
     listen: Annotated[
         str, typer.Option(help="Host and port of the server.", metavar="HOST:PORT")
     ] = "127.0.0.1:7443",
+    console: Annotated[
+        str | None,
+        typer.Option(
+            help="Host and port of `biometrics console`, such as `127.0.0.1:7445`; by"
+            " default the exchange answers none.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
 ) -> None:
     """Write a configuration with development certificates, keys and samples.
 
@@ -32,6 +40,7 @@ def init(
         clock=SystemClock(),
         random_bytes=secrets.token_bytes,
         listen=listen,
+        console=console,
     )
     print_line(f"written to {directory}")
     print_line(f"the development certificates last {LIFE.days} days")

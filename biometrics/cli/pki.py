@@ -61,6 +61,29 @@ def issue(
     print_line(f"written to {pki.issue(caller, target_of(listen))}")
 
 
+@app.command("browser")
+def browser(
+    config: ConfigOption,
+    certificate: Annotated[
+        Path,
+        typer.Argument(help="What a browser is to show.", metavar="FILE.pem"),
+    ],
+) -> None:
+    """Write a certificate and its key for a browser, and print the password of that.
+
+    The file is PKCS #12: import it into the browser, with the password, and delete it.
+    `biometrics console` then shows what its owner may know.
+    """
+    from biometrics.server.development_pki import DevelopmentPki  # noqa: PLC0415
+
+    pki, _ = DevelopmentPki.of(
+        config, clock=SystemClock(), random_bytes=secrets.token_bytes
+    )
+    print_note(_WARNING)
+    path, password = pki.bundle(certificate)
+    print_line(f"written to {path}, password {password}")
+
+
 @app.command("revoke")
 def revoke(
     config: ConfigOption,

@@ -53,11 +53,11 @@ def serve(
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if until_stdin_ends:
-        Thread(target=_stop_with_stdin, daemon=True).start()
+        Thread(target=stop_with_stdin, daemon=True).start()
     run(config)
 
 
-def _stop_with_stdin() -> None:
+def stop_with_stdin() -> None:
     """Ask this process to stop when stdin ends, as it does when its writer does."""
     while sys.stdin is not None and os.read(sys.stdin.fileno(), 1024):
         pass

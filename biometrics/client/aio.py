@@ -46,6 +46,8 @@ from biometrics.v1 import (
     followup_pb2,
     followup_pb2_grpc,
     match_pb2_grpc,
+    region_pb2,
+    region_pb2_grpc,
     review_pb2,
     review_pb2_grpc,
     space_pb2,
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         AlertInfo,
+        CallerInfo,
         CheckpointInfo,
         ChunkOutcome,
         CustodyInfo,
@@ -81,6 +84,8 @@ if TYPE_CHECKING:
         ErasureInfo,
         Explanation,
         GalleryInfo,
+        HolderInfo,
+        LoadInfo,
         MatchAnswer,
         OwnEntryInfo,
         PermissionInfo,
@@ -89,6 +94,7 @@ if TYPE_CHECKING:
         ReceivedFollowUp,
         RecordInfo,
         RecordSummary,
+        RegionInfo,
         ReplaceOutcome,
         RequestedFollowUp,
         ReviewInfo,
@@ -119,6 +125,7 @@ class _Line:
     agreements: agreement_pb2_grpc.AgreementServiceAsyncStub
     audit: audit_pb2_grpc.AuditServiceAsyncStub
     follow_ups: followup_pb2_grpc.FollowUpServiceAsyncStub
+    region: region_pb2_grpc.RegionServiceAsyncStub
     reviews: review_pb2_grpc.ReviewServiceAsyncStub
     spaces: space_pb2_grpc.SpaceServiceAsyncStub
 
@@ -140,6 +147,7 @@ class _Line:
             agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
             audit=audit_pb2_grpc.AuditServiceStub(channel),
             follow_ups=followup_pb2_grpc.FollowUpServiceStub(channel),
+            region=region_pb2_grpc.RegionServiceStub(channel),
             reviews=review_pb2_grpc.ReviewServiceStub(channel),
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
@@ -792,6 +800,34 @@ class AsyncExchangeClient:
         return responses.read_duplicates(
             references,
             await self._call(self._line.duplicates.FindDuplicates, request, deadline),
+        )
+
+    async def caller(self, *, deadline: float | None = None) -> CallerInfo:
+        """Tell who one is to the exchange, and what one may call."""
+        request = region_pb2.DescribeCallerRequest()
+        return responses.read_caller(
+            await self._call(self._line.region.DescribeCaller, request, deadline)
+        )
+
+    async def holders(self, *, deadline: float | None = None) -> tuple[HolderInfo, ...]:
+        """List the holders that one's member may search, and whether they can be."""
+        request = region_pb2.ListHoldersRequest()
+        return responses.read_holders(
+            await self._call(self._line.region.ListHolders, request, deadline)
+        )
+
+    async def load(self, *, deadline: float | None = None) -> LoadInfo:
+        """Tell how many calls of one's member were answered in the last hour."""
+        request = region_pb2.GetLoadRequest()
+        return responses.read_load(
+            await self._call(self._line.region.GetLoad, request, deadline)
+        )
+
+    async def region(self, *, deadline: float | None = None) -> RegionInfo:
+        """List all members and what is agreed, as the coordinator of the region."""
+        request = region_pb2.DescribeRegionRequest()
+        return responses.read_region(
+            await self._call(self._line.region.DescribeRegion, request, deadline)
         )
 
     async def summary(self, *, deadline: float | None = None) -> RecordSummary:

@@ -35,6 +35,7 @@ _SERVICES: Final = (
     "AuditService",
     "ReviewService",
     "FollowUpService",
+    "RegionService",
 )
 
 

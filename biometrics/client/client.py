@@ -49,6 +49,8 @@ from biometrics.v1 import (
     followup_pb2,
     followup_pb2_grpc,
     match_pb2_grpc,
+    region_pb2,
+    region_pb2_grpc,
     review_pb2,
     review_pb2_grpc,
     space_pb2,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from biometrics.client.results import (
         AgreementInfo,
         AlertInfo,
+        CallerInfo,
         CheckpointInfo,
         ChunkOutcome,
         CustodyInfo,
@@ -77,6 +80,8 @@ if TYPE_CHECKING:
         ErasureInfo,
         Explanation,
         GalleryInfo,
+        HolderInfo,
+        LoadInfo,
         MatchAnswer,
         OwnEntryInfo,
         PermissionInfo,
@@ -85,6 +90,7 @@ if TYPE_CHECKING:
         ReceivedFollowUp,
         RecordInfo,
         RecordSummary,
+        RegionInfo,
         ReplaceOutcome,
         RequestedFollowUp,
         ReviewInfo,
@@ -110,6 +116,7 @@ class _Line:
     agreements: agreement_pb2_grpc.AgreementServiceStub
     audit: audit_pb2_grpc.AuditServiceStub
     follow_ups: followup_pb2_grpc.FollowUpServiceStub
+    region: region_pb2_grpc.RegionServiceStub
     reviews: review_pb2_grpc.ReviewServiceStub
     spaces: space_pb2_grpc.SpaceServiceStub
 
@@ -129,6 +136,7 @@ class _Line:
             agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
             audit=audit_pb2_grpc.AuditServiceStub(channel),
             follow_ups=followup_pb2_grpc.FollowUpServiceStub(channel),
+            region=region_pb2_grpc.RegionServiceStub(channel),
             reviews=review_pb2_grpc.ReviewServiceStub(channel),
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
@@ -743,6 +751,34 @@ class ExchangeClient:
         return responses.read_duplicates(
             references,
             self._call(self._line.duplicates.FindDuplicates, request, deadline),
+        )
+
+    def caller(self, *, deadline: float | None = None) -> CallerInfo:
+        """Tell who one is to the exchange, and what one may call."""
+        request = region_pb2.DescribeCallerRequest()
+        return responses.read_caller(
+            self._call(self._line.region.DescribeCaller, request, deadline)
+        )
+
+    def holders(self, *, deadline: float | None = None) -> tuple[HolderInfo, ...]:
+        """List the holders that one's member may search, and whether they can be."""
+        request = region_pb2.ListHoldersRequest()
+        return responses.read_holders(
+            self._call(self._line.region.ListHolders, request, deadline)
+        )
+
+    def load(self, *, deadline: float | None = None) -> LoadInfo:
+        """Tell how many calls of one's member were answered in the last hour."""
+        request = region_pb2.GetLoadRequest()
+        return responses.read_load(
+            self._call(self._line.region.GetLoad, request, deadline)
+        )
+
+    def region(self, *, deadline: float | None = None) -> RegionInfo:
+        """List all members and what is agreed, as the coordinator of the region."""
+        request = region_pb2.DescribeRegionRequest()
+        return responses.read_region(
+            self._call(self._line.region.DescribeRegion, request, deadline)
         )
 
     def summary(self, *, deadline: float | None = None) -> RecordSummary:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from biometrics.client.results import (
     AgreementInfo,
     AlertInfo,
+    CallerInfo,
     CheckpointInfo,
     CustodyInfo,
     DuplicateInfo,
@@ -18,6 +19,9 @@ from biometrics.client.results import (
     Explanation,
     GalleryInfo,
     HolderAnswer,
+    HolderInfo,
+    LoadInfo,
+    LoadMinuteInfo,
     MatchAnswer,
     Outcome,
     OwnEntryInfo,
@@ -27,11 +31,15 @@ from biometrics.client.results import (
     ReceivedFollowUp,
     RecordInfo,
     RecordSummary,
+    RegionInfo,
+    RegionMemberInfo,
+    RegionPermissionInfo,
     ReplaceOutcome,
     RequestedFollowUp,
     ReviewInfo,
     SpaceInfo,
     TemplateInfo,
+    UseInfo,
     WithdrawReceipt,
 )
 from biometrics.client.words import word_of, words_of
@@ -45,6 +53,7 @@ from biometrics.v1 import (
     enrolment_pb2,
     followup_pb2,
     match_pb2,
+    region_pb2,
     review_pb2,
     space_pb2,
     template_pb2,
@@ -417,9 +426,87 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
     )
 
 
+def read_caller(message: region_pb2.DescribeCallerResponse) -> CallerInfo:
+    """Return who the caller is."""
+    return CallerInfo(
+        exchange=message.exchange_name,
+        member=message.member,
+        name=message.member_name,
+        role=message.role,
+        methods=frozenset(message.methods),
+    )
+
+
+def read_holders(message: region_pb2.ListHoldersResponse) -> tuple[HolderInfo, ...]:
+    """Return the holders that one's member may search."""
+    return tuple(
+        HolderInfo(
+            holder=each.holder,
+            name=each.name,
+            availability=word_of(region_pb2.Availability, each.availability),
+            uses=_uses(each.uses),
+        )
+        for each in message.holders
+    )
+
+
+def read_load(message: region_pb2.GetLoadResponse) -> LoadInfo:
+    """Return the load of the last hour."""
+    return LoadInfo(
+        minutes=tuple(
+            LoadMinuteInfo(
+                begin=dt.datetime.fromtimestamp(60 * each.minute, dt.UTC),
+                searches=each.search_count,
+                unanswered=each.unanswered_count,
+                changes=each.enrolment_count,
+                half_within_ms=each.half_within_ms,
+                most_within_ms=each.most_within_ms,
+            )
+            for each in message.minutes
+        ),
+        whole_region=message.whole_region,
+    )
+
+
+def read_region(message: region_pb2.DescribeRegionResponse) -> RegionInfo:
+    """Return all members, and what is agreed."""
+    return RegionInfo(
+        day=dt.date.fromisoformat(message.day),
+        members=tuple(
+            RegionMemberInfo(
+                member=each.member,
+                name=each.name,
+                state=word_of(region_pb2.GalleriesState, each.state),
+                templates_at_most=each.templates_at_most,
+            )
+            for each in message.members
+        ),
+        permissions=tuple(
+            RegionPermissionInfo(
+                holder=each.holder,
+                requester=each.requester,
+                uses=_uses(each.uses),
+            )
+            for each in message.permissions
+        ),
+    )
+
+
 def read_moment(stamp: Timestamp) -> dt.datetime:
     """Return an aware moment in UTC."""
     return stamp.ToDatetime(tzinfo=dt.UTC)
+
+
+def _uses(uses: Iterable[region_pb2.Use]) -> tuple[UseInfo, ...]:
+    """Return what may be asked."""
+    return tuple(
+        UseInfo(
+            purpose=word_of(match_pb2.Purpose, each.purpose),
+            modality=word_of(template_pb2.Modality, each.modality),
+            level=word_of(agreement_pb2.DisclosureLevel, each.level),
+        )
+        for each in uses
+    )
 
 
 def _months(counts: Iterable[enrolment_pb2.MonthCount]) -> dict[str, int]:

@@ -495,3 +495,115 @@ class ReceivedFollowUp:
     def follow_up_id(self) -> str:
         """What names it: it follows from the note, whatever the exchange says."""
         return self.signed.request.follow_up_id.hex()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerInfo:
+    """Who the caller is to the exchange.
+
+    Attributes:
+        exchange: its name, for people.
+        member: member code.
+        name: of the member, for people.
+        role: such as `auditor`.
+        methods: full names of those that the role may call.
+    """
+
+    exchange: str
+    member: str
+    name: str
+    role: str
+    methods: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseInfo:
+    """One thing that a requester may ask a holder today, and how much it is told."""
+
+    purpose: str
+    modality: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderInfo:
+    """One holder that one's member may search today.
+
+    Attributes:
+        holder: member code.
+        name: of the member, for people.
+        availability: `answering`, `unavailable`, or `not-told` where answers do not
+            name the holder.
+        uses: what may be asked.
+    """
+
+    holder: str
+    name: str
+    availability: str
+    uses: tuple[UseInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadMinuteInfo:
+    """What was called in one minute.
+
+    Attributes:
+        begin: of the minute.
+        searches: that were answered.
+        unanswered: searches that were not.
+        changes: calls that enrol, replace, protect or withdraw, and were answered.
+        half_within_ms: within how many milliseconds half of the searches were
+            answered, in coarse steps; 0 where there was none.
+        most_within_ms: likewise 95 in a hundred.
+    """
+
+    begin: dt.datetime
+    searches: int
+    unanswered: int
+    changes: int
+    half_within_ms: int
+    most_within_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadInfo:
+    """The last hour: of one's own member, or to the coordinator of all."""
+
+    minutes: tuple[LoadMinuteInfo, ...]
+    whole_region: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionMemberInfo:
+    """One member of the exchange.
+
+    Attributes:
+        member: member code.
+        name: for people.
+        state: of its galleries: `ready`, `loading`, `locked`, `damaged`, `destroyed`,
+            `suspended`, or `none` if it never enrolled.
+        templates_at_most: that it holds, rounded up to a power of four.
+    """
+
+    member: str
+    name: str
+    state: str
+    templates_at_most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionPermissionInfo:
+    """What one holder lets one requester learn today."""
+
+    holder: str
+    requester: str
+    uses: tuple[UseInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionInfo:
+    """All members, and what is agreed between them on a day."""
+
+    day: dt.date
+    members: tuple[RegionMemberInfo, ...]
+    permissions: tuple[RegionPermissionInfo, ...]

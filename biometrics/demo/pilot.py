@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,21 +29,25 @@ from biometrics.calibration import (
     Row,
     write_calibration,
 )
+from biometrics.callers import Caller, Role
 from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.demo.agreements import PURPOSES, write_agreements
 from biometrics.demo.captures import Captures, read_captures, synthetic_captures
 from biometrics.demo.outcome import Outcome, Rows
 from biometrics.demo.people import FLED, SHARES, Gallery, People, deal, draw
-from biometrics.demo.process import ServerProcess, free_port
+from biometrics.demo.process import ConsoleProcess, ServerProcess, free_port
 from biometrics.demo.tally import Asked, Pair
 from biometrics.demo.truth import Agreements, Truth
 from biometrics.errors import (
     ConfigurationError,
+    ExhaustedError,
     InvalidRequestError,
     RefusedError,
 )
+from biometrics.members import Member
 from biometrics.server.blueprint import write_exchange
+from biometrics.server.development_pki import DevelopmentPki
 from biometrics.templates import Basis
 from enrolment.formats.arrays import read_npz, write_npz
 
@@ -55,10 +61,16 @@ if TYPE_CHECKING:
 
 SPACE: Final = "demo-faces"
 _PRIVATE: Final = 0o700  # gallery files are in the clear
+# Of the live traffic that a console shows.
+_FEW: Final = 8
+_BETWEEN_SECONDS: Final = 1.5
+_ROUNDS: Final = 10
 _CALLERS: Final = 8  # of each requester at once: answers wait for the end of a slot
 
 # Told of each step: its name, how much is done, of how much.
 Progress = Callable[[str, int, int], None]
+# Told where the console is, and which files browsers take, with their passwords.
+Shown = Callable[[str, "list[tuple[Path, str]]"], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +85,7 @@ class Plan:
         embeddings: a file with `embedding` and `subject`, or None for a synthetic
             population.
         seed: of everything that is drawn.
+        shown: told where the console is; None for a pilot without one, which ends.
     """
 
     directory: Path
@@ -80,6 +93,7 @@ class Plan:
     searches: int
     embeddings: Path | None
     seed: int
+    shown: Shown | None = None
 
 
 def run(plan: Plan, progress: Progress) -> Outcome:
@@ -106,6 +120,7 @@ def run(plan: Plan, progress: Progress) -> Outcome:
         clock=SystemClock(),
         random_bytes=secrets.token_bytes,
         listen=f"127.0.0.1:{free_port()}",
+        console=f"127.0.0.1:{free_port()}" if plan.shown else None,
     )
     write_space(root, centre, threshold)
     today = SystemClock().now().date()
@@ -113,8 +128,13 @@ def run(plan: Plan, progress: Progress) -> Outcome:
     rules = Agreements(root / "agreements", today)
     pilot = Pilot(root, people, Truth(people, rules, centre, threshold), progress)
     # 3. Serve.
-    with ServerProcess(root / "exchange.toml", plan.directory / "serve.log") as server:
+    with ExitStack() as running:
+        server = running.enter_context(
+            ServerProcess(root / "exchange.toml", plan.directory / "serve.log")
+        )
         server.wait_until_ready(pilot.profile("XAA", "client"))
+        if plan.shown is not None:
+            running.enter_context(open_console(plan.directory, plan.shown))
         # 4. Enrol.
         begun = time.perf_counter()
         for holder in people.holders:
@@ -127,6 +147,8 @@ def run(plan: Plan, progress: Progress) -> Outcome:
             asked.append(pilot.ask(requester, draw(people, plan.searches, random)))
         progress("search", len(asked), len(SHARES))
         refusals = pilot.refusals()
+        if plan.shown is not None:
+            pilot.go_on(random)
     return Outcome(
         records=people.records,
         subjects=people.enrolled,
@@ -138,6 +160,31 @@ def run(plan: Plan, progress: Progress) -> Outcome:
         asked=asked,
         refusals=refusals,
     )
+
+
+@contextmanager
+def open_console(folder: Path, shown: Shown) -> Iterator[None]:
+    """Run the console of the exchange in `folder`, and tell of it.
+
+    Raises:
+        UnavailableError: it does not start.
+    """
+    root = folder / "exchange"
+    pki, config = DevelopmentPki.of(
+        root / "exchange.toml", clock=SystemClock(), random_bytes=secrets.token_bytes
+    )
+    coordinator = Caller(
+        member=Member("XRA"), role=Role.COORDINATOR, name="coordinator-1"
+    )
+    pki.issue(coordinator, config.listen)
+    settings = root / "console.toml"
+    with ConsoleProcess(settings, folder / "console.log") as console:
+        console.wait_until_ready()
+        told = next(line for line in console.said if "https://" in line)
+        address = told[told.index("https://") :].replace("127.0.0.1", "localhost")
+        browsers = ("XRA-coordinator", "XAA-auditor", "XBB-administrator")
+        shown(address, [pki.bundle(root / f"pki/{each}.pem") for each in browsers])
+        yield
 
 
 def make_folder(path: Path) -> None:
@@ -274,6 +321,17 @@ class Pilot:
                 asked.seconds.append(seconds)
                 asked.count(answer, right)
         return asked
+
+    def go_on(self, random: np.random.Generator) -> None:
+        """Let every requester search, now and then, until Ctrl-C."""
+        with suppress(KeyboardInterrupt):
+            for count in itertools.count():
+                self.progress("live, Ctrl-C ends", count % _ROUNDS, _ROUNDS)
+                for requester in SHARES:
+                    few = int(random.integers(1, _FEW))
+                    with suppress(ExhaustedError):  # the day's quota, after hours
+                        self.ask(requester, draw(self.people, 2 * few, random))
+                    time.sleep(_BETWEEN_SECONDS * float(random.random()))
 
     def refusals(self) -> tuple[int, int]:
         """Name, once for each requester, every holder that it may not name.

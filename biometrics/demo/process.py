@@ -1,4 +1,4 @@
-"""The demo's server: `biometrics serve` in a process of its own."""
+"""The demo's server and its console: our own commands, each in its own process."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
 _PROGRAM: Final = "biometrics.cli"
+_CONSOLE_SAYS: Final = "console on "
 
 
 def free_port() -> int:
@@ -31,11 +32,13 @@ def free_port() -> int:
         return port
 
 
-class ServerProcess:
-    """A running server; a context manager that stops it as an operator would."""
+class CommandProcess:
+    """A command that runs; a context manager that stops it as an operator would."""
 
-    def __init__(self, config: Path, log: Path, program: str = _PROGRAM) -> None:
-        """Start to serve `config`; what the server says goes to `log`.
+    def __init__(
+        self, command: str, config: Path, log: Path, program: str = _PROGRAM
+    ) -> None:
+        """Start it with `config`; what it says goes to `log`.
 
         `program` is the module that is run; benchmarks have others.
         """
@@ -44,7 +47,7 @@ class ServerProcess:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [
                     *(sys.executable, "-m", program),
-                    *("serve", "--until-stdin-ends", "--config", config),
+                    *(command, "--until-stdin-ends", "--config", config),
                 ],
                 # Ends when this process does, however it does.
                 stdin=subprocess.PIPE,
@@ -60,7 +63,7 @@ class ServerProcess:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        """Return the server."""
+        """Return it."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,6 +76,29 @@ class ServerProcess:
             self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it runs no more."""
+        return self._process.poll() is not None
+
+    @property
+    def said(self) -> list[str]:
+        """All that it has said, by line."""
+        return self._log.read_text("utf-8", "replace").splitlines()
+
+    @property
+    def last_words(self) -> str:
+        """What it said last."""
+        return self.said[-1] if self.said else "no word"
+
+
+class ServerProcess(CommandProcess):
+    """A running server."""
+
+    def __init__(self, config: Path, log: Path, program: str = _PROGRAM) -> None:
+        """Start to serve `config` by `program`; what the server says goes to `log`."""
+        super().__init__("serve", config, log, program)
 
     def wait_until_ready(
         self, profile: Profile, seconds: float = START_SECONDS
@@ -89,10 +115,32 @@ class ServerProcess:
                     client.spaces()
                     return
             except (UnavailableError, DeadlineError) as error:
-                if self._process.poll() is not None or time.monotonic() > end:
-                    said = self._log.read_text("utf-8", "replace").splitlines()
+                if self.has_ended or time.monotonic() > end:
                     raise UnavailableError(
                         "SERVER_DID_NOT_START",
-                        f"the server did not start: {said[-1] if said else 'no word'}",
+                        f"the server did not start: {self.last_words}",
                     ) from error
+            time.sleep(_PAUSE_SECONDS)
+
+
+class ConsoleProcess(CommandProcess):
+    """A running console."""
+
+    def __init__(self, config: Path, log: Path) -> None:
+        """Start to serve `config`; what the console says goes to `log`."""
+        super().__init__("console", config, log)
+
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
+        """Return once it listens, within some seconds.
+
+        Raises:
+            UnavailableError: it ended, or does not.
+        """
+        end = time.monotonic() + seconds
+        while not any(_CONSOLE_SAYS in line for line in self.said):
+            if self.has_ended or time.monotonic() > end:
+                raise UnavailableError(
+                    "CONSOLE_DID_NOT_START",
+                    f"the console did not start: {self.last_words}",
+                )
             time.sleep(_PAUSE_SECONDS)

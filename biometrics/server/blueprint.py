@@ -33,6 +33,7 @@ from biometrics.server.development_pki import DevelopmentPki, target_of
 from biometrics.server.samples import (
     AGREEMENTS,
     CALIBRATION,
+    CONSOLE,
     EVERYBODY,
     NO_CLAUSE,
     SAMPLE_CLAUSES,
@@ -59,6 +60,7 @@ ROLES: Final = (
 )
 _VALIDITY: Final = dt.timedelta(days=365)
 _PRIVATE: Final = 0o700
+CONSOLE_LISTEN: Final = "127.0.0.1:7445"
 
 
 def write_exchange(
@@ -67,6 +69,7 @@ def write_exchange(
     clock: Clock,
     random_bytes: Callable[[int], bytes],
     listen: str,
+    console: str | None = None,
     members: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a new exchange, whole or not at all, and return its `exchange.toml`.
@@ -76,6 +79,7 @@ def write_exchange(
         clock: for the validity of certificates and agreements.
         random_bytes: for keys and serial numbers.
         listen: host and port to listen on.
+        console: host and port of a console; None for an exchange without.
         members: name by code; the sample members if None. Of the sample agreements
             those are written that only such members are parties to.
 
@@ -91,7 +95,7 @@ def write_exchange(
     draft = target.with_name(f".{target.name}.{random_bytes(8).hex()}")
     try:
         draft.mkdir(_PRIVATE)
-        _write_settings(draft, named, listen)
+        _write_settings(draft, named, listen, console)
         _write_calibrations(draft, clock.now().date())
         write_signers(draft, named, TRUST_DOMAIN, random_bytes)
         _write_agreements(draft, named, clock.now())
@@ -148,7 +152,9 @@ def _refuse_in_use(target: Path) -> None:
         )
 
 
-def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) -> None:
+def _write_settings(
+    folder: Path, members: Mapping[Member, str], listen: str, console: str | None
+) -> None:
     """Write the settings and the spaces, and make the place for data."""
     tables = "\n".join(
         f"[[member]]\ncode = {quoted(member.code)}\nname = {quoted(name)}\n"
@@ -160,9 +166,12 @@ def _write_settings(folder: Path, members: Mapping[Member, str], listen: str) ->
         listen=quoted(listen),
         members=tables,
         slot=limits.DEFAULT_SLOT_MILLISECONDS,
+        off="# " if console is None else "",
     )
     (folder / "exchange.toml").write_text(text, "utf-8")
     (folder / "spaces.toml").write_text(SPACES, "utf-8")
+    own = CONSOLE.format(listen=quoted(console or CONSOLE_LISTEN))
+    (folder / "console.toml").write_text(own, "utf-8")
     (folder / ".gitignore").write_text("*\n", "utf-8")
     (folder / "data").mkdir(_PRIVATE)
 

@@ -27,6 +27,8 @@
     [traces]                           # may be left out: nothing is traced
     collector = "127.0.0.1:4317"       # OTLP over plain gRPC
     share = 0.01                       # of all searches
+    [console]                          # may be left out: no console can ask
+    socket = "console/socket"
     [[member]]
     code = "XAA"
     name = "a state"
@@ -39,8 +41,6 @@ stands in a password file or a service file (`PGPASSFILE`, `PGSERVICEFILE`), or 
 needed, with a client certificate. Every fault is told at once.
 """
 
-import ipaddress
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -64,18 +64,20 @@ from biometrics.errors import ConfigurationError, Fault
 from biometrics.members import Member, Membership
 from biometrics.server.identity import TRUST_DOMAIN
 from biometrics.settings import (
+    Address,
     Document,
+    FileName,
     Line,
     Settings,
     SettingsFile,
     Word,
     configuration_error,
+    file_name,
+    is_too_long,
     parsed_by,
     read_text,
 )
 
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
-_PORTS: Final = range(65536)  # 0: any free one
 _SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
 
 
@@ -113,6 +115,7 @@ class Config:
         slot_seconds: an answer to a search leaves at the end of two such slots.
         metrics_listen: where figures are served over plain HTTP; None for nowhere.
         traces: where traces of searches are sent; None for nowhere.
+        console_socket: where the console asks, on this machine; None for nowhere.
         calibrations: folder of their calibrations.
         members: each with where its key-encryption key comes from, none twice. A file
             may be missing: whoever takes away its key locks its galleries.
@@ -139,6 +142,7 @@ class Config:
     slot_seconds: float
     metrics_listen: str | None
     traces: Traces | None
+    console_socket: Path | None
     calibrations: Path
     members: Mapping[Member, KeySource]
     auditors: Mapping[Member, Path]
@@ -162,40 +166,10 @@ def _trust_domain(text: str) -> str:
     return text
 
 
-def _address(text: str) -> str:
-    """Refuse what is no host and port."""
-    host, _, port = text.rpartition(":")
-    number = int(port) if re.fullmatch(r"[0-9]{1,5}", port) else -1
-    if not _is_host(host) or number not in _PORTS:
-        raise PydanticCustomError(
-            "WRONG_ADDRESS",
-            "must be a host and a port such as `127.0.0.1:7443` or `[::1]:7443`",
-        )
-    return text
-
-
-def _is_host(text: str) -> bool:
-    """Say whether `text` is a host name, an IPv4 or a bracketed IPv6 address."""
-    if not text.startswith("["):
-        return _HOST.fullmatch(text) is not None
-    try:
-        ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return text.endswith("]")
-
-
-def _path(text: str) -> str:
-    """Refuse what names no file."""
-    if not text or not text.isprintable():
-        raise PydanticCustomError("WRONG_PATH", "must be the path of a file")
-    return text
-
-
 def _database(text: str) -> str:
     """Refuse what is neither the path of a file nor the URL of a database."""
     if "://" not in text:
-        return _path(text)
+        return file_name(text)
     try:
         url = urlsplit(text)
         asked = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
@@ -228,47 +202,44 @@ def _key(text: str) -> str:
     return text
 
 
-_File = Annotated[str, AfterValidator(_path)]
-
-
 class _Exchange(Settings):
     """The table `[exchange]`."""
 
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     trust_domain: Annotated[str, AfterValidator(_trust_domain)]
-    listen: Annotated[str, AfterValidator(_address)]
-    admin_listen: Annotated[str, AfterValidator(_address)] | None = None
+    listen: Address
+    admin_listen: Address | None = None
 
 
 class _Tls(Settings):
     """The table `[tls]`."""
 
-    certificate: _File
-    key: _File
-    authority: _File
-    revoked: _File | None = None
+    certificate: FileName
+    key: FileName
+    authority: FileName
+    revoked: FileName | None = None
 
 
 class _Store(Settings):
     """The table `[store]`."""
 
     database: Annotated[str, AfterValidator(_database)]
-    segments: _File = "data/segments"
+    segments: FileName = "data/segments"
 
 
 class _Keys(Settings):
     """The table `[keys]`."""
 
-    exchange: _File
+    exchange: FileName
 
 
 class _Policy(Settings):
     """The table `[policy]`."""
 
-    agreements: _File
-    signers: _File = "signers.toml"
-    spaces: _File
-    calibrations: _File = "calibrations"
+    agreements: FileName
+    signers: FileName = "signers.toml"
+    spaces: FileName
+    calibrations: FileName = "calibrations"
 
 
 class _Answers(Settings):
@@ -282,13 +253,19 @@ class _Answers(Settings):
 class _Metrics(Settings):
     """The table `[metrics]`."""
 
-    listen: Annotated[str, AfterValidator(_address)]
+    listen: Address
+
+
+class _Console(Settings):
+    """The table `[console]`."""
+
+    socket: FileName
 
 
 class _Traces(Settings):
     """The table `[traces]`."""
 
-    collector: Annotated[str, AfterValidator(_address)]
+    collector: Address
     share: Annotated[float, Field(gt=0, le=1)] = limits.TRACED_SHARE
 
 
@@ -297,8 +274,8 @@ class _Member(Settings):
 
     code: Annotated[Member, parsed_by(Member)]
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
-    key: Annotated[str, AfterValidator(_path), AfterValidator(_key)]
-    auditor: _File | None = None
+    key: Annotated[str, AfterValidator(file_name), AfterValidator(_key)]
+    auditor: FileName | None = None
     standing: Word[Membership] = Membership.ACTIVE
 
 
@@ -313,6 +290,7 @@ class _ConfigFile(SettingsFile):
     answers: _Answers = _Answers()
     metrics: _Metrics | None = None
     traces: _Traces | None = None
+    console: _Console | None = None
     member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 
 
@@ -334,6 +312,12 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
     faults = list(_repeated(document, file, path.parent))
     if is_whole:
         faults += _missing(document, config)
+    if config.console_socket and is_too_long(config.console_socket):
+        told = (
+            f"`{config.console_socket}` is too long for a socket, which has"
+            f" {limits.CONSOLE_SOCKET_BYTES} bytes; name a shorter path"
+        )
+        faults.append(document.fault(("console", "socket"), "LONG_SOCKET", told))
     if faults:
         raise configuration_error(faults)
     return config
@@ -361,6 +345,7 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
         slot_seconds=file.answers.slot_ms / 1000,
         metrics_listen=file.metrics.listen if file.metrics else None,
         traces=Traces(**dict(file.traces)) if file.traces else None,
+        console_socket=folder / file.console.socket if file.console else None,
         calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
             {each.code: parse_source(each.key, folder) for each in file.member}

@@ -8,16 +8,20 @@ another authority, and nothing of this; see the page of the server, Certificates
     ROOT/pki/revoked.pem             what each of them took back
     ROOT/pki/server.pem, .key        of the exchange
     ROOT/pki/XAA-client.pem, .key    of a member's system, and so on
+    ROOT/pki/XAA-auditor.p12         both of one, for a browser, under a password
     ROOT/clients/XAA-client.toml     its profile
 """
 
 from __future__ import annotations
 
+import base64
 import os
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 _AUTHORITY: Final = "authority"
 _SERVER: Final = "server"
 _MARK: Final = "DEVELOPMENT-ONLY.txt"
+_PASSWORD_BYTES: Final = 15  # 24 characters
 _LISTS_END: Final = b"-----END X509 CRL-----\n"
 _EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared with, not bound
 
@@ -115,6 +120,41 @@ class DevelopmentPki:
         self._write(name, self._authority().issue_client(caller))
         return self.write_profile(caller, target)
 
+    def bundle(self, path: Path) -> tuple[Path, str]:
+        """Write a certificate and its key as a browser takes them.
+
+        Args:
+            path: of the certificate, PEM; its key lies beside it.
+
+        Returns:
+            The file, PKCS #12, beside it; and its password, which is kept nowhere.
+
+        Raises:
+            ConfigurationError: they cannot be read, or it is no client's of this
+                authority.
+        """
+        try:
+            certificate = read_certificate(path.read_bytes()).certificate
+            certificate.verify_directly_issued_by(self._authorities()[0])
+            key = serialization.load_pem_private_key(
+                path.with_suffix(".key").read_bytes(), None
+            )
+            if not isinstance(key, ec.EllipticCurvePrivateKey):
+                raise TypeError("not a key of this authority's")  # noqa: TRY301
+        except Exception as error:
+            raise _not_signed(path, self._place) from error
+        password = base64.b32encode(self._random_bytes(_PASSWORD_BYTES)).decode()
+        data = pkcs12.serialize_key_and_certificates(
+            path.stem.encode(),
+            key,
+            certificate,
+            self._authorities()[:1],
+            serialization.BestAvailableEncryption(password.encode()),
+        )
+        name = f"{path.stem}.p12"
+        self._replace(name, data)
+        return self._place / name, password
+
     def ensure(self, caller: Caller, target: str) -> Path:
         """Sign for a system that has no good certificate; return its profile."""
         name = _name(caller)
@@ -140,11 +180,7 @@ class DevelopmentPki:
             certificate = x509.load_pem_x509_certificate(path.read_bytes())
             certificate.verify_directly_issued_by(self._authorities()[0])
         except Exception as error:
-            raise ConfigurationError(
-                "NOT_OF_THIS_AUTHORITY",
-                f"`{path}` is no certificate that the authority in `{self._place}`"
-                " signed",
-            ) from error
+            raise _not_signed(path, self._place) from error
         numbers = {*self._revoked(), certificate.serial_number}
         before = self._lists().partition(_LISTS_END)[2]
         self._replace("revoked.pem", self._authority().revoke(sorted(numbers)) + before)
@@ -265,6 +301,15 @@ class DevelopmentPki:
         with os.fdopen(opened, "wb") as file:
             file.write(data)
         draft.replace(self._place / name)
+
+
+def _not_signed(path: Path, place: Path) -> ConfigurationError:
+    """Return the error of what the authority has not signed."""
+    return ConfigurationError(
+        "NOT_OF_THIS_AUTHORITY",
+        f"`{path}` is no certificate that the authority in `{place}` signed, or none"
+        " that it can be used for here",
+    )
 
 
 def target_of(listen: str) -> str:

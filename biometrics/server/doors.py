@@ -15,9 +15,11 @@ import grpc
 from biometrics import limits
 from biometrics.callers import Role
 from biometrics.errors import ConfigurationError
+from biometrics.settings import socket_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from biometrics.server.config import Config
     from biometrics.server.tls import Trusted
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     Interceptors = Sequence[grpc.aio.ServerInterceptor]
 
 _EVERYBODY: Final = frozenset(Role)
+_FOLDER: Final = 0o750  # of the console's socket: a group of its own may enter
+_SOCKET: Final = 0o660
 _ADMINISTRATORS: Final = frozenset({Role.ADMINISTRATOR})
 
 # A channel argument for each bound that gRPC itself keeps.
@@ -54,7 +58,7 @@ def make_doors(
     config: Config,
     trusted: Trusted,
     interceptors: Callable[[frozenset[Role]], Interceptors],
-    servicers: Iterable[Callable[[grpc.aio.Server], None]],
+    servicers: Sequence[Callable[[grpc.aio.Server], None]],
 ) -> tuple[Door, ...]:
     """Return the doors, closed yet: everybody's, and that of administrators if apart.
 
@@ -74,17 +78,60 @@ def make_doors(
             (config.admin_listen, _ADMINISTRATORS),
         ]
     doors = []
-    adders = list(servicers)
     for address, roles in served:
         server = grpc.aio.server(
             interceptors=interceptors(roles),
             options=OPTIONS,
             maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
         )
-        for add in adders:
+        for add in servicers:
             add(server)
         doors.append(Door(server, _bind(server, address, trusted)))
     return tuple(doors)
+
+
+def make_hatch(
+    path: Path | None,
+    interceptors: Interceptors,
+    servicers: Iterable[Callable[[grpc.aio.Server], None]],
+) -> tuple[Door, ...]:
+    """Return the way in for the console, closed yet: a socket on this machine, if any.
+
+    Whoever can reach it may ask, of what the console shows, as any certificate that it
+    has seen; its folder keeps out whoever may not.
+
+    Args:
+        path: of the socket; what an earlier server left there is replaced. None for an
+            exchange that no console asks.
+        interceptors: what every call passes through.
+        servicers: each adds itself to a server.
+
+    Raises:
+        ConfigurationError: the socket cannot be made.
+    """
+    if path is None:
+        return ()
+    server = grpc.aio.server(
+        interceptors=interceptors,
+        options=OPTIONS,
+        maximum_concurrent_rpcs=limits.MAX_RUNNING_CALLS,
+    )
+    for add in servicers:
+        add(server)
+    try:
+        path.parent.mkdir(_FOLDER, parents=True, exist_ok=True)
+        server.add_secure_port(
+            socket_target(path),
+            grpc.local_server_credentials(grpc.LocalConnectionType.UDS),
+        )
+        path.chmod(_SOCKET)
+    except (OSError, RuntimeError) as error:
+        raise ConfigurationError(
+            "SOCKET_UNAVAILABLE",
+            f"cannot listen on the socket `{path}`: check that its folder can be"
+            " written to; see [console]",
+        ) from error
+    return (Door(server, 0),)
 
 
 def _bind(server: grpc.aio.Server, address: str, trusted: Trusted) -> int:

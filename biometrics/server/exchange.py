@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from biometrics import limits
 from biometrics.audit import ReceiptIssuer, Scribe
+from biometrics.callers import Role
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, Vault
 from biometrics.errors import (
@@ -40,14 +41,15 @@ from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
 from biometrics.server.descriptors import allow_descriptors
 from biometrics.server.directory import AgreementService, SpaceService
-from biometrics.server.doors import Door, make_doors
+from biometrics.server.doors import Door, make_doors, make_hatch
 from biometrics.server.follow_up_service import FollowUpService
 from biometrics.server.follow_ups import FollowUps
 from biometrics.server.health import Cause, Health
+from biometrics.server.hour import Hour
 from biometrics.server.in_force import InForce
-from biometrics.server.interceptors import Identity, TakingPart, chain
+from biometrics.server.interceptors import Identity, Shown, TakingPart, chain
 from biometrics.server.membership import Memberships, Settings
-from biometrics.server.methods import METHODS, SERVICES, check_table
+from biometrics.server.methods import METHODS, SERVICES, SHOWN, check_table
 from biometrics.server.metrics import Gauges, Metrics
 from biometrics.server.policy import (
     read_auditors,
@@ -56,6 +58,7 @@ from biometrics.server.policy import (
     unaudited,
 )
 from biometrics.server.rates import Rates
+from biometrics.server.region import RegionService
 from biometrics.server.reviews import ReviewService
 from biometrics.server.roll import Roll
 from biometrics.server.rotation import Rotation
@@ -74,6 +77,7 @@ from biometrics.v1 import (
     enrolment_pb2_grpc,
     followup_pb2_grpc,
     match_pb2_grpc,
+    region_pb2_grpc,
     review_pb2_grpc,
     space_pb2_grpc,
 )
@@ -157,7 +161,8 @@ class Exchange:
             log.warning("%s", note)
         async with AsyncExitStack() as parts:
             # What can be seen of it.
-            metrics = Metrics()
+            hour = Hour(clock)
+            metrics = Metrics(hour)
             tracing = begin_tracing(config.traces)
             parts.push_async_callback(end_tracing, tracing)
             # Whether anything can be called; nothing yet.
@@ -333,81 +338,102 @@ class Exchange:
             store.follow_ups.keep_only(config.members).result()
             # The edge.
             in_turn = InTurn(METHODS, config.slot_seconds, metrics.waited)
-            identity = Identity(config.trust_domain, roll, trusted.authorities, clock)
+            known = (config.trust_domain, roll, trusted.authorities, clock)
+            guarded = partial(
+                chain,
+                tracing=tracing,
+                taking_part=TakingPart(roll),
+                in_turn=in_turn,
+                metrics=metrics,
+                unseal=vault.unseal,
+                clock=clock,
+                random_bytes=random_bytes,
+            )
+            servicers = (
+                partial(
+                    match_pb2_grpc.add_MatchServiceServicer_to_server,
+                    MatchService(matcher=matcher, spaces=spaces),
+                ),
+                partial(
+                    duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server,
+                    DuplicateService(
+                        duplicates=Duplicates(
+                            whole=store.whole,
+                            vault=vault,
+                            spaces=spaces,
+                            calibrations=calibrations,
+                            galleries=galleries,
+                            scanner=scanner,
+                            workers=workers,
+                            clock=clock,
+                        )
+                    ),
+                ),
+                partial(
+                    enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server,
+                    enrolment,
+                ),
+                partial(
+                    custody_pb2_grpc.add_CustodyServiceServicer_to_server,
+                    CustodyService(
+                        custodian=custodian,
+                        verifier=key.verifier.text,
+                        sealing_key=lambda member: sealing_key_note(
+                            vault.sealing_key(member), SUITE, key
+                        ),
+                    ),
+                ),
+                partial(
+                    agreement_pb2_grpc.add_AgreementServiceServicer_to_server,
+                    AgreementService(
+                        agreements=in_force.agreements, rates=rates, clock=clock
+                    ),
+                ),
+                partial(
+                    review_pb2_grpc.add_ReviewServiceServicer_to_server,
+                    ReviewService(reviews=store.reviews, workers=workers),
+                ),
+                partial(
+                    followup_pb2_grpc.add_FollowUpServiceServicer_to_server,
+                    FollowUpService(follow_ups=follow_ups),
+                ),
+                partial(
+                    space_pb2_grpc.add_SpaceServiceServicer_to_server,
+                    SpaceService(rates=rates),
+                ),
+                partial(
+                    audit_pb2_grpc.add_AuditServiceServicer_to_server,
+                    AuditService(log=store.log, key=log_key),
+                ),
+                partial(
+                    region_pb2_grpc.add_RegionServiceServicer_to_server,
+                    RegionService(
+                        name=config.name,
+                        members=roll,
+                        names=lambda: settings.names,
+                        methods=METHODS,
+                        agreements=in_force.agreements,
+                        rates=rates,
+                        galleries=galleries,
+                        sizes=partial(sizes, store, roll),
+                        hour=hour,
+                        clock=clock,
+                    ),
+                ),
+                partial(health_pb2_grpc.add_HealthServicer_to_server, health),
+            )
             doors = make_doors(
                 config,
                 trusted,
-                lambda roles: chain(
-                    tracing=tracing,
-                    identity=identity,
-                    taking_part=TakingPart(roll),
-                    in_turn=in_turn,
-                    metrics=metrics,
-                    methods=METHODS,
-                    roles=roles,
-                    unseal=vault.unseal,
-                    clock=clock,
-                    random_bytes=random_bytes,
+                lambda roles: guarded(
+                    identity=Identity(*known), methods=METHODS, roles=roles
                 ),
-                (
-                    partial(
-                        match_pb2_grpc.add_MatchServiceServicer_to_server,
-                        MatchService(matcher=matcher, spaces=spaces),
-                    ),
-                    partial(
-                        duplicate_pb2_grpc.add_DuplicateServiceServicer_to_server,
-                        DuplicateService(
-                            duplicates=Duplicates(
-                                whole=store.whole,
-                                vault=vault,
-                                spaces=spaces,
-                                calibrations=calibrations,
-                                galleries=galleries,
-                                scanner=scanner,
-                                workers=workers,
-                                clock=clock,
-                            )
-                        ),
-                    ),
-                    partial(
-                        enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server,
-                        enrolment,
-                    ),
-                    partial(
-                        custody_pb2_grpc.add_CustodyServiceServicer_to_server,
-                        CustodyService(
-                            custodian=custodian,
-                            verifier=key.verifier.text,
-                            sealing_key=lambda member: sealing_key_note(
-                                vault.sealing_key(member), SUITE, key
-                            ),
-                        ),
-                    ),
-                    partial(
-                        agreement_pb2_grpc.add_AgreementServiceServicer_to_server,
-                        AgreementService(
-                            agreements=in_force.agreements, rates=rates, clock=clock
-                        ),
-                    ),
-                    partial(
-                        review_pb2_grpc.add_ReviewServiceServicer_to_server,
-                        ReviewService(reviews=store.reviews, workers=workers),
-                    ),
-                    partial(
-                        followup_pb2_grpc.add_FollowUpServiceServicer_to_server,
-                        FollowUpService(follow_ups=follow_ups),
-                    ),
-                    partial(
-                        space_pb2_grpc.add_SpaceServiceServicer_to_server,
-                        SpaceService(rates=rates),
-                    ),
-                    partial(
-                        audit_pb2_grpc.add_AuditServiceServicer_to_server,
-                        AuditService(log=store.log, key=log_key),
-                    ),
-                    partial(health_pb2_grpc.add_HealthServicer_to_server, health),
-                ),
+                servicers,
             )
+            guards = guarded(
+                identity=Shown(*known), methods=SHOWN, roles=frozenset(Role)
+            )
+            doors += make_hatch(config.console_socket, guards, servicers)
             metrics.watch(
                 Gauges(
                     serving=health.is_serving,
@@ -469,7 +495,7 @@ class Exchange:
             health.set_all(serving=True)
             return cls(
                 port=doors[0].port,
-                admin_port=doors[-1].port,
+                admin_port=doors[config.admin_listen is not None].port,
                 store=store,
                 trusted=trusted,
                 verifier=key.verifier.text,

@@ -14,6 +14,7 @@ error, for the server's own log.
 from __future__ import annotations
 
 import re
+import ssl
 from typing import TYPE_CHECKING, Final, Never
 
 from biometrics import limits
@@ -113,6 +114,24 @@ def identify(
     _check_validity(certificate, now)
     authorities.check(certificate, now)
     return caller
+
+
+def shown_proof(certificate: bytes) -> Mapping[str, Iterable[bytes]]:
+    """Return of a certificate that was shown elsewhere, over TLS 1.3, what TLS tells.
+
+    Args:
+        certificate: DER, as it came.
+    """
+    pem = ssl.DER_cert_to_PEM_cert(certificate).encode()
+    try:
+        uris = read_certificate(pem).uris
+    except ValueError:
+        uris = ()
+    return {
+        "ssl_tls_version": tuple(_GOOD_TLS),
+        "peer_spiffe_id": tuple(uri.encode("utf-8", "replace") for uri in uris),
+        "x509_pem_cert": (pem,),
+    }
 
 
 def _uri(auth_context: Mapping[str, Iterable[bytes]]) -> str:

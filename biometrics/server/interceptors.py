@@ -22,7 +22,7 @@ from biometrics.errors import ExchangeError, RefusedError, UnauthenticatedError
 from biometrics.members import suspended
 from biometrics.server.admission import Deadlines, RunningCalls
 from biometrics.server.handlers import Call, Gate, Guard, until_gone
-from biometrics.server.identity import identify
+from biometrics.server.identity import identify, shown_proof
 from biometrics.server.status import (
     PUSHBACK,
     defect,
@@ -33,7 +33,13 @@ from biometrics.server.status import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Collection,
+        Iterable,
+        Mapping,
+    )
 
     from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no stubs
 
@@ -152,7 +158,7 @@ class CallLog(Guard):
             method = call.method if call.method in self._methods else "-"
             role = caller.role if caller else "-"
             took = self._clock.monotonic() - begun
-            self._metrics.ended(method, role, ended, took)
+            self._metrics.ended(method, caller, ended, took)
             _CALLS.info(
                 "call method=%s member=%s role=%s status=%s%s under_ms=%d",
                 method,
@@ -187,7 +193,7 @@ class Identity(Guard):
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Set CALLER for the rest of the call."""
         caller = identify(
-            call.context.auth_context(),
+            self.proof(call.context),
             domain=self._domain,
             members=self._members,
             authorities=self._authorities(),
@@ -195,6 +201,29 @@ class Identity(Guard):
         )
         CALLER.set(caller)
         yield
+
+    def proof(self, context: Context) -> Mapping[str, Iterable[bytes]]:
+        """Return what TLS has proved of a call's caller, as grpcio gives it."""
+        return context.auth_context()
+
+
+class Shown(Identity):
+    """Takes the certificate that the console was shown for the caller's own.
+
+    It is looked at here all the same, as if it had come by TLS: whose signatures count,
+    what was revoked and what has ended, the console does not know.
+    """
+
+    def proof(self, context: Context) -> Mapping[str, Iterable[bytes]]:
+        """Return what the console's TLS, of version 1.3, has proved to it."""
+        found = [
+            value
+            for key, value in context.invocation_metadata() or ()
+            if key == limits.SHOWN_CERTIFICATE
+        ]
+        if len(found) != 1 or not isinstance(found[0], bytes):
+            return {}
+        return shown_proof(found[0])
 
 
 class TakingPart(Guard):

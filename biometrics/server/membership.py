@@ -32,7 +32,7 @@ from biometrics.server.stamp import stamp_of
 from biometrics.store import CustodyState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping
     from pathlib import Path
 
     from biometrics.audit import AuditorKey
@@ -160,6 +160,11 @@ class Settings:
         self._settings: Stamp = None
         self._signers: Stamp = None
         self._said: set[str] = set()
+
+    @property
+    def names(self) -> Mapping[Member, str]:
+        """Names of members, for people; any thread."""
+        return self._config.member_names
 
     def look(self) -> list[Told]:
         """Take up what is new, and refuse what is not good.

@@ -23,6 +23,7 @@ from biometrics.v1 import (
     enrolment_pb2,
     followup_pb2,
     match_pb2,
+    region_pb2,
     review_pb2,
     space_pb2,
 )
@@ -64,6 +65,7 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     followup_pb2.DESCRIPTOR.services_by_name["FollowUpService"],
     space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    region_pb2.DESCRIPTOR.services_by_name["RegionService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
 )
 
@@ -81,13 +83,16 @@ _COUNTS: Final = Method(
 # Freezes and alerts. Not the client: the system that searches must not be able to tell
 # a frozen record from one that is not there.
 _REVIEWS: Final = Method(roles=frozenset({Role.AUDITOR, Role.ADMINISTRATOR}))
+# Keeps the region going, and is no member's: what a member alone is told, it is not.
+_COORDINATOR: Final = frozenset({Role.COORDINATOR})
 # What is agreed and what can be compared: everybody of a member but its witness,
 # who countersigns the log and needs nothing else.
-_RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
+_RULES: Final = Method(roles=frozenset(Role) - _COORDINATOR - {Role.WITNESS})
+_LOAD: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
 # What is public of the log, for those who verify it; and what is a member's own, which
 # opens with its auditor's key alone.
 _AUDITOR: Final = frozenset({Role.AUDITOR})
-_PAGES: Final = Method(roles=_AUDITOR | {Role.WITNESS})
+_PAGES: Final = Method(roles=_AUDITOR | _COORDINATOR | {Role.WITNESS})
 _ANYBODY: Final = Method(roles=frozenset(Role))
 # A person who decides what is told of a person. Neither the administrator, who need not
 # see a record, nor the system that has them: it runs unattended, and gives what the
@@ -160,6 +165,10 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.AuditService/ListLeaves": _PAGES,
         "/biometrics.v1.AuditService/ListOwnEntries": Method(roles=_AUDITOR),
         "/biometrics.v1.AuditService/ListEntryKeys": Method(roles=_AUDITOR),
+        "/biometrics.v1.RegionService/DescribeCaller": _ANYBODY,
+        "/biometrics.v1.RegionService/ListHolders": _RULES,
+        "/biometrics.v1.RegionService/GetLoad": _LOAD,
+        "/biometrics.v1.RegionService/DescribeRegion": Method(roles=_COORDINATOR),
         "/grpc.health.v1.Health/Check": _ANYBODY,
         "/grpc.health.v1.Health/List": _ANYBODY,
         "/grpc.health.v1.Health/Watch": Method(
@@ -167,6 +176,26 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
             needs_deadline=False,
             most_at_once=limits.MAX_WATCHES_PER_MEMBER,
         ),
+    }
+)
+# What the console may ask for others, who have shown it their certificates: nothing
+# that changes anything, and nothing with a template, a reference or an entry in it.
+SHOWN: Final[Mapping[str, Method]] = MappingProxyType(
+    {
+        name: METHODS[name]
+        for name in (
+            "/biometrics.v1.EnrolmentService/ListGalleries",
+            "/biometrics.v1.CustodyService/GetCustody",
+            "/biometrics.v1.AgreementService/ListPermissions",
+            "/biometrics.v1.ReviewService/ListReviews",
+            "/biometrics.v1.ReviewService/ListAlerts",
+            "/biometrics.v1.AuditService/GetCheckpoint",
+            "/biometrics.v1.AuditService/GetTile",
+            "/biometrics.v1.RegionService/DescribeCaller",
+            "/biometrics.v1.RegionService/ListHolders",
+            "/biometrics.v1.RegionService/GetLoad",
+            "/biometrics.v1.RegionService/DescribeRegion",
+        )
     }
 )
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from biometrics.callers import Caller
     from biometrics.members import Member
+    from biometrics.server.hour import Hour
 
 # In seconds. A search takes two slots, 50 ms unless set otherwise.
 _STEPS: Final = (0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0, 20.0, 300.0)
@@ -74,8 +76,9 @@ class Gauges:
 class Metrics:
     """The figures of one exchange."""
 
-    def __init__(self) -> None:
-        """Begin at nought."""
+    def __init__(self, hour: Hour) -> None:
+        """Begin at nought; `hour` has each member's own calls."""
+        self._hour = hour
         self._registry = CollectorRegistry()
         self._calls = Counter(
             "biometrics_calls",
@@ -111,16 +114,21 @@ class Metrics:
             registry=self._registry,
         )
 
-    def ended(self, method: str, role: str, status: str, seconds: float) -> None:
+    def ended(
+        self, method: str, caller: Caller | None, status: str, seconds: float
+    ) -> None:
         """Count a call.
 
         Args:
             method: one that is served, or `-`.
-            role: of the caller, or `-`.
+            caller: if it is known.
             status: `OK` or a reason: a word of ours, never of a caller's.
             seconds: that it took.
         """
+        role = caller.role if caller else "-"
         self._calls.labels(method, role, status).inc()
+        if caller is not None:
+            self._hour.ended(caller.member, method, status, step(seconds, _STEPS))
         if status == "OK":
             self._seconds.labels(method).observe(step(seconds, _STEPS))
 

@@ -235,12 +235,28 @@ slot_ms = {slot}
 # [metrics]
 # listen = "127.0.0.1:9464"
 
+# Where `biometrics console` asks, on this machine: a page that shows people what the
+# exchange tells the certificates of their browsers; see console.toml.
+{off}[console]
+{off}socket = "console/socket"
+
 # The members. Each has its own key-encryption key: without that file its galleries
 # stay locked, and with the last copy gone nobody can ever open them again. What the log
 # tells a member opens with the secret key of its auditor alone, which stays with the
 # member: `biometrics audit key` makes one. Without `auditor` nobody can open it.
 # `biometrics members` adds tables, and writes `standing` into them.
 {members}"""
+
+CONSOLE: Final = """\
+# Settings of `biometrics console`, a page for browsers; paths are relative to this
+# file. It asks the exchange only where exchange.toml has the table [console].
+version = 1
+listen = {listen}           # HTTPS; browsers need a client certificate
+socket = "console/socket"
+certificate = "pki/server.pem"      # the names in it are those it is reached by
+key = "pki/server.key"
+authority = "pki/authority.pem"     # who signs client certificates
+"""
 
 AGREEMENTS: Final = """\
 # What {holder} ({name}) lets others learn from its galleries. Whatever no [[permit]]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from biometrics.client import Profile
 from biometrics.clock import SystemClock
@@ -70,6 +72,39 @@ def test_what_is_revoked_can_be_issued_anew(run: Callable[..., Told], root: Path
         assert number in numbers(root)
     assert len(numbers(root)) == 2
     assert pki(run, root, "issue", "--member", "XBB", "--role", "client").code == 0
+
+
+def test_a_browser_gets_a_certificate_under_a_password(
+    run: Callable[..., Told], root: Path
+):
+    """Of this authority, for its owner's eyes, and another password each time."""
+    path, passwords = root / "pki/XCC-auditor.p12", set()
+    for _ in range(2):
+        told = pki(run, root, "browser", root / "pki/XCC-auditor.pem")
+        assert told.code == 0, told.err
+        assert "development only" in told.err
+        password = told.out.split()[-1]
+        passwords.add(password)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        key, own, above = pkcs12.load_key_and_certificates(
+            path.read_bytes(), password.encode()
+        )
+        assert key is not None
+        assert own is not None
+        assert own.serial_number == serial(root / "pki/XCC-auditor.pem")
+        assert len(above) == 1
+    assert len(passwords) == 2
+    with pytest.raises(ValueError, match="password"):
+        pkcs12.load_key_and_certificates(path.read_bytes(), b"another")
+    for wrong in ("pki/authority.pem", "pki/server.pem", "signers.toml", "none.pem"):
+        told = pki(run, root, "browser", root / wrong)
+        assert told.code == 2
+        assert "is no certificate that the authority" in told.err
+
+
+def serial(path: Path) -> int:
+    """Return the number of a certificate."""
+    return x509.load_pem_x509_certificate(path.read_bytes()).serial_number
 
 
 def test_a_folder_of_an_earlier_version_gets_its_list(

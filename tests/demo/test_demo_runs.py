@@ -7,15 +7,19 @@ import json
 import os
 import re
 import signal
+import ssl
 import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from biometrics import limits
 from biometrics.cli import main
@@ -306,3 +310,65 @@ def test_a_demo_that_is_killed_takes_its_server_with_it(
     wait_until(lambda: not servers(tmp_path))
     (folder,) = tmp_path.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_console_is_open_on_live_traffic_until_ctrl_c(tmp_path: Path):
+    """With the certificate that it names, and the password that it prints."""
+    said = tmp_path / "said"
+    command = [sys.executable, "-m", "biometrics.cli", "demo", "--console"]
+    with said.open("wb") as out:
+        demo = subprocess.Popen(
+            [*command, "--records", "60", "--searches", "2", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=out,
+            # Not below the test's own folder, whose path is too long for a socket.
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+    try:
+        end = time.monotonic() + 60
+        found = None
+        while found is None and time.monotonic() < end and demo.poll() is None:
+            time.sleep(0.2)
+            found = re.search(r"(\S+XRA-coordinator\.p12)  (\w+)\n", said.read_text())
+        assert found is not None, said.read_text()
+        url = re.search(r"https://localhost:(\d+)/", said.read_text())
+        assert url is not None
+        context = browser_of(Path(found[1]), found[2], tmp_path)
+        searches = 0
+        while searches < 4 * REQUESTERS and time.monotonic() < end:  # beyond the demo's
+            with urllib.request.urlopen(url[0], context=context) as answer:  # noqa: S310
+                page = answer.read().decode()
+            count = re.search(r"(\d+) searches answered", page)
+            assert count is not None
+            searches = int(count[1])
+        assert searches >= 4 * REQUESTERS
+        demo.send_signal(signal.SIGINT)
+        out_of, _ = demo.communicate(timeout=30)
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert demo.returncode == 0
+    assert json.loads(out_of)["wrong"] == 0
+
+
+def browser_of(path: Path, password: str, folder: Path) -> ssl.SSLContext:
+    """Return the TLS of a browser that has imported a file."""
+    key, certificate, above = pkcs12.load_key_and_certificates(
+        path.read_bytes(), password.encode()
+    )
+    assert key is not None
+    assert certificate is not None
+    (authority,) = above
+    own = folder / "own.pem"
+    own.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    root = authority.public_bytes(serialization.Encoding.PEM).decode()
+    context = ssl.create_default_context(cadata=root)
+    context.load_cert_chain(own)
+    return context

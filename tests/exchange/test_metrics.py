@@ -25,7 +25,7 @@ NAMES = re.compile(r'(\w+)="([^"]*)"')
 # By label, what may stand there: nothing that a caller writes or that a search finds.
 LABELS = {
     "method": re.compile(r"/(biometrics\.v1|grpc\.health\.v1)\.\w+/\w+"),
-    "role": re.compile(r"client|enroller|auditor|administrator|witness|-"),
+    "role": re.compile(r"client|enroller|auditor|administrator|witness|coordinator|-"),
     "status": re.compile(r"[A-Z_0-9]+"),
     "le": re.compile(r"[0-9.]+|\+Inf"),
     "member": re.compile(r"X[A-Z]{2}"),

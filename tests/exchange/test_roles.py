@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor
 
 # By method: whose roles (client, enroller, auditor, administrator: M, witness,
-# officer), the field that names whoever is acted as, and the reason if that is another.
+# officer, coordinator of the region: R), the field that names whoever is acted as,
+# and the reason if that is another.
 YOURSELF = "NOT_YOURSELF"
 TABLE = {
     "MatchService/Match": ("C", "requester", YOURSELF),
@@ -67,16 +68,20 @@ TABLE = {
     "FollowUpService/RefuseFollowUp": ("O", "holder", YOURSELF),
     "FollowUpService/ReleaseFollowUp": ("E", "holder", YOURSELF),
     "SpaceService/ListSpaces": ("CEAMO", "", ""),
-    "AuditService/GetCheckpoint": ("AW", "", ""),
-    "AuditService/GetTile": ("AW", "", ""),
-    "AuditService/ListLeaves": ("AW", "", ""),
+    "AuditService/GetCheckpoint": ("AWR", "", ""),
+    "AuditService/GetTile": ("AWR", "", ""),
+    "AuditService/ListLeaves": ("AWR", "", ""),
     "AuditService/ListOwnEntries": ("A", "", ""),
     "AuditService/ListEntryKeys": ("A", "", ""),
-    "Health/Check": ("CEAMWO", "", ""),
-    "Health/List": ("CEAMWO", "", ""),
-    "Health/Watch": ("CEAMWO", "", ""),
+    "RegionService/DescribeCaller": ("CEAMWOR", "", ""),
+    "RegionService/ListHolders": ("CEAMO", "", ""),
+    "RegionService/GetLoad": ("CEAMOR", "", ""),
+    "RegionService/DescribeRegion": ("R", "", ""),
+    "Health/Check": ("CEAMWOR", "", ""),
+    "Health/List": ("CEAMWOR", "", ""),
+    "Health/Watch": ("CEAMWOR", "", ""),
 }
-LETTERS = dict(zip("CEAMWO", Role, strict=True))
+LETTERS = dict(zip("CEAMWOR", Role, strict=True))
 METHOD = {
     f"{service.name}/{method.name}": method
     for service in SERVICES
@@ -92,6 +97,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Return an exchange where each role of XAA has its certificate."""
     with World(tmp_path_factory.mktemp("roles"), agreements=AGREEMENTS) as made:
         issue(made.root, Role.WITNESS, made.target)
+        issue(made.root, Role.COORDINATOR, made.target)
         yield made
 
 

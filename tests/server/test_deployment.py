@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from biometrics import limits
+from biometrics.clock import SystemClock
+from biometrics.server.hour import Hour
 from biometrics.server.metrics import Gauges, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +22,7 @@ OF_COUNTERS = re.compile(r"_(total|bucket|count|sum|created)$")
 
 def served() -> set[str]:
     """Return the names of all figures."""
-    metrics = Metrics()
+    metrics = Metrics(Hour(SystemClock()))
     metrics.watch(
         Gauges(
             serving=lambda: True,

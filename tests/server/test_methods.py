@@ -23,6 +23,7 @@ from biometrics.v1 import (
     enrolment_pb2,
     followup_pb2,
     match_pb2,
+    region_pb2,
     review_pb2,
     space_pb2,
     template_pb2,
@@ -36,7 +37,7 @@ def test_every_method_of_the_contract_has_its_row_and_no_other_has_one():
     files = (
         *(match_pb2, duplicate_pb2, enrolment_pb2, custody_pb2),
         *(agreement_pb2, review_pb2, followup_pb2, space_pb2, audit_pb2),
-        health_pb2,
+        *(region_pb2, health_pb2),
     )
     whole = [s for f in files for s in f.DESCRIPTOR.services_by_name.values()]
     assert set(whole) == set(SERVICES)
@@ -101,6 +102,7 @@ def test_a_witness_sees_health_and_what_is_public_of_the_log():
     assert {n for n in seen if not n.startswith("/grpc.health.v1.Health/")} == {
         *log,
         "/biometrics.v1.AuditService/ListLeaves",
+        "/biometrics.v1.RegionService/DescribeCaller",
     }
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from biometrics.cli.status import read_figures, summary
+from biometrics.clock import SystemClock
 from biometrics.demo.process import free_port
 from biometrics.errors import UnavailableError
 from biometrics.members import Member
+from biometrics.server.hour import Hour
 from biometrics.server.metrics import Gauges, Metrics
 from biometrics.stages import Stage
 
@@ -51,7 +53,7 @@ class Away:
 def served() -> Iterator[tuple[Away, str]]:
     """Serve the figures of a database; return it, and where."""
     away, address = Away(), f"127.0.0.1:{free_port()}"
-    metrics = Metrics()
+    metrics = Metrics(Hour(SystemClock()))
     metrics.watch(
         Gauges(
             serving=lambda: True,
@@ -85,8 +87,8 @@ def test_no_time_is_told_finer_than_its_step():
     """Sums neither: read after each call, they would tell that call's time."""
     sums = set()
     for seconds in (0.0601, 0.0555, 0.033):
-        metrics = Metrics()
-        metrics.ended("/m", "client", "OK", seconds)
+        metrics = Metrics(Hour(SystemClock()))
+        metrics.ended("/m", None, "OK", seconds)
         metrics.waited(seconds)
         for stage in Stage:
             metrics.took(stage, seconds)
