@@ -29,6 +29,7 @@
     name = "a state"
     key = "keys/XAA.key"               # or `handed-over`, or a URI `pkcs11:...`
     auditor = "auditors/XAA.pub"       # may be left out; to whom its log is handed
+    witness = "witnesses/XAA.pub"      # may be left out; whose cosignatures are kept
 
 Paths are relative to the file. A URL of a database is libpq's and has no password: that
 stands in a password file or a service file (`PGPASSFILE`, `PGSERVICEFILE`), or is not
@@ -102,6 +103,7 @@ class Config:
         members: each with where its key-encryption key comes from, none twice. A file
             may be missing: whoever takes away its key locks its galleries.
         auditors: files of the public keys of members' auditors, of those that have one.
+        witnesses: files of the public keys of members' witnesses, likewise.
         member_names: for people.
     """
 
@@ -124,6 +126,7 @@ class Config:
     calibrations: Path
     members: Mapping[Member, KeySource]
     auditors: Mapping[Member, Path]
+    witnesses: Mapping[Member, Path]
     member_names: Mapping[Member, str]
 
 
@@ -268,6 +271,7 @@ class _Member(Settings):
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     key: Annotated[str, AfterValidator(_path), AfterValidator(_key)]
     auditor: _File | None = None
+    witness: _File | None = None
 
 
 class _ConfigFile(SettingsFile):
@@ -332,6 +336,9 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
         auditors=MappingProxyType(
             {e.code: folder / e.auditor for e in file.member if e.auditor is not None}
         ),
+        witnesses=MappingProxyType(
+            {e.code: folder / e.witness for e in file.member if e.witness is not None}
+        ),
         member_names=MappingProxyType({each.code: each.name for each in file.member}),
     )
 
@@ -385,9 +392,12 @@ def _missing(document: Document, config: Config) -> Iterator[Fault]:
         ("policy", "spaces"): config.spaces,
     }
     files |= {
-        ("member", index, "auditor"): config.auditors[member]
+        ("member", index, name): paths.get(member)
+        for name, paths in (
+            ("auditor", config.auditors),
+            ("witness", config.witnesses),
+        )
         for index, member in enumerate(config.members)
-        if member in config.auditors
     }
     for key, path in files.items():
         if path is not None and not path.is_file():

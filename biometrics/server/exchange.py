@@ -51,6 +51,7 @@ from biometrics.server.policy import (
     read_auditors,
     read_calibrated,
     read_signers,
+    read_witnesses,
     unaudited,
 )
 from biometrics.server.rates import Rates
@@ -366,7 +367,13 @@ class Exchange:
                     ),
                     partial(
                         audit_pb2_grpc.add_AuditServiceServicer_to_server,
-                        AuditService(log=store.log, key=log_key),
+                        AuditService(
+                            log=store.log,
+                            cosignatures=store.cosignatures,
+                            key=log_key,
+                            witnesses=read_witnesses(config.witnesses),
+                            clock=clock,
+                        ),
                     ),
                     partial(health_pb2_grpc.add_HealthServicer_to_server, health),
                 ),

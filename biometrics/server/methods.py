@@ -141,6 +141,9 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.AuditService/ListLeaves": _PAGES,
         "/biometrics.v1.AuditService/ListOwnEntries": Method(roles=_AUDITOR),
         "/biometrics.v1.AuditService/ListEntryKeys": Method(roles=_AUDITOR),
+        "/biometrics.v1.AuditService/AddCosignature": Method(
+            roles=_PAGES.roles, most_bytes=limits.MAX_SEARCH_BYTES
+        ),
         "/grpc.health.v1.Health/Check": _ANYBODY,
         "/grpc.health.v1.Health/List": _ANYBODY,
         "/grpc.health.v1.Health/Watch": Method(

@@ -311,6 +311,7 @@ _CODES: Final = {
     "custody": "member",
     "erasure": "member",
     "log_key": "member",
+    "cosignature": "member",
     "near_search": "requester",
     "frozen_record": "requester",
     "alert": "requester",

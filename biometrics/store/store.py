@@ -15,6 +15,7 @@ from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, refuse_behind
+from biometrics.store.cosignatures import CosignatureTable
 from biometrics.store.custody import CustodyReader
 from biometrics.store.databases import database_at
 from biometrics.store.destruction import DestructionWriter
@@ -64,6 +65,7 @@ class Store:
         reviews: freezes, alerts, and what is decided of them.
         journal: follows what was enrolled and withdrawn.
         log: what members are shown of all that happened.
+        cosignatures: what members' witnesses state of it.
         register: what a holder is shown of its own.
         whole: records with their sealed templates, to be sealed anew.
     """
@@ -122,6 +124,7 @@ class Store:
         )
         self.reviews = ReviewTable(self._writer, reading, unhurried)
         self.log = LogWriter(self._writer, reading, log)
+        self.cosignatures = CosignatureTable(self._writer, reading)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
         self.whole = WholeReader(reading)

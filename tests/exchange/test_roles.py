@@ -65,6 +65,7 @@ TABLE = {
     "AuditService/ListLeaves": ("AW", "", ""),
     "AuditService/ListOwnEntries": ("A", "", ""),
     "AuditService/ListEntryKeys": ("A", "", ""),
+    "AuditService/AddCosignature": ("AW", "", ""),
     "Health/Check": ("CEAMW", "", ""),
     "Health/List": ("CEAMW", "", ""),
     "Health/Watch": ("CEAMW", "", ""),
