@@ -54,6 +54,7 @@ TO_SECOND = """
     DROP TABLE log_leaf;
     DROP TABLE log_tile;
     DROP TABLE log_key;
+    DROP TABLE cosignature;
     DROP INDEX template_of_key;
     DROP INDEX record_of_key;
     DROP TABLE near_search;
