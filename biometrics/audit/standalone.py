@@ -36,6 +36,7 @@ from cryptography.hazmat.primitives.hpke import (
 
 BUNDLE = 256  # leaves in one file
 LEAF = 37  # bytes: version, hour, root
+KEY = 33  # bytes: kind of the signature, public key
 OPENING = 32  # bytes
 TEXT = 416  # bytes of an entry's text, behind 32 random ones
 LIFE = re.compile(r"(\.[0-9]{1,9}(-([0-9a-f]{16}))?)?")  # behind the name of its key
@@ -123,20 +124,25 @@ def climb_partial(found: bytes, index: int, size: int, path: list[bytes]) -> byt
 # -- Signed notes: C2SP, "signed-note" -----------------------------------------------
 
 
-def signatures(note: bytes, key: str, kind: bytes) -> tuple[str, list[bytes], bytes]:
-    """Return the text of a note, what stands below it as of a key, and that key.
+def public_of(key: str, kind: bytes) -> tuple[str, bytes, bytes]:
+    """Return name, id and public key of `name+id+base64` of a kind and 32 bytes.
 
     Args:
-        note: itself.
-        key: `name+id+base64` of the kind of its signatures and 32 bytes.
-        kind: which has to be this: 1 of signed notes, 4 of cosignatures.
+        key: itself.
+        kind: of its signatures: 1 of signed notes, 4 of cosignatures.
     """
     name, _, rest = key.partition("+")
     told_id, _, encoded = rest.partition("+")
     public = from64(encoded)
     key_id = sha256(name.encode(), b"\n", public)[:4]
-    if public[:1] != kind or len(public) != 33 or key_id.hex() != told_id:  # noqa: PLR2004
+    if public[:1] != kind or len(public) != KEY or key_id.hex() != told_id:
         raise WrongError(f"the key {name} is no key of Ed25519 of its kind")
+    return name, key_id, public[1:]
+
+
+def signatures(note: bytes, key: str, kind: bytes) -> tuple[str, list[bytes], bytes]:
+    """Return the text of a note, what stands below it as of a key, and that key."""
+    name, key_id, public = public_of(key, kind)
     text, _, lines = note.decode().rpartition("\n\n")
     found = []
     for line in lines.splitlines():
@@ -144,7 +150,7 @@ def signatures(note: bytes, key: str, kind: bytes) -> tuple[str, list[bytes], by
         data = from64(value)
         if (dash, signer, data[:4]) == ("\N{EM DASH}", name, key_id):
             found.append(data[4:])
-    return f"{text}\n", found, public[1:]
+    return f"{text}\n", found, public
 
 
 def has_signed(public: bytes, signature: bytes, message: str) -> bool:
@@ -210,8 +216,8 @@ class Policy:
         if word == "log":
             self.logs.append(rest[0])
         elif word == "witness":
-            key = from64(rest[1].split("+")[2])
-            if key in {from64(each.split("+")[2]) for each in self.witnesses.values()}:
+            keys = [public_of(k, b"\x04")[2] for k in self.witnesses.values()]
+            if public_of(rest[1], b"\x04")[2] in keys:
                 raise WrongError("the policy has a witness twice")
             self.witnesses[self.new(rest[0])] = rest[1]
         elif word == "group":
