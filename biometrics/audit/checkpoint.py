@@ -63,7 +63,7 @@ class Checkpoint:
             InvalidRequestError: it is none, of another log, or not signed by that key.
         """
         note = Note.parse(data)
-        checkpoint = cls._of(note.text)
+        checkpoint = cls.of(note.text)
         if not any(
             (each.name, each.key_id) == (key.name, key.key_id)
             and key.has_signed(note.text, each)
@@ -82,8 +82,12 @@ class Checkpoint:
         return checkpoint
 
     @classmethod
-    def _of(cls, text: str) -> Self:
-        """Return a checkpoint's text as a value; it has one writing."""
+    def of(cls, text: str) -> Self:
+        """Return a checkpoint's text as a value; it has one writing.
+
+        Raises:
+            InvalidRequestError: it is none.
+        """
         lines = text.split("\n")
         try:
             origin, size, encoded = lines[:_LINES]

@@ -36,6 +36,7 @@ from cryptography.hazmat.primitives.hpke import (
 
 BUNDLE = 256  # leaves in one file
 LEAF = 37  # bytes: version, hour, root
+HASH = 32  # bytes
 KEY = 33  # bytes: kind of the signature, public key
 OPENING = 32  # bytes
 TEXT = 416  # bytes of an entry's text, behind 32 random ones
@@ -88,8 +89,15 @@ def tree_root(hashes: list[bytes]) -> bytes:
     return node_hash(tree_root(hashes[:split]), tree_root(hashes[split:]))
 
 
+def check_hashes(hashes: list[bytes]) -> None:
+    """Refuse what is no hash: two of them must not be read as two others."""
+    if any(len(each) != HASH for each in hashes):
+        raise WrongError("a hash has another length")
+
+
 def climb(found: bytes, slot: int, path: list[bytes]) -> bytes:
     """Return the root that a path leads to, in a tree that is full."""
+    check_hashes(path)
     for sibling in path:
         pair = (sibling, found) if slot & 1 else (found, sibling)
         found, slot = node_hash(*pair), slot >> 1
@@ -113,6 +121,7 @@ def climb_partial(found: bytes, index: int, size: int, path: list[bytes]) -> byt
             return node_hash(root(low, split), sibling)
         return node_hash(sibling, root(split, high))
 
+    check_hashes([found, *path])
     if not 0 <= index < size:
         raise WrongError("an answer is outside its request")
     top = root(0, size)

@@ -163,13 +163,11 @@ def goes_on(known: Checkpoint, checkpoint: Checkpoint, tiles: Tiles) -> bool:
     """
     if known.size > checkpoint.size:
         return False
-    proof = (
-        prove(
-            consistency(known.size, checkpoint.size),
-            lambda span: span_hash(tiles, checkpoint.size, span),
-        )
-        if 0 < known.size < checkpoint.size
-        else []
+    if not known.size:
+        return True  # whatever there is goes on from nothing
+    proof = prove(
+        consistency(known.size, checkpoint.size),
+        lambda span: span_hash(tiles, checkpoint.size, span),
     )
     after = checkpoint.size, checkpoint.root
     try:
