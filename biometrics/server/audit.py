@@ -11,8 +11,14 @@ from biometrics import limits
 from biometrics.audit import Checkpoint, origin_of
 from biometrics.audit.tiles import root_of
 from biometrics.audit.verify import forked, other_log, rolled_back
+from biometrics.audit.witness import goes_on
 from biometrics.callers import CALLER
-from biometrics.errors import Fault, InvalidRequestError, PreconditionError
+from biometrics.errors import (
+    DefectError,
+    Fault,
+    InvalidRequestError,
+    PreconditionError,
+)
 from biometrics.signing import Note
 from biometrics.store import Cosigned
 from biometrics.v1 import audit_pb2 as v1
@@ -20,7 +26,7 @@ from biometrics.v1 import audit_pb2_grpc
 from biometrics.wire import read_number_token, read_page_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import grpc
 
@@ -66,13 +72,14 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         self._witnesses = witnesses
         self._clock = clock
         self._offer: _Offer | None = None
+        self._signed: Checkpoint | None = None
 
     async def GetCheckpoint(
         self, request: v1.GetCheckpointRequest, context: Context
     ) -> v1.GetCheckpointResponse:
         """Return the newest checkpoint, and what there is of cosigned ones."""
         cosigned = await asyncio.to_thread(self._cosignatures.notes)
-        checkpoint = await asyncio.to_thread(self._newest)
+        checkpoint = await asyncio.to_thread(self._newest, cosigned)
         now = self._clock.now()
         if self._offer is None or now >= self._offer.until:
             until = now + dt.timedelta(seconds=limits.OFFER_SECONDS)
@@ -155,11 +162,30 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
             next_page_token=str(rows[size - 1].number) if len(rows) > size else "",
         )
 
-    def _newest(self) -> bytes:
-        """Return the newest checkpoint, signed."""
+    def _newest(self, cosigned: Sequence[bytes]) -> bytes:
+        """Return the newest checkpoint, signed.
+
+        It begins with the last one, of before a restart too where that was cosigned: a
+        page that is damaged must not become a history that the exchange has signed for.
+
+        Raises:
+            DefectError: it does not.
+        """
         head = self._log.head()
         origin = origin_of(self._key.verifier.name, head.life)
         checkpoint = Checkpoint(origin=origin, size=head.size, root=head.root)
+        known = self._signed
+        if known is None and cosigned:
+            known = Checkpoint.parse(cosigned[0], self._key.verifier)
+        is_later = known is not None and known.size <= head.size
+        if known and is_later and not goes_on(known, checkpoint, self._log):
+            raise DefectError(
+                "LOG_DAMAGED",
+                f"the log's pages do not lead to the {known.size} leaves that were"
+                " signed: one is damaged or was edited, restore the database from a"
+                " backup",
+            )
+        self._signed = checkpoint
         return checkpoint.signed_by(self._key)
 
     def _add_cosignature(self, member: Member, data: bytes) -> None:

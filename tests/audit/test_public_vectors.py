@@ -1,8 +1,8 @@
 """The log's hashes, proofs, notes and keys, against what others have published.
 
 They are read from clones in the folder that the environment variable LOG_VECTORS
-names: `merkle` of transparency-dev (proofs), `mod` of golang (signed notes, in the tests
-of `sumdb/note`) and `C2SP` of C2SP (examples on its pages). Without, these tests skip.
+names: `merkle` of transparency-dev (proofs), `mod` of golang (signed notes, in the
+tests of `sumdb/note`) and `C2SP` of C2SP (examples on its pages). Without, these skip.
 """
 
 from __future__ import annotations

@@ -226,3 +226,55 @@ def test_what_is_not_of_the_members_witness_is_not_kept(world: World):
     client.add_cosignature(by("XBB", now + 1))
     with pytest.raises(PreconditionError, match="has gone back"):
         client.add_cosignature(by("XBB"))
+
+
+def compared(world: World, run: Callable[..., Told]) -> set[str]:
+    """Return what XAA's auditor finds wrong with what XCC's was shown."""
+    profile = world.profile_file("XAA", "auditor")
+    run("--profile", profile, "audit", "export", "of-xaa")
+    told = run("audit", "verify", "of-xaa", "--other", "of-xcc", "--json")
+    return {fault["reason"] for fault in told.document["faults"]}
+
+
+def test_two_histories_are_proved_and_kept(
+    world: World, run: Callable[..., Told], tmp_path: Path
+):
+    """Whoever puts an old database in place is found out by witnesses and verifiers.
+
+    The last test here: what it does to the exchange is not undone.
+    """
+    search(world)
+    world.stop()
+    shutil.copytree(world.root / "data", tmp_path / "old")
+    world.start()
+    search(world)
+    assert cosign(world, run, "XFF").code == 0
+    export(world, run)
+    shutil.copy("log/checkpoint", "of-xcc")
+    world.stop()
+    shutil.rmtree(world.root / "data")
+    shutil.copytree(tmp_path / "old", world.root / "data")
+    world.start()
+    told = cosign(world, run, "XFF")
+    assert told.code == 2
+    assert "the log was rolled back" in told.err
+    assert compared(world, run) == {"CHECKPOINT_BEHIND"}
+    search(world)
+    search(world)
+    told = cosign(world, run, "XFF")
+    assert told.code == 2
+    assert "is the proof that the log has signed two histories" in told.err
+    (proof,) = memory(world, "XFF").glob("two-histories-*.json")
+    key = (memory(world, "XFF") / "log.pub").read_text().strip()
+    told = run("audit", "misbehaviour", proof, "--key", key)
+    assert told.code == 0
+    assert "exchange.test/log has signed two histories" in told.out
+    told = run("audit", "misbehaviour", "of-xcc", "--key", key)
+    assert "it is no such file" in told.err
+    # Two members who compare find it as well, and so does whoever exports again.
+    assert compared(world, run) == {"FORKED", "TWO_HISTORIES"}
+    profile = world.profile_file("XCC", "auditor")
+    assert run("--profile", profile, "audit", "export", "log").code == 2
+    for folder in ("of-xaa", "log"):
+        (proof,) = (tmp_path / folder).glob("two-histories-*.json")
+        assert run("audit", "misbehaviour", proof, "--key", key).code == 0
