@@ -11,7 +11,7 @@ from biometrics.audit.pages import KEY, Pages
 from biometrics.audit.verify import kept_proof, other_log
 from biometrics.audit.witness import Remembered, Witness, goes_on
 from biometrics.cli.log_export import ServedTiles, log_key
-from biometrics.cli.output import counted, print_line, print_note
+from biometrics.cli.output import print_line, print_note
 from biometrics.errors import ConfigurationError, InvalidRequestError
 from biometrics.signing import VerifierKey
 
@@ -75,7 +75,7 @@ def cosign(  # noqa: PLR0917 - who, what, and what is allowed
     # 3. What is remembered leaves only once it is on the disk.
     memory.write(origin, found.note)
     exchange.add_cosignature(found.note)
-    print_line(f"{counted(checkpoint.size, 'leaf')} of {origin} cosigned")
+    print_line(f"{checkpoint.size:,} leaves of {origin} cosigned")
 
 
 def witness_of(
