@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import time
@@ -12,9 +13,15 @@ from world import AGREEMENTS, SPACE, World, record, unit
 
 from biometrics.audit.cosignature import WitnessKey, WitnessSecret
 from biometrics.audit.memory import Memory
-from biometrics.client import Template
+from biometrics.cli.witness import repeat
+from biometrics.client import AsyncExchangeClient, Profile, Template
 from biometrics.clock import SystemClock
-from biometrics.errors import PreconditionError
+from biometrics.errors import (
+    DeadlineError,
+    InvalidRequestError,
+    PreconditionError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,6 +197,52 @@ def test_a_witness_that_has_forgotten_says_so(
     assert "it is damaged, or another witness's" in told.err
 
 
+def test_what_is_not_on_the_disk_is_shown_to_nobody(
+    world: World, run: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+):
+    """A witness whose disk is full has cosigned nothing, here or there."""
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fail)
+        told = cosign(world, run, "XGG")
+    assert told.code == 2
+    assert "cannot be written: no space left on device" in told.err
+    shown = world.client("XGG", "auditor").checkpoint().cosigned
+    assert not any(b"/XGG/witness" in note for note in shown)
+    assert cosign(world, run, "XGG").code == 0
+
+
+def test_a_command_that_is_left_running_waits_for_the_exchange(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """It tells that it cannot be reached, and looks again; what is wrong ends it."""
+    waited: list[float] = []
+    monkeypatch.setattr("biometrics.cli.witness.time.sleep", waited.append)
+    comes = iter(
+        [
+            UnavailableError("SERVER_NOT_RUNNING", "nobody is there"),
+            None,
+            DeadlineError("DEADLINE_EXCEEDED", "no answer in time"),
+            InvalidRequestError("ROLLED_BACK", "smaller than before"),
+        ]
+    )
+
+    def look() -> None:
+        if error := next(comes):
+            raise error
+
+    with pytest.raises(InvalidRequestError):
+        repeat(7, look)
+    assert waited == [7, 7, 7]
+    assert "nobody is there" in capsys.readouterr().err
+    comes = iter([UnavailableError("SERVER_NOT_RUNNING", "nobody is there")])
+    with pytest.raises(UnavailableError):
+        repeat(0, look)
+
+
 def test_one_process_has_a_memory(world: World, run: Callable[..., Told]):
     """Two would forget what the other has cosigned."""
     with Memory.opened(memory(world, "XEE")):
@@ -223,7 +276,13 @@ def test_what_is_not_of_the_members_witness_is_not_kept(world: World):
     broken = by("XBB").replace(by("XBB")[-20:-4], b"A" * 16)
     assert refused(broken) == "FORGED_COSIGNATURE"
     client.add_cosignature(by("XBB", now + 1))
-    client.add_cosignature(by("XBB", now + 1))
+
+    async def again() -> None:
+        profile = Profile.load(world.profile_file("XBB", "auditor"))
+        async with AsyncExchangeClient(profile) as exchange:
+            await exchange.add_cosignature(by("XBB", now + 1))
+
+    asyncio.run(again())
     with pytest.raises(PreconditionError, match="has gone back"):
         client.add_cosignature(by("XBB"))
 
