@@ -170,7 +170,8 @@ class _Draft:
                 raise _wrong(f"has `{each}`, which is in a group already: once only")
             self.grouped.add(each)
         number = {"all": str(len(members)), "any": "1"}.get(least, least)
-        if not number.isdecimal() or not 1 <= int(number[:9]) <= len(members):
+        is_number = number.isascii() and number.isdecimal()
+        if not is_number or not 1 <= int(number[:9]) <= len(members):
             raise _wrong(f"asks for `{least}` of {len(members)}")
         self.groups[name] = Group(int(number), tuple(members))
 

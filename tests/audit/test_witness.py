@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.split_view import ORDERS, SIZES, tallied
 from biometrics.audit import standalone
@@ -164,6 +166,8 @@ def test_a_policy_says_who_is_enough(
         f"{LINES}group g 0 a b\nquorum g\n",
         f"{LINES}group g 3 a b\nquorum g\n",
         f"{LINES}group g most a b\nquorum g\n",
+        f"{LINES}group g -1 a b\nquorum g\n",
+        f"{LINES}group g 10000000002 a b\nquorum g\n",
         f"{LINES}group g 2 a a\nquorum g\n",
         f"{LINES}group g 1\nquorum g\n",
         f"{LINES}group g any a none\nquorum g\n",
@@ -246,6 +250,13 @@ def test_a_quorum_of_another_time_is_told_as_such() -> None:
     ahead = cosigned(of(3), "a", "b", time=NOW + 11)
     with pytest.raises(InvalidRequestError, match="by clocks that are ahead"):
         newest(wanted, ahead)
+
+
+@given(st.binary())
+def test_any_bytes_are_no_policy_and_no_proof(data: bytes) -> None:
+    """Whatever somebody shows; nothing but the reader's own errors comes of it."""
+    assert reason(lambda: Policy.parse(data, "policy"))
+    assert reason(lambda: Misbehaviour.parse(data)) == "NOT_PROVED"
 
 
 # -- What a witness refuses -----------------------------------------------------------

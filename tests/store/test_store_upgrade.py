@@ -228,3 +228,22 @@ def test_an_upgrade_leaves_no_second_copy_of_a_key(
         for reference in references
     ]
     assert copies == [1, 0] * 150
+
+
+def test_a_log_that_was_restored_before_keeps_its_name(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number then, and what follows it is told apart by its first leaf."""
+    folder = tmp_path / "scripts"
+    shutil.copytree(upgrade._MIGRATIONS, folder)
+    (folder / "versions/cosignatures.py").unlink()
+    earlier = shelf.place.other("earlier")
+    with monkeypatch.context() as patch:
+        patch.setattr(upgrade, "_MIGRATIONS", folder)
+        open_store(earlier.where, ManualClock(START)).close()
+    earlier.edit("UPDATE log_head SET life = 2, members = 'XAA'")
+    with open_store(earlier.where, ManualClock(START)) as store:
+        assert store.log.head().life == "2"
+        assert store.cosignatures.notes() == []
+        store.log.note_members([XAA])  # as it was told before
+        assert store.log.head().size == 0
