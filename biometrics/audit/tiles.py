@@ -44,6 +44,8 @@ class LeafTiles:
         """Return the first `width` hashes of a tile."""
         each = 1 << (_BITS * level)
         first = number * WIDTH * each
+        if not level:
+            return self._hashes[first : first + width]
         starts = range(first, first + width * each, each)
         return [Range.of(self._hashes[start : start + each]).root for start in starts]
 
