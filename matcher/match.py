@@ -13,7 +13,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from biometrics import limits
 from biometrics.disclosure import (
@@ -32,9 +32,9 @@ from biometrics.errors import (
     RefusedError,
     UnavailableError,
 )
-from biometrics.members import Member
+from biometrics.members import Member, suspended
 from biometrics.store import Disclosed, NewReference
-from matcher.budget import Spending, quotas_of, refuse_spent
+from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
 from matcher.proof import Committed, Looked, mentions, promise_of
 
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from biometrics.calibration import Calibrations, FpirClass, Threshold
     from biometrics.clock import Clock
     from biometrics.custody import Vault
-    from biometrics.disclosure import Agreements, Purpose, SearchPlan
+    from biometrics.disclosure import Agreements, Purpose, SearchPlan, Standing
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
     from biometrics.store import AnswerWriter, Appended, Budget
-    from biometrics.templates import Position, Template, TemplateSpace
+    from biometrics.templates import Modality, Position, Template, TemplateSpace
     from matcher.confirm import Confirmed, Hit
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
@@ -110,6 +110,7 @@ class Rules:
 
     agreements: Agreements
     now: dt.datetime
+    purpose: Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,11 @@ class Matcher:
                 #    by the rules of that moment.
                 stored = await asyncio.wrap_future(
                     self.answers.commit(
-                        *key, self._sealing(search, decided), decided.disclosed
+                        *key,
+                        self._sealing(search, decided),
+                        decided.disclosed,
+                        # It leaves at the end of the slot anyway.
+                        within=self.slots.seconds * limits.GATHERED_SHARE_OF_SLOT,
                     )
                 )
                 if stored is not None:
@@ -247,10 +252,12 @@ class Matcher:
 
     async def _decided(self, search: Search, encode: Encode) -> Decided:
         """Decide all questions, by the rules of this moment."""
+        if self.galleries.is_suspended(search.requester):
+            raise suspended(search.requester)
         # One version of the agreements and one moment for all questions.
-        rules = Rules(self.agreements(), self.clock.now())
+        rules = Rules(self.agreements(), self.clock.now(), search.purpose)
         planned = [self._planned(search, rules, each) for each in search.questions]
-        await self._refuse_spent(search.requester, rules, planned)
+        self._refuse_spent(search.requester, rules, planned)
         compared = await self._results(planned)
         spending = await self._spending(search.requester, rules, compared)
         results = [
@@ -274,13 +281,12 @@ class Matcher:
         disclosed = replace(_all_disclosed(found), mentions=tuple(told), taken=taken)
         return Decided(body, committed, disclosed)
 
-    async def _refuse_spent(
+    def _refuse_spent(
         self, requester: Member, rules: Rules, planned: Sequence[Planned | Refusal]
     ) -> None:
         """Refuse a request for which a quota has no room."""
         plans = [each.plan for each in planned if isinstance(each, Planned)]
-        uses = [quota.use for quota, _ in quotas_of(plans)]
-        spent, renews = await self._in_worker(self.budget.spent, requester, uses)
+        spent, renews = self.budget.spent(requester)
         refuse_spent(plans, spent, now=rules.now, renews=renews)
 
     async def _spending(
@@ -289,7 +295,10 @@ class Matcher:
         """Return what the requester may still learn of the records found."""
         confirmed = [each.confirmed for each in compared if isinstance(each, Compared)]
         records = {h.record_id for c in confirmed for h in (*c.hits, *c.misses)}
-        standings = await self._in_worker(self.budget.standings, requester, records)
+        standings: Mapping[bytes, Standing] = {}
+        if records:
+            read = self.budget.standings
+            standings = await self._in_worker(read, requester, records)
         return Spending(requester, rules.now, Tally(standings))
 
     async def _results(
@@ -325,9 +334,9 @@ class Matcher:
         # 2. Authorise by the agreements; knows nothing of any gallery's content. What
         #    they promise of errors is kept at the threshold for all comparisons that
         #    the exchange can make in the space, whomever the requester names.
-        thresholds = self.calibrations.of(question.space.name).thresholds(
-            self.galleries.comparisons(question.space.name)
-        )
+        space = question.space.name
+        comparisons = self.galleries.comparisons(space)
+        thresholds = self.calibrations.thresholds(space, comparisons)
         try:
             plan = plan_search(
                 rules.agreements,
@@ -384,7 +393,9 @@ class Matcher:
         searched = frozenset(
             h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
         )
-        tells = disclosed(answer, learnt, requester, rules.now)
+        modality = compared.planned.question.space.modality
+        asked = Asked(requester, rules.purpose, modality)
+        tells = disclosed(answer, learnt, asked, rules.now)
         thresholds = compared.planned.thresholds
         promised = {p.holder: promise_of(p, thresholds) for p in plan.permissions}
         looked = Looked(compared.planned.question.space.name, promised, searched)
@@ -412,6 +423,8 @@ class Matcher:
 
     def _standing(self, holder: Member, probe: Template) -> Outcome:
         """Return the outcome at a holder before any record is compared."""
+        if self.galleries.is_suspended(holder):
+            return Outcome.UNAVAILABLE
         state = self.galleries.state(holder, probe.space.name)
         if state is GalleryState.DESTROYED:
             return Outcome.NOT_COMPARABLE
@@ -463,8 +476,16 @@ def told(outcomes: Mapping[Member, Outcome], learnt: Learnt) -> dict[Member, Out
     }
 
 
+class Asked(NamedTuple):
+    """Who asked for what: a reference is good for just that."""
+
+    requester: Member
+    purpose: Purpose
+    modality: Modality
+
+
 def disclosed(
-    answer: Answer, learnt: Learnt, requester: Member, now: dt.datetime
+    answer: Answer, learnt: Learnt, asked: Asked, now: dt.datetime
 ) -> Disclosed:
     """Return what an answer tells of: it may be stored while just this stands."""
     expires_at = now + dt.timedelta(days=limits.REFERENCE_LIFE_DAYS)
@@ -474,8 +495,10 @@ def disclosed(
             NewReference(
                 reference_digest=hashlib.sha256(named.reference).digest(),
                 holder=named.holder,
-                requester=requester,
-                record_ids=tuple(hit.record_id for hit in learnt[named.holder]),
+                requester=asked.requester,
+                purpose=asked.purpose.value,
+                modality=asked.modality.value,
+                records={hit.record_id: hit.lookup for hit in learnt[named.holder]},
                 expires_at=expires_at,
             )
             for named in answer.holders

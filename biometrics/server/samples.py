@@ -187,8 +187,8 @@ cosine = 0.42
 SETTINGS: Final = """\
 # Settings of the exchange. Paths are relative to this file; a key that is unknown is
 # an error. `biometrics serve --check --config exchange.toml` validates everything.
-# All files but agreements and certificates are read when the exchange starts:
-# restart it after an edit.
+# A running exchange takes up agreements, certificates, signers, new members and their
+# `standing`. Everything else waits, and its log says so: restart it after an edit.
 version = 1
 
 [exchange]
@@ -241,6 +241,7 @@ slot_ms = {slot}
 # member: `biometrics audit key` makes one. Without `auditor` nobody can open it. Of the
 # log the cosignatures of each member's `witness` are kept, of a key that `biometrics
 # audit witness-key` makes; that stays with the member too.
+# `biometrics members` adds tables, and writes `standing` into them.
 {members}"""
 
 AGREEMENTS: Final = """\
@@ -282,7 +283,7 @@ NO_CLAUSE: Final = """\
 SIGNERS: Final = """\
 # Who signs agreements, for whom: each version needs two of its holder's signers. A
 # secret key stays with the person or office that is named; here is what verifies it.
-# This file is read when the exchange starts: restart it after an edit.
+# A running exchange takes an edit up within seconds.
 #
 # Whoever can change this file decides who signs. Members should ask for its SHA-256,
 # which every start logs, and compare it with their own copy.

@@ -6,6 +6,16 @@ from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, Counts
 from biometrics.store.cosignatures import CosignatureTable, Cosigned
 from biometrics.store.custody import CustodyWriter, RequestKey
+from biometrics.store.follow_up_rows import (
+    Agreed,
+    FollowUpRow,
+    FollowUpState,
+    NewFollowUp,
+    ReceivedRow,
+    Refusal,
+    Terms,
+)
+from biometrics.store.follow_ups import FollowUpTable
 from biometrics.store.journal import JournalReader
 from biometrics.store.log import Appended, LogHead, LogReader, LogWriter, OwnPart
 from biometrics.store.records import RecordWriter
@@ -56,6 +66,7 @@ from biometrics.store.whole import WholeReader
 
 __all__ = [
     "FIRST_EXPIRED",
+    "Agreed",
     "AgreementReader",
     "AgreementRow",
     "AgreementTable",
@@ -81,6 +92,9 @@ __all__ = [
     "ErasureKind",
     "ErasureRow",
     "ExpiredRow",
+    "FollowUpRow",
+    "FollowUpState",
+    "FollowUpTable",
     "FreezeRow",
     "GalleryCount",
     "Inspection",
@@ -91,6 +105,7 @@ __all__ = [
     "LogReader",
     "LogWriter",
     "NearSearch",
+    "NewFollowUp",
     "NewProtection",
     "NewRecord",
     "NewReference",
@@ -99,9 +114,11 @@ __all__ = [
     "Protected",
     "QuotaUse",
     "Reason",
+    "ReceivedRow",
     "RecordReader",
     "RecordRow",
     "RecordWriter",
+    "Refusal",
     "Removed",
     "RequestKey",
     "ReviewTable",
@@ -114,6 +131,7 @@ __all__ = [
     "StoredTemplate",
     "Taken",
     "TemplateRow",
+    "Terms",
     "Verdict",
     "WholeReader",
     "WholeRecord",

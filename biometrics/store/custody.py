@@ -16,6 +16,7 @@ from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import locked
 from biometrics.store.entries import add_change, end_of, reserve
 from biometrics.store.failures import translated
+from biometrics.store.membership import refuse_apart
 from biometrics.store.rows import (
     ChangeKind,
     Committed,
@@ -84,7 +85,9 @@ def refuse_closed(
     Raises:
         GalleryLockedError: they are closed now (`GALLERY_LOCKED`), or one of the keys
             was retired meanwhile (`KEYS_ROTATED`).
+        RefusedError: the member was suspended meanwhile.
     """
+    refuse_apart(connection, member)
     if not are_open(connection, [member]):
         raise locked(member)
     wanted = sorted(set(key_ids))

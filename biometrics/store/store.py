@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from biometrics import limits
 from biometrics.audit import Scribe
@@ -19,11 +19,13 @@ from biometrics.store.cosignatures import CosignatureTable
 from biometrics.store.custody import CustodyReader
 from biometrics.store.databases import database_at
 from biometrics.store.destruction import DestructionWriter
-from biometrics.store.erasure import ErasureTable
+from biometrics.store.erasure import ErasureReader, ErasureTable
 from biometrics.store.failures import DATABASE_ERRORS, translated
+from biometrics.store.follow_ups import FollowUpTable
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
 from biometrics.store.log import Log, LogReader, LogWriter
+from biometrics.store.membership import MembershipReader, MembershipTable
 from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
@@ -35,7 +37,7 @@ from biometrics.store.whole import WholeReader
 from biometrics.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -55,6 +57,7 @@ class Store:
     Attributes:
         keys: wrapped keys.
         agreements: the version of each that was last in force.
+        membership: who takes part.
         records: enrols, replaces, protects and withdraws.
         custody: opens and closes galleries, and replaces their keys.
         destruction: destroys galleries.
@@ -63,6 +66,7 @@ class Store:
         budget: what is left to requesters.
         answers: makes answers to searches durable.
         reviews: freezes, alerts, and what is decided of them.
+        follow_ups: from references to payloads that are read once.
         journal: follows what was enrolled and withdrawn.
         log: what members are shown of all that happened.
         cosignatures: what members' witnesses state of it.
@@ -87,17 +91,15 @@ class Store:
         unhurried = UnhurriedClock(clock, _LEEWAY)
         self.budget = Budget(reading, unhurried)
 
-        def housekeep(connection: sa.Connection, operations: int) -> None:
-            most = operations * limits.PURGED_ROWS_PER_OPERATION
-            replies.purge(connection, most)
-            references.purge(connection, most)
-            self.budget.purge(connection, most)
-
         log = Log(scribe, clock)
-        self._writer = Writer(database, log, housekeep, on_failure, on_recovery)
+        purging = _Purging((replies, references, self.budget))
+        self._writer = Writer(
+            database, log, [self.budget], purging, on_failure, on_recovery
+        )
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading, log)
+        self.membership = MembershipTable(self._writer, reading, log, clock)
         self.records = RecordWriter(
             self._writer,
             replies,
@@ -123,6 +125,14 @@ class Store:
             clock=clock,
         )
         self.reviews = ReviewTable(self._writer, reading, unhurried)
+        self.follow_ups = FollowUpTable(
+            self._writer,
+            reading,
+            replies,
+            budget=self.budget,
+            log=log,
+            clock=clock,
+        )
         self.log = LogWriter(self._writer, reading, log)
         self.cosignatures = CosignatureTable(self._writer, reading)
         self.journal = JournalReader(reading, head)
@@ -166,6 +176,34 @@ class Store:
     ) -> None:
         """Close."""
         self.close()
+
+
+class _Purges(Protocol):
+    """What has rows that are deleted in time."""
+
+    def is_due(self) -> bool:
+        """Say whether it is time to look for them."""
+
+    def purge(self, connection: sa.Connection, most: int) -> None:
+        """Delete at most so many."""
+
+
+class _Purging:
+    """Deletes what is over, a few rows for each operation of a transaction."""
+
+    def __init__(self, purged: Sequence[_Purges]) -> None:
+        """Delete from these."""
+        self._purged = purged
+
+    def is_due(self) -> bool:
+        """Say whether it is time to look."""
+        return any(each.is_due() for each in self._purged)
+
+    def run(self, connection: sa.Connection, operations: int) -> None:
+        """Delete where it is time."""
+        for each in self._purged:
+            if each.is_due():
+                each.purge(connection, operations * limits.PURGED_ROWS_PER_OPERATION)
 
 
 def open_store(
@@ -225,6 +263,8 @@ class Inspection:
     keys: KeyReader
     custody: CustodyReader
     agreements: AgreementReader
+    membership: MembershipReader
+    erasures: ErasureReader
     register: RecordReader
     journal: JournalReader
     log: LogReader
@@ -263,6 +303,8 @@ def inspect_store(
             KeyReader(database.reading),
             CustodyReader(database.reading),
             AgreementReader(database.reading),
+            MembershipReader(database.reading),
+            ErasureReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),
             LogReader(database.reading),

@@ -238,9 +238,9 @@ def test_nothing_of_it_is_committed_by_accident(folder: Path):
 
 
 def test_the_files_say_that_a_restart_is_needed(folder: Path):
-    """Settings, template spaces and signers; an agreement says that none is."""
+    """Settings and template spaces; signers and agreements say that none is."""
     calibration = "calibrations/face-synthetic-512.toml"
-    for name in ("exchange.toml", "spaces.toml", "signers.toml", calibration):
+    for name in ("exchange.toml", "spaces.toml", calibration):
         head = (folder / name).read_text().partition("\nversion")[0]
         assert "restart it after an edit" in " ".join(head.split()), name
     head = (folder / "agreements/XAA.toml").read_text().partition("\nversion")[0]
@@ -261,7 +261,7 @@ def test_every_key_is_one_of_its_own(config: Config):
 def test_every_profile_belongs_to_its_certificate(folder: Path, config: Config):
     """Each profile can be loaded, and its certificate names member and role."""
     profiles = sorted(folder.glob("clients/*.toml"))
-    assert len(profiles) == 4 * len(SAMPLE_MEMBERS)
+    assert len(profiles) == 5 * len(SAMPLE_MEMBERS)
     for path in profiles:
         profile = Profile.load(path)
         made = x509.load_pem_x509_certificate(profile.certificate.read_bytes())

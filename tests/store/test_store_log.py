@@ -229,6 +229,8 @@ def restore(shelf: Shelf) -> str:
     told = [Mention(member=m, kind=Kind.RESTORATION) for m in (XAA, XBB)]
     with shelf.writing.begin() as connection:
         begin_anew(connection, scribe, shelf.clock, told)
+    shelf.store.close()  # nobody has it open while it is restored
+    shelf.store = open_store(shelf.place.where, shelf.clock)
     return shelf.store.log.head().life
 
 
