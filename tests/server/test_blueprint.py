@@ -174,7 +174,7 @@ def test_keys_and_private_keys_are_for_their_owner_alone(folder: Path):
         *folder.glob("auditors/*.key"),
         *folder.glob("witnesses/*.key"),
     ]
-    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 8 * len(SAMPLE_MEMBERS)
+    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 9 * len(SAMPLE_MEMBERS)
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
     for name in ("", "keys", "pki", "data", "signing", "auditors", "witnesses"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700

@@ -241,7 +241,9 @@ def test_a_log_that_was_restored_before_keeps_its_name(
     """A number then, and what follows it is told apart by its first leaf."""
     folder = tmp_path / "scripts"
     shutil.copytree(upgrade._MIGRATIONS, folder)
-    (folder / "versions/cosignatures.py").unlink()
+    for script in (folder / "versions").glob("*.py"):
+        if script.read_text().partition('revision = "')[2][:4] > "0009":
+            script.unlink()
     earlier = shelf.place.other("earlier")
     with monkeypatch.context() as patch:
         patch.setattr(upgrade, "_MIGRATIONS", folder)
