@@ -75,6 +75,13 @@ MAX_TILE_LEVEL: Final = 7  # 256 to the eighth leaves
 MAX_PAGE_LEAVES: Final = 32_768  # some 1.3 MB
 MAX_PAGE_ENTRIES: Final = 2048  # leaves looked below; at one entry each, 1.6 MB
 MAX_EXPORT_BYTES: Final = 64 * 1024  # of one file of an export but its pages
+# Witnesses look once a minute: those of one minute cosign one and the same checkpoint.
+OFFER_SECONDS: Final = 60.0
+COSIGNED_APART_SECONDS: Final = 300  # a witness's clock and the exchange's, at most
+# Checkpoints kept, each with a cosignature that no later one has.
+MAX_COSIGNED: Final = 64
+COSIGNED_HOURS: Final = 24.0  # how old a quorum may be, where a verifier says nothing
+MAX_POLICY_NAMES: Final = 256  # witnesses and groups of a verifier's policy
 
 # -- follow-ups ---------------------------------------------------------------
 FOLLOW_UP_ID_BYTES: Final = 32  # SHA-256 of what the requester signed
@@ -228,8 +235,8 @@ MAX_REVISION: Final = 1_000_000
 SIGNATURES_REQUIRED: Final = 2  # of an agreement: no one person opens a gallery
 MAX_SIGNERS_PER_HOLDER: Final = 16  # persons and offices, and those to come
 MAX_SIGNER_CHARACTERS: Final = 128  # name of a person or an office; of a key likewise
-MAX_NOTE_BYTES: Final = 16 * 1024  # a short text, and more signatures than signers
-MAX_NOTE_SIGNATURES: Final = 64
+MAX_NOTE_BYTES: Final = 20 * 1024  # a short text, and so many signatures:
+MAX_NOTE_SIGNATURES: Final = 65  # of the log and of a witness of every member
 DATED_AHEAD_SECONDS: Final = 300  # two machines' clocks differ a little
 # What a conformance run asks of a member's system.
 CERTIFICATE_LIFE_DAYS: Final = 31  # what is stolen is good as long, at worst

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from biometrics.signing import SigningKey, VerifierKey
 
 _LINES: Final = 3
+_FIRST: Final = "1"
+_BORN_BYTES: Final = 8
+# Those that were restored before logs had names of their own have a number alone.
+_RESTORED: Final = re.compile(r"\.[0-9]{1,9}(-(?P<born>[0-9a-f]{16}))?\Z")
 _MOST_DIGITS: Final = 19  # of a size that a database can count
 
 
@@ -58,7 +63,7 @@ class Checkpoint:
             InvalidRequestError: it is none, of another log, or not signed by that key.
         """
         note = Note.parse(data)
-        checkpoint = cls._of(note.text)
+        checkpoint = cls.of(note.text)
         if not any(
             (each.name, each.key_id) == (key.name, key.key_id)
             and key.has_signed(note.text, each)
@@ -77,8 +82,12 @@ class Checkpoint:
         return checkpoint
 
     @classmethod
-    def _of(cls, text: str) -> Self:
-        """Return a checkpoint's text as a value; it has one writing."""
+    def of(cls, text: str) -> Self:
+        """Return a checkpoint's text as a value; it has one writing.
+
+        Raises:
+            InvalidRequestError: it is none.
+        """
         lines = text.split("\n")
         try:
             origin, size, encoded = lines[:_LINES]
@@ -94,23 +103,45 @@ class Checkpoint:
         return found
 
 
-def origin_of(name: str, life: int) -> str:
-    """Return the name of a log: that of its key, and how often it was restored.
+def origin_of(name: str, life: str) -> str:
+    """Return the name of a log: that of its key, and which one it is.
 
     What a restore has lost is lost to the tree as well. So the log is another one
     then, which goes on from what is left; nobody takes it for the one before.
 
     Args:
         name: of the key.
-        life: 1, and one more with every restore.
+        life: `1`, and after a restore what `next_life` returned.
     """
-    return name if life == 1 else f"{name}.{life}"
+    return name if life == _FIRST else f"{name}.{life}"
+
+
+def next_life(life: str, first: bytes) -> str:
+    """Return the life of a log that goes on from another, as `2-0011223344556677`.
+
+    Args:
+        life: of the one before.
+        first: hash of the first leaf of its own. Two restores of one backup have two.
+    """
+    number, _, _ = life.partition("-")
+    return f"{int(number) + 1}-{first[:_BORN_BYTES].hex()}"
+
+
+def born_of(origin: str) -> bytes:
+    """Return how the hash of a log's first leaf of its own begins; empty of the first.
+
+    Args:
+        origin: of a log of some key.
+    """
+    found = _RESTORED.search(origin)
+    return bytes.fromhex(found["born"] or "") if found else b""
 
 
 def is_of(origin: str, key: VerifierKey) -> bool:
     """Say whether a log is one of a key's."""
+    life = origin.removeprefix(key.name)
     return origin == key.name or (
-        origin.startswith(f"{key.name}.") and origin[len(key.name) + 1 :].isdigit()
+        life != origin and _RESTORED.fullmatch(life) is not None
     )
 
 

@@ -3,6 +3,7 @@
     log.pub                 the key that signs checkpoints and receipts
     checkpoint              the newest one
     seen                    the newest one that was verified
+    cosigned/...            those that witnesses have cosigned, by how many leaves
     tile/entries/...        leaves, in bundles of 256
     tile/0/..., tile/1/...  hashes, likewise
     own/entries.jsonl       entries of the member's own, sealed
@@ -26,12 +27,13 @@ from biometrics.audit.tree import leaf_hash
 from biometrics.errors import ConfigurationError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 KEY: Final = "log.pub"
 CHECKPOINT: Final = "checkpoint"
 SEEN: Final = "seen"
+COSIGNED: Final = "cosigned"
 OWN_ENTRIES: Final = "own/entries.jsonl"
 OWN_KEYS: Final = "own/keys.jsonl"
 _LENGTH_BYTES: Final = 2
@@ -105,6 +107,23 @@ class Pages:
         draft = path.with_name(f".{path.name}.draft")
         draft.write_bytes(data)
         draft.replace(path)
+
+    def write_cosigned(self, notes: Mapping[int, bytes]) -> None:
+        """Write the checkpoints that witnesses have cosigned, in place of those there.
+
+        Args:
+            notes: by how many leaves they have.
+        """
+        for size, note in notes.items():
+            self.write(f"{COSIGNED}/{size}", note)
+        for name in self.cosigned():
+            if name not in {f"{COSIGNED}/{size}" for size in notes}:
+                (self.folder / name).unlink()
+
+    def cosigned(self) -> list[str]:
+        """Return the names of the checkpoints that witnesses have cosigned."""
+        found = (self.folder / COSIGNED).glob("[0-9]*")
+        return [f"{COSIGNED}/{path.name}" for path in sorted(found)]
 
     def leaves(self, size: int) -> Iterator[bytes]:
         """Yield the first leaves.

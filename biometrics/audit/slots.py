@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from biometrics.audit.tree import node_hash
+from biometrics.audit.tree import HASH_BYTES, node_hash
 from biometrics.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -95,9 +95,10 @@ def root_by_path(entry: bytes, slot: int, path: Sequence[bytes]) -> bytes:
         path: as `SlotTree.path` returns it.
 
     Raises:
-        InvalidRequestError: there is no such slot in a tree of that depth.
+        InvalidRequestError: there is no such slot in a tree of that depth, or what
+            leads there are no hashes.
     """
-    if not 0 <= slot < 1 << len(path):
+    if not 0 <= slot < 1 << len(path) or any(len(e) != HASH_BYTES for e in path):
         raise InvalidRequestError("NOT_PROVED", f"there is no slot {slot}")
     found = entry
     for each in path:

@@ -33,6 +33,23 @@ class Tiles(Protocol):
         """
 
 
+class LeafTiles:
+    """Tiles that are made of the leaves' hashes, each anew."""
+
+    def __init__(self, hashes: Sequence[bytes]) -> None:
+        """Have all leaves of a tree, by their hashes."""
+        self._hashes = hashes
+
+    def tile(self, level: int, number: int, width: int) -> Sequence[bytes]:
+        """Return the first `width` hashes of a tile."""
+        each = 1 << (_BITS * level)
+        first = number * WIDTH * each
+        if not level:
+            return self._hashes[first : first + width]
+        starts = range(first, first + width * each, each)
+        return [Range.of(self._hashes[start : start + each]).root for start in starts]
+
+
 def tile_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root above a full tile."""
     return Range.of(hashes).root

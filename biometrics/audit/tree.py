@@ -168,6 +168,7 @@ def root_by_inclusion(
     """
     if not 0 <= index < size:
         raise _no_proof(f"leaf {index} is not in a tree of {size}")
+    _refuse_other_sizes([leaf, *proof])
     node, last, found = index, size - 1, leaf
     for each in proof:
         if not last:
@@ -190,7 +191,8 @@ def check_consistency(
     """Refuse two trees of which the second is not the first with more leaves.
 
     Args:
-        before: size and root of the smaller tree.
+        before: size and root of the smaller tree, of one leaf at least: of an empty one
+            there is nothing to prove.
         after: size and root of the larger.
         proof: as `consistency` describes it; empty where they have one size.
 
@@ -198,13 +200,13 @@ def check_consistency(
         InvalidRequestError: it is not, or the proof does not show it.
     """
     (size, smaller), (larger_size, larger) = before, after
-    if not 0 <= size <= larger_size:
+    if not 0 < size <= larger_size:
         raise _no_proof(f"a tree of {larger_size} cannot follow one of {size}")
-    if size in {0, larger_size}:
-        expected = smaller if size else EMPTY
-        if proof or (larger if size else smaller) != expected:
+    if size == larger_size:
+        if proof or smaller != larger:
             raise _no_proof("the roots differ")
         return
+    _refuse_other_sizes(proof)
     # A smaller tree that is complete stands in the larger one as it is.
     hashes = list(proof) if size & (size - 1) else [smaller, *proof]
     if not hashes:
@@ -234,6 +236,12 @@ def _roots_by_consistency(
     if last:
         raise _no_proof("it is too short")
     return old, new
+
+
+def _refuse_other_sizes(hashes: Sequence[bytes]) -> None:
+    """Refuse what is no hash: two of them must not be read as two others."""
+    if any(len(each) != HASH_BYTES for each in hashes):
+        raise _no_proof(f"a hash in it has not {HASH_BYTES} bytes")
 
 
 def _split(size: int) -> int:

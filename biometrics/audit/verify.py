@@ -3,6 +3,8 @@
 1. The checkpoint is signed by the log's key.
 2. The leaves are as many as it says, and their root is its root.
 3. What was seen before is its beginning: nothing was changed, dropped or rolled back.
+   So is what witnesses have cosigned, and what others were shown; and of the witnesses
+   that the verifier names enough have cosigned, and lately.
 4. Every entry of the member's own opens, and is below the leaf that the log has; and
    their numbers are 1, 2, 3 and so on: none is missing, none there twice.
 5. Every receipt is signed, its leaf is where it says, and its answer is the one that
@@ -13,18 +15,22 @@ Everything that is wrong is told at once.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from biometrics.audit.checkpoint import Checkpoint
+from biometrics.audit.checkpoint import Checkpoint, born_of
 from biometrics.audit.entry import read_entry
 from biometrics.audit.leaf import Leaf
-from biometrics.audit.pages import CHECKPOINT, OWN_ENTRIES, SEEN, Pages
+from biometrics.audit.misbehaviour import Misbehaviour
+from biometrics.audit.pages import CHECKPOINT, COSIGNED, OWN_ENTRIES, SEEN, Pages
+from biometrics.audit.quorum import Mark, Wanted, Witnessed
 from biometrics.audit.receipt import Receipt
 from biometrics.audit.scribe import open_entry
 from biometrics.audit.slots import root_by_path
+from biometrics.audit.tiles import LeafTiles
 from biometrics.audit.tree import Range, leaf_hash
 from biometrics.errors import ConfigurationError, Fault, InvalidRequestError
 
@@ -64,6 +70,8 @@ class Verified:
         entries: of the member's own, opened, in their order.
         sealed: how many of the member's own nobody can open.
         receipts: how many hold.
+        witnessed: up to where enough witnesses have cosigned; None if they have not, or
+            nobody asked.
         faults: everything that is wrong.
     """
 
@@ -71,6 +79,7 @@ class Verified:
     entries: list[Entry] = field(default_factory=list)
     sealed: int = 0
     receipts: int = 0
+    witnessed: Witnessed | None = None
     faults: list[Fault] = field(default_factory=list)
 
     def add(self, where: str, error: InvalidRequestError) -> None:
@@ -86,44 +95,43 @@ def verify(
     *,
     secret: AuditorSecret | None = None,
     receipts: Sequence[Shown] = (),
+    wanted: Wanted | None = None,
+    others: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Verified:
     """Verify an export; on success note its checkpoint as the newest that was seen.
+
+    That the log has shown two histories is kept in the folder as a proof.
 
     Args:
         folder: of the export.
         key: of the log.
         secret: of the member's auditor; without it entries are left out.
         receipts: to be verified against it.
+        wanted: which witnesses have to have cosigned it; None to ask for none.
+        others: checkpoints that other members were shown, by a name for people.
 
     Raises:
         ConfigurationError: there is no export, or a file cannot be read.
     """
     pages = Pages(folder)
     # 1. The checkpoint.
-    data = pages.read(CHECKPOINT)
-    if data is None:
-        raise ConfigurationError(
-            "NO_EXPORT", f"`{folder}` has no checkpoint; run `biometrics audit export`"
-        )
-    try:
-        found = Verified(checkpoint=Checkpoint.parse(data, key))
-    except InvalidRequestError as error:
-        raise ConfigurationError(
-            error.reason, f"`{folder / CHECKPOINT}` {error.message}"
-        ) from error
-    seen = _seen(pages, key, found)
-    shown = list(_signed(receipts, key, found))
+    data, found = _begin(pages, key)
+    signed = list(_signed(receipts, key, found))
     own = list(_own(pages, found)) if secret else []
-    # 2. The leaves. 3. What was seen before.
-    wanted = {entry.index for entry in own} | {r.index for _, r in shown}
-    leaves = _leaves(pages, seen, wanted, found)
+    # 2. The leaves. 3. What was seen before, and by others.
+    marks = list(_marks(pages, key, others, found))
+    kept = {entry.index for entry in own} | {r.index for _, r in signed}
+    leaves = _leaves(pages, marks, kept, found)
+    _keep_proofs(pages, marks, key, found)
+    if wanted is not None:
+        _check_quorum(marks, wanted, found)
     # 4. Entries.
     if secret:
         _check_entries(pages, secret, own, leaves, found)
     # 5. Receipts.
-    for name, receipt in shown:
+    for name, receipt in signed:
         try:
-            _check_receipt(receipt, leaves, found.checkpoint)
+            _check_receipt(receipt, leaves, found)
             _check_own(receipt, secret, own)
         except InvalidRequestError as error:
             found.add(name, error)
@@ -134,39 +142,70 @@ def verify(
     return found
 
 
-def _seen(pages: Pages, key: VerifierKey, found: Verified) -> Checkpoint | None:
-    """Return the newest checkpoint that was verified before."""
-    data = pages.read(SEEN)
+def _begin(pages: Pages, key: VerifierKey) -> tuple[bytes, Verified]:
+    """Return the checkpoint of an export, and a verification that begins with it."""
+    data = pages.read(CHECKPOINT)
+    if data is None:
+        raise ConfigurationError(
+            "NO_EXPORT",
+            f"`{pages.folder}` has no checkpoint; run `biometrics audit export`",
+        )
+    try:
+        return data, Verified(checkpoint=Checkpoint.parse(data, key))
+    except InvalidRequestError as error:
+        raise ConfigurationError(
+            error.reason, f"`{pages.folder / CHECKPOINT}` {error.message}"
+        ) from error
+
+
+def _marks(
+    pages: Pages, key: VerifierKey, others: Mapping[str, bytes], found: Verified
+) -> Iterator[Mark]:
+    """Yield the checkpoints that the leaves are to be held against."""
+    notes = {name: pages.read(name) for name in (SEEN, *pages.cosigned())}
+    for where, note in (notes | dict(others)).items():
+        mark = _mark(where, note, key, found)
+        if mark is not None:
+            yield mark
+
+
+def _mark(
+    where: str, data: bytes | None, key: VerifierKey, found: Verified
+) -> Mark | None:
+    """Return a checkpoint that the leaves are to be held against."""
     if data is None:
         return None
     try:
-        seen = Checkpoint.parse(data, key)
+        mark = Mark(where, data, Checkpoint.parse(data, key))
     except InvalidRequestError as error:
-        found.add(SEEN, error)
+        found.add(where, error)
         return None
-    if seen.origin != found.checkpoint.origin:
-        found.add(SEEN, other_log(seen.origin, found.checkpoint.origin))
-        return None
-    if seen.size > found.checkpoint.size:
-        found.add(CHECKPOINT, rolled_back(seen.size, found.checkpoint.size))
-        return None
-    return seen
+    origin, size = found.checkpoint.origin, found.checkpoint.size
+    if mark.checkpoint.origin != origin:
+        found.add(where, other_log(mark.checkpoint.origin, origin))
+    elif mark.checkpoint.size <= size:
+        return mark
+    elif where == SEEN:
+        found.add(CHECKPOINT, rolled_back(mark.checkpoint.size, size))
+    else:
+        found.add(where, _behind(mark.checkpoint.size, size))
+    return None
 
 
 def _leaves(
-    pages: Pages, seen: Checkpoint | None, wanted: set[int], found: Verified
+    pages: Pages, marks: Sequence[Mark], wanted: set[int], found: Verified
 ) -> dict[int, bytes]:
-    """Check the leaves against both checkpoints; return those that are wanted."""
+    """Check the leaves against checkpoints; return those that are wanted."""
     kept: dict[int, bytes] = {}
-    tree = Range()
+    tree, held = Range(), _Held(found, marks)
     try:
         for index, leaf in enumerate(pages.leaves(found.checkpoint.size)):
             Leaf.parse(leaf)
             if index in wanted:
                 kept[index] = leaf
-            tree.append(leaf_hash(leaf))
-            if seen is not None and tree.size == seen.size and tree.root != seen.root:
-                found.add(SEEN, forked(seen.size))
+            hashed = leaf_hash(leaf)
+            tree.append(hashed)
+            held.see(hashed, tree)
     except InvalidRequestError as error:
         found.add(f"leaf {tree.size}", error)
         return kept
@@ -179,7 +218,65 @@ def _leaves(
                 " or moved",
             ),
         )
+    elif not held.is_born:
+        found.add(CHECKPOINT, _misnamed(found.checkpoint.origin))
     return kept
+
+
+class _Held:
+    """Holds a tree that grows against checkpoints, and against the log's name."""
+
+    def __init__(self, found: Verified, marks: Sequence[Mark]) -> None:
+        self._found = found
+        self._born = born_of(found.checkpoint.origin)
+        self._by_size: dict[int, list[Mark]] = defaultdict(list)
+        for mark in marks:
+            self._by_size[mark.checkpoint.size].append(mark)
+        self.is_born = not self._born
+
+    def see(self, hashed: bytes, tree: Range) -> None:
+        """Take one more leaf, by its hash and the tree that it makes."""
+        if not self.is_born:
+            self.is_born = hashed.startswith(self._born)
+        for mark in self._by_size.get(tree.size, ()):
+            mark.root = tree.root
+            if mark.is_forked:
+                self._found.add(mark.where, forked(tree.size))
+
+
+def _keep_proofs(
+    pages: Pages, marks: Sequence[Mark], key: VerifierKey, found: Verified
+) -> None:
+    """Keep the proof that the log has signed two histories, if it has."""
+    forks = [mark for mark in marks if mark.is_forked]
+    if not forks:
+        return
+    later = pages.read(CHECKPOINT) or b""
+    try:
+        hashes = [leaf_hash(leaf) for leaf in pages.leaves(found.checkpoint.size)]
+        proofs = [
+            Misbehaviour.of(mark.note, later, key, LeafTiles(hashes)) for mark in forks
+        ]
+    except InvalidRequestError:
+        return  # the leaves are not those of the checkpoint, which is told already
+    for proof in proofs:
+        pages.write(proof.name, proof.data)
+        found.add(proof.name, kept_proof())
+
+
+def _check_quorum(marks: Sequence[Mark], wanted: Wanted, found: Verified) -> None:
+    """Note up to where enough witnesses have cosigned, or that they have not."""
+    cosigned = []
+    for mark in marks:
+        times, errors = wanted.cosigners(mark.note)
+        for error in errors:
+            found.add(mark.where, error)
+        if mark.holds:
+            cosigned.append((mark.checkpoint, times))
+    try:
+        found.witnessed = wanted.newest(cosigned)
+    except InvalidRequestError as error:
+        found.add(COSIGNED, error)
 
 
 def _own(pages: Pages, found: Verified) -> Iterator[OwnEntry]:
@@ -274,9 +371,10 @@ def _signed(
 
 
 def _check_receipt(
-    receipt: Receipt, leaves: Mapping[int, bytes], checkpoint: Checkpoint
+    receipt: Receipt, leaves: Mapping[int, bytes], found: Verified
 ) -> None:
-    """Refuse a receipt whose leaf is not in the log."""
+    """Refuse a receipt whose leaf is not in the log, or not witnessed yet."""
+    checkpoint = found.checkpoint
     if receipt.origin != checkpoint.origin:
         raise other_log(receipt.origin, checkpoint.origin)
     if receipt.index >= checkpoint.size:
@@ -291,6 +389,13 @@ def _check_receipt(
             "NOT_INCLUDED",
             f"the log has another leaf at {receipt.index}: the exchange broke its"
             " promise, keep the receipt and the checkpoint",
+        )
+    if found.witnessed and receipt.index >= found.witnessed.checkpoint.size:
+        raise InvalidRequestError(
+            "NOT_WITNESSED",
+            f"leaf {receipt.index} is newer than the"
+            f" {found.witnessed.checkpoint.size} leaves that enough witnesses have"
+            " cosigned; export again in some minutes",
         )
 
 
@@ -309,6 +414,33 @@ def _check_own(
             f"your own entry below leaf {receipt.index}, of which this is the receipt,"
             " is not in the export: the exchange kept it back",
         )
+
+
+def _behind(other: int, size: int) -> InvalidRequestError:
+    """Return the error of a checkpoint that goes on beyond the export."""
+    return InvalidRequestError(
+        "CHECKPOINT_BEHIND",
+        f"is of {other} leaves, and the export has {size}: export again. If the"
+        " exchange has no more for you, it shows others another log",
+    )
+
+
+def _misnamed(origin: str) -> InvalidRequestError:
+    """Return the error of a restored log that is not the one of its name."""
+    return InvalidRequestError(
+        "FOREIGN_LOG",
+        f"`{origin}` is named by the first leaf after a restore, which is not in it: it"
+        " is another log under this name",
+    )
+
+
+def kept_proof() -> InvalidRequestError:
+    """Return the error of a log that was proved to have shown two histories."""
+    return InvalidRequestError(
+        "TWO_HISTORIES",
+        "is the proof that the log has signed two histories: keep it, and show it to"
+        " the other members, who check it by `biometrics audit misbehaviour`",
+    )
 
 
 def _withheld() -> InvalidRequestError:

@@ -2,15 +2,19 @@
 
 import json
 import secrets
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from biometrics import limits
 from biometrics.audit import AuditorSecret
+from biometrics.audit.memory import Memory
+from biometrics.audit.policy import Policy
+from biometrics.audit.quorum import Wanted, Witnessed
 from biometrics.audit.verify import Shown, Verified, verify
+from biometrics.cli import witness
+from biometrics.cli.cosigning import Allowed, cosign, witness_of
 from biometrics.cli.exits import Exit
 from biometrics.cli.log_export import export_log, log_key
 from biometrics.cli.output import (
@@ -25,6 +29,7 @@ from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.errors import ConfigurationError, InvalidRequestError
 from biometrics.members import Member
 from biometrics.settings import read_bytes
+from biometrics.signing import VerifierKey
 from biometrics.signing.files import create_secret_file, read_secret_file
 
 app = typer.Typer(
@@ -52,6 +57,30 @@ SecretOption = Annotated[
         metavar="FILE",
     ),
 ]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        help="Which witnesses have to have cosigned: a policy of C2SP's tlog-policy,"
+        " of your own.",
+        metavar="FILE",
+    ),
+]
+AgeOption = Annotated[
+    float,
+    typer.Option(
+        "--max-age",
+        help="Hours: how old their cosignatures may be.",
+        metavar="HOURS",
+        min=0.0,
+    ),
+]
+# A later look may find it mended: other witnesses have been slower, or were down.
+_PASSING = frozenset({"NO_QUORUM", "COSIGNATURES_OLD"})
+
+app.command("witness-key")(witness.make_key)
+app.command("witness")(witness.witness)
+app.command("misbehaviour")(witness.misbehaviour)
 
 
 @app.callback()
@@ -101,7 +130,7 @@ def export(
 
 
 @app.command("verify")
-def verify_export(
+def verify_export(  # noqa: PLR0913 - what a verifier may hold it against
     folder: FolderArgument,
     *,
     key: KeyOption = None,
@@ -114,6 +143,16 @@ def verify_export(
             metavar="FILE",
         ),
     ] = None,
+    policy: PolicyOption = None,
+    max_age: AgeOption = limits.COSIGNED_HOURS,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--other",
+            help="A checkpoint that another member was shown; repeat for more.",
+            metavar="FILE",
+        ),
+    ] = None,
     entries: Annotated[
         bool, typer.Option("--entries", help="List your own entries.")
     ] = False,
@@ -123,62 +162,100 @@ def verify_export(
 
     The checkpoint is signed; the leaves are those that it stands for; they begin with
     all that was verified before; your own entries open, are in the log, and none is
-    missing; and every receipt is kept.
+    missing; and every receipt is kept. With a policy, enough witnesses have cosigned;
+    what others were shown is of the same history.
     """
-    found = _verified(folder, key, secret, receipt or ())
+    found = verify(
+        folder,
+        _key(folder, key),
+        secret=_read_secret(secret),
+        receipts=[_read_receipt(path) for path in receipt or ()],
+        wanted=_wanted(policy, max_age, _key(folder, key)),
+        others={str(path): read_bytes(path) for path in other or ()},
+    )
     _tell(found, entries=entries, as_json=as_json)
     if found.faults:
         raise typer.Exit(Exit.UNFINISHED)
 
 
 @app.command()
-def watch(
+def watch(  # noqa: PLR0913 - of an export, a verification, and a witness
     context: typer.Context,
     folder: FolderArgument,
     *,
     key: KeyOption = None,
     secret: SecretOption = None,
-    every: Annotated[
-        float,
-        typer.Option(help="Seconds between looks; 0 to look once.", min=0.0),
-    ] = 60.0,
+    every: witness.EveryOption = 60.0,
+    policy: PolicyOption = None,
+    max_age: AgeOption = limits.COSIGNED_HOURS,
+    cosign_by: Annotated[
+        Path | None,
+        typer.Option(
+            "--cosign",
+            help="Secret key of your witness: cosign as well, as `witness` does.",
+            metavar="FILE",
+        ),
+    ] = None,
     profile: ProfileOption = None,
 ) -> None:
     """Export and verify time and again; ends, with 1, at the first thing that is wrong.
 
-    Takes an auditor's certificate.
+    Takes an auditor's certificate. That too few witnesses have cosigned is told, and
+    looked at again; likewise an exchange that cannot be reached.
     """
-    with connect(context, profile) as exchange:
-        while True:
+    by = None if cosign_by is None else witness.read_witness_secret(cosign_by)
+    with connect(context, profile) as exchange, Memory.opened(folder) as memory:
+
+        def look() -> None:
+            if by is not None:
+                who = witness_of(exchange, folder, key, by)
+                cosign(exchange, memory, who, Allowed(), witness.seconds_now())
             export_log(exchange, folder, key)
-            found = _verified(folder, key, secret, ())
+            found = verify(
+                folder,
+                _key(folder, key),
+                secret=_read_secret(secret),
+                wanted=_wanted(policy, max_age, _key(folder, key)),
+            )
             _tell(found, entries=False, as_json=False)
-            if found.faults:
+            reasons = {fault.reason for fault in found.faults}
+            if reasons - _PASSING or (reasons and not every):
                 raise typer.Exit(Exit.UNFINISHED)
-            if not every:
-                return
-            time.sleep(every)
+
+        witness.repeat(every, look)
 
 
-def _verified(
-    folder: Path, given: str | None, secret: Path | None, receipts: Sequence[Path]
-) -> Verified:
-    """Return what a verification finds."""
+def _key(folder: Path, given: str | None) -> VerifierKey:
+    """Return the key that an export is verified by."""
     key = log_key(folder, given)
     if key is None:
         raise ConfigurationError(
             "NO_KEY", f"`{folder}` has no `log.pub`; give the log's key by `--key`"
         )
-    return verify(
-        folder,
-        key,
-        secret=None if secret is None else _read_secret(secret),
-        receipts=[_read_receipt(path) for path in receipts],
+    return key
+
+
+def _wanted(path: Path | None, hours: float, key: VerifierKey) -> Wanted | None:
+    """Return which witnesses have to have cosigned, and since when."""
+    if path is None:
+        return None
+    policy = Policy.parse(read_bytes(path), str(path))
+    if not policy.is_for(key):
+        raise ConfigurationError(
+            "OTHER_POLICY", f"`{path}` is not for logs of `{key.name}`; name another"
+        )
+    now = witness.seconds_now()
+    return Wanted(
+        policy=policy,
+        earliest=now - int(3600 * hours),
+        latest=now + limits.COSIGNED_APART_SECONDS,
     )
 
 
-def _read_secret(path: Path) -> AuditorSecret:
-    """Return the secret key in a file."""
+def _read_secret(path: Path | None) -> AuditorSecret | None:
+    """Return the secret key in a file, if one is named."""
+    if path is None:
+        return None
     try:
         return AuditorSecret.parse(read_secret_file(path))
     except InvalidRequestError as error:
@@ -209,6 +286,7 @@ def _tell(found: Verified, *, entries: bool, as_json: bool) -> None:
                 "own_entries": len(found.entries),
                 "sealed_to_nobody": found.sealed,
                 "receipts": found.receipts,
+                "witnessed": _witnessed_document(found.witnessed),
                 "faults": fault_documents(found.faults),
                 "entries": [dict(each.lines) for each in found.entries]
                 if entries
@@ -226,7 +304,21 @@ def _tell(found: Verified, *, entries: bool, as_json: bool) -> None:
         f"{len(found.entries):,} own entries",
         counted(found.receipts, "receipt"),
     ]
+    if found.witnessed:
+        names = ", ".join(found.witnessed.names)
+        told.append(f"{found.witnessed.checkpoint.size:,} cosigned by {names}")
     if found.sealed:
         told.append(f"{found.sealed:,} entries that were sealed to nobody")
     verdict = f"{len(found.faults)} faults" if found.faults else "all as it must be"
     print_line(f"{found.checkpoint.origin}: {', '.join(told)}: {verdict}")
+
+
+def _witnessed_document(witnessed: Witnessed | None) -> dict[str, object] | None:
+    """Return up to where enough witnesses have cosigned, for programs."""
+    if witnessed is None:
+        return None
+    return {
+        "leaves": witnessed.checkpoint.size,
+        "witnesses": list(witnessed.names),
+        "cosigned_at": witnessed.time,
+    }

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.audit import Checkpoint
+from biometrics.audit.misbehaviour import Misbehaviour
 from biometrics.audit.pages import CHECKPOINT, KEY, OwnEntry, OwnKey, Pages
-from biometrics.audit.tiles import WIDTH
+from biometrics.audit.tiles import WIDTH, split
 from biometrics.audit.verify import forked, other_log, rolled_back
-from biometrics.errors import ConfigurationError, DefectError, InvalidRequestError
+from biometrics.errors import (
+    ConfigurationError,
+    DefectError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from biometrics.signing import VerifierKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from biometrics.client import ExchangeClient
@@ -73,7 +79,7 @@ def export_log(exchange: ExchangeClient, folder: Path, given: str | None) -> Che
         # 2. Leaves, from the last bundle that was not full.
         _bring_leaves(exchange, pages, before, checkpoint)
     except InvalidRequestError:
-        pages.write(_REFUSED, told.note)  # with the one of before it is the proof
+        _keep_refused(exchange, pages, told.note, key)
         raise
     # 3. What is the member's own. Of an export that was stopped, anew.
     first = before.size if before else 0
@@ -87,16 +93,63 @@ def export_log(exchange: ExchangeClient, folder: Path, given: str | None) -> Che
     pages.write_own_keys(
         OwnKey(each.key_id, each.hour, each.handed) for each in exchange.log_keys()
     )
-    # 4. That it is there.
+    # 4. What witnesses have cosigned of it. Each is looked at by `verify`.
+    pages.write_cosigned(dict(_cosigned(told.cosigned, checkpoint, key)))
+    # 5. That it is there.
     pages.write(KEY, f"{key.text}\n".encode())
     pages.write(CHECKPOINT, told.note)
     return checkpoint
+
+
+class ServedTiles:
+    """Tiles of the log, as the exchange serves them."""
+
+    def __init__(self, exchange: ExchangeClient) -> None:
+        """Ask by a client."""
+        self._exchange = exchange
+
+    def tile(self, level: int, number: int, width: int) -> Sequence[bytes]:
+        """Return the first `width` hashes of a tile.
+
+        Raises:
+            InvalidRequestError: it is cut off.
+            NotFoundError: the log has fewer.
+        """
+        hashes = split(self._exchange.log_tile(level, number, width))
+        if len(hashes) != width:
+            raise DefectError("TILE_MISSING", "the exchange has served another tile")
+        return hashes
 
 
 def _before(pages: Pages, key: VerifierKey) -> Checkpoint | None:
     """Return the checkpoint that was exported before."""
     data = pages.read(CHECKPOINT)
     return None if data is None else Checkpoint.parse(data, key)
+
+
+def _keep_refused(
+    exchange: ExchangeClient, pages: Pages, note: bytes, key: VerifierKey
+) -> None:
+    """Keep a checkpoint that was refused, and the proof of it where there is one."""
+    pages.write(_REFUSED, note)
+    before = pages.read(CHECKPOINT)
+    if before is None:
+        return
+    try:
+        proof = Misbehaviour.of(before, note, key, ServedTiles(exchange))
+    except (InvalidRequestError, NotFoundError, DefectError):
+        return  # a log that was rolled back is not yet proved to be another one
+    pages.write(proof.name, proof.data)
+
+
+def _cosigned(
+    notes: Iterable[bytes], checkpoint: Checkpoint, key: VerifierKey
+) -> Iterator[tuple[int, bytes]]:
+    """Yield what is cosigned of an export, by how many leaves it has."""
+    for note in notes:
+        each = Checkpoint.parse(note, key)
+        if each.size <= checkpoint.size:
+            yield each.size, note
 
 
 def _refuse_other(before: Checkpoint | None, checkpoint: Checkpoint) -> None:

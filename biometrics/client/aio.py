@@ -577,6 +577,13 @@ class AsyncExchangeClient:
                 return
             request.page_token = response.next_page_token
 
+    async def add_cosignature(
+        self, checkpoint: bytes, *, deadline: float | None = None
+    ) -> None:
+        """Have a cosignature of one's witness kept; durable on return."""
+        request = audit_pb2.AddCosignatureRequest(checkpoint=checkpoint)
+        await self._call(self._line.audit.AddCosignature, request, deadline)
+
     async def reviews(self, *, deadline: float | None = None) -> tuple[ReviewInfo, ...]:
         """List the records that are frozen for a requester, of one's own two sides.
 

@@ -540,6 +540,25 @@ class ExchangeClient:
                 return
             request.page_token = response.next_page_token
 
+    def add_cosignature(
+        self, checkpoint: bytes, *, deadline: float | None = None
+    ) -> None:
+        """Have a cosignature of one's witness kept; durable on return.
+
+        Takes an auditor's or a witness's certificate.
+
+        Args:
+            checkpoint: signed by the log, and cosigned.
+            deadline: seconds.
+
+        Raises:
+            InvalidRequestError: it is none of the log's, or not cosigned by the witness
+                that one's member has named.
+            PreconditionError: the member has named none, or it has cosigned more.
+        """
+        request = audit_pb2.AddCosignatureRequest(checkpoint=checkpoint)
+        self._call(self._line.audit.AddCosignature, request, deadline)
+
     def reviews(self, *, deadline: float | None = None) -> tuple[ReviewInfo, ...]:
         """List the records that are frozen for a requester, of one's own two sides.
 

@@ -156,7 +156,12 @@ def read_erasures(
 
 def read_checkpoint(message: audit_pb2.GetCheckpointResponse) -> CheckpointInfo:
     """Return the newest checkpoint of the log."""
-    return CheckpointInfo(note=message.checkpoint, verifier_key=message.verifier_key)
+    return CheckpointInfo(
+        note=message.checkpoint,
+        verifier_key=message.verifier_key,
+        offered=message.offered,
+        cosigned=tuple(message.cosigned),
+    )
 
 
 def read_own_entries(

@@ -94,10 +94,14 @@ class CheckpointInfo:
     Attributes:
         note: itself, signed.
         verifier_key: by which the exchange says that it is to be checked.
+        offered: the one that witnesses are to cosign.
+        cosigned: those that were, signed and cosigned, the largest first.
     """
 
     note: bytes
     verifier_key: str
+    offered: bytes
+    cosigned: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

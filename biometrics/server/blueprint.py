@@ -7,6 +7,7 @@ DIR/agreements/        one file a holder, and its signatures
 DIR/signers.toml       whose signatures count
 DIR/signing/           the samples' signing keys, for development only
 DIR/auditors/          keys of the members' auditors, for development only
+DIR/witnesses/         keys of the members' witnesses, likewise
 DIR/keys/              key-encryption keys: the exchange's and each member's
 DIR/pki/               a development authority, and what it signed
 DIR/clients/           profiles of the members' systems
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
 from biometrics.audit import AuditorSecret
+from biometrics.audit.cosignature import WitnessSecret
 from biometrics.callers import Caller, Role
 from biometrics.custody import create_key_file
 from biometrics.errors import ConfigurationError
@@ -101,6 +103,7 @@ def write_exchange(
         _write_agreements(draft, named, clock.now())
         _write_keys(draft, named, random_bytes)
         _write_auditors(draft, named, random_bytes)
+        _write_witnesses(draft, named, random_bytes)
         pki = DevelopmentPki(
             draft, TRUST_DOMAIN, clock=clock, random_bytes=random_bytes
         )
@@ -159,6 +162,7 @@ def _write_settings(
     tables = "\n".join(
         f"[[member]]\ncode = {quoted(member.code)}\nname = {quoted(name)}\n"
         f'key = "keys/{member}.key"\nauditor = "auditors/{member}.pub"\n'
+        f'witness = "witnesses/{member}.pub"\n'
         for member, name in members.items()
     )
     text = SETTINGS.format(
@@ -248,6 +252,21 @@ def _write_auditors(
     place.mkdir(_PRIVATE)
     for member in members:
         secret = AuditorSecret.generate(member, random_bytes)
+        create_secret_file(place / f"{member}.key", secret.text)
+        (place / f"{member}.pub").write_text(f"{secret.public.text}\n", "utf-8")
+
+
+def _write_witnesses(
+    folder: Path,
+    members: Iterable[Member],
+    random_bytes: Callable[[int], bytes],
+) -> None:
+    """Write the keys of the members' witnesses: secret ones for their owner alone."""
+    place = folder / "witnesses"
+    place.mkdir(_PRIVATE)
+    for member in members:
+        name = f"{TRUST_DOMAIN}/{member}/witness"
+        secret = WitnessSecret.generate(name, random_bytes)
         create_secret_file(place / f"{member}.key", secret.text)
         (place / f"{member}.pub").write_text(f"{secret.public.text}\n", "utf-8")
 

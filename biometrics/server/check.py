@@ -21,6 +21,7 @@ from biometrics.server.policy import (
     read_auditors,
     read_calibrated,
     read_signers,
+    read_witnesses,
     unaudited,
 )
 from biometrics.server.rates import Rates
@@ -64,6 +65,7 @@ def check(path: Path) -> list[str]:
         held = stored.journal.templates_by_space() if stored else {}
         rates = Rates(spaces, calibrations, lambda space: held.get(space, 0))
         auditors = read_auditors(config.auditors)
+        read_witnesses(config.witnesses)
         return [
             *trust_notes(config),
             *unaudited(config.present, auditors),

@@ -34,6 +34,7 @@
     name = "a state"
     key = "keys/XAA.key"               # or `handed-over`, or a URI `pkcs11:...`
     auditor = "auditors/XAA.pub"       # may be left out; to whom its log is handed
+    witness = "witnesses/XAA.pub"      # may be left out; whose cosignatures are kept
     standing = "active"                # or `suspended`, or `left`; see `members`
 
 Paths are relative to the file. A URL of a database is libpq's and has no password: that
@@ -120,6 +121,7 @@ class Config:
         members: each with where its key-encryption key comes from, none twice. A file
             may be missing: whoever takes away its key locks its galleries.
         auditors: files of the public keys of members' auditors, of those that have one.
+        witnesses: files of the public keys of members' witnesses, likewise.
         member_names: for people.
         memberships: how it is about each.
     """
@@ -146,6 +148,7 @@ class Config:
     calibrations: Path
     members: Mapping[Member, KeySource]
     auditors: Mapping[Member, Path]
+    witnesses: Mapping[Member, Path]
     member_names: Mapping[Member, str]
     memberships: Mapping[Member, Membership]
 
@@ -276,6 +279,7 @@ class _Member(Settings):
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     key: Annotated[str, AfterValidator(file_name), AfterValidator(_key)]
     auditor: FileName | None = None
+    witness: FileName | None = None
     standing: Word[Membership] = Membership.ACTIVE
 
 
@@ -358,6 +362,13 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
                 if each.auditor is not None and each.standing is not Membership.LEFT
             }
         ),
+        witnesses=MappingProxyType(
+            {
+                each.code: folder / each.witness
+                for each in file.member
+                if each.witness is not None and each.standing is not Membership.LEFT
+            }
+        ),
         member_names=MappingProxyType({each.code: each.name for each in file.member}),
         memberships=MappingProxyType({e.code: e.standing for e in file.member}),
     )
@@ -412,9 +423,12 @@ def _missing(document: Document, config: Config) -> Iterator[Fault]:
         ("policy", "spaces"): config.spaces,
     }
     files |= {
-        ("member", index, "auditor"): config.auditors[member]
+        ("member", index, name): paths.get(member)
+        for name, paths in (
+            ("auditor", config.auditors),
+            ("witness", config.witnesses),
+        )
         for index, member in enumerate(config.members)
-        if member in config.auditors
     }
     for key, path in files.items():
         if path is not None and not path.is_file():

@@ -55,6 +55,7 @@ from biometrics.server.policy import (
     read_auditors,
     read_calibrated,
     read_signers,
+    read_witnesses,
     unaudited,
 )
 from biometrics.server.rates import Rates
@@ -403,7 +404,13 @@ class Exchange:
                 ),
                 partial(
                     audit_pb2_grpc.add_AuditServiceServicer_to_server,
-                    AuditService(log=store.log, key=log_key),
+                    AuditService(
+                        log=store.log,
+                        cosignatures=store.cosignatures,
+                        key=log_key,
+                        witnesses=read_witnesses(config.witnesses),
+                        clock=clock,
+                    ),
                 ),
                 partial(
                     region_pb2_grpc.add_RegionServiceServicer_to_server,

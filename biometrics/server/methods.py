@@ -165,6 +165,9 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.AuditService/ListLeaves": _PAGES,
         "/biometrics.v1.AuditService/ListOwnEntries": Method(roles=_AUDITOR),
         "/biometrics.v1.AuditService/ListEntryKeys": Method(roles=_AUDITOR),
+        "/biometrics.v1.AuditService/AddCosignature": Method(
+            roles=_AUDITOR | {Role.WITNESS}, most_bytes=limits.MAX_SEARCH_BYTES
+        ),
         "/biometrics.v1.RegionService/DescribeCaller": _ANYBODY,
         "/biometrics.v1.RegionService/ListHolders": _RULES,
         "/biometrics.v1.RegionService/GetLoad": _LOAD,

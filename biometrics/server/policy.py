@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics.audit import AuditorKey
+from biometrics.audit.cosignature import WitnessKey
 from biometrics.calibration import Calibrations, parse_calibration
 from biometrics.errors import ConfigurationError, Fault, InvalidRequestError
 from biometrics.settings import configuration_error, read_bytes, read_text
@@ -95,6 +96,31 @@ def read_auditors(paths: Mapping[Member, Path]) -> dict[Member, AuditorKey]:
                 "OTHER_MEMBER",
                 f"`{path}` is the key of an auditor of {key.member}, not of {member}",
             )
+        found[member] = key
+    return found
+
+
+def read_witnesses(paths: Mapping[Member, Path]) -> dict[Member, WitnessKey]:
+    """Return the public keys of members' witnesses, no two of them the same.
+
+    Raises:
+        ConfigurationError: with the first file that is wrong.
+    """
+    found: dict[Member, WitnessKey] = {}
+    for member, path in paths.items():
+        try:
+            key = WitnessKey.parse(read_text(path).strip())
+        except InvalidRequestError as error:
+            raise ConfigurationError(
+                error.reason, f"`{path}` {error.message}"
+            ) from error
+        for other, known in found.items():
+            if key.public == known.public:
+                raise ConfigurationError(
+                    "REPEATED_WITNESS",
+                    f"`{path}` is the key of the witness of {other}; each member has"
+                    " one of its own, which counts once",
+                )
         found[member] = key
     return found
 

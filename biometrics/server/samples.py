@@ -243,7 +243,9 @@ slot_ms = {slot}
 # The members. Each has its own key-encryption key: without that file its galleries
 # stay locked, and with the last copy gone nobody can ever open them again. What the log
 # tells a member opens with the secret key of its auditor alone, which stays with the
-# member: `biometrics audit key` makes one. Without `auditor` nobody can open it.
+# member: `biometrics audit key` makes one. Without `auditor` nobody can open it. Of the
+# log the cosignatures of each member's `witness` are kept, of a key that `biometrics
+# audit witness-key` makes; that stays with the member too.
 # `biometrics members` adds tables, and writes `standing` into them.
 {members}"""
 

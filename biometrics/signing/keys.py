@@ -53,21 +53,20 @@ class VerifierKey:
         Raises:
             InvalidRequestError: it is none, or its id is not that of name and key.
         """
-        key = cls(*_read(text, "a verifier key"))
+        key = cls(*read_key(text, _ED25519, "a verifier key"))
         if key.text != text:
-            raise _no_key("a verifier key")
+            raise no_key("a verifier key")
         return key
 
     @property
     def key_id(self) -> bytes:
         """Four bytes; with the name they say which key signed."""
-        named = self.name.encode() + b"\n" + _ED25519 + self.public
-        return hashlib.sha256(named).digest()[:4]
+        return key_id_of(self.name, _ED25519 + self.public)
 
     @property
     def text(self) -> str:
         """The key as `parse` reads it."""
-        return _write(self.name, self.key_id, self.public)
+        return write_key(self.name, self.key_id, _ED25519 + self.public)
 
     def has_signed(self, text: str, signature: Signature) -> bool:
         """Say whether a signature that names this key is its signature of `text`."""
@@ -90,13 +89,7 @@ class SigningKey:
         Raises:
             InvalidRequestError: the name cannot be a key's.
         """
-        if not is_key_name(name):
-            raise InvalidRequestError(
-                "WRONG_KEY_NAME",
-                "a name of a key has no space, no `+` and no control character, and at"
-                f" most {limits.MAX_SIGNER_CHARACTERS} characters; take an address such"
-                " as `exchange.example/XAA/legal-office`",
-            )
+        refuse_wrong_name(name)
         self._seed = seed
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         public = self._private.public_key().public_bytes_raw()
@@ -119,16 +112,17 @@ class SigningKey:
             InvalidRequestError: it is none, or its id is not that of name and key.
         """
         if not text.startswith(_SECRET):
-            raise _no_key("a signing key")
-        key = cls(*_read(text.removeprefix(_SECRET), "a signing key"))
+            raise no_key("a signing key")
+        key = cls(*read_key(text.removeprefix(_SECRET), _ED25519, "a signing key"))
         if key.text != text:
-            raise _no_key("a signing key")
+            raise no_key("a signing key")
         return key
 
     @property
     def text(self) -> str:
         """The secret key as `parse` reads it."""
-        return _SECRET + _write(self.verifier.name, self.verifier.key_id, self._seed)
+        key = self.verifier
+        return _SECRET + write_key(key.name, key.key_id, _ED25519 + self._seed)
 
     def sign(self, text: str) -> Signature:
         """Return the signature of a note's text."""
@@ -139,28 +133,61 @@ class SigningKey:
         )
 
 
-def _read(text: str, what: str) -> tuple[str, bytes]:
-    """Return name and 32 bytes of a key's text."""
+def refuse_wrong_name(name: str) -> None:
+    """Refuse what cannot be the name of a key.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    if not is_key_name(name):
+        raise InvalidRequestError(
+            "WRONG_KEY_NAME",
+            "a name of a key has no space, no `+` and no control character, and at"
+            f" most {limits.MAX_SIGNER_CHARACTERS} characters; take an address such"
+            " as `exchange.example/XAA/legal-office`",
+        )
+
+
+def key_id_of(name: str, typed: bytes) -> bytes:
+    """Return the id of a key: four bytes over its name, its type and its public part.
+
+    Args:
+        name: of the key.
+        typed: the type of its signatures, one byte, and the public key.
+    """
+    return hashlib.sha256(name.encode() + b"\n" + typed).digest()[:4]
+
+
+def read_key(text: str, kind: bytes, what: str) -> tuple[str, bytes]:
+    """Return name and 32 bytes of a key's text; what id it claims is not looked at.
+
+    Args:
+        text: without what a secret key begins with.
+        kind: of its signatures, one byte.
+        what: it is to be, for people.
+
+    Raises:
+        InvalidRequestError: it is none of that kind.
+    """
     name, _, rest = text.partition("+")
     _, _, encoded = rest.partition("+")
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _no_key(what) from error
-    if not is_key_name(name) or data[:1] != _ED25519 or len(data) != 1 + _SEED_BYTES:
-        raise _no_key(what)
+        raise no_key(what) from error
+    if not is_key_name(name) or data[:1] != kind or len(data) != 1 + _SEED_BYTES:
+        raise no_key(what)
     return name, data[1:]
 
 
-def _write(name: str, key_id: bytes, data: bytes) -> str:
+def write_key(name: str, key_id: bytes, typed: bytes) -> str:
     """Return a key's text."""
-    return f"{name}+{key_id.hex()}+{base64.b64encode(_ED25519 + data).decode()}"
+    return f"{name}+{key_id.hex()}+{base64.b64encode(typed).decode()}"
 
 
-def _no_key(what: str) -> InvalidRequestError:
+def no_key(what: str) -> InvalidRequestError:
     """Return the error of a text that is no key; it never has the text in it."""
     return InvalidRequestError(
         "NOT_A_KEY",
-        f"is not {what} of Ed25519; copy the whole text that `biometrics agreements"
-        " key` gave",
+        f"is not {what} of Ed25519; copy the whole text of the command that made it",
     )

@@ -4,6 +4,7 @@ from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, Counts
+from biometrics.store.cosignatures import CosignatureTable, Cosigned
 from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.follow_up_rows import (
     Agreed,
@@ -78,6 +79,8 @@ __all__ = [
     "ChangeKind",
     "Committed",
     "Consistency",
+    "CosignatureTable",
+    "Cosigned",
     "Counts",
     "Custody",
     "CustodyState",

@@ -337,6 +337,7 @@ _CODES: Final = {
     "membership": "member",
     "erasure": "member",
     "log_key": "member",
+    "cosignature": "member",
     "near_search": "requester",
     "frozen_record": "requester",
     "alert": "requester",

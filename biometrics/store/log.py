@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from biometrics.audit.checkpoint import next_life
 from biometrics.audit.entry import Kind, Mention
 from biometrics.audit.leaf import hour_of
 from biometrics.audit.scribe import HandedKey, read_record, slot_tree
 from biometrics.audit.tiles import WIDTH, root_of, split, tile_root
 from biometrics.audit.tree import leaf_hash
 from biometrics.errors import DefectError, NotFoundError
+from biometrics.store.cosignatures import forget_cosignatures
 from biometrics.store.databases import insert_rows
 from biometrics.store.failures import translated
 from biometrics.store.schema import LOG_HEAD, LOG_KEY, LOG_LEAF, LOG_TILE
@@ -37,7 +39,7 @@ _ADVANCE: Final = sa.update(LOG_HEAD).values(
 )
 _MEMBERS: Final = sa.select(LOG_HEAD.c.members)
 _SET_MEMBERS: Final = sa.update(LOG_HEAD).values(members=sa.bindparam("now_members"))
-_BEGIN_ANEW: Final = sa.update(LOG_HEAD).values(life=LOG_HEAD.c.life + 1)
+_BEGIN_ANEW: Final = sa.update(LOG_HEAD).values(life=sa.bindparam("now_life"))
 _LEAVES: Final = (
     sa.select(LOG_LEAF.c.leaf_index, LOG_LEAF.c.leaf)
     .where(LOG_LEAF.c.leaf_index.between(sa.bindparam("first"), sa.bindparam("last")))
@@ -87,13 +89,13 @@ class Appended:
 
     written: Written
     index: int
-    life: int
+    life: str
 
 
 class _Pending:
     """What a transaction has appended and not written yet."""
 
-    def __init__(self, life: int, size: int, sequences: dict[str, int]) -> None:
+    def __init__(self, life: str, size: int, sequences: dict[str, int]) -> None:
         self.life = life
         self.size = size
         self.sequences = sequences
@@ -232,7 +234,9 @@ def begin_anew(
     """Have another log from now on, which goes on from this one's leaves.
 
     Members have seen, and have receipts of, leaves that came after a backup. Under the
-    same name a restored log would be a fork of what they know.
+    same name a restored log would be a fork of what they know; and so would be another
+    restore of that backup. So it is named by the hash of its first leaf, in which there
+    are random bytes.
 
     Args:
         connection: of a restored database, in its transaction.
@@ -240,10 +244,12 @@ def begin_anew(
         clock: tells its hour.
         mentions: what each member is told of the restore.
     """
-    connection.execute(_BEGIN_ANEW)
     log = Log(scribe, clock)
-    log.append(connection, *mentions)
+    appended = log.append(connection, *mentions)
     log.flush(connection)
+    life = next_life(appended.life, leaf_hash(appended.written.leaf.data))
+    connection.execute(_BEGIN_ANEW, {"now_life": life})
+    forget_cosignatures(connection)  # which are of the log before
 
 
 def _fill_tile(connection: sa.Connection, number: int) -> None:
@@ -284,12 +290,12 @@ class LogHead:
     """How long the log is.
 
     Attributes:
-        life: 1, and one more with every restore.
+        life: by which it is named; see `checkpoint.origin_of`.
         size: how many leaves it has.
         root: 32 bytes.
     """
 
-    life: int
+    life: str
     size: int
     root: bytes
 

@@ -315,7 +315,7 @@ LOG_HEAD: Final = sa.Table(
     "log_head",
     METADATA,
     sa.Column("log_head_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("life", sa.Integer, nullable=False),
+    sa.Column("life", sa.Text, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("sequences", sa.Text, nullable=False),
     sa.Column("members", sa.Text, nullable=False),
@@ -353,6 +353,17 @@ LOG_KEY: Final = sa.Table(
     sa.UniqueConstraint("key_id", name="log_key_id"),
     sa.Index("log_key_of_member", "member", "number"),
     sqlite_autoincrement=True,
+)
+
+# Of which checkpoint: itself, as the log has signed it. `line` stands below that.
+COSIGNATURE: Final = sa.Table(
+    "cosignature",
+    METADATA,
+    sa.Column("size", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("cosigned_at", sa.BigInteger, nullable=False),
+    sa.Column("checkpoint", sa.LargeBinary, nullable=False),
+    sa.Column("line", sa.Text, nullable=False),
 )
 
 # How often a requester has felt for a record, day by day: no row for a single search.

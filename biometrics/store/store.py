@@ -15,6 +15,7 @@ from biometrics.store.agreements import AgreementReader, AgreementTable
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, refuse_behind
+from biometrics.store.cosignatures import CosignatureTable
 from biometrics.store.custody import CustodyReader
 from biometrics.store.databases import database_at
 from biometrics.store.destruction import DestructionWriter
@@ -68,6 +69,7 @@ class Store:
         follow_ups: from references to payloads that are read once.
         journal: follows what was enrolled and withdrawn.
         log: what members are shown of all that happened.
+        cosignatures: what members' witnesses state of it.
         register: what a holder is shown of its own.
         whole: records with their sealed templates, to be sealed anew.
     """
@@ -132,6 +134,7 @@ class Store:
             clock=clock,
         )
         self.log = LogWriter(self._writer, reading, log)
+        self.cosignatures = CosignatureTable(self._writer, reading)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
         self.whole = WholeReader(reading)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62iometrics/v1/audit.proto\x12\rbiometrics.v1\"\x16\n\x14GetCheckpointRequest\"A\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\">\n\x0eGetTileRequest\x12\r\n\x05level\x18\x01 \x01(\r\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\r\n\x05width\x18\x03 \x01(\r\"!\n\x0fGetTileResponse\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\"1\n\x11ListLeavesRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"$\n\x12ListLeavesResponse\x12\x0e\n\x06leaves\x18\x01 \x03(\x0c\"5\n\x15ListOwnEntriesRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"Z\n\x08OwnEntry\x12\x12\n\nleaf_index\x18\x01 \x01(\x04\x12\x0c\n\x04slot\x18\x02 \x01(\r\x12\x0c\n\x04path\x18\x03 \x03(\x0c\x12\x0e\n\x06key_id\x18\x04 \x01(\x0c\x12\x0e\n\x06sealed\x18\x05 \x01(\x0c\"B\n\x16ListOwnEntriesResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.biometrics.v1.OwnEntry\"=\n\x14ListEntryKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"8\n\x08\x45ntryKey\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x0c\n\x04hour\x18\x02 \x01(\x04\x12\x0e\n\x06handed\x18\x03 \x01(\x0c\"W\n\x15ListEntryKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.biometrics.v1.EntryKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc2\x03\n\x0c\x41uditService\x12Z\n\rGetCheckpoint\x12#.biometrics.v1.GetCheckpointRequest\x1a$.biometrics.v1.GetCheckpointResponse\x12H\n\x07GetTile\x12\x1d.biometrics.v1.GetTileRequest\x1a\x1e.biometrics.v1.GetTileResponse\x12Q\n\nListLeaves\x12 .biometrics.v1.ListLeavesRequest\x1a!.biometrics.v1.ListLeavesResponse\x12]\n\x0eListOwnEntries\x12$.biometrics.v1.ListOwnEntriesRequest\x1a%.biometrics.v1.ListOwnEntriesResponse\x12Z\n\rListEntryKeys\x12#.biometrics.v1.ListEntryKeysRequest\x1a$.biometrics.v1.ListEntryKeysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62iometrics/v1/audit.proto\x12\rbiometrics.v1\"\x16\n\x14GetCheckpointRequest\"d\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\x12\x0f\n\x07offered\x18\x03 \x01(\x0c\x12\x10\n\x08\x63osigned\x18\x04 \x03(\x0c\">\n\x0eGetTileRequest\x12\r\n\x05level\x18\x01 \x01(\r\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\r\n\x05width\x18\x03 \x01(\r\"!\n\x0fGetTileResponse\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\"1\n\x11ListLeavesRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"$\n\x12ListLeavesResponse\x12\x0e\n\x06leaves\x18\x01 \x03(\x0c\"5\n\x15ListOwnEntriesRequest\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"Z\n\x08OwnEntry\x12\x12\n\nleaf_index\x18\x01 \x01(\x04\x12\x0c\n\x04slot\x18\x02 \x01(\r\x12\x0c\n\x04path\x18\x03 \x03(\x0c\x12\x0e\n\x06key_id\x18\x04 \x01(\x0c\x12\x0e\n\x06sealed\x18\x05 \x01(\x0c\"B\n\x16ListOwnEntriesResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.biometrics.v1.OwnEntry\"=\n\x14ListEntryKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"8\n\x08\x45ntryKey\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x0c\n\x04hour\x18\x02 \x01(\x04\x12\x0e\n\x06handed\x18\x03 \x01(\x0c\"W\n\x15ListEntryKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.biometrics.v1.EntryKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x15\x41\x64\x64\x43osignatureRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\"\x18\n\x16\x41\x64\x64\x43osignatureResponse2\xa1\x04\n\x0c\x41uditService\x12Z\n\rGetCheckpoint\x12#.biometrics.v1.GetCheckpointRequest\x1a$.biometrics.v1.GetCheckpointResponse\x12H\n\x07GetTile\x12\x1d.biometrics.v1.GetTileRequest\x1a\x1e.biometrics.v1.GetTileResponse\x12Q\n\nListLeaves\x12 .biometrics.v1.ListLeavesRequest\x1a!.biometrics.v1.ListLeavesResponse\x12]\n\x0eListOwnEntries\x12$.biometrics.v1.ListOwnEntriesRequest\x1a%.biometrics.v1.ListOwnEntriesResponse\x12Z\n\rListEntryKeys\x12#.biometrics.v1.ListEntryKeysRequest\x1a$.biometrics.v1.ListEntryKeysResponse\x12]\n\x0e\x41\x64\x64\x43osignature\x12$.biometrics.v1.AddCosignatureRequest\x1a%.biometrics.v1.AddCosignatureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=44
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=66
   _globals['_GETCHECKPOINTRESPONSE']._serialized_start=68
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=133
-  _globals['_GETTILEREQUEST']._serialized_start=135
-  _globals['_GETTILEREQUEST']._serialized_end=197
-  _globals['_GETTILERESPONSE']._serialized_start=199
-  _globals['_GETTILERESPONSE']._serialized_end=232
-  _globals['_LISTLEAVESREQUEST']._serialized_start=234
-  _globals['_LISTLEAVESREQUEST']._serialized_end=283
-  _globals['_LISTLEAVESRESPONSE']._serialized_start=285
-  _globals['_LISTLEAVESRESPONSE']._serialized_end=321
-  _globals['_LISTOWNENTRIESREQUEST']._serialized_start=323
-  _globals['_LISTOWNENTRIESREQUEST']._serialized_end=376
-  _globals['_OWNENTRY']._serialized_start=378
-  _globals['_OWNENTRY']._serialized_end=468
-  _globals['_LISTOWNENTRIESRESPONSE']._serialized_start=470
-  _globals['_LISTOWNENTRIESRESPONSE']._serialized_end=536
-  _globals['_LISTENTRYKEYSREQUEST']._serialized_start=538
-  _globals['_LISTENTRYKEYSREQUEST']._serialized_end=599
-  _globals['_ENTRYKEY']._serialized_start=601
-  _globals['_ENTRYKEY']._serialized_end=657
-  _globals['_LISTENTRYKEYSRESPONSE']._serialized_start=659
-  _globals['_LISTENTRYKEYSRESPONSE']._serialized_end=746
-  _globals['_AUDITSERVICE']._serialized_start=749
-  _globals['_AUDITSERVICE']._serialized_end=1199
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=168
+  _globals['_GETTILEREQUEST']._serialized_start=170
+  _globals['_GETTILEREQUEST']._serialized_end=232
+  _globals['_GETTILERESPONSE']._serialized_start=234
+  _globals['_GETTILERESPONSE']._serialized_end=267
+  _globals['_LISTLEAVESREQUEST']._serialized_start=269
+  _globals['_LISTLEAVESREQUEST']._serialized_end=318
+  _globals['_LISTLEAVESRESPONSE']._serialized_start=320
+  _globals['_LISTLEAVESRESPONSE']._serialized_end=356
+  _globals['_LISTOWNENTRIESREQUEST']._serialized_start=358
+  _globals['_LISTOWNENTRIESREQUEST']._serialized_end=411
+  _globals['_OWNENTRY']._serialized_start=413
+  _globals['_OWNENTRY']._serialized_end=503
+  _globals['_LISTOWNENTRIESRESPONSE']._serialized_start=505
+  _globals['_LISTOWNENTRIESRESPONSE']._serialized_end=571
+  _globals['_LISTENTRYKEYSREQUEST']._serialized_start=573
+  _globals['_LISTENTRYKEYSREQUEST']._serialized_end=634
+  _globals['_ENTRYKEY']._serialized_start=636
+  _globals['_ENTRYKEY']._serialized_end=692
+  _globals['_LISTENTRYKEYSRESPONSE']._serialized_start=694
+  _globals['_LISTENTRYKEYSRESPONSE']._serialized_end=781
+  _globals['_ADDCOSIGNATUREREQUEST']._serialized_start=783
+  _globals['_ADDCOSIGNATUREREQUEST']._serialized_end=826
+  _globals['_ADDCOSIGNATURERESPONSE']._serialized_start=828
+  _globals['_ADDCOSIGNATURERESPONSE']._serialized_end=852
+  _globals['_AUDITSERVICE']._serialized_start=855
+  _globals['_AUDITSERVICE']._serialized_end=1400
 # @@protoc_insertion_point(module_scope)

@@ -43,21 +43,35 @@ class GetCheckpointResponse(_message.Message):
 
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    OFFERED_FIELD_NUMBER: _builtins.int
+    COSIGNED_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
     """Output only. A C2SP signed note in UTF-8: origin, size and root of the log."""
     verifier_key: _builtins.str
     """Output only. The key that the exchange signs checkpoints and receipts by, as a
     verifier key of C2SP signed notes. Compare it with your own copy.
     """
+    offered: _builtins.bytes
+    """Output only. The checkpoint that witnesses are to cosign: the same for all of them
+    for a minute. No larger than the newest one.
+    """
+    @_builtins.property
+    def cosigned(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Output only. Checkpoints with cosignatures as in C2SP's tlog-cosignature, the largest
+        first: at most 64, each with a cosignature that no larger one has.
+        """
+
     def __init__(
         self,
         *,
         checkpoint: _builtins.bytes = ...,
         verifier_key: _builtins.str = ...,
+        offered: _builtins.bytes = ...,
+        cosigned: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "verifier_key", b"verifier_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "cosigned", b"cosigned", "offered", b"offered", "verifier_key", b"verifier_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -342,3 +356,45 @@ class ListEntryKeysResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListEntryKeysResponse: _TypeAlias = ListEntryKeysResponse  # noqa: Y015
+
+@_typing.final
+class AddCosignatureRequest(_message.Message):
+    """Has a cosignature kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    checkpoint: _builtins.bytes
+    """Required. A checkpoint as a signed note, with the log's signature and the witness's
+    cosignature, and no other; at most 20,480 bytes. Refused with FAILED_PRECONDITION
+    where the caller's member has named no witness, or that one has cosigned more.
+    """
+    def __init__(
+        self,
+        *,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddCosignatureRequest: _TypeAlias = AddCosignatureRequest  # noqa: Y015
+
+@_typing.final
+class AddCosignatureResponse(_message.Message):
+    """That it is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddCosignatureResponse: _TypeAlias = AddCosignatureResponse  # noqa: Y015

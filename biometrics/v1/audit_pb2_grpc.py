@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """Serves the pages of the log, which change nothing and only ever grow. A log is a
+    """Serves the pages of the log, which only ever grow, and keeps what members' witnesses
+    state of it; no call changes anything else. A log is a
     Merkle tree as in RFC 6962; of each leaf everybody sees a version, an hour and a
     root. What that is the root of is sealed, to each member its own. The format is
     described in `biometrics/audit/README.md`; offline, `biometrics audit verify` checks
@@ -64,10 +65,16 @@ class AuditServiceStub:
                 request_serializer=biometrics_dot_v1_dot_audit__pb2.ListEntryKeysRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_audit__pb2.ListEntryKeysResponse.FromString,
                 _registered_method=True)
+        self.AddCosignature = channel.unary_unary(
+                '/biometrics.v1.AuditService/AddCosignature',
+                request_serializer=biometrics_dot_v1_dot_audit__pb2.AddCosignatureRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_audit__pb2.AddCosignatureResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
-    """Serves the pages of the log, which change nothing and only ever grow. A log is a
+    """Serves the pages of the log, which only ever grow, and keeps what members' witnesses
+    state of it; no call changes anything else. A log is a
     Merkle tree as in RFC 6962; of each leaf everybody sees a version, an hour and a
     root. What that is the root of is sealed, to each member its own. The format is
     described in `biometrics/audit/README.md`; offline, `biometrics audit verify` checks
@@ -76,6 +83,7 @@ class AuditServiceServicer:
 
     def GetCheckpoint(self, request, context):
         """Returns the newest checkpoint: how many leaves are durable, and their root, signed.
+        And the one that is to be cosigned, and those that were.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +117,14 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddCosignature(self, request, context):
+        """Keeps a cosignature of the caller's member's witness, and shows it to everybody from
+        then on; durable on return. The same once more changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -137,6 +153,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=biometrics_dot_v1_dot_audit__pb2.ListEntryKeysRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_audit__pb2.ListEntryKeysResponse.SerializeToString,
             ),
+            'AddCosignature': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddCosignature,
+                    request_deserializer=biometrics_dot_v1_dot_audit__pb2.AddCosignatureRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_audit__pb2.AddCosignatureResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'biometrics.v1.AuditService', rpc_method_handlers)
@@ -146,7 +167,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """Serves the pages of the log, which change nothing and only ever grow. A log is a
+    """Serves the pages of the log, which only ever grow, and keeps what members' witnesses
+    state of it; no call changes anything else. A log is a
     Merkle tree as in RFC 6962; of each leaf everybody sees a version, an hour and a
     root. What that is the root of is sealed, to each member its own. The format is
     described in `biometrics/audit/README.md`; offline, `biometrics audit verify` checks
@@ -278,6 +300,33 @@ class AuditService:
             '/biometrics.v1.AuditService/ListEntryKeys',
             biometrics_dot_v1_dot_audit__pb2.ListEntryKeysRequest.SerializeToString,
             biometrics_dot_v1_dot_audit__pb2.ListEntryKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddCosignature(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.AuditService/AddCosignature',
+            biometrics_dot_v1_dot_audit__pb2.AddCosignatureRequest.SerializeToString,
+            biometrics_dot_v1_dot_audit__pb2.AddCosignatureResponse.FromString,
             options,
             channel_credentials,
             insecure,

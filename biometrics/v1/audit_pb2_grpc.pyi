@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """Serves the pages of the log, which change nothing and only ever grow. A log is a
+    """Serves the pages of the log, which only ever grow, and keeps what members' witnesses
+    state of it; no call changes anything else. A log is a
     Merkle tree as in RFC 6962; of each leaf everybody sees a version, an hour and a
     root. What that is the root of is sealed, to each member its own. The format is
     described in `biometrics/audit/README.md`; offline, `biometrics audit verify` checks
@@ -39,7 +40,9 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]
-    """Returns the newest checkpoint: how many leaves are durable, and their root, signed."""
+    """Returns the newest checkpoint: how many leaves are durable, and their root, signed.
+    And the one that is to be cosigned, and those that were.
+    """
     GetTile: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetTileRequest, _audit_pb2.GetTileResponse]
     """Returns hashes of the tree, as in the C2SP's tlog-tiles."""
     ListLeaves: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListLeavesRequest, _audit_pb2.ListLeavesResponse]
@@ -48,10 +51,15 @@ class AuditServiceStub:
     """Returns the caller's own entries below leaves, sealed to its auditor."""
     ListEntryKeys: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListEntryKeysRequest, _audit_pb2.ListEntryKeysResponse]
     """Returns the keys of the caller's own entries, sealed to its auditor by HPKE."""
+    AddCosignature: _grpc.UnaryUnaryMultiCallable[_audit_pb2.AddCosignatureRequest, _audit_pb2.AddCosignatureResponse]
+    """Keeps a cosignature of the caller's member's witness, and shows it to everybody from
+    then on; durable on return. The same once more changes nothing.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """Serves the pages of the log, which change nothing and only ever grow. A log is a
+    """Serves the pages of the log, which only ever grow, and keeps what members' witnesses
+    state of it; no call changes anything else. A log is a
     Merkle tree as in RFC 6962; of each leaf everybody sees a version, an hour and a
     root. What that is the root of is sealed, to each member its own. The format is
     described in `biometrics/audit/README.md`; offline, `biometrics audit verify` checks
@@ -60,7 +68,9 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]  # type: ignore[assignment]
-    """Returns the newest checkpoint: how many leaves are durable, and their root, signed."""
+    """Returns the newest checkpoint: how many leaves are durable, and their root, signed.
+    And the one that is to be cosigned, and those that were.
+    """
     GetTile: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetTileRequest, _audit_pb2.GetTileResponse]  # type: ignore[assignment]
     """Returns hashes of the tree, as in the C2SP's tlog-tiles."""
     ListLeaves: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListLeavesRequest, _audit_pb2.ListLeavesResponse]  # type: ignore[assignment]
@@ -69,9 +79,14 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Returns the caller's own entries below leaves, sealed to its auditor."""
     ListEntryKeys: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListEntryKeysRequest, _audit_pb2.ListEntryKeysResponse]  # type: ignore[assignment]
     """Returns the keys of the caller's own entries, sealed to its auditor by HPKE."""
+    AddCosignature: _aio.UnaryUnaryMultiCallable[_audit_pb2.AddCosignatureRequest, _audit_pb2.AddCosignatureResponse]  # type: ignore[assignment]
+    """Keeps a cosignature of the caller's member's witness, and shows it to everybody from
+    then on; durable on return. The same once more changes nothing.
+    """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Serves the pages of the log, which change nothing and only ever grow. A log is a
+    """Serves the pages of the log, which only ever grow, and keeps what members' witnesses
+    state of it; no call changes anything else. A log is a
     Merkle tree as in RFC 6962; of each leaf everybody sees a version, an hour and a
     root. What that is the root of is sealed, to each member its own. The format is
     described in `biometrics/audit/README.md`; offline, `biometrics audit verify` checks
@@ -84,7 +99,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.GetCheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.GetCheckpointResponse, _abc.Awaitable[_audit_pb2.GetCheckpointResponse]]:
-        """Returns the newest checkpoint: how many leaves are durable, and their root, signed."""
+        """Returns the newest checkpoint: how many leaves are durable, and their root, signed.
+        And the one that is to be cosigned, and those that were.
+        """
 
     @_abc_1.abstractmethod
     def GetTile(
@@ -117,5 +134,15 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListEntryKeysResponse, _abc.Awaitable[_audit_pb2.ListEntryKeysResponse]]:
         """Returns the keys of the caller's own entries, sealed to its auditor by HPKE."""
+
+    @_abc_1.abstractmethod
+    def AddCosignature(
+        self,
+        request: _audit_pb2.AddCosignatureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.AddCosignatureResponse, _abc.Awaitable[_audit_pb2.AddCosignatureResponse]]:
+        """Keeps a cosignature of the caller's member's witness, and shows it to everybody from
+        then on; durable on return. The same once more changes nothing.
+        """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import secrets
+import shutil
 from typing import TYPE_CHECKING
 
 from biometrics.audit import (
@@ -36,21 +37,25 @@ NAME = "exchange.test/log"
 class SmallLog:
     """A store whose log has answers in it: XBB asks, XAA and XCC are asked."""
 
-    def __init__(self, folder: Path, key: SigningKey | None = None) -> None:
-        """Open it in a folder that is there."""
+    def __init__(self, folder: Path, like: SmallLog | None = None) -> None:
+        """Open it in a folder that is there; a copy of a closed one if there is one."""
         self.folder = folder
-        self.key = key or SigningKey.generate(NAME, secrets.token_bytes)
-        self.secrets = {
-            m: AuditorSecret.generate(m, secrets.token_bytes) for m in (XAA, XBB)
-        }
+        self.key = like.key if like else SigningKey.generate(NAME, secrets.token_bytes)
+        self.secrets = (
+            like.secrets
+            if like
+            else {m: AuditorSecret.generate(m, secrets.token_bytes) for m in (XAA, XBB)}
+        )
         self.clock = ManualClock(START)
+        if like:
+            shutil.copy(like.folder / "log.sqlite", folder)
         auditors = {m: secret.public for m, secret in self.secrets.items()}
         self.store = open_store(
             folder / "log.sqlite",
             self.clock,
             scribe=Scribe(auditors, secrets.token_bytes),
         )
-        self.receipts: list[Path] = []
+        self.receipts: list[Path] = list(like.receipts) if like else []
 
     def answer(self, *texts: str, holders: tuple[Member, ...] = (XAA, XCC)) -> None:
         """Answer a request by these texts, and keep its receipts."""

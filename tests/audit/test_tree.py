@@ -143,9 +143,25 @@ def test_a_tree_does_not_follow_a_larger_one() -> None:
     """A log that has grown smaller is told as such, whatever its proof."""
     with pytest.raises(InvalidRequestError, match="a tree of 3 cannot follow one of 4"):
         check_consistency((4, EMPTY), (3, EMPTY), [])
-    check_consistency((0, EMPTY), (3, root(HASHES[:3])), [])
+    with pytest.raises(InvalidRequestError):
+        check_consistency((0, EMPTY), (3, root(HASHES[:3])), [])
     with pytest.raises(InvalidRequestError):
         root_by_inclusion(HASHES[0], 3, 3, [])
+
+
+def test_what_is_no_hash_is_in_no_proof() -> None:
+    """Whatever its bytes would come to beside those of another."""
+    size, whole = 3, root(HASHES[:3])
+    proof = prove(inclusion(0, size), hash_of)
+    cut = [proof[0][:-1], proof[1]]
+    for leaf, path in ((HASHES[0][:-1], proof), (HASHES[0], cut)):
+        assert not leads(leaf, 0, size, path, whole)
+        with pytest.raises(standalone.WrongError, match="another length"):
+            standalone.climb_partial(leaf, 0, size, path)
+    with pytest.raises(InvalidRequestError, match="has not 32 bytes"):
+        check_consistency((2, root(HASHES[:2])), (3, whole), [HASHES[2] + b"0"])
+    with pytest.raises(standalone.WrongError, match="another length"):
+        standalone.climb(HASHES[0], 0, [b"0"])
 
 
 class Held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import secrets
 import shutil
 import sqlite3
@@ -13,7 +14,10 @@ from world import World, agreement, face, permit, record, unit
 
 from biometrics import limits
 from biometrics.audit import AuditorSecret
+from biometrics.audit.cosignature import WitnessSecret
+from biometrics.audit.memory import Memory
 from biometrics.audit.verify import verify
+from biometrics.cli.cosigning import Allowed, cosign, witness_of
 from biometrics.cli.log_export import export_log
 from biometrics.clock import ManualClock, SystemClock
 from biometrics.errors import ConflictError, InvalidRequestError
@@ -245,6 +249,56 @@ def test_the_log_of_a_restored_exchange_is_another_one(
         secret=AuditorSecret.parse((world.root / "auditors/XCC.key").read_text()),
     )
     assert found.faults == []
-    assert found.checkpoint.origin == "exchange.test/log.2"
+    assert re.fullmatch(r"exchange\.test/log\.2-[0-9a-f]{16}", found.checkpoint.origin)
     kinds = [entry["kind"] for entry in found.entries]
     assert kinds == ["members", "search", "restoration", "search"]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_witness_follows_a_restored_log_once_a_person_says_so(
+    restored: Callable[..., tuple[World, Restored]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    is_lost: bool,
+) -> None:
+    """And is told whether what it has cosigned is in it; it forgets nothing of that."""
+
+    def look(world: World, follow: str = "") -> None:
+        secret = WitnessSecret.parse(
+            (world.root / "witnesses/XCC.key").read_text()[:-1]
+        )
+        exchange = world.client("XCC", "auditor")
+        with Memory.opened(tmp_path / "memory") as memory:
+            witness = witness_of(exchange, tmp_path / "memory", None, secret)
+            now = int(CLOCK.now().timestamp())
+            cosign(exchange, memory, witness, Allowed(follow=follow), now)
+
+    def before(world: World) -> None:
+        outcomes(world, 0)
+        if not is_lost:
+            look(world)
+
+    def after(world: World) -> None:
+        outcomes(world, 0)
+        if is_lost:
+            look(world)
+
+    world, _ = restored(before, after)
+    origin = "exchange.test/log"
+    with pytest.raises(InvalidRequestError, match=r"`--follow exchange.test/log.2-"):
+        look(world)
+    told = world.client("XCC", "auditor").checkpoint()
+    assert told.cosigned == ()  # they were of the log before
+    other = told.offered.decode().split("\n")[0]
+    with pytest.raises(InvalidRequestError, match="are two logs"):
+        look(world, f"{origin}.2")
+    capsys.readouterr()
+    look(world, other)
+    assert ("some are lost, or replaced" in capsys.readouterr().err) == is_lost
+    look(world)
+    with Memory.opened(tmp_path / "memory") as memory:
+        assert memory.origin == other
+        assert memory.read(origin)
+        assert memory.read(other)
+    assert len(world.client("XCC", "auditor").checkpoint().cosigned) == 1

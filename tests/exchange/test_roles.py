@@ -73,6 +73,7 @@ TABLE = {
     "AuditService/ListLeaves": ("AWR", "", ""),
     "AuditService/ListOwnEntries": ("A", "", ""),
     "AuditService/ListEntryKeys": ("A", "", ""),
+    "AuditService/AddCosignature": ("AW", "", ""),
     "RegionService/DescribeCaller": ("CEAMWOR", "", ""),
     "RegionService/ListHolders": ("CEAMO", "", ""),
     "RegionService/GetLoad": ("CEAMOR", "", ""),

@@ -13,6 +13,7 @@ from cryptography import x509
 
 from biometrics import limits
 from biometrics.audit import AuditorSecret
+from biometrics.audit.cosignature import WitnessSecret
 from biometrics.client import Profile
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, KeyFile
@@ -29,6 +30,7 @@ from biometrics.server.policy import (
     read_calibrations,
     read_signers,
     read_spaces,
+    read_witnesses,
 )
 from biometrics.server.samples import SAMPLE_MEMBERS
 from biometrics.spaces import parse_spaces
@@ -170,10 +172,11 @@ def test_keys_and_private_keys_are_for_their_owner_alone(folder: Path):
         *folder.glob("pki/*.key"),
         *folder.glob("signing/*"),
         *folder.glob("auditors/*.key"),
+        *folder.glob("witnesses/*.key"),
     ]
-    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 8 * len(SAMPLE_MEMBERS)
+    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 9 * len(SAMPLE_MEMBERS)
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
-    for name in ("", "keys", "pki", "data", "signing", "auditors"):
+    for name in ("", "keys", "pki", "data", "signing", "auditors", "witnesses"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
 
 
@@ -200,6 +203,32 @@ def test_every_member_has_an_auditor_of_its_own(folder: Path, config: Config):
     other.write_text(swapped.replace("auditors/XBB.pub", "nowhere", 1))
     with pytest.raises(ConfigurationError, match="there is no file"):
         read_config(other)
+    other.unlink()
+
+
+def test_every_member_has_a_witness_of_its_own(folder: Path, config: Config):
+    """Two members with one key would count as two witnesses that are one."""
+    witnesses = read_witnesses(config.witnesses)
+    assert {member.code for member in witnesses} == set(SAMPLE_MEMBERS)
+    for member, public in witnesses.items():
+        text = (folder / f"witnesses/{member}.key").read_text().strip()
+        assert WitnessSecret.parse(text).public == public
+        assert public.name == f"exchange.test/{member}/witness"
+    settings = folder / "exchange.toml"
+    other = settings.with_name("other.toml")
+
+    def refused(name: str) -> str:
+        """Return why another file is no key of XAA's witness."""
+        text = settings.read_text().replace("witnesses/XAA.pub", name, 1)
+        other.write_text(text)
+        with pytest.raises(ConfigurationError) as caught:
+            read_witnesses(read_config(other).witnesses)
+        return caught.value.reason
+
+    assert refused("witnesses/XBB.pub") == "REPEATED_WITNESS"
+    assert refused("auditors/XAA.pub") == "NOT_A_KEY"
+    assert refused("witnesses/XAA.key") == "NOT_A_KEY"
+    assert refused("nowhere") == "MISSING_FILE"
     other.unlink()
 
 

@@ -96,13 +96,14 @@ def test_searching_and_enrolling_are_different_roles():
 
 
 def test_a_witness_sees_health_and_what_is_public_of_the_log():
-    """Who countersigns the log may call nothing else, and no entry of any member's."""
+    """And states what it saw; who countersigns the log may call nothing else."""
     seen = {name for name, row in METHODS.items() if Role.WITNESS in row.roles}
     log = {f"/biometrics.v1.AuditService/{n}" for n in ("GetCheckpoint", "GetTile")}
     assert {n for n in seen if not n.startswith("/grpc.health.v1.Health/")} == {
         *log,
         "/biometrics.v1.AuditService/ListLeaves",
         "/biometrics.v1.RegionService/DescribeCaller",
+        "/biometrics.v1.AuditService/AddCosignature",
     }
 
 

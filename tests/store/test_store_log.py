@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from store.shelf import XAA, XBB, XCC, Shelf, digest
 
+from biometrics import limits
 from biometrics.audit import Kind, Mention, Scribe
 from biometrics.audit.scribe import read_record
 from biometrics.audit.tiles import WIDTH
 from biometrics.audit.tree import leaf_hash, root
-from biometrics.errors import ConflictError, DefectError, NotFoundError
-from biometrics.store import Disclosed, open_store
+from biometrics.errors import (
+    ConflictError,
+    DefectError,
+    NotFoundError,
+    PreconditionError,
+)
+from biometrics.store import Cosigned, Disclosed, open_store
+from biometrics.store.cosignatures import superseded
 from biometrics.store.log import begin_anew
 from biometrics.store.log_check import log_faults
 from biometrics.store.schema import LOG_LEAF
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from store.places import Place
+
+    from biometrics.members import Member
 
 
 def answer(shelf: Shelf, word: str, *holders: str, digested: str = "") -> bytes | None:
@@ -55,7 +67,7 @@ def test_what_was_made_durable_has_one_leaf(shelf: Shelf) -> None:
     assert members(shelf) == [{"XAA", "XBB", "XCC"}, {"XAA"}, {"XAA"}, {"XAA"}]
     head = shelf.store.log.head()
     leaves = shelf.store.log.leaves(0, 100)
-    assert (head.life, head.size, len(leaves)) == (1, 4, 4)
+    assert (head.life, head.size, len(leaves)) == ("1", 4, 4)
     assert head.root == root([leaf_hash(leaf) for leaf in leaves])
     assert list(log_faults(shelf.reading)) == []
 
@@ -211,17 +223,89 @@ def test_members_are_told_who_the_members_are(shelf: Shelf) -> None:
     assert members(shelf) == [{"XAA", "XBB"}, {"XAA", "XBB", "XCC"}]
 
 
-def test_a_restored_log_is_another_one(shelf: Shelf) -> None:
-    """Which goes on from what there is, and says so."""
-    answer(shelf, "one", "XAA")
+def restore(shelf: Shelf) -> str:
+    """Begin another log, and return which one."""
     scribe = Scribe({}, secrets.token_bytes)
     told = [Mention(member=m, kind=Kind.RESTORATION) for m in (XAA, XBB)]
     with shelf.writing.begin() as connection:
         begin_anew(connection, scribe, shelf.clock, told)
     shelf.store.close()  # nobody has it open while it is restored
     shelf.store = open_store(shelf.place.where, shelf.clock)
+    return shelf.store.log.head().life
+
+
+def test_a_restored_log_is_another_one(shelf: Shelf) -> None:
+    """Which goes on from what there is, says so, and is named by its first leaf."""
+    answer(shelf, "one", "XAA")
+    life = restore(shelf)
     head = shelf.store.log.head()
-    assert (head.life, head.size) == (2, 2)
+    first = leaf_hash(shelf.store.log.leaves(1, 1)[0])
+    assert (life, head.size) == (f"2-{first[:8].hex()}", 2)
     assert members(shelf)[-1] == {"XAA", "XBB"}
     answer(shelf, "two", "XAA")
     assert list(log_faults(shelf.reading)) == []
+    assert restore(shelf).startswith("3-")
+
+
+def test_two_restores_of_one_backup_are_two_logs(
+    sqlite_shelf: Shelf, tmp_path: Path
+) -> None:
+    """They have the same leaves, and from then on others: and no name in common."""
+    answer(sqlite_shelf, "one", "XAA")
+    sqlite_shelf.store.close()
+    shutil.copy(sqlite_shelf.path, tmp_path / "backup")
+    lives = set()
+    for _ in range(2):
+        shutil.copy(tmp_path / "backup", sqlite_shelf.path)
+        sqlite_shelf.path.with_name(f"{sqlite_shelf.path.name}.lock").unlink()
+        sqlite_shelf.store = open_store(sqlite_shelf.path, sqlite_shelf.clock)
+        lives.add(restore(sqlite_shelf))
+        sqlite_shelf.store.close()
+    assert len(lives) == 2
+
+
+def cosigned(member: Member, size: int, time: int = 0) -> Cosigned:
+    """Return that a member's witness has cosigned."""
+    return Cosigned(
+        size=size,
+        member=member,
+        time=time or size,
+        checkpoint=f"of {size}\n\n".encode(),
+        line=f"{member} {time or size}\n",
+    )
+
+
+def test_cosignatures_are_kept_below_their_checkpoint(shelf: Shelf) -> None:
+    """The largest first; once each, at the time of the last."""
+    table = shelf.store.cosignatures
+    assert table.notes() == []
+    table.add(cosigned(XBB, 4))
+    table.add(cosigned(XAA, 4))
+    table.add(cosigned(XAA, 4, 9))
+    table.add(cosigned(XAA, 4, 9))
+    assert table.notes() == [b"of 4\n\nXAA 9\nXBB 4\n"]
+    with pytest.raises(PreconditionError, match="has gone back"):
+        table.add(cosigned(XAA, 4, 8))
+    with pytest.raises(PreconditionError, match="has gone back"):
+        table.add(cosigned(XAA, 3, 10))
+    answer(shelf, "one", "XAA")
+    restore(shelf)
+    assert table.notes() == []  # they were of the log before
+
+
+def test_a_checkpoint_is_kept_as_long_as_somebody_may_ask_for_it(shelf: Shelf) -> None:
+    """Until a larger one has all the cosignatures that it has."""
+    table = shelf.store.cosignatures
+    for member, size in ((XAA, 1), (XBB, 1), (XAA, 2), (XCC, 2), (XAA, 3)):
+        table.add(cosigned(member, size))
+    assert [note[:4] for note in table.notes()] == [b"of 3", b"of 2", b"of 1"]
+    table.add(cosigned(XBB, 3))
+    assert [note[:4] for note in table.notes()] == [b"of 3", b"of 2"]
+    table.add(cosigned(XCC, 4))
+    assert [note[:4] for note in table.notes()] == [b"of 4", b"of 3", b"of 2"]
+
+
+def test_only_so_many_checkpoints_are_kept() -> None:
+    """However witnesses miss one another."""
+    sets = {size: {str(size), "A"} for size in range(limits.MAX_COSIGNED + 5)}
+    assert superseded(sets) == [4, 3, 2, 1, 0]

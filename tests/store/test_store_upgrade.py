@@ -72,6 +72,7 @@ TO_SECOND = """
     DROP TABLE log_leaf;
     DROP TABLE log_tile;
     DROP TABLE log_key;
+    DROP TABLE cosignature;
     DROP INDEX template_of_key;
     DROP INDEX record_of_key;
     DROP TABLE near_search;
@@ -284,3 +285,24 @@ def test_a_kill_in_an_upgrade_loses_nothing(
         with open_store(shelf.path, shelf.clock) as store:
             assert store.register.records(XAA, 0, 10) == kept
             assert set(store.journal.templates(range(1, 4))) == {1, 3}
+
+
+def test_a_log_that_was_restored_before_keeps_its_name(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number then, and what follows it is told apart by its first leaf."""
+    folder = tmp_path / "scripts"
+    shutil.copytree(upgrade._MIGRATIONS, folder)
+    for script in (folder / "versions").glob("*.py"):
+        if script.read_text().partition('revision = "')[2][:4] > "0009":
+            script.unlink()
+    earlier = shelf.place.other("earlier")
+    with monkeypatch.context() as patch:
+        patch.setattr(upgrade, "_MIGRATIONS", folder)
+        open_store(earlier.where, ManualClock(START)).close()
+    earlier.edit("UPDATE log_head SET life = 2, members = 'XAA'")
+    with open_store(earlier.where, ManualClock(START)) as store:
+        assert store.log.head().life == "2"
+        assert store.cosignatures.notes() == []
+        store.log.note_members([XAA])  # as it was told before
+        assert store.log.head().size == 0
