@@ -90,6 +90,7 @@ NEAR_MATCHES_ALERTED: Final = 20
 # And so may whoever has so many in one day: captures that failed match one another
 # clearly. A busy member's auditor gets used to one alert a day.
 MATCHES_A_DAY_ALERTED: Final = 40
+MAX_CANARIES_PLANTED: Final = 100  # by one request; a gallery may have any number
 CASE_BYTES: Final = 8  # names a freeze to those who review it
 
 # -- quotas -------------------------------------------------------------------

@@ -198,6 +198,7 @@ class Budget:
         self._note_matches(connection, requester, taken, day)
         self._freeze(connection, requester, [n for n in taken.near if n.freezes])
         alert(connection, AlertKind.FROZEN_HIT, taken.hidden, requester)
+        alert(connection, AlertKind.CANARY, taken.canaries, requester)
 
     def purge(self, connection: sa.Connection, most: int) -> None:
         """Forget a few rows that count no more; look now and then."""

@@ -1,0 +1,204 @@
+"""Is there a change of `biometrics/disclosure` that no test notices?
+
+    python tests/mutation/run.py [--jobs 2] [--session DIR] [--least 95]
+
+Cosmic Ray changes one operator, number, word, condition or decorator at a time, and
+`tests/disclosure` runs on each: in copies of the tree, and in processes that fork from
+one which has the libraries in memory. It rewrites whole files, so that what stands in a
+decorated function, a property or an enumeration is changed as well; mutmut, the other
+one that is kept up, passes over these. Left out are only mutants that are no program,
+and annotations, which say nothing at run time. Those that live are shown as diffs. Run
+again with the same `--session` it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from contextlib import chdir, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cosmic_ray.commands import init
+from cosmic_ray.modules import find_modules
+from cosmic_ray.mutating import mutate_code, use_mutation
+from cosmic_ray.plugins import get_operator
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cosmic_ray.work_item import WorkItem
+
+ROOT = Path(__file__).parents[2]
+MUTATED = Path("biometrics/disclosure")
+COPIED = ("biometrics", "benchmarks", "enrolment", "matcher", "tests", "pyproject.toml")
+# What the tests need and what imports nothing of the mutated.
+LOADED = ("hypothesis", "numpy", "pydantic", "biometrics.settings")
+# The attacks, and the other engine, take long and say what the rest says.
+TESTS = (
+    *("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "tests/disclosure"),
+    "--hypothesis-profile=mutation",
+    "--ignore=tests/disclosure/test_attacks.py",
+    "--ignore=tests/disclosure/test_oracle.py",
+)
+SECONDS = 120  # for a mutant that does not end
+FORK = multiprocessing.get_context("fork")
+
+
+def main() -> None:
+    """Change, test and tell."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--jobs", type=int, default=2, help="copies at work at once")
+    parser.add_argument("--session", type=Path, help="what was found, to go on with")
+    parser.add_argument("--least", type=float, default=95.0, help="%% to be killed")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.session or Path(temporary)).resolve()
+        folder.mkdir(exist_ok=True)
+        sessions = [folder / f"{job}.sqlite" for job in range(options.jobs)]
+        with chdir(ROOT):
+            for job, session in enumerate(sessions):
+                if not session.exists():
+                    choose(session, job, options.jobs)
+        work = [
+            FORK.Process(target=try_all, args=(Path(temporary) / session.stem, session))
+            for session in sessions
+        ]
+        for process in work:
+            process.start()
+        for process in work:
+            process.join()
+        is_enough = tell(sessions, options.least)
+    sys.exit(not is_enough)
+
+
+def choose(session: Path, job: int, jobs: int) -> None:
+    """Write the mutants that one job tries, and none that says nothing new."""
+    with use_db(session, WorkDB.Mode.create) as work:
+        init(sorted(find_modules([MUTATED])), work, {})
+        chosen = [
+            item
+            for number, item in enumerate(sorted(work.work_items, key=_place))
+            if number % jobs == job and _is_another(item)
+        ]
+        work.clear()
+        work.add_work_items(chosen)
+
+
+def _place(item: WorkItem) -> tuple[object, ...]:
+    """Return where a mutant stands."""
+    (mutation,) = item.mutations
+    return str(mutation.module_path), mutation.operator_name, mutation.occurrence
+
+
+def _is_another(item: WorkItem) -> bool:
+    """Say whether a mutant is a program, and another one than the original."""
+    (mutation,) = item.mutations
+    code = mutation.module_path.read_text(encoding="utf-8")
+    operator = get_operator(mutation.operator_name)()
+    mutant = mutate_code(code, operator, mutation.occurrence)
+    with suppress(SyntaxError):
+        return _said(mutant) != _said(code)
+    return False
+
+
+def _said(code: str) -> str:
+    """Return a program without its annotations."""
+    compile(code, "mutant", "exec")  # finds out more than the parser
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+    return ast.dump(tree)
+
+
+def try_all(place: Path, session: Path) -> None:
+    """Try every mutant of a session that was not tried yet, in a copy of the tree."""
+    place.mkdir()
+    unwanted = shutil.ignore_patterns("__pycache__", "results", "pictures")
+    for source in (ROOT / name for name in COPIED):
+        if source.is_dir():
+            shutil.copytree(source, place / source.name, ignore=unwanted)
+        else:
+            shutil.copy(source, place)
+    os.chdir(place)
+    sys.path.insert(0, str(place))
+    sys.dont_write_bytecode = True
+    for name in LOADED:
+        importlib.import_module(name)
+    with use_db(session, WorkDB.Mode.open) as work:
+        for item in work.pending_work_items:
+            (mutation,) = item.mutations
+            operator = get_operator(mutation.operator_name)()
+            where = mutation.module_path, operator, mutation.occurrence
+            with use_mutation(*where):
+                outcome = try_one()
+            work.set_result(
+                item.job_id,
+                WorkResult(worker_outcome=WorkerOutcome.NORMAL, test_outcome=outcome),
+            )
+
+
+def try_one() -> TestOutcome:
+    """Run the tests on the tree as it is now, in a process of their own."""
+    process = FORK.Process(target=_run_tests)
+    process.start()
+    process.join(SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return TestOutcome.KILLED if process.exitcode else TestOutcome.SURVIVED
+
+
+def _run_tests() -> None:
+    """End with what came of the tests, and say nothing."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+        os._exit(pytest.main([*TESTS]))
+
+
+def tell(sessions: list[Path], least: float) -> bool:
+    """Show what lives and how many do not; say whether these are enough."""
+    counts: dict[TestOutcome | None, Counter[str]] = {}
+    for item, outcome in _outcomes(sessions):
+        (mutation,) = item.mutations
+        counts.setdefault(outcome, Counter())[mutation.module_path.name] += 1
+        if outcome is TestOutcome.SURVIVED:
+            print(f"{_place(item)}, line {mutation.start_pos[0]} lives")
+    killed, lived = (
+        counts.get(each, Counter())
+        for each in (TestOutcome.KILLED, TestOutcome.SURVIVED)
+    )
+    for module in sorted(killed | lived):
+        print(f"{module}: {killed[module]} killed, {lived[module]} lived")
+    left = counts.get(None, Counter()).total()
+    share = 100 * killed.total() / max(killed.total() + lived.total(), 1)
+    print(f"{killed.total()} killed, {lived.total()} lived, {left} left: {share:.1f} %")
+    return not left and share >= least
+
+
+def _outcomes(sessions: list[Path]) -> Iterator[tuple[WorkItem, TestOutcome | None]]:
+    """Yield every mutant with what came of it; None if it was not tried."""
+    for session in sessions:
+        with use_db(session, WorkDB.Mode.open) as work:
+            results = dict(work.results)
+            for item in work.work_items:
+                result = results.get(item.job_id)
+                yield item, result and result.test_outcome
+
+
+if __name__ == "__main__":
+    main()
