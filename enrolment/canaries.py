@@ -1,8 +1,8 @@
 """Canaries: records that are nobody's, and that nobody is told of.
 
-Whoever finds one has its template from where only the exchange keeps it, or goes through
-the gallery. So each is told to its holder's auditor as an alert, and answered as
-nothing: a match would be a false one, with nobody to follow it up with.
+Whoever finds one has its template from where only the exchange keeps it, or goes
+through the gallery. So each is told to its holder's auditor as an alert, and answered
+as nobody: a match would be a false one, about a person who was searched in good faith.
 
 The exchange draws them, and gives their templates to nobody, the holder included. A
 holder that chose them could plant the face of a person whom it is looking for, and see

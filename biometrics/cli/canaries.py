@@ -45,9 +45,9 @@ def plant(
 ) -> None:
     """Plant canaries among your records of one template space.
 
-    The exchange draws their templates and gives them to nobody. No answer tells of them.
-    Your auditor sees by `biometrics reviews alerts` whose searches would have matched
-    some, and how often.
+    The exchange draws their templates and gives them to nobody. No answer tells of
+    them. Your auditor sees by `biometrics reviews alerts` whose searches would have
+    matched some, and how often.
     """
     with connect(context, profile) as exchange:
         planted = exchange.plant_canaries(count, space=space, position=position)

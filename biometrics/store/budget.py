@@ -199,6 +199,7 @@ class Budget:
         self._freeze(connection, requester, [n for n in taken.near if n.freezes])
         alert(connection, AlertKind.FROZEN_HIT, taken.hidden, requester)
         alert(connection, AlertKind.CANARY, taken.canaries, requester)
+        alert(connection, AlertKind.VARIED, taken.varied, requester)
 
     def purge(self, connection: sa.Connection, most: int) -> None:
         """Forget a few rows that count no more; look now and then."""

@@ -13,6 +13,7 @@ from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import Sealed
 from biometrics.store.entries import end_of
 from biometrics.store.failures import translated
+from biometrics.store.galleries import IS_CANARY
 from biometrics.store.rows import (
     ExpiredRow,
     GalleryCount,
@@ -22,7 +23,6 @@ from biometrics.store.rows import (
     TemplateRow,
 )
 from biometrics.store.schema import GALLERY, PROTECTION, RECORD, TEMPLATE, TOMBSTONE
-from biometrics.store.galleries import IS_CANARY
 from biometrics.store.values import moment_or_none, split_members, word_of
 
 if TYPE_CHECKING:
@@ -156,8 +156,8 @@ class RecordReader:
     def canaries(self, member: Member) -> dict[str, int]:
         """Return how many canaries the member has, by space; each is one template."""
         with translated(), self._engine.connect() as connection:
-            rows = connection.execute(_CANARIES, {"of_member": member.code})
-            return {space: count for space, count in rows}
+            rows = connection.execute(_CANARIES, {"of_member": member.code}).all()
+        return {space: int(count) for space, count in rows}
 
     def counted(self, member: Member) -> tuple[int, dict[str, int]]:
         """Return how many templates each gallery has at the journal's end, and that."""

@@ -567,6 +567,7 @@ class Taken:
             many times would be alerted to one search for that person.
         near: the records near whose thresholds it was.
         hidden: holder of each record that would have matched and is frozen.
+        varied: holders searched with a probe that many of its requester's resemble.
         canaries: holder, once a question, with canaries that would have matched.
         quotas: what it takes from each.
     """
@@ -576,6 +577,7 @@ class Taken:
     near: tuple[NearSearch, ...] = ()
     hidden: tuple[Member, ...] = ()
     canaries: tuple[Member, ...] = ()
+    varied: tuple[Member, ...] = ()
     quotas: tuple[QuotaUse, ...] = ()
 
 
@@ -642,6 +644,7 @@ class AlertKind(StrEnum):
     FROZEN = "frozen"  # a record was frozen for the requester
     FROZEN_HIT = "frozen-hit"  # one that is would have matched
     ENUMERATION = "enumeration"  # most matches are near the threshold: of strangers
+    VARIED = "varied"  # it has searched with many probes that resemble one another
     CANARY = "canary"  # a record that is nobody's would have matched
 
 

@@ -62,6 +62,7 @@ def test_every_request_with_effects_carries_a_request_id() -> None:
     effects = {"Match", "BatchMatch"}
     effects |= {"Lock", "Unlock", "Rotate", "Destroy"}
     effects |= {"Enrol", "BulkEnrol", "Replace", "Protect", "Withdraw"}
+    effects |= {"PlantCanaries"}
     methods = {m.name: m for service in OURS for m in service.methods}
     assert effects <= set(methods)
     for name, method in methods.items():

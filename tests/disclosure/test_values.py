@@ -1,4 +1,4 @@
-"""Values of disclosure are what they are made: nobody changes one, or mixes up parts."""
+"""Values of disclosure stay what they are made, and their parts have names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canaries: records that are nobody's. No answer tells of them, and every hit is told."""
+"""Canaries: records that are nobody's, told to auditors and in no answer."""
 
 from __future__ import annotations
 

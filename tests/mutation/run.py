@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections import Counter
 from contextlib import chdir, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ TESTS = (
     "--hypothesis-profile=mutation",
     "--ignore=tests/disclosure/test_attacks.py",
     "--ignore=tests/disclosure/test_oracle.py",
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is in memory
 )
 SECONDS = 120  # for a mutant that does not end
 FORK = multiprocessing.get_context("fork")
@@ -112,6 +114,7 @@ def _is_another(item: WorkItem) -> bool:
     return False
 
 
+@cache
 def _said(code: str) -> str:
     """Return a program without its annotations."""
     compile(code, "mutant", "exec")  # finds out more than the parser
@@ -138,6 +141,8 @@ def try_all(place: Path, session: Path) -> None:
     sys.dont_write_bytecode = True
     for name in LOADED:
         importlib.import_module(name)
+    if try_one() is not TestOutcome.SURVIVED:
+        sys.exit("the tests fail on the tree as it is; see why by pytest")
     with use_db(session, WorkDB.Mode.open) as work:
         for item in work.pending_work_items:
             (mutation,) = item.mutations
