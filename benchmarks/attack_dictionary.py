@@ -2,10 +2,10 @@
 
 Each match is a reference to somebody of whom the attacker knows nothing. It has
 
-* `strangers`: pictures of people who are not enrolled, and searches with each, where the
-  loosest class of error rate gives the most matches;
-* `stolen`: a copy of what the exchange holds, templates that somebody took from the hub,
-  and searches with them patiently: thirty a day, each a clear match.
+* `strangers`: pictures of people who are not enrolled, and searches with each, where
+  the loosest class of error rate gives the most matches;
+* `stolen`: a copy of what the exchange holds, templates that somebody took from the
+  hub, and searches with them patiently: thirty a day, each a clear match.
 
 With the defence off it has all references, and nobody knows. `counts` are those of the
 leak budget; `canaries` are these and some records that are nobody's, drawn as people

@@ -6,8 +6,9 @@ Cosmic Ray changes one operator, number, word, condition or decorator at a time,
 `tests/disclosure` runs on each: in copies of the tree, and in processes that fork from
 one which has the libraries in memory. It rewrites whole files, so that what stands in a
 decorated function, a property or an enumeration is changed as well; mutmut, the other
-one that is kept up, passes over these. Left out are only mutants that are no program,
-and annotations, which say nothing at run time. Those that live are shown as diffs. Run
+one that is kept up, passes over these. An operator has the two others in its place that
+are hardest to notice: its neighbour and its opposite. Left out are mutants that are no
+program, and annotations, which say nothing at run time. Those that live are shown. Run
 again with the same `--session` it goes on where it was.
 """
 
@@ -45,14 +46,27 @@ MUTATED = Path("biometrics/disclosure")
 COPIED = ("biometrics", "benchmarks", "enrolment", "matcher", "tests", "pyproject.toml")
 # What the tests need and what imports nothing of the mutated.
 LOADED = ("hypothesis", "numpy", "pydantic", "biometrics.settings")
-# The attacks, and the other engine, take long and say what the rest says.
-TESTS = (
-    *("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "tests/disclosure"),
+OPTIONS = (
+    *("-x", "-q", "-n", "0", "-p", "no:cacheprovider"),
     "--hypothesis-profile=mutation",
-    "--ignore=tests/disclosure/test_attacks.py",
-    "--ignore=tests/disclosure/test_oracle.py",
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is in memory
 )
+TESTS = Path("tests/disclosure")
+# The tests that find most of what is wrong with a module; the others run if they do not.
+FIRST = {
+    "budget": ("test_budget.py",),
+    "clauses": ("test_agreements.py", "test_decision.py"),
+    "wording": ("test_compare.py",),
+}
+# The attacks, and the other engine, take long and say what the rest says.
+LEFT_OUT = {"test_attacks.py", "test_oracle.py"}
+# What an operator is replaced by; Cosmic Ray has every other one, which says the same.
+REPLACED = {
+    *("Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
+    *("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is"),
+    *("Add_Sub", "Add_BitOr", "Sub_Add", "Mul_Div", "Mul_Add", "Div_Mul", "Div_Sub"),
+    *("BitOr_BitAnd", "BitOr_BitXor"),
+}
 SECONDS = 120  # for a mutant that does not end
 FORK = multiprocessing.get_context("fork")
 
@@ -91,7 +105,7 @@ def choose(session: Path, job: int, jobs: int) -> None:
         chosen = [
             item
             for number, item in enumerate(sorted(work.work_items, key=_place))
-            if number % jobs == job and _is_another(item)
+            if number % jobs == job and _is_wanted(item) and _is_another(item)
         ]
         work.clear()
         work.add_work_items(chosen)
@@ -101,6 +115,13 @@ def _place(item: WorkItem) -> tuple[object, ...]:
     """Return where a mutant stands."""
     (mutation,) = item.mutations
     return str(mutation.module_path), mutation.operator_name, mutation.occurrence
+
+
+def _is_wanted(item: WorkItem) -> bool:
+    """Say whether a mutant is not one of many that say the same."""
+    (mutation,) = item.mutations
+    kind, _, what = mutation.operator_name.partition("Operator_")
+    return "Replace" not in kind or "Unary" in kind or not what or what in REPLACED
 
 
 def _is_another(item: WorkItem) -> bool:
@@ -141,7 +162,7 @@ def try_all(place: Path, session: Path) -> None:
     sys.dont_write_bytecode = True
     for name in LOADED:
         importlib.import_module(name)
-    if try_one() is not TestOutcome.SURVIVED:
+    if not all(do_pass(tests) for tests in stages("")):
         sys.exit("the tests fail on the tree as it is; see why by pytest")
     with use_db(session, WorkDB.Mode.open) as work:
         for item in work.pending_work_items:
@@ -149,30 +170,42 @@ def try_all(place: Path, session: Path) -> None:
             operator = get_operator(mutation.operator_name)()
             where = mutation.module_path, operator, mutation.occurrence
             with use_mutation(*where):
-                outcome = try_one()
+                lives = all(map(do_pass, stages(mutation.module_path.stem)))
+            outcome = TestOutcome.SURVIVED if lives else TestOutcome.KILLED
             work.set_result(
                 item.job_id,
                 WorkResult(worker_outcome=WorkerOutcome.NORMAL, test_outcome=outcome),
             )
 
 
-def try_one() -> TestOutcome:
-    """Run the tests on the tree as it is now, in a process of their own."""
-    process = FORK.Process(target=_run_tests)
+def stages(module: str) -> list[list[str]]:
+    """Return the files of tests to run on a mutant of a module, one lot after another."""
+    first = FIRST.get(module, (f"test_{module}.py",))
+    files = {path.name: str(path) for path in sorted(TESTS.glob("test_*.py"))}
+    others = files.keys() - LEFT_OUT - {*first}
+    return [
+        [files[name] for name in (*first, "test_values.py") if name in files],
+        [files[name] for name in sorted(others - {"test_values.py"})],
+    ]
+
+
+def do_pass(tests: list[str]) -> bool:
+    """Say whether tests pass on the tree as it is now, in a process of their own."""
+    process = FORK.Process(target=_run, args=(tests,))
     process.start()
     process.join(SECONDS)
     if process.is_alive():
         process.kill()
         process.join()
-    return TestOutcome.KILLED if process.exitcode else TestOutcome.SURVIVED
+    return process.exitcode == 0
 
 
-def _run_tests() -> None:
+def _run(tests: list[str]) -> None:
     """End with what came of the tests, and say nothing."""
     with Path(os.devnull).open("w", encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
-        os._exit(pytest.main([*TESTS]))
+        os._exit(pytest.main([*OPTIONS, *tests]))
 
 
 def tell(sessions: list[Path], least: float) -> bool:
