@@ -1,6 +1,7 @@
 """Does anybody notice that a requester goes through a gallery?
 
-Each match is a reference to somebody of whom the attacker knows nothing. It has
+Each match is a reference, of all records together that one search matches, to people of
+whom the attacker knows nothing. It has
 
 * `strangers`: pictures of people who are not enrolled, and searches with each, where
   the loosest class of error rate gives the most matches;
@@ -120,21 +121,20 @@ def attacked(world: World) -> Iterator[dict[str, Any]]:
 def _under(world: World, attack: str, band: Band, defence: str) -> dict[str, Any]:
     """Return what one attack is given under a defence, and when somebody is told."""
     ledger = Ledger(is_kept=defence != "off")
-    given: set[int] = set()
-    at = asked = hits = 0
+    given = at = asked = hits = 0
     for number, candidates in enumerate(world.attacks[attack], 1):
         ledger.clock.advance(BETWEEN[attack])
         near = near_of(candidates, band)
         canary = [near.pop(record) for record in [*near] if record >= world.records]
         is_hit = defence == "canaries" and any(matches for matches, _ in canary)
         said = ledger.tell(REQUESTER, near)
-        given |= {record for record, is_told in said.items() if is_told}
+        given += any(said.values())
         hits += is_hit
         if not at and (is_hit or "enumeration" in ledger.alerts()):
-            at, asked = len(given), number
+            at, asked = given, number
     ledger.close()
     return {
-        "given": len(given),
+        "given": given,
         "canaries": hits,
         "alert_at": at if asked else None,
         "asked": asked or None,

@@ -179,7 +179,7 @@ def try_all(place: Path, session: Path) -> None:
 
 
 def stages(module: str) -> list[list[str]]:
-    """Return the files of tests to run on a mutant of a module, one lot after another."""
+    """Return the files of tests to run on a module's mutant, a lot after another."""
     first = FIRST.get(module, (f"test_{module}.py",))
     files = {path.name: str(path) for path in sorted(TESTS.glob("test_*.py"))}
     others = files.keys() - LEFT_OUT - {*first}
