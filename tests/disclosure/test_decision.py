@@ -488,3 +488,42 @@ def test_explanation_says_which_promise_cannot_be_kept():
         "refused by default; `XAA.toml:5` would, but demands a measured FPIR of 1e-4,"
         " which no calibration supports now"
     )
+
+
+def test_of_two_promises_that_differ_in_what_they_demand_the_lax_one_counts():
+    """In whatever order they stand: it tells more often."""
+    lax = promised(Level.HOLDER, FpirClass.THOUSANDTH, measured_only=False)
+    strict = replace(
+        promised(Level.HOLDER, FpirClass.THOUSANDTH), source=f"{NAMED}.toml:3"
+    )
+    for clauses in ([lax, strict], [strict, lax]):
+        found = permit(
+            Agreements(clauses),
+            holder=NAMED,
+            requester=ASKER,
+            purpose=Purpose.VISA,
+            modality=Modality.FACE,
+            today=TODAY,
+        )
+        assert found is not None
+        assert found.clause == lax
+
+
+def test_of_two_quotas_the_larger_counts():
+    """In whatever order they stand."""
+    few = replace(permission(NAMED, Level.HOLDER), quota_per_day=5)
+    many = replace(few, quota_per_day=6, source=f"{NAMED}.toml:9")
+    (first, _) = Agreements([few, many]).about(
+        NAMED, ASKER, Purpose.VISA, Modality.FACE
+    )
+    assert first == many
+
+
+def test_what_a_clause_is_counted_under_has_the_length_of_an_id():
+    """The same for whatever level, days and source; another for another holder."""
+    one = permission(NAMED, Level.HOLDER)
+    assert len(one.use) == 16
+    assert one.use == replace(one, level=Level.PRESENCE, source="x").use
+    assert one.use != permission(CITED, Level.HOLDER).use
+    everybody = prohibition(NAMED, None)
+    assert everybody.use not in {one.use, prohibition(NAMED, ASKER).use}

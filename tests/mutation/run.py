@@ -45,14 +45,16 @@ ROOT = Path(__file__).parents[2]
 MUTATED = Path("biometrics/disclosure")
 COPIED = ("biometrics", "benchmarks", "enrolment", "matcher", "tests", "pyproject.toml")
 # What the tests need and what imports nothing of the mutated.
-LOADED = ("hypothesis", "numpy", "pydantic", "biometrics.settings")
+LOADED = ("hypothesis", "numpy", "pydantic", "biometrics.calibration")
+# Nothing that takes long at the start and finds no mutant.
 OPTIONS = (
-    *("-x", "-q", "-n", "0", "-p", "no:cacheprovider"),
-    "--hypothesis-profile=mutation",
-    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is in memory
+    *("-x", "-q", "-p", "no:cacheprovider", "--assert=plain"),
+    *("-c", "/dev/null", "--rootdir=.", "--confcutdir=tests/disclosure"),
+    *("--import-mode=importlib", "-W", "error"),
+    *("-p", "_hypothesis_pytestplugin", "--hypothesis-profile=mutation"),
 )
 TESTS = Path("tests/disclosure")
-# The tests that find most of what is wrong with a module; the others run if they do not.
+# Tests that find most of what is wrong with a module; others run if they do not.
 FIRST = {
     "budget": ("test_budget.py",),
     "clauses": ("test_agreements.py", "test_decision.py"),
@@ -141,7 +143,9 @@ def _said(code: str) -> str:
     compile(code, "mutant", "exec")  # finds out more than the parser
     tree = ast.parse(code)
     for node in ast.walk(tree):
-        if isinstance(node, ast.arg | ast.AnnAssign):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.test = ast.Constant(None)
+        elif isinstance(node, ast.arg | ast.AnnAssign):
             node.annotation = ast.Constant(None)
         elif isinstance(node, ast.FunctionDef):
             node.returns = None
@@ -158,7 +162,8 @@ def try_all(place: Path, session: Path) -> None:
         else:
             shutil.copy(source, place)
     os.chdir(place)
-    sys.path.insert(0, str(place))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    sys.path[:0] = [str(place), str(place / "tests")]
     sys.dont_write_bytecode = True
     for name in LOADED:
         importlib.import_module(name)
