@@ -1,8 +1,10 @@
 """The decision, case by case: plans, refusals, explanations and answers."""
 
 import datetime as dt
-from collections.abc import Collection
+import inspect
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -527,3 +529,51 @@ def test_what_a_clause_is_counted_under_has_the_length_of_an_id():
     assert one.use != permission(CITED, Level.HOLDER).use
     everybody = prohibition(NAMED, None)
     assert everybody.use not in {one.use, prohibition(NAMED, ASKER).use}
+
+
+@pytest.mark.parametrize("causes", [*product((False, True), repeat=4)])
+def test_nobody_learns_of_a_record_for_which_there_is_any_cause(
+    causes: tuple[bool, bool, bool, bool],
+):
+    """However many causes there are: none takes another back."""
+    is_excluded, has_expired, is_frozen, is_canary = causes
+    protection = Protection(
+        excluded=frozenset({ASKER}) if is_excluded else frozenset(),
+        expires_at=NOON if has_expired else None,
+        is_canary=is_canary,
+    )
+    learns = may_learn(protection, requester=ASKER, now=NOON, is_frozen=is_frozen)
+    assert learns is not any(causes)
+
+
+@pytest.mark.parametrize("question", [permit, explain, plan_search, may_learn])
+def test_who_asks_and_who_is_asked_cannot_be_mixed_up(question: Callable[..., object]):
+    """Every part of a question but the first has its name."""
+    _, *others = inspect.signature(question).parameters.values()
+    assert {each.kind for each in others} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_an_explanation_names_one_clause_that_is_not_in_force():
+    """Of several the first; the others would say the same."""
+    ended = replace(permission(NAMED, Level.HOLDER), valid_until=dt.date(2026, 5, 1))
+    others = [ended, replace(ended, source=f"{NAMED}.toml:20")]
+    found = explain(
+        Agreements(others),
+        holder=NAMED,
+        requester=ASKER,
+        purpose=Purpose.VISA,
+        modality=Modality.FACE,
+        today=TODAY,
+    )
+    assert found.text.count("covers it, but only from 2026-01-01") == 1
+
+
+@pytest.mark.parametrize("part", ["valid_from", "valid_until"])
+def test_clauses_that_differ_in_one_day_alone_have_one_order(part: str):
+    """Whichever is read first, or the digest of a listing would change."""
+    one = permission(NAMED, Level.HOLDER)
+    other = replace(one, **{part: dt.date(2026, 6, 6)})
+    assert Agreements([one, other]).clauses == Agreements([other, one]).clauses
+    endless = replace(prohibition(NAMED, ASKER), **{part: dt.date(2026, 6, 6)})
+    some = [prohibition(NAMED, ASKER), endless]
+    assert Agreements(some).clauses == Agreements(some[::-1]).clauses
