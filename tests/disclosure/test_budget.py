@@ -148,3 +148,10 @@ def test_room_ends_with_the_first_of_both_bounds(
 ) -> None:
     """One's own, and that of all together; a frozen record has none."""
     assert standing.has_room(more) is fits
+
+
+def test_of_whom_nothing_is_known_nothing_was_counted() -> None:
+    """And whether a search is near is said by name."""
+    assert Standing() == Standing(own=0, everybodys=0, is_frozen=False)
+    with pytest.raises(TypeError):
+        Tally({}).take(RECORD, True)  # type: ignore[misc]  # noqa: FBT003

@@ -577,3 +577,28 @@ def test_clauses_that_differ_in_one_day_alone_have_one_order(part: str):
     endless = replace(prohibition(NAMED, ASKER), **{part: dt.date(2026, 6, 6)})
     some = [prohibition(NAMED, ASKER), endless]
     assert Agreements(some).clauses == Agreements(some[::-1]).clauses
+
+
+def test_of_one_level_the_promise_that_lets_most_match_stands_first():
+    """Whatever the order in the file, and then the days."""
+    lax = promised(Level.HOLDER, FpirClass.HUNDREDTH)
+    strict = replace(
+        promised(Level.HOLDER, FpirClass.TEN_THOUSANDTH), source=f"{NAMED}.toml:1"
+    )
+    about = NAMED, ASKER, Purpose.VISA, Modality.FACE
+    assert Agreements([strict, lax]).about(*about) == (lax, strict)
+    first, last = lax.valid_from, lax.valid_until
+    assert first is not None
+    assert last is not None
+    assert lax.is_valid_on(first)
+    assert lax.is_valid_on(last)
+
+
+@pytest.mark.parametrize("level", Level)
+def test_no_level_tells_more_or_less_than_itself(level: Level):
+    """It tells as much."""
+    same = Level(level.value)
+    assert not level < same
+    assert not level > same
+    assert level <= same
+    assert level >= same

@@ -65,6 +65,7 @@ def test_what_is_no_question_is_told_by_its_line(line: bytes):
         (b"[]", "line 1: input should be an object"),
         (*lines({"purpose": "tourism"}), "line 1: purpose: "),
         (*lines({"holders": ["XAA", "ZZZ"]}), "line 1: holders.1: "),
+        (*lines({"purpose": "tourism", "modality": 1}), "line 1: purpose: "),
     ],
 )
 def test_what_is_wrong_with_a_line_is_told_with_where(line: bytes, told: str):
