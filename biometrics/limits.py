@@ -46,6 +46,9 @@ RECEIPT_BYTES: Final = 1920  # with the longest words, and eight hashes of a bat
 # not felt at a border.
 DEFAULT_SLOT_MILLISECONDS: Final = 25
 MAX_SLOT_MILLISECONDS: Final = 1000
+# For which an answer may wait to be made durable together with others: the rest is for
+# the flush.
+GATHERED_SHARE_OF_SLOT: Final = 0.25
 REFERENCE_BYTES: Final = 16
 REFERENCE_LIFE_DAYS: Final = 30  # a follow-up is asked for within a month or not
 REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before

@@ -23,6 +23,10 @@ class Slots:
     An answer tells by its moment how many slots the work took, and no more: nothing of
     what was found, as long as slots are longer than the work. What takes about a slot
     may end in this one or the next by what it finds.
+
+    Attributes:
+        seconds: how long a slot is.
+        overruns: slots that some work took beyond its first.
     """
 
     def __init__(
@@ -31,8 +35,8 @@ class Slots:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """Make slots of so many seconds, above 0, which `sleep` waits for."""
-        self.overruns = 0  # slots that some work took beyond its first
-        self._seconds = seconds
+        self.overruns = 0
+        self.seconds = seconds
         self._sleep = sleep
 
     async def release(self, work: Coroutine[object, object, T]) -> T:
@@ -45,10 +49,10 @@ class Slots:
             # Each sleep is begun before it is known what becomes of the work: one until
             # the rest of a slot is over would end a little earlier or later by when
             # the work ended, because timers are rounded.
-            await self._sleep(self._seconds)
+            await self._sleep(self.seconds)
             while not task.done():
                 self.overruns += 1
-                await self._sleep(self._seconds)
+                await self._sleep(self.seconds)
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait([task])

@@ -34,7 +34,7 @@ from biometrics.errors import (
 )
 from biometrics.members import Member
 from biometrics.store import Disclosed, NewReference
-from matcher.budget import Spending, quotas_of, refuse_spent
+from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
 from matcher.proof import Committed, Looked, mentions, promise_of
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from biometrics.calibration import Calibrations, FpirClass, Threshold
     from biometrics.clock import Clock
     from biometrics.custody import Vault
-    from biometrics.disclosure import Agreements, Purpose, SearchPlan
+    from biometrics.disclosure import Agreements, Purpose, SearchPlan, Standing
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
     from biometrics.store import AnswerWriter, Appended, Budget
@@ -230,7 +230,11 @@ class Matcher:
                 #    by the rules of that moment.
                 stored = await asyncio.wrap_future(
                     self.answers.commit(
-                        *key, self._sealing(search, decided), decided.disclosed
+                        *key,
+                        self._sealing(search, decided),
+                        decided.disclosed,
+                        # It leaves at the end of the slot anyway.
+                        within=self.slots.seconds * limits.GATHERED_SHARE_OF_SLOT,
                     )
                 )
                 if stored is not None:
@@ -261,7 +265,7 @@ class Matcher:
         # One version of the agreements and one moment for all questions.
         rules = Rules(self.agreements(), self.clock.now())
         planned = [self._planned(search, rules, each) for each in search.questions]
-        await self._refuse_spent(search.requester, rules, planned)
+        self._refuse_spent(search.requester, rules, planned)
         compared = await self._results(search.requester, planned)
         spending = await self._spending(search.requester, rules, compared)
         results = [
@@ -287,13 +291,12 @@ class Matcher:
         disclosed = replace(_all_disclosed(found), mentions=tuple(told), taken=taken)
         return Decided(body, committed, disclosed)
 
-    async def _refuse_spent(
+    def _refuse_spent(
         self, requester: Member, rules: Rules, planned: Sequence[Planned | Refusal]
     ) -> None:
         """Refuse a request for which a quota has no room."""
         plans = [each.plan for each in planned if isinstance(each, Planned)]
-        uses = [quota.use for quota, _ in quotas_of(plans)]
-        spent, renews = await self._in_worker(self.budget.spent, requester, uses)
+        spent, renews = self.budget.spent(requester)
         refuse_spent(plans, spent, now=rules.now, renews=renews)
 
     async def _spending(
@@ -302,7 +305,10 @@ class Matcher:
         """Return what the requester may still learn of the records found."""
         confirmed = [each.confirmed for each in compared if isinstance(each, Compared)]
         records = {h.record_id for c in confirmed for h in (*c.hits, *c.misses)}
-        standings = await self._in_worker(self.budget.standings, requester, records)
+        standings: Mapping[bytes, Standing] = {}
+        if records:
+            read = self.budget.standings
+            standings = await self._in_worker(read, requester, records)
         return Spending(requester, rules.now, Tally(standings))
 
     async def _results(
@@ -342,9 +348,9 @@ class Matcher:
         # 2. Authorise by the agreements; knows nothing of any gallery's content. What
         #    they promise of errors is kept at the threshold for all comparisons that
         #    the exchange can make in the space, whomever the requester names.
-        thresholds = self.calibrations.of(question.space.name).thresholds(
-            self.galleries.comparisons(question.space.name)
-        )
+        space = question.space.name
+        comparisons = self.galleries.comparisons(space)
+        thresholds = self.calibrations.thresholds(space, comparisons)
         try:
             plan = plan_search(
                 rules.agreements,

@@ -109,9 +109,10 @@ class BenchmarkExchange:
         return self.root / "clients" / f"{code}-{role}.toml"
 
     @contextmanager
-    def serving(self) -> Iterator[ServerProcess]:
-        """Serve it, in a process of its own."""
-        with ServerProcess(self.config, self.root / "serve.log") as server:
+    def serving(self, program: str = "biometrics.cli") -> Iterator[ServerProcess]:
+        """Serve it, in a process of its own, by this module."""
+        log = self.root / "serve.log"
+        with ServerProcess(self.config, log, program) as server:
             profile = Profile.load(self.profile(REQUESTER, "client"))
             server.wait_until_ready(profile, _START_SECONDS)
             yield server

@@ -109,7 +109,10 @@ class Ledger:
             answers = ((_HOLDER, is_near),) if matches else ()
             taken = Taken(near=tuple(near), matches=matches, answers=answers)
             with self._engine.begin() as connection:
-                self._budget.take(connection, member, taken)
+                account = self._budget.account(connection, [(member, taken)])
+                account.take(member, taken)
+                account.write(connection)
+            self._budget.forget(is_durable=True)
 
 
 @contextmanager

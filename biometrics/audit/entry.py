@@ -89,27 +89,21 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a member is told, as lines of words and values in their order."""
+    """What a member is told: its lines, each of a word and a value, with their ends."""
 
-    lines: tuple[tuple[str, str], ...]
+    text: str
 
     @classmethod
     def of(cls, mention: Mention, sequence: int, hour: int, what: bytes) -> Self:
         """Return what is mentioned, with its number, hour and the root of its items."""
-        values = (
-            ("member", mention.member.code),
-            ("sequence", str(sequence)),
-            ("hour", write_hour(hour)),
-            ("kind", mention.kind.value),
-            ("gallery", mention.gallery),
-            ("with", mention.other),
-            ("purpose", mention.purpose),
-            ("agreement", encode(mention.agreement)),
-            ("fpir", mention.fpir),
-            ("count", str(mention.count)),
-            ("what", encode(what)),
+        told = mention
+        return cls(
+            f"member {told.member.code}\nsequence {sequence}\nhour {write_hour(hour)}\n"
+            f"kind {told.kind.value}\n{_line('gallery', told.gallery)}"
+            f"{_line('with', told.other)}{_line('purpose', told.purpose)}"
+            f"{_line('agreement', encode(told.agreement))}{_line('fpir', told.fpir)}"
+            f"count {told.count}\nwhat {encode(what)}\n"
         )
-        return cls(tuple(line for line in values if line[1]))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -118,16 +112,18 @@ class Entry:
         Raises:
             InvalidRequestError: it is none.
         """
-        lines = []
-        for line in text.rstrip("\n").split("\n"):
-            name, blank, value = line.partition(" ")
-            if not (name and blank and value):
-                raise _no_entry()
-            lines.append((name, value))
-        found = cls(tuple(lines))
+        found = cls(text.rstrip("\n") + "\n")
+        if not all(name and value for name, value in found.lines):
+            raise _no_entry()
         found.sequence  # noqa: B018 - reads them, or raises
         found.hour  # noqa: B018
         return found
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Its words and values, in their order."""
+        lines = (line.partition(" ") for line in self.text[:-1].split("\n"))
+        return tuple((name, value) for name, _, value in lines)
 
     def __getitem__(self, name: str) -> str:
         """Return the value of a line; empty where there is none."""
@@ -148,11 +144,6 @@ class Entry:
             return read_hour(self["hour"])
         except ValueError as error:
             raise _no_entry() from error
-
-    @property
-    def text(self) -> str:
-        """The lines, each with its end."""
-        return "".join(f"{name} {value}\n" for name, value in self.lines)
 
     def data(self, blind: bytes) -> bytes:
         """Return what the leaf holds the hash of.
@@ -188,6 +179,11 @@ def read_entry(data: bytes) -> tuple[Entry, bytes]:
 def root_of_items(items: Sequence[bytes]) -> bytes:
     """Return the one hash that stands for all that an entry is about."""
     return root([leaf_hash(item) for item in items])
+
+
+def _line(name: str, value: str) -> str:
+    """Return a line; nothing where there is no value."""
+    return f"{name} {value}\n" if value else ""
 
 
 def encode(data: bytes) -> str:

@@ -158,6 +158,8 @@ class Calibrations:
         self._by_space: Mapping[str, Calibration] = {
             each.space: each for each in calibrations
         }
+        # The last that were asked for, of each space: galleries grow slowly.
+        self._last: dict[str, tuple[int, dict[FpirClass, Threshold]]] = {}
 
     def __iter__(self) -> Iterator[Calibration]:
         """Iterate in the order they were given in."""
@@ -172,6 +174,18 @@ class Calibrations:
         found = self._by_space.get(space)
         if found is None:
             raise DefectError("NOT_CALIBRATED", f"`{space}` has no calibration")
+        return found
+
+    def thresholds(self, space: str, comparisons: int) -> Mapping[FpirClass, Threshold]:
+        """Return the thresholds of a search of so many comparisons, by class.
+
+        Raises:
+            DefectError: the space has no calibration.
+        """
+        asked, found = self._last.get(space, (-1, {}))
+        if asked != comparisons:
+            found = self.of(space).thresholds(comparisons)
+            self._last[space] = comparisons, found
         return found
 
 

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
-_SERVE: Final = (
-    *(sys.executable, "-m", "biometrics.cli"),
-    *("serve", "--until-stdin-ends"),
-)
+_PROGRAM: Final = "biometrics.cli"
 
 
 def free_port() -> int:
@@ -37,12 +34,18 @@ def free_port() -> int:
 class ServerProcess:
     """A running server; a context manager that stops it as an operator would."""
 
-    def __init__(self, config: Path, log: Path) -> None:
-        """Start to serve `config`; what the server says goes to `log`."""
+    def __init__(self, config: Path, log: Path, program: str = _PROGRAM) -> None:
+        """Start to serve `config`; what the server says goes to `log`.
+
+        `program` is the module that is run; benchmarks have others.
+        """
         self._log = log
         with log.open("wb") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*_SERVE, "--config", config],
+                [
+                    *(sys.executable, "-m", program),
+                    *("serve", "--until-stdin-ends", "--config", config),
+                ],
                 # Ends when this process does, however it does.
                 stdin=subprocess.PIPE,
                 stdout=out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
@@ -84,6 +85,9 @@ class Clause:
         source: file and line of its header, such as `XAA.toml:12`.
         promise: how often a search that it permits may match a stranger.
         quota_per_day: how many searches it permits on one day, in UTC.
+        use: 16 bytes under which searches by it are counted; the same of all clauses
+            between two members about the same purposes and modalities, so that neither
+            a new line nor a new version begins anew.
 
     Raises:
         InvalidRequestError: the parts contradict one another; every fault at once.
@@ -101,21 +105,11 @@ class Clause:
     source: str
     promise: Promise = BY_DEFAULT
     quota_per_day: int = limits.DEFAULT_QUOTA_PER_DAY
-
-    @property
-    def use(self) -> bytes:
-        """16 bytes under which searches by it are counted.
-
-        The same of all clauses between two members about the same purposes and
-        modalities, so that neither a new line nor a new version begins anew.
-        """
-        requester = self.requester.code if self.requester else ""
-        words = (*sorted(self.purposes), *sorted(self.modalities))
-        text = " ".join((self.holder.code, requester, *words))
-        return hashlib.sha256(text.encode()).digest()[:16]
+    use: bytes = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the clause as a whole."""
+        object.__setattr__(self, "use", _use_of(self))
         permits = self.effect is Effect.PERMIT
         start, end = self.valid_from or dt.date.min, self.valid_until or dt.date.max
         faults = [
@@ -161,3 +155,11 @@ class Clause:
         return (self.valid_from is None or self.valid_from <= day) and (
             self.valid_until is None or day <= self.valid_until
         )
+
+
+def _use_of(clause: Clause) -> bytes:
+    """Return under what searches by a clause are counted; see `Clause.use`."""
+    requester = clause.requester.code if clause.requester else ""
+    words = (*sorted(clause.purposes), *sorted(clause.modalities))
+    text = " ".join((clause.holder.code, requester, *words))
+    return hashlib.sha256(text.encode()).digest()[:16]

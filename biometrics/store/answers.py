@@ -1,17 +1,24 @@
-"""Stores what searches were answered, and the references that were given."""
+"""Stores what searches were answered, and the references that were given.
+
+All answers that wait for one flush are checked and stored by as few statements as one:
+each statement gives the interpreter's lock away, and waits for it among all threads
+that scan.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics.audit import Kind, Mention
-from biometrics.store.custody import are_open
+from biometrics.errors import ConflictError
+from biometrics.store.custody import closed_members
 from biometrics.store.failures import translated
-from biometrics.store.protection import are_unchanged, has_expired
-from biometrics.store.rows import Reply
+from biometrics.store.protection import has_expired, tags_of
+from biometrics.store.writer import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     import sqlalchemy as sa
@@ -22,8 +29,19 @@ if TYPE_CHECKING:
     from biometrics.store.log import Appended, Log
     from biometrics.store.references import References
     from biometrics.store.replies import Replies
-    from biometrics.store.rows import Disclosed
+    from biometrics.store.rows import Disclosed, NewReference
     from biometrics.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer that waits to be stored; see `AnswerWriter.commit`."""
+
+    member: Member
+    request_id: bytes
+    digest: bytes
+    make_body: Callable[[Appended], bytes]
+    disclosed: Disclosed
 
 
 class AnswerWriter:
@@ -66,6 +84,7 @@ class AnswerWriter:
         digest: bytes,
         make_body: Callable[[Appended], bytes],
         disclosed: Disclosed,
+        within: float = 0.0,
     ) -> Future[bytes | None]:
         """Store an answer, its leaf in the log and its references in one transaction.
 
@@ -83,6 +102,7 @@ class AnswerWriter:
             make_body: makes the answer, sealed, from its leaf. Runs in the writer's
                 thread and MUST NOT write.
             disclosed: what the answer tells of, and what is logged of that.
+            within: seconds for which it may wait for other answers.
 
         Returns:
             The body that is durable: another one than was made if the same request
@@ -91,35 +111,63 @@ class AnswerWriter:
             is to be decided anew.
             Raises ConflictError or StorageError as `RecordWriter.enrol`.
         """
+        answer = _Answer(member, request_id, digest, make_body, disclosed)
+        return self._writer.join(self._store, answer, within=within)
 
-        def operation(connection: sa.Connection) -> bytes | None:
-            told = disclosed.records
-            if has_expired(told, self._clock.now()) or not (
-                are_open(connection, disclosed.searched)
-                and are_unchanged(connection, told)
-                and self._budget.has_room(connection, member, disclosed.taken)
-            ):
-                return self._replies.find_or_clear(
-                    connection, member, request_id, digest
-                )
-            mark = self._log.mark()
-            appended = self._log.append(
-                connection,
-                *disclosed.mentions or [Mention(member=member, kind=Kind.SEARCH)],
+    def _store(
+        self, connection: sa.Connection, answers: Sequence[_Answer]
+    ) -> list[Outcome[bytes | None]]:
+        """Store answers, each as if those before it were durable already.
+
+        Within the writer's transaction nothing can change what is read here.
+        """
+        page = self._replies.page(
+            connection, [(a.member, a.request_id) for a in answers]
+        )
+        account = self._budget.account(
+            connection, [(a.member, a.disclosed.taken) for a in answers]
+        )
+        stands = self._standing(connection, [a.disclosed for a in answers])
+        outcomes: list[Outcome[bytes | None]] = []
+        given: list[NewReference] = []
+        for answer in answers:
+            member, tells = answer.member, answer.disclosed
+            try:
+                body = page.find(member, answer.request_id, answer.digest)
+            except ConflictError as error:
+                outcomes.append(Outcome(error=error))
+                continue
+            # A replay is what it was; it counts once.
+            if body is None and stands(tells) and account.has_room(member, tells.taken):
+                body = self._made(connection, answer)
+                page.add(member, answer.request_id, answer.digest, body)
+                account.take(member, tells.taken)
+                given += tells.references
+            outcomes.append(Outcome(body))
+        page.write(connection)
+        self._references.add(connection, given)
+        account.write(connection)
+        return outcomes
+
+    def _standing(
+        self, connection: sa.Connection, told: Sequence[Disclosed]
+    ) -> Callable[[Disclosed], bool]:
+        """Return what says whether all that an answer tells of stands unchanged."""
+        closed = closed_members(connection)
+        tags = tags_of(connection, {r.template_id for d in told for r in d.records})
+        now = self._clock.now()
+
+        def stands(tells: Disclosed) -> bool:
+            return (
+                closed.isdisjoint(tells.searched)
+                and not has_expired(tells.records, now)
+                and all(tags.get(r.template_id) == r.record_tag for r in tells.records)
             )
-            body = make_body(appended)
-            reply = Reply(request_id=request_id, digest=digest, body=body)
-            if not self._replies.add_new(connection, member, reply):
-                found = self._replies.find_or_clear(
-                    connection, member, request_id, digest
-                )
-                if found is not None:
-                    self._log.undo(mark)  # a replay counts once
-                    return found
-                self._replies.add(connection, member, reply)
-            if disclosed.references:
-                self._references.add(connection, disclosed.references)
-            self._budget.take(connection, member, disclosed.taken)
-            return body
 
-        return self._writer.submit(operation)
+        return stands
+
+    def _made(self, connection: sa.Connection, answer: _Answer) -> bytes:
+        """Append an answer's leaf to the log; return the answer with its receipts."""
+        told = answer.disclosed.mentions
+        nothing = [Mention(member=answer.member, kind=Kind.SEARCH)]
+        return answer.make_body(self._log.append(connection, *told or nothing))

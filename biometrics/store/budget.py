@@ -8,6 +8,8 @@ ahead, so that nothing is forgotten before its time.
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -20,11 +22,11 @@ from biometrics.store.rows import AlertKind
 from biometrics.store.schema import FROZEN_RECORD, NEAR_SEARCH, QUOTA_USE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.store.rows import NearSearch, QuotaUse, Taken
+    from biometrics.store.rows import Taken
 
 _FREEZE: Final = dt.timedelta(hours=limits.FREEZE_HOURS)
 _PURGE_EVERY: Final = limits.REPLAY_WINDOW_SECONDS * 1_000_000
@@ -38,34 +40,29 @@ _IDS: Final[sa.BindParameter[bytes]] = sa.bindparam("ids", expanding=True)
 _COUNTS: Final = (
     sa.select(
         NEAR_SEARCH.c.record_id,
-        sa.func.sum(NEAR_SEARCH.c.searches).label("everybodys"),
-        sa.func.sum(
-            sa.case(
-                (
-                    NEAR_SEARCH.c.requester == sa.bindparam("of_requester"),
-                    NEAR_SEARCH.c.searches,
-                ),
-                else_=0,
-            )
-        ).label("own"),
+        NEAR_SEARCH.c.requester,
+        sa.func.sum(NEAR_SEARCH.c.searches).label("searches"),
     )
     .where(NEAR_SEARCH.c.record_id.in_(_IDS), NEAR_SEARCH.c.day > sa.bindparam("after"))
-    .group_by(NEAR_SEARCH.c.record_id)
+    .group_by(NEAR_SEARCH.c.record_id, NEAR_SEARCH.c.requester)
 )
-_FROZEN: Final = sa.select(FROZEN_RECORD.c.record_id).where(
+_FROZEN: Final = sa.select(FROZEN_RECORD.c.record_id, FROZEN_RECORD.c.requester).where(
     FROZEN_RECORD.c.record_id.in_(_IDS),
-    FROZEN_RECORD.c.requester == sa.bindparam("of_requester"),
     FROZEN_RECORD.c.lapses_at.is_(None)
     | (FROZEN_RECORD.c.lapses_at > sa.bindparam("now")),
 )
 _SPENT: Final = (
-    sa.select(QUOTA_USE.c.use, sa.func.sum(QUOTA_USE.c.searches).label("spent"))
+    sa.select(
+        QUOTA_USE.c.requester,
+        QUOTA_USE.c.use,
+        sa.func.sum(QUOTA_USE.c.searches).label("spent"),
+    )
     .where(
-        QUOTA_USE.c.requester == sa.bindparam("of_requester"),
+        QUOTA_USE.c.requester.in_(sa.bindparam("requesters", expanding=True)),
         QUOTA_USE.c.use.in_(_IDS),
         QUOTA_USE.c.day > sa.bindparam("after"),
     )
-    .group_by(QUOTA_USE.c.use)
+    .group_by(QUOTA_USE.c.requester, QUOTA_USE.c.use)
 )
 # The same words on both databases.
 _COUNT: Final = sa.text(
@@ -122,90 +119,99 @@ class Budget:
         self._engine = engine
         self._clock = clock
         self._purge_due = 0  # microseconds
+        self._written: list[Account] = []  # in the transaction at hand
+        self._spent: dict[Member, tuple[int, Mapping[bytes, int]]] = {}
 
     def standings(
         self, requester: Member, records: Collection[bytes]
     ) -> Mapping[bytes, Standing]:
-        """Return how a requester stands with some records; any thread.
+        """Return how a requester stands with those records that it does; any thread.
 
         Raises:
             StorageError: it cannot be read now.
         """
         with translated(), self._engine.connect() as connection:
-            return self._standings(connection, requester, records)
+            felt = self._felt(connection, records)
+        return {
+            record: felt.standing(requester.code, record)
+            for record in felt.everybodys.keys() | {r for _, r in felt.frozen}
+        }
 
-    def spent(
-        self, requester: Member, uses: Collection[bytes]
-    ) -> tuple[Mapping[bytes, int], dt.datetime]:
+    def spent(self, requester: Member) -> tuple[Mapping[bytes, int], dt.datetime]:
         """Return what was taken of quotas today, and when they renew; any thread.
 
-        Raises:
-            StorageError: it cannot be read now.
+        As far as an answer has told since the start: of what is missing here nothing
+        is known. It is for a refusal before anything is compared; whether there is
+        room is decided in the transaction of the answer.
         """
         now = self._clock.now()
         tomorrow = now.date() + dt.timedelta(days=1)
         renews = dt.datetime.combine(tomorrow, dt.time(), dt.UTC)
-        with translated(), self._engine.connect() as connection:
-            return self._spent(connection, requester, uses), renews
+        return self._known(requester, day_of(now)), renews
 
-    def has_room(
-        self, connection: sa.Connection, requester: Member, taken: Taken
-    ) -> bool:
-        """Say whether what an answer takes is still there.
+    def account(
+        self, connection: sa.Connection, takings: Sequence[tuple[Member, Taken]]
+    ) -> Account:
+        """Return how the requesters of some answers stand, to be taken from at once.
 
-        Within the writer's transaction nothing can change this before the commit.
+        Within the writer's transaction nothing else can change it before the commit.
         """
-        told = {near.record_id: near.told for near in taken.near if near.told}
-        told |= dict.fromkeys(taken.matches.keys() - told.keys(), 0)
-        standings = self._standings(connection, requester, told)
-        nobody = Standing()
-        return all(
-            not standings.get(record, nobody).is_frozen
-            and (not more or standings.get(record, nobody).has_room(more))
-            for record, more in told.items()
-        ) and self._can_spend(connection, requester, taken.quotas)
+        now = self._clock.now()
+        day = day_of(now)
+        records = {
+            record
+            for _, taken in takings
+            for record in (*taken.matches, *(near.record_id for near in taken.near))
+        }
+        requesters = {requester for requester, _ in takings}
+        quotas = {quota.use for _, taken in takings for quota in taken.quotas}
+        matches = {
+            use
+            for _, taken in takings
+            for holder, _ in taken.answers
+            for use in _uses(holder)
+        }
+        return Account(
+            day=day,
+            lapses_at=to_microseconds(now + _FREEZE),
+            felt=self._felt(connection, records),
+            today=self._today(connection, requesters, quotas | matches, day),
+            month=_spent(connection, requesters, matches, day - limits.NEAR_DAYS),
+            written=self._written.append,
+        )
 
-    def take(self, connection: sa.Connection, requester: Member, taken: Taken) -> None:
-        """Count what an answer takes, in its transaction."""
-        day = day_of(self._clock.now())
-        _each(
-            connection,
-            _COUNT,
-            [
-                {
-                    "record_id": near.record_id,
-                    "requester": requester.code,
-                    "day": day,
-                    "searches": near.told,
-                }
-                for near in taken.near
-                if near.told
-            ],
-        )
-        _each(
-            connection,
-            _SPEND,
-            [
-                {
-                    "requester": requester.code,
-                    "use": quota.use,
-                    "day": day,
-                    "searches": quota.searches,
-                }
-                for quota in taken.quotas
-            ],
-        )
-        self._note_matches(connection, requester, taken, day)
-        self._freeze(connection, requester, [n for n in taken.near if n.freezes])
-        alert(connection, AlertKind.FROZEN_HIT, taken.hidden, requester)
-        alert(connection, AlertKind.CANARY, taken.canaries, requester)
-        alert(connection, AlertKind.VARIED, taken.varied, requester)
+    def mark(self) -> int:
+        """Return how many accounts are written, for `undo`."""
+        return len(self._written)
+
+    def undo(self, mark: int) -> None:
+        """Take back what was written since `mark`."""
+        del self._written[mark:]
+
+    def forget(self, *, is_durable: bool = False) -> None:
+        """Have no account pending: the transaction is over.
+
+        Args:
+            is_durable: it was committed; else nobody may know.
+        """
+        for account in self._written:
+            for requester, spent in account.spent().items():
+                known = self._known(requester, account.day)
+                if is_durable:
+                    self._spent[requester] = account.day, {**known, **spent}
+                else:
+                    self._spent.pop(requester, None)
+        self._written.clear()
+
+    def is_due(self) -> bool:
+        """Say whether it is time to look for what can be deleted."""
+        now = to_microseconds(self._clock.now())
+        # Or the clock was set back.
+        return not now < self._purge_due <= now + _PURGE_EVERY
 
     def purge(self, connection: sa.Connection, most: int) -> None:
-        """Forget a few rows that count no more; look now and then."""
+        """Forget a few rows that count no more."""
         now = to_microseconds(self._clock.now())
-        if now < self._purge_due <= now + _PURGE_EVERY:  # or the clock was set back
-            return
         today = day_of(self._clock.now())
         values = {"after": today - limits.NEAR_DAYS, "most": most}
         old = connection.execute(_OLD_DAYS, values).all()
@@ -223,128 +229,262 @@ class Budget:
         if len(old) < most:
             self._purge_due = now + _PURGE_EVERY
 
-    def _note_matches(
-        self, connection: sa.Connection, requester: Member, taken: Taken, day: int
+    def _known(self, requester: Member, day: int) -> Mapping[bytes, int]:
+        """Return what is known to be used on a day, by use, as far as it is durable."""
+        of_day, spent = self._spent.get(requester, (day, {}))
+        return spent if of_day == day else {}
+
+    def _today(
+        self,
+        connection: sa.Connection,
+        requesters: Collection[Member],
+        uses: Collection[bytes],
+        day: int,
+    ) -> Counter[tuple[Member, bytes]]:
+        """Return what was used on a day; read only where it is not known.
+
+        Nobody else writes it.
+        """
+        known = {
+            (requester, use): searches
+            for requester in requesters
+            for use, searches in self._known(requester, day).items()
+        }
+        for account in self._written:
+            known |= account.today if account.day == day else {}
+        missing = {r for r in requesters for use in uses if (r, use) not in known}
+        return Counter({**_spent(connection, missing, uses, day - 1), **known})
+
+    def _felt(self, connection: sa.Connection, records: Collection[bytes]) -> _Felt:
+        """Return how often was felt for some records, and for whom they are frozen."""
+        now = self._clock.now()
+        after, moment = day_of(now) - limits.NEAR_DAYS, to_microseconds(now)
+        felt = _Felt()
+        for ids in _pages(records):
+            frozen = connection.execute(_FROZEN, {"ids": ids, "now": moment})
+            felt.frozen.update((row.requester, row.record_id) for row in frozen)
+            for row in connection.execute(_COUNTS, {"ids": ids, "after": after}):
+                felt.add(row.requester, row.record_id, int(row.searches))
+        return felt
+
+
+@dataclass(slots=True)
+class _Felt:
+    """How often was felt for some records, and for whom they are frozen.
+
+    Attributes:
+        own: near searches by code of the requester and record.
+        everybodys: near searches by record.
+        frozen: codes of requesters, with the record.
+    """
+
+    own: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+    everybodys: Counter[bytes] = field(default_factory=Counter)
+    frozen: set[tuple[str, bytes]] = field(default_factory=set)
+
+    def add(self, requester: str, record: bytes, searches: int) -> None:
+        """Count near searches."""
+        self.own[requester, record] += searches
+        self.everybodys[record] += searches
+
+    def standing(self, requester: str, record: bytes) -> Standing:
+        """Return how a requester stands with a record."""
+        return Standing(
+            own=self.own[requester, record],
+            everybodys=self.everybodys[record],
+            is_frozen=(requester, record) in self.frozen,
+        )
+
+
+class Account:
+    """How requesters stand, within one transaction of the writer's.
+
+    Answers take from it one after the other, each as if those before it were durable;
+    `write` counts what they took, in few statements for all.
+
+    Attributes:
+        day: today, since 1970.
+        today: what is used today, by requester and use.
+    """
+
+    def __init__(
+        self,
+        *,
+        day: int,
+        lapses_at: int,
+        felt: _Felt,
+        today: Counter[tuple[Member, bytes]],
+        month: Counter[tuple[Member, bytes]],
+        written: Callable[[Account], None],
     ) -> None:
+        """Begin with what is counted already.
+
+        Args:
+            day: today, since 1970.
+            lapses_at: until when a record is frozen that is from now, in microseconds.
+            felt: of the records that the answers are about.
+            today: what was used today of what they use, by requester.
+            month: how often they matched in thirty days, likewise.
+            written: is told once all is counted.
+        """
+        self.day = day
+        self._lapses_at = lapses_at
+        self._felt = felt
+        self.today = today
+        self._month = month
+        self._written = written
+        self._near: Counter[tuple[str, bytes]] = Counter()
+        self._uses: Counter[tuple[Member, bytes]] = Counter()
+        self._freezes: list[dict[str, object]] = []
+        self._alerts: Counter[tuple[AlertKind, Member, Member]] = Counter()
+
+    def has_room(self, requester: Member, taken: Taken) -> bool:
+        """Say whether what an answer takes is still there."""
+        told = {near.record_id: near.told for near in taken.near if near.told}
+        told |= dict.fromkeys(taken.matches.keys() - told.keys(), 0)
+        for record, more in told.items():
+            standing = self._felt.standing(requester.code, record)
+            if standing.is_frozen or (more and not standing.has_room(more)):
+                return False
+        return all(
+            self.today[requester, quota.use] + quota.searches <= quota.most
+            for quota in taken.quotas
+        )
+
+    def take(self, requester: Member, taken: Taken) -> None:
+        """Take what an answer takes."""
+        for near in taken.near:
+            if near.told:
+                self._felt.add(requester.code, near.record_id, near.told)
+                self._near[requester.code, near.record_id] += near.told
+        for quota in taken.quotas:
+            self._use(requester, quota.use, quota.searches)
+        self._note_matches(requester, taken)
+        self._freeze(requester, taken)
+        for holder in taken.hidden:
+            self._alerts[AlertKind.FROZEN_HIT, holder, requester] += 1
+        for holder in taken.canaries:
+            self._alerts[AlertKind.CANARY, holder, requester] += 1
+        for holder in taken.varied:
+            self._alerts[AlertKind.VARIED, holder, requester] += 1
+
+    def spent(self) -> dict[Member, dict[bytes, int]]:
+        """Return what was used today, by requester and use."""
+        found: defaultdict[Member, dict[bytes, int]] = defaultdict(dict)
+        for (requester, use), searches in self.today.items():
+            found[requester][use] = searches
+        return found
+
+    def write(self, connection: sa.Connection) -> None:
+        """Count what was taken."""
+        _each(
+            connection,
+            _COUNT,
+            [
+                {
+                    "record_id": record,
+                    "requester": requester,
+                    "day": self.day,
+                    "searches": searches,
+                }
+                for (requester, record), searches in self._near.items()
+            ],
+        )
+        _each(
+            connection,
+            _SPEND,
+            [
+                {
+                    "requester": requester.code,
+                    "use": use,
+                    "day": self.day,
+                    "searches": searches,
+                }
+                for (requester, use), searches in self._uses.items()
+            ],
+        )
+        _each(connection, _BEGIN, self._freezes)
+        _each(
+            connection,
+            _ALERT,
+            [
+                {
+                    "kind": kind.value,
+                    "holder": holder.code,
+                    "requester": requester.code,
+                    "times": times,
+                }
+                for (kind, holder, requester), times in self._alerts.items()
+            ],
+        )
+        self._written(self)
+
+    def _use(self, requester: Member, use: bytes, searches: int) -> None:
+        """Count what is used on one day."""
+        self.today[requester, use] += searches
+        self._uses[requester, use] += searches
+
+    def _note_matches(self, requester: Member, taken: Taken) -> None:
         """Count matches by holder; tell the auditor of what looks like enumeration."""
         by_holder: dict[Member, list[bool]] = {}
         for holder, is_near in taken.answers:
             by_holder.setdefault(holder, []).append(is_near)
         for holder, are_near in by_holder.items():
-            matched, close = _use(_MATCHES, holder), _use(_NEAR_MATCHES, holder)
+            matched, close = _uses(holder)
             for use, searches in ((matched, len(are_near)), (close, sum(are_near))):
-                values = {"use": use, "day": day, "searches": searches}
-                connection.execute(_SPEND, {"requester": requester.code, **values})
-            month = self._spent(
-                connection, requester, (matched, close), limits.NEAR_DAYS
-            )
-            today = self._spent(connection, requester, (matched,))[matched]
+                if searches:
+                    self._use(requester, use, searches)
+                    self._month[requester, use] += searches
+            today = self.today[requester, matched]
             if is_enumeration(
-                matches=month[matched],
-                near=month[close] if any(are_near) else 0,
+                matches=self._month[requester, matched],
+                near=self._month[requester, close] if any(are_near) else 0,
                 today=today,
                 before=today - len(are_near),
             ):
-                alert(connection, AlertKind.ENUMERATION, [holder], requester)
+                self._alerts[AlertKind.ENUMERATION, holder, requester] += 1
 
-    def _standings(
-        self, connection: sa.Connection, requester: Member, records: Collection[bytes]
-    ) -> Mapping[bytes, Standing]:
-        """Return how a requester stands with some records."""
-        now = self._clock.now()
-        values = {
-            "of_requester": requester.code,
-            "after": day_of(now) - limits.NEAR_DAYS,
-            "now": to_microseconds(now),
-        }
-        found: dict[bytes, Standing] = {}
-        for ids in _pages(records):
-            frozen = set(connection.execute(_FROZEN, values | {"ids": ids}).scalars())
-            counted = {
-                row.record_id: (int(row.own), int(row.everybodys))
-                for row in connection.execute(_COUNTS, values | {"ids": ids})
-            }
-            for record in frozen | counted.keys():
-                own, everybodys = counted.get(record, (0, 0))
-                found[record] = Standing(
-                    own=own, everybodys=everybodys, is_frozen=record in frozen
-                )
-        return found
-
-    def _spent(
-        self,
-        connection: sa.Connection,
-        requester: Member,
-        uses: Collection[bytes],
-        days: int = 1,
-    ) -> Mapping[bytes, int]:
-        """Return what was taken today, or on the last days, by use."""
-        values = {
-            "of_requester": requester.code,
-            "ids": list(uses),
-            "after": day_of(self._clock.now()) - days,
-        }
-        rows = connection.execute(_SPENT, values)
-        return {row.use: int(row.spent) for row in rows}
-
-    def _can_spend(
-        self, connection: sa.Connection, requester: Member, quotas: Iterable[QuotaUse]
-    ) -> bool:
-        """Say whether quotas have as much left."""
-        wanted = {quota.use: quota for quota in quotas}
-        if not wanted:
-            return True
-        spent = self._spent(connection, requester, wanted)
-        return all(
-            spent.get(use, 0) + quota.searches <= quota.most
-            for use, quota in wanted.items()
-        )
-
-    def _freeze(
-        self, connection: sa.Connection, requester: Member, near: list[NearSearch]
-    ) -> None:
+    def _freeze(self, requester: Member, taken: Taken) -> None:
         """Freeze records for a requester, unless they are, and tell the auditor."""
-        if not near:
-            return
-        standings = self._standings(connection, requester, [n.record_id for n in near])
-        lapses_at = to_microseconds(self._clock.now() + _FREEZE)
-        for each in near:
-            standing = standings.get(each.record_id, Standing())
-            if standing.is_frozen:
+        for near in taken.near:
+            standing = self._felt.standing(requester.code, near.record_id)
+            if not near.freezes or standing.is_frozen:
                 continue
-            values = {
-                "record_id": each.record_id,
-                "requester": requester.code,
-                "holder": each.holder.code,
-                "case_id": each.case_id,
-                "is_named": int(each.is_named),
-                "searches": standing.own,
-                "lapses_at": lapses_at,
-            }
-            connection.execute(_BEGIN, values)
-            alert(connection, AlertKind.FROZEN, [each.holder], requester)
+            self._felt.frozen.add((requester.code, near.record_id))
+            self._freezes.append(
+                {
+                    "record_id": near.record_id,
+                    "requester": requester.code,
+                    "holder": near.holder.code,
+                    "case_id": near.case_id,
+                    "is_named": int(near.is_named),
+                    "searches": standing.own,
+                    "lapses_at": self._lapses_at,
+                }
+            )
+            self._alerts[AlertKind.FROZEN, near.holder, requester] += 1
 
 
-def alert(
+def _uses(holder: Member) -> tuple[bytes, bytes]:
+    """Return under what matches with a holder's records are counted, and near ones."""
+    code = holder.code.encode()
+    return _MATCHES + code, _NEAR_MATCHES + code
+
+
+def _spent(
     connection: sa.Connection,
-    kind: AlertKind,
-    holders: Iterable[Member],
-    requester: Member,
-) -> None:
-    """Tell the auditors of an agreement's two sides of a use that gives cause."""
-    for holder in holders:
-        values = {
-            "kind": kind.value,
-            "holder": holder.code,
-            "requester": requester.code,
-            "times": 1,
-        }
-        connection.execute(_ALERT, values)
-
-
-def _use(of: bytes, holder: Member) -> bytes:
-    """Return under what matches with a holder's records are counted."""
-    return of + holder.code.encode()
+    requesters: Collection[Member],
+    uses: Collection[bytes],
+    after: int,
+) -> Counter[tuple[Member, bytes]]:
+    """Return what was used since a day, by requester and use."""
+    found = Counter({(each, use): 0 for each in requesters for use in uses})
+    if found:
+        codes = {requester.code: requester for requester in requesters}
+        values = {"requesters": list(codes), "ids": list(uses), "after": after}
+        for row in connection.execute(_SPENT, values):
+            found[codes[row.requester], row.use] = int(row.spent)
+    return found
 
 
 def _each(

@@ -62,13 +62,17 @@ _KINDS: Final = {
 }
 
 
-def are_open(connection: sa.Connection, members: Iterable[Member]) -> bool:
-    """Say whether the galleries of all these members are open.
+def closed_members(connection: sa.Connection) -> frozenset[Member]:
+    """Return the members whose galleries are closed.
 
     Within the writer's transaction nothing can change this before the commit.
     """
-    closed = set(connection.execute(_CLOSED).scalars())
-    return closed.isdisjoint(member.code for member in members)
+    return frozenset(map(member_of, connection.execute(_CLOSED).scalars()))
+
+
+def are_open(connection: sa.Connection, members: Iterable[Member]) -> bool:
+    """Say whether the galleries of all these members are open; likewise."""
+    return closed_members(connection).isdisjoint(members)
 
 
 def refuse_closed(

@@ -112,6 +112,7 @@ class Log:
         self._scribe = scribe
         self._clock = clock
         self._pending: _Pending | None = None
+        self._head: _Pending | None = None  # as it is durable; nobody else writes it
         self._durable_keys: set[bytes] = set()
 
     def append(self, connection: sa.Connection, *mentions: Mention) -> Appended:
@@ -123,9 +124,7 @@ class Log:
         """
         pending = self._pending
         if pending is None:
-            row = connection.execute(_HEAD).one()
-            pending = _Pending(row.life, row.size, read_sequences(row.sequences))
-            self._pending = pending
+            pending = self._pending = self._head or _read_head(connection)
         codes = [mention.member.code for mention in mentions]
         numbers = []
         for code in codes:
@@ -182,10 +181,15 @@ class Log:
         Args:
             is_durable: it was committed.
         """
-        if is_durable and self._pending is not None:
-            for written, _ in self._pending.written:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        self._head = None  # it is read anew if nobody knows what became of it
+        if is_durable:
+            for written, _ in pending.written:
                 self._durable_keys.update(key.key_id for key in written.keys)
-        self._pending = None
+            size = pending.size + len(pending.written)
+            self._head = _Pending(pending.life, size, pending.sequences)
 
     def _add_keys(self, connection: sa.Connection, pending: _Pending) -> None:
         """Write the keys of entries that are new."""
@@ -211,6 +215,12 @@ class Log:
         ]
         if rows:
             connection.execute(sa.insert(LOG_KEY), rows)
+
+
+def _read_head(connection: sa.Connection) -> _Pending:
+    """Return how far the log is, with nothing pending."""
+    row = connection.execute(_HEAD).one()
+    return _Pending(row.life, row.size, read_sequences(row.sequences))
 
 
 def begin_anew(

@@ -15,7 +15,7 @@ from biometrics.store.values import join_members
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from biometrics.members import Member
     from biometrics.store.rows import LiveRecord, NewProtection, SeenRecord
@@ -90,17 +90,17 @@ def has_expired(records: Sequence[SeenRecord], now: dt.datetime) -> bool:
     return any(r.expires_at is not None and r.expires_at <= now for r in records)
 
 
-def are_unchanged(connection: sa.Connection, records: Sequence[SeenRecord]) -> bool:
-    """Say whether records are there and protected as when they were seen.
+def tags_of(
+    connection: sa.Connection, template_ids: Collection[int]
+) -> dict[int, bytes]:
+    """Return what attests the protection of records now, by one of their templates.
 
-    Within the writer's transaction nothing can change this before the commit.
+    Templates that are there no more are left out. Within the writer's transaction
+    nothing can change this before the commit.
     """
-    for start in range(0, len(records), limits.STORE_IDS_PER_QUERY):
-        seen = {
-            record.template_id: record.record_tag
-            for record in records[start : start + limits.STORE_IDS_PER_QUERY]
-        }
-        rows = connection.execute(_TAGS, {"ids": list(seen)})
-        if {row.template_id: row.record_tag for row in rows} != seen:
-            return False
-    return True
+    ids, most = list(template_ids), limits.STORE_IDS_PER_QUERY
+    return {
+        row.template_id: row.record_tag
+        for start in range(0, len(ids), most)
+        for row in connection.execute(_TAGS, {"ids": ids[start : start + most]})
+    }

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from biometrics import limits
 from biometrics.clock import to_microseconds
+from biometrics.store.databases import insert_rows
 from biometrics.store.schema import REFERENCE, REFERENCE_RECORD
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _PURGE_EVERY: Final = limits.REPLAY_WINDOW_SECONDS * 1_000_000
 
-_ADD: Final = sa.insert(REFERENCE)
-_ADD_RECORDS: Final = sa.insert(REFERENCE_RECORD)
 _EXPIRED: Final = (
     sa.select(REFERENCE.c.reference_digest)
     .where(REFERENCE.c.expires_at <= sa.bindparam("now"))
@@ -43,8 +42,9 @@ class References:
         self, connection: sa.Connection, references: Sequence[NewReference]
     ) -> None:
         """Add references and the records that each stands for."""
-        connection.execute(
-            _ADD,
+        insert_rows(
+            connection,
+            REFERENCE,
             [
                 {
                     "reference_digest": reference.reference_digest,
@@ -55,19 +55,25 @@ class References:
                 for reference in references
             ],
         )
-        records = [
-            {"reference_digest": reference.reference_digest, "record_id": record_id}
-            for reference in references
-            for record_id in reference.record_ids
-        ]
-        if records:
-            connection.execute(_ADD_RECORDS, records)
+        insert_rows(
+            connection,
+            REFERENCE_RECORD,
+            [
+                {"reference_digest": reference.reference_digest, "record_id": record_id}
+                for reference in references
+                for record_id in reference.record_ids
+            ],
+        )
+
+    def is_due(self) -> bool:
+        """Say whether it is time to look for what can be deleted."""
+        now = to_microseconds(self._clock.now())
+        # Or the clock was set back.
+        return not now < self._purge_due <= now + _PURGE_EVERY
 
     def purge(self, connection: sa.Connection, most: int) -> None:
-        """Delete at most `most` references that have expired; look now and then."""
+        """Delete at most `most` references that have expired."""
         now = to_microseconds(self._clock.now())
-        if now < self._purge_due <= now + _PURGE_EVERY:  # or the clock was set back
-            return
         expired = connection.execute(_EXPIRED, {"now": now, "most": most}).scalars()
         digests = list(expired)
         if digests:

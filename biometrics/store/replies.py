@@ -13,9 +13,12 @@ import sqlalchemy as sa
 from biometrics import limits
 from biometrics.clock import to_microseconds
 from biometrics.errors import ConflictError
+from biometrics.store.databases import insert_rows
 from biometrics.store.schema import REPLY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.store.rows import Reply
@@ -29,22 +32,18 @@ _FIND: Final = sa.select(
     REPLY.c.member == sa.bindparam("of_member"),
     REPLY.c.request_id == sa.bindparam("of_request"),
 )
-_ADD: Final = sa.insert(REPLY)
-_COLUMNS: Final = [column for column in REPLY.c if column is not REPLY.c.reply_id]
-_ADD_NEW: Final = (
-    sa.insert(REPLY)
-    .from_select(
-        _COLUMNS,
-        sa.select(*(sa.bindparam(c.name, type_=c.type) for c in _COLUMNS)).where(
-            ~sa.exists().where(
-                REPLY.c.member == sa.bindparam("member"),
-                REPLY.c.request_id == sa.bindparam("request_id"),
-            )
-        ),
-    )
-    .inline()  # the number of the row is not asked for, only whether there is one
-    .execution_options(preserve_rowcount=True)
+_FIND_ALL: Final = sa.select(
+    REPLY.c.member,
+    REPLY.c.request_id,
+    REPLY.c.reply_id,
+    REPLY.c.digest,
+    REPLY.c.body,
+    REPLY.c.stored_at,
+).where(
+    REPLY.c.member.in_(sa.bindparam("members", expanding=True)),
+    REPLY.c.request_id.in_(sa.bindparam("requests", expanding=True)),
 )
+_ADD: Final = sa.insert(REPLY)
 _FORGET: Final = sa.delete(REPLY).where(REPLY.c.reply_id == sa.bindparam("number"))
 _OLDEST: Final = (
     sa.select(REPLY.c.reply_id, REPLY.c.stored_at)
@@ -79,13 +78,7 @@ class Replies:
         row = _row(connection, member, request_id)
         if row is None or self._is_old(row):
             return None
-        if row.digest != digest:
-            raise ConflictError(
-                "REQUEST_ID_REUSED",
-                "`request_id` was used for another request less than"
-                f" {limits.REPLAY_WINDOW_SECONDS} seconds ago; make a new one",
-            )
-        return bytes(row.body)
+        return _body(row.digest, row.body, digest)
 
     def find_or_clear(
         self,
@@ -107,13 +100,27 @@ class Replies:
             return None
         return self.find(connection, member, request_id, digest)
 
-    def add_new(self, connection: sa.Connection, member: Member, reply: Reply) -> bool:
-        """Store a reply if none is stored for the request, however old; say whether.
-
-        One statement, where `find_or_clear` and `add` take two.
-        """
-        added = connection.execute(_ADD_NEW, self._row(member, reply))
-        return bool(added.rowcount)
+    def page(
+        self, connection: sa.Connection, requests: Sequence[tuple[Member, bytes]]
+    ) -> ReplyPage:
+        """Return what is stored for some requests, to be read and written at once."""
+        values = {
+            "members": list({member.code for member, _ in requests}),
+            "requests": list({request_id for _, request_id in requests}),
+        }
+        rows = connection.execute(_FIND_ALL, values).all()
+        kept = {
+            (row.member, row.request_id): (row.digest, row.body)
+            for row in rows
+            if not self._is_old(row)
+        }
+        asked = {(member.code, request_id) for member, request_id in requests}
+        old = [
+            row.reply_id
+            for row in rows
+            if self._is_old(row) and (row.member, row.request_id) in asked
+        ]
+        return ReplyPage(kept, old, self._now())
 
     def add(self, connection: sa.Connection, member: Member, reply: Reply) -> None:
         """Store a reply, in the transaction in which `find_or_clear` found none."""
@@ -129,11 +136,15 @@ class Replies:
             "stored_at": self._now(),
         }
 
+    def is_due(self) -> bool:
+        """Say whether it is time to look for what can be deleted."""
+        now = self._now()
+        # Or the clock was set back.
+        return not now < self._purge_due <= now + _PURGE_EVERY
+
     def purge(self, connection: sa.Connection, most: int) -> None:
         """Delete at most `most` replies that are beyond their window."""
         now = self._now()
-        if now < self._purge_due <= now + _PURGE_EVERY:  # or the clock was set back
-            return
         oldest = connection.execute(_OLDEST, {"most": most}).all()
         old = [row.reply_id for row in oldest if _is_old(row, now)]
         if old:
@@ -148,6 +159,67 @@ class Replies:
     def _now(self) -> int:
         """Return the time of day in microseconds."""
         return to_microseconds(self._clock.now())
+
+
+class ReplyPage:
+    """The replies of a few requests, within one transaction of the writer's."""
+
+    def __init__(
+        self,
+        kept: dict[tuple[str, bytes], tuple[bytes, bytes]],
+        old: list[int],
+        now: int,
+    ) -> None:
+        """Take digest and body of those stored, and the rows beyond their window."""
+        self._kept = kept
+        self._old = old
+        self._now = now
+        self._rows: list[dict[str, Any]] = []
+
+    def find(self, member: Member, request_id: bytes, digest: bytes) -> bytes | None:
+        """Return the body stored for a request, or None.
+
+        Raises:
+            ConflictError: the request with that id was another one.
+        """
+        found = self._kept.get((member.code, request_id))
+        return None if found is None else _body(*found, digest)
+
+    def add(
+        self, member: Member, request_id: bytes, digest: bytes, body: bytes
+    ) -> None:
+        """Add a reply where `find` has found none; `write` stores it."""
+        self._kept[member.code, request_id] = digest, body
+        self._rows.append(
+            {
+                "member": member.code,
+                "request_id": request_id,
+                "digest": digest,
+                "body": body,
+                "stored_at": self._now,
+            }
+        )
+
+    def write(self, connection: sa.Connection) -> None:
+        """Store what was added, in place of what is beyond its window."""
+        if self._old:
+            connection.execute(_PURGE, {"numbers": self._old})
+        insert_rows(connection, REPLY, self._rows)
+
+
+def _body(stored: bytes, body: bytes, digest: bytes) -> bytes:
+    """Return a stored reply to a request.
+
+    Raises:
+        ConflictError: it is of another one.
+    """
+    if stored != digest:
+        raise ConflictError(
+            "REQUEST_ID_REUSED",
+            "`request_id` was used for another request less than"
+            f" {limits.REPLAY_WINDOW_SECONDS} seconds ago; make a new one",
+        )
+    return bytes(body)
 
 
 def _is_old(row: sa.Row[*tuple[Any, ...]], now: int) -> bool:

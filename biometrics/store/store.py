@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from biometrics import limits
 from biometrics.audit import Scribe
@@ -34,7 +34,7 @@ from biometrics.store.whole import WholeReader
 from biometrics.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -85,14 +85,11 @@ class Store:
         unhurried = UnhurriedClock(clock, _LEEWAY)
         self.budget = Budget(reading, unhurried)
 
-        def housekeep(connection: sa.Connection, operations: int) -> None:
-            most = operations * limits.PURGED_ROWS_PER_OPERATION
-            replies.purge(connection, most)
-            references.purge(connection, most)
-            self.budget.purge(connection, most)
-
         log = Log(scribe, clock)
-        self._writer = Writer(database, log, housekeep, on_failure, on_recovery)
+        purging = _Purging((replies, references, self.budget))
+        self._writer = Writer(
+            database, log, [self.budget], purging, on_failure, on_recovery
+        )
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading, log)
@@ -163,6 +160,34 @@ class Store:
     ) -> None:
         """Close."""
         self.close()
+
+
+class _Purges(Protocol):
+    """What has rows that are deleted in time."""
+
+    def is_due(self) -> bool:
+        """Say whether it is time to look for them."""
+
+    def purge(self, connection: sa.Connection, most: int) -> None:
+        """Delete at most so many."""
+
+
+class _Purging:
+    """Deletes what is over, a few rows for each operation of a transaction."""
+
+    def __init__(self, purged: Sequence[_Purges]) -> None:
+        """Delete from these."""
+        self._purged = purged
+
+    def is_due(self) -> bool:
+        """Say whether it is time to look."""
+        return any(each.is_due() for each in self._purged)
+
+    def run(self, connection: sa.Connection, operations: int) -> None:
+        """Delete where it is time."""
+        for each in self._purged:
+            if each.is_due():
+                each.purge(connection, operations * limits.PURGED_ROWS_PER_OPERATION)
 
 
 def open_store(

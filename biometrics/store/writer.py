@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+
+import sqlalchemy as sa
 
 from biometrics import limits
 from biometrics.errors import (
@@ -26,35 +33,66 @@ from biometrics.store.failures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import sqlalchemy as sa
-
     from biometrics.store.databases import Database
     from biometrics.store.log import Log
 
 T = TypeVar("T")
+U = TypeVar("U")
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[T]):
-    """An operation that waits for its transaction."""
+class Outcome(Generic[T]):
+    """What became of a write, held back until the commit.
 
-    operation: Callable[[sa.Connection], T]
-    future: Future[T]
-    weight: int
+    Attributes:
+        value: what it returns.
+        error: what it raises instead; then it has written nothing.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What an operation returned or raised, held back until the commit."""
-
-    value: Any = None
+    value: T | None = None
     error: Exception | None = None
 
 
-_Run: TypeAlias = "Callable[[sa.Connection, Callable[[sa.Connection], Any]], _Outcome]"
+# Writes what waits together, in its order: one outcome each.
+Batch: TypeAlias = Callable[[sa.Connection, Sequence[T]], Sequence[Outcome[U]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[T, U]):
+    """One part of a batch that waits for its transaction."""
+
+    batch: Batch[T, U]
+    part: T
+    future: Future[U]
+    weight: int
+    due: float  # by the monotonic clock
+
+
+_Run: TypeAlias = "Callable[[sa.Connection, Batch[Any, Any], list[Any]], Sequence[Any]]"
+
+
+class Memory(Protocol):
+    """Remembers what is written within a transaction; of the writer's thread."""
+
+    def mark(self) -> int:
+        """Return how much is pending, for `undo`."""
+
+    def undo(self, mark: int) -> None:
+        """Take back what came since `mark`."""
+
+    def forget(self, *, is_durable: bool = False) -> None:
+        """Have nothing pending: the transaction is over, committed or not."""
+
+
+class Housekeeping(Protocol):
+    """What is to be deleted, a little with each transaction."""
+
+    def is_due(self) -> bool:
+        """Say whether there may be something."""
+
+    def run(self, connection: sa.Connection, operations: int) -> None:
+        """Delete some, in a transaction of so many operations."""
 
 
 class _GivenUpError(Exception):
@@ -76,8 +114,9 @@ class _UndoneError(Exception):
 class Writer:
     """Group commit.
 
-    Operations that wait are run in one transaction; if one raises, all are undone and
-    run again, each in its own savepoint, so that it is undone alone. They are run in
+    Operations that wait are run in one transaction, and those of one batch that stand
+    together by one call; if one raises, all are undone and run again, each alone in its
+    own savepoint, so that it is undone alone. They are run in
     the order in which they came, but that those which write several records take turns
     with all others. Futures resolve after the commit and never before; if the
     transaction as a whole fails, every future of the group has the error and nothing of
@@ -98,7 +137,8 @@ class Writer:
         self,
         database: Database,
         log: Log,
-        housekeep: Callable[[sa.Connection, int], None],
+        memories: Sequence[Memory],
+        housekeeping: Housekeeping,
         on_failure: Callable[[], None],
         on_recovery: Callable[[], None],
     ) -> None:
@@ -107,8 +147,9 @@ class Writer:
         Args:
             database: held; the caller closes it after `close`.
             log: which operations append to; it is written with each transaction.
-            housekeep: called in each transaction with the number of its operations;
-                a failure of it is logged and undoes nothing else.
+            memories: of transactions, that learn how each has ended.
+            housekeeping: done in transactions when it is due; a failure of it is logged
+                and undoes nothing else.
             on_failure: called from the thread when it stops writing.
             on_recovery: called from the thread when it goes on.
         """
@@ -116,11 +157,13 @@ class Writer:
         self._on_recovery = on_recovery
         self._database = database
         self._log = log
-        self._housekeep = housekeep
+        self._memories = (log, *memories)
+        self._housekeeping = housekeeping
         # What writes one record or none does not wait behind chunks of many.
-        self._light: deque[_Waiting[Any]] = deque()
-        self._heavy: deque[_Waiting[Any]] = deque()
+        self._light: deque[_Waiting[Any, Any]] = deque()
+        self._heavy: deque[_Waiting[Any, Any]] = deque()
         self._was_heavy = False
+        self._due = math.inf  # when the next transaction begins
         self._arrived = threading.Condition()
         self._closing = False
         self._sync_failed = False
@@ -146,7 +189,31 @@ class Writer:
             StorageError: writing is stopped after a failed flush.
             UnavailableError: the store is closed.
         """
-        future: Future[T] = Future()
+        return self.join(_one_by_one, operation, weight=weight)
+
+    def join(
+        self, batch: Batch[T, U], part: T, *, weight: int = 1, within: float = 0.0
+    ) -> Future[U]:
+        """Queue a part of what is written together, if more of it waits by then.
+
+        Args:
+            batch: runs in the writer's thread, with one part or more. A part whose
+                outcome is an error MUST have written nothing; if the batch raises, all
+                of it is undone, and run again part by part.
+            part: what is to be written.
+            weight: records that it writes.
+            within: seconds for which it may wait for others, unless one comes that
+                does not wait.
+
+        Returns:
+            The part's outcome, once that is durable.
+
+        Raises:
+            ExhaustedError: as `submit`.
+            StorageError: likewise.
+            UnavailableError: likewise.
+        """
+        future: Future[U] = Future()
         with self._arrived:
             if self._closing:
                 raise UnavailableError(
@@ -162,8 +229,11 @@ class Writer:
                     retry_after=1.0,
                 )
             queue = self._light if weight <= 1 else self._heavy
-            queue.append(_Waiting(operation, future, weight))
-            self._arrived.notify()
+            due = time.monotonic() + within
+            queue.append(_Waiting(batch, part, future, weight, due))
+            if due < self._due:
+                self._due = due
+                self._arrived.notify()
         return future
 
     def run(self, operation: Callable[[sa.Connection], T]) -> T:
@@ -194,22 +264,24 @@ class Writer:
             while self._sync_failed and self._wait_for_disk():
                 self._recover()
 
-    def _take(self) -> list[_Waiting[Any]]:
+    def _take(self) -> list[_Waiting[Any, Any]]:
         """Wait for operations; return a group, or nothing once closed and drained."""
         with self._arrived:
-            while not self._light and not self._heavy and not self._closing:
-                self._arrived.wait()
+            while (left := self._due - time.monotonic()) > 0 and not self._closing:
+                self._arrived.wait(None if math.isinf(left) else left)
             # In turns, so that neither waits for more than one group of the other.
             is_heavy = bool(self._heavy) and not (self._light and self._was_heavy)
             self._was_heavy = is_heavy
             queue = self._heavy if is_heavy else self._light
-            group: list[_Waiting[Any]] = []
+            group: list[_Waiting[Any, Any]] = []
             weight = 0
             while queue and len(group) < limits.WRITE_GROUP_OPERATIONS:
                 weight += queue[0].weight
                 if group and weight > limits.WRITE_GROUP_RECORDS:
                     break
                 group.append(queue.popleft())
+            # What is left has come before this one began: it has waited long enough.
+            self._due = -math.inf if self._light or self._heavy else math.inf
             return group
 
     def _wait_for_disk(self) -> bool:
@@ -218,6 +290,7 @@ class Writer:
             refused = [*self._light, *self._heavy]
             self._light.clear()
             self._heavy.clear()
+            self._due = math.inf
         for one in refused:
             if one.future.set_running_or_notify_cancel():
                 one.future.set_exception(_stopped())
@@ -240,7 +313,7 @@ class Writer:
         _LOG.warning("the disk is flushed: writing goes on")
         self._on_recovery()
 
-    def _write(self, group: list[_Waiting[Any]]) -> None:
+    def _write(self, group: list[_Waiting[Any, Any]]) -> None:
         """Run a group, commit it, and only then resolve its futures."""
         try:
             outcomes = self._transact(group)
@@ -249,13 +322,13 @@ class Writer:
                 for one in group:  # whoever broke it breaks only its own this time
                     self._write([one])
                 return
-            outcomes = [_Outcome(error=_explain(lost.reason))]
+            outcomes = [Outcome(error=_explain(lost.reason))]
         except Exception as error:  # noqa: BLE001 - outlives any
             reason = _explain(error).reason
             _LOG.warning("a group of %d writes failed: %s", len(group), reason)
             if reason == SYNC_FAILED:
                 self._stop()
-            outcomes = [_Outcome(error=_explain(error)) for _ in group]
+            outcomes = [Outcome(error=_explain(error)) for _ in group]
         for waiting, outcome in zip(group, outcomes, strict=True):
             if outcome.error is None:
                 waiting.future.set_result(outcome.value)
@@ -268,7 +341,7 @@ class Writer:
             self._sync_failed = True
         self._on_failure()
 
-    def _transact(self, group: list[_Waiting[Any]]) -> list[_Outcome]:
+    def _transact(self, group: list[_Waiting[Any, Any]]) -> list[Outcome[Any]]:
         """Run a group in one transaction; what it returns is durable.
 
         Savepoints are two statements for each operation, which hardly ever raises, and
@@ -277,20 +350,23 @@ class Writer:
         if self._sync_failed:  # since the group was taken
             raise _stopped()
         try:
-            return self._commit(group, _run)
+            return self._commit(group, _together)
         except _UndoneError:
-            return self._commit(group, self._attempt)
+            return self._commit(group, self._apart)
 
-    def _commit(self, group: list[_Waiting[Any]], run: _Run) -> list[_Outcome]:
+    def _commit(self, group: list[_Waiting[Any, Any]], run: _Run) -> list[Outcome[Any]]:
         """Begin a transaction, run a group in it, and commit it."""
         is_committing = False
         try:
-            self._log.forget()  # what a transaction that was undone has appended
+            for memory in self._memories:
+                memory.forget()  # a transaction that was undone
             with self._database.writing.begin() as connection:
-                outcomes = [run(connection, one.operation) for one in group]
-                kept = self._attempt(
-                    connection, lambda held: self._housekeep(held, len(group))
-                )
+                outcomes = [
+                    outcome
+                    for batch, parts in groupby(group, attrgetter("batch"))
+                    for outcome in run(connection, batch, [one.part for one in parts])
+                ]
+                kept = self._keep_house(connection, len(group))
                 self._log.flush(connection)
                 is_committing = True
         except DATABASE_ERRORS as error:
@@ -302,16 +378,33 @@ class Writer:
                     " same request_id, and it is carried out once",
                 ) from error
             raise
-        self._log.forget(is_durable=True)
+        for memory in self._memories:
+            memory.forget(is_durable=True)
         self._database.note_commit()
         if kept.error is not None:
             _LOG.warning("housekeeping failed: %s", _explain(kept.error).reason)
         return outcomes
 
+    def _keep_house(self, connection: sa.Connection, operations: int) -> Outcome[None]:
+        """Do the housekeeping that is due."""
+        if not self._housekeeping.is_due():
+            return Outcome()
+        return self._attempt(
+            connection,
+            _one_by_one,
+            lambda held: self._housekeeping.run(held, operations),
+        )
+
+    def _apart(
+        self, connection: sa.Connection, batch: Batch[T, U], parts: list[T]
+    ) -> list[Outcome[U]]:
+        """Run a batch part by part; see `_attempt`."""
+        return [self._attempt(connection, batch, part) for part in parts]
+
     def _attempt(
-        self, connection: sa.Connection, operation: Callable[[sa.Connection], Any]
-    ) -> _Outcome:
-        """Run one operation in a savepoint; undo it alone if it raises.
+        self, connection: sa.Connection, batch: Batch[T, U], part: T
+    ) -> Outcome[U]:
+        """Run a batch of one part in a savepoint; undo it alone if it raises.
 
         The savepoints are plain statements, a third of a small write's time less than
         `begin_nested`, which compiles its own anew each time.
@@ -321,35 +414,43 @@ class Writer:
             SQLAlchemyError: the connection is lost, and the transaction with it.
         """
         connection.exec_driver_sql("SAVEPOINT operation")
-        mark = self._log.mark()
+        marks = [memory.mark() for memory in self._memories]
         try:
-            value = operation(connection)
+            (outcome,) = batch(connection, [part])
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
         except Exception as error:
             if connection.invalidated:
                 raise
             if not self._database.has_transaction(connection):
                 raise _GivenUpError(error) from error
-            self._log.undo(mark)
+            for memory, mark in zip(self._memories, marks, strict=True):
+                memory.undo(mark)
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT operation")
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
             if isinstance(error, DATABASE_ERRORS):
-                return _Outcome(error=_explain(error))
-            return _Outcome(error=error)
-        return _Outcome(value=value)
+                return Outcome(error=_explain(error))
+            return Outcome(error=error)
+        return outcome
 
 
-def _run(
-    connection: sa.Connection, operation: Callable[[sa.Connection], Any]
-) -> _Outcome:
-    """Run one operation.
+def _one_by_one(
+    connection: sa.Connection, operations: Sequence[Callable[[sa.Connection], T]]
+) -> list[Outcome[T]]:
+    """Run operations that share no statement."""
+    return [Outcome(operation(connection)) for operation in operations]
+
+
+def _together(
+    connection: sa.Connection, batch: Batch[T, U], parts: list[T]
+) -> Sequence[Outcome[U]]:
+    """Run a batch.
 
     Raises:
         _UndoneError: it raised; the transaction is to be undone.
         SQLAlchemyError: the connection is lost, and the transaction with it.
     """
     try:
-        return _Outcome(value=operation(connection))
+        return batch(connection, parts)
     except Exception as error:
         if connection.invalidated:
             raise

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 from store.shelf import START, XAA, XBB, XCC, Shelf, digest, request
 
 from biometrics import limits
-from biometrics.errors import NotFoundError
+from biometrics.errors import DefectError, NotFoundError
 from biometrics.store import (
     NearSearch,
     QuotaUse,
@@ -22,6 +24,8 @@ from biometrics.store import (
 from biometrics.store.rows import AlertKind, Disclosed
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from biometrics.members import Member
 
 RECORD = request("record A ")
@@ -41,27 +45,31 @@ def near(told: int, *, freezes: bool = False, word: str = "case") -> NearSearch:
     )
 
 
-def commit(
+def begin(
     shelf: Shelf,
     *searches: NearSearch,
     requester: Member = XBB,
     word: str | None = None,
     **more: object,
-) -> bytes | None:
+) -> Future[bytes | None]:
     """Store an answer that takes so much; a fresh one unless its word is given."""
     matches: dict[bytes, Member] = more.get("matches", {})  # type: ignore[assignment]
     felt = {each.record_id for each in searches}
     answers = tuple((holder, record in felt) for record, holder in matches.items())
     taken = Taken(near=searches, answers=answers, **more)  # type: ignore[arg-type]
     request_id = request(word) if word else shelf.fresh()
-    done = shelf.store.answers.commit(
+    return shelf.store.answers.commit(
         requester,
         request_id,
         digest("asked"),
         lambda _: b"answer",
         Disclosed(taken=taken),
     )
-    return done.result(30)
+
+
+def commit(shelf: Shelf, *searches: NearSearch, **more: object) -> bytes | None:
+    """Store an answer as `begin` does, and wait for it."""
+    return begin(shelf, *searches, **more).result(30)  # type: ignore[arg-type]
 
 
 def own(shelf: Shelf, requester: Member = XBB) -> int:
@@ -114,6 +122,44 @@ def test_what_all_requesters_were_told_together_has_a_bound(shelf: Shelf) -> Non
         commit(shelf, near(N), requester=member) is not None for member in members
     )
     assert taken == ALL // N
+
+
+def test_answers_of_one_flush_are_counted_one_after_the_other(shelf: Shelf) -> None:
+    """As if each were durable before the next: budget, quota, freeze and replay."""
+    quota = QuotaUse(use=b"use", searches=1, most=N + 2)
+    commit(shelf, near(N - 1))
+    with shelf.held():
+        told = [begin(shelf, near(1), quotas=(quota,)) for _ in range(3)]
+        freezing = begin(shelf, near(0, freezes=True), quotas=(quota,))
+        frozen = begin(shelf, matches={RECORD: XAA}, quotas=(quota,))
+        others = [begin(shelf, quotas=(quota,)) for _ in range(N + 2)]
+        again = [begin(shelf, word="again") for _ in range(2)]
+        leaves = shelf.store.log.head().size
+    assert [each.result(30) is not None for each in told] == [True, False, False]
+    assert freezing.result(30) is not None
+    assert frozen.result(30) is None
+    assert sum(each.result(30) is not None for each in others) == N
+    assert {each.result(30) for each in again} == {b"answer"}
+    assert own(shelf) == N
+    assert shelf.store.budget.spent(XBB)[0][b"use"] == N + 2
+    assert shelf.store.log.head().size == leaves + 1 + 1 + N + 1
+    assert [f.searches for f in shelf.store.reviews.freezes(XAA)] == [N]
+
+
+def test_what_an_undone_flush_took_is_not_spent(shelf: Shelf) -> None:
+    """Not even as far as it is remembered without the database."""
+    quota = QuotaUse(use=b"use", searches=1, most=5)
+    commit(shelf, quotas=(quota,))
+
+    def broken(_: sa.Connection) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    sa.event.listen(shelf.writing, "commit", broken)
+    with pytest.raises(DefectError):
+        commit(shelf, quotas=(quota,))
+    sa.event.remove(shelf.writing, "commit", broken)
+    assert commit(shelf, quotas=(quota,)) == b"answer"
+    assert shelf.store.budget.spent(XBB)[0] == {b"use": 2}
 
 
 def test_a_frozen_record_is_told_in_no_answer_that_is_stored_later(
@@ -249,7 +295,7 @@ def test_a_quota_is_spent_and_renewed_at_midnight(shelf: Shelf) -> None:
     assert spend(4) == b"answer"
     assert spend(1) is None
     assert spend(10, b"other") == b"answer"
-    spent, renews = shelf.store.budget.spent(XBB, [b"use", b"other", b"none"])
+    spent, renews = shelf.store.budget.spent(XBB)
     assert spent == {b"use": 10, b"other": 10}
     assert renews.date() == START.date() + DAY
     advance(shelf, DAY)

@@ -218,6 +218,8 @@ def test_a_restored_log_is_another_one(shelf: Shelf) -> None:
     told = [Mention(member=m, kind=Kind.RESTORATION) for m in (XAA, XBB)]
     with shelf.writing.begin() as connection:
         begin_anew(connection, scribe, shelf.clock, told)
+    shelf.store.close()  # nobody has it open while it is restored
+    shelf.store = open_store(shelf.place.where, shelf.clock)
     head = shelf.store.log.head()
     assert (head.life, head.size) == (2, 2)
     assert members(shelf)[-1] == {"XAA", "XBB"}

@@ -23,10 +23,10 @@ from biometrics.errors import (
 )
 from biometrics.store.log import Log
 from biometrics.store.schema import INDEX_KEY, REFERENCE_RECORD
-from biometrics.store.writer import Writer
+from biometrics.store.writer import Outcome, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @pytest.fixture
@@ -103,6 +103,72 @@ def test_a_failing_statement_is_a_defect_and_undone_alone(shelf: Shelf) -> None:
         second.result(30)
     assert caught.value.reason == "STORAGE_DEFECT"
     assert "same" not in f"{caught.value} {caught.value.__cause__}"
+
+
+class Words:
+    """A batch that notes how many were written at once."""
+
+    def __init__(self) -> None:
+        """Have written nothing."""
+        self.sizes: list[int] = []
+
+    def __call__(
+        self, connection: sa.Connection, parts: Sequence[str]
+    ) -> list[Outcome[str]]:
+        """Write words; refuse one, and break at another."""
+        self.sizes.append(len(parts))
+        for word in parts:
+            if word != "refused":
+                put(word)(connection)
+            if word == "broken":
+                raise ZeroDivisionError
+        refusal = UnavailableError("NOT_NOW", "not now")
+        return [
+            Outcome(error=refusal) if word == "refused" else Outcome(word)
+            for word in parts
+        ]
+
+
+def test_parts_of_a_batch_are_written_together(shelf: Shelf) -> None:
+    """In the order in which they came among others; one that is refused is alone."""
+    batch, writer = Words(), shelf.store._writer
+    with shelf.held():
+        first = [writer.join(batch, word) for word in ("a", "refused", "b")]
+        between = writer.submit(put("between"))
+        last = writer.join(batch, "c")
+    assert [first[0].result(30), first[2].result(30)] == ["a", "b"]
+    assert [between.result(30), last.result(30)] == ["between", "c"]
+    with pytest.raises(UnavailableError, match="not now"):
+        first[1].result(30)
+    assert batch.sizes == [3, 1]
+    assert words(shelf) == ["a", "b", "between", "c"]
+
+
+def test_a_batch_that_breaks_is_written_part_by_part(shelf: Shelf) -> None:
+    """And all but the part that broke it is durable, once."""
+    batch, writer = Words(), shelf.store._writer
+    with shelf.held():
+        futures = [writer.join(batch, word) for word in ("a", "broken", "b")]
+    assert [futures[0].result(30), futures[2].result(30)] == ["a", "b"]
+    with pytest.raises(ZeroDivisionError):
+        futures[1].result(30)
+    assert batch.sizes == [3, 1, 1, 1]
+    assert words(shelf) == ["a", "b"]
+
+
+def test_a_part_waits_for_others_no_longer_than_it_may(
+    shelf: Shelf, commits: list[str]
+) -> None:
+    """Whoever does not wait takes those along that do."""
+    batch, writer = Words(), shelf.store._writer
+    patient = [writer.join(batch, word, within=60) for word in ("a", "b")]
+    assert writer.join(batch, "c").result(30) == "c"
+    assert [future.result(30) for future in patient] == ["a", "b"]
+    assert (batch.sizes, commits) == ([3], ["commit"])
+    assert writer.join(batch, "d", within=0.01).result(30) == "d"
+    waiting = writer.join(batch, "e", within=60)
+    shelf.store.close()
+    assert waiting.result(30) == "e"
 
 
 def test_nothing_is_told_before_the_commit(shelf: Shelf) -> None:
@@ -337,14 +403,18 @@ def test_failed_housekeeping_is_logged_and_undoes_nothing_else(
 ) -> None:
     """The operations of a group do not depend on the purge that runs with them."""
 
-    def housekeep(connection: sa.Connection, operations: int) -> None:
-        put(f"{operations} operations")(connection)
-        raise ZeroDivisionError
+    class Failing:
+        def is_due(self) -> bool:
+            return True
+
+        def run(self, connection: sa.Connection, operations: int) -> None:
+            put(f"{operations} operations")(connection)
+            raise ZeroDivisionError
 
     shelf.store._writer.close()
     log = Log(Scribe({}, secrets.token_bytes), shelf.clock)
     database = shelf.store._database
-    writer = Writer(database, log, housekeep, lambda: None, lambda: None)
+    writer = Writer(database, log, [], Failing(), lambda: None, lambda: None)
     assert writer.run(put("kept")) == "kept"
     writer.close()
     assert words(shelf) == ["kept"]
