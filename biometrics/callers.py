@@ -25,6 +25,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
     WITNESS = "witness"
+    OFFICER = "officer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,26 @@ MAX_TILE_LEVEL: Final = 7  # 256 to the eighth leaves
 MAX_PAGE_LEAVES: Final = 32_768  # some 1.3 MB
 MAX_PAGE_ENTRIES: Final = 2048  # leaves looked below; at one entry each, 1.6 MB
 MAX_EXPORT_BYTES: Final = 64 * 1024  # of one file of an export but its pages
+
+# -- follow-ups ---------------------------------------------------------------
+FOLLOW_UP_ID_BYTES: Final = 32  # SHA-256 of what the requester signed
+# In which it is answered, as under Pruem II, and read. One clock, whatever was done: a
+# later end would tell that something was released, and then taken back.
+FOLLOW_UP_HOURS: Final = 48
+FOLLOW_UP_KEPT_DAYS: Final = 30  # what came of one is shown to the requester so long
+FOLLOW_UP_LOOK_SECONDS: Final = 60.0  # between sweeps of what is over, which is hidden
+# Of one requester, to one holder: each is a person's work there. Whatever comes of it
+# counts, so that nobody goes on asking whether a reference is still good.
+MAX_FOLLOW_UPS_PER_DAY: Final = 200
+MAX_FOLLOW_UPS_LISTED: Final = 100  # at their largest they fit into a message
+MAX_FOLLOW_UP_RECORDS_TOLD: Final = 32  # of one; more are a broken gallery
+MAX_FOLLOW_UP_NOTE_BYTES: Final = 4 * 1024  # a key, a legal basis at its longest
+MAX_FOLLOW_UP_REQUEST_BYTES: Final = 8 * 1024
+MAX_FOLLOW_UP_BYTES: Final = 32 * 1024  # a letter, or a portrait
+FOLLOW_UP_CLEAR_BYTES: Final = 36 * 1024  # always: with two notes, and filled up
+FOLLOW_UP_SEALED_BYTES: Final = FOLLOW_UP_CLEAR_BYTES + 1136  # ML-KEM, X25519, tag
+MAX_RELEASE_BYTES: Final = 40 * 1024
+
 # -- leak budget --------------------------------------------------------------
 # Set by the attack and by honest travellers together: benchmarks/README.md, "What yes
 # and no add up to". Wider or fewer spares templates, and freezes honest travellers.
@@ -204,6 +224,12 @@ MAX_SIGNER_CHARACTERS: Final = 128  # name of a person or an office; of a key li
 MAX_NOTE_BYTES: Final = 16 * 1024  # a short text, and more signatures than signers
 MAX_NOTE_SIGNATURES: Final = 64
 DATED_AHEAD_SECONDS: Final = 300  # two machines' clocks differ a little
+# What a conformance run asks of a member's system.
+CERTIFICATE_LIFE_DAYS: Final = 31  # what is stolen is good as long, at worst
+CERTIFICATE_LEFT_HOURS: Final = 12  # whoever renews by hand is late one day
+CLOCK_OFF_SECONDS: Final = 10.0  # half of what any time server keeps by far
+SHORT_DEADLINE_SECONDS: Final = 0.002  # nothing is answered in so short a time
+TAKEN_UP_SECONDS: Final = 15.0  # for a served exchange to go by edited settings
 AGREEMENTS_LOOK_SECONDS: Final = 1.0  # between looks for versions signed anew
 MAX_QUESTION_LINE_BYTES: Final = 16 * 1024  # of a log that is replayed: 64 holders
 

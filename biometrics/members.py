@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from biometrics.errors import InvalidRequestError
+from biometrics.errors import InvalidRequestError, RefusedError
 
 # The Bali Process on People Smuggling, Trafficking in Persons and Related
 # Transnational Crime: 45 states and territories and three UN bodies.
@@ -53,3 +54,21 @@ class Member:
     def __str__(self) -> str:
         """Return the code."""
         return self.code
+
+
+class Membership(StrEnum):
+    """How it is about a member. Values are in settings and rows: never change one."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"  # asks nobody and is asked by nobody, until it is resumed
+    LEFT = "left"  # for good
+
+
+def suspended(member: Member) -> RefusedError:
+    """Return the error of what a suspended member's systems may not do."""
+    return RefusedError(
+        "MEMBER_SUSPENDED",
+        f"`{member}` is suspended: it searches nobody, enrols nothing and is searched"
+        " by nobody until the operator of the exchange resumes it; its administrators"
+        " and auditors are served",
+    )

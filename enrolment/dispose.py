@@ -24,7 +24,7 @@ from biometrics.errors import DefectError, SealError, UnavailableError
 from biometrics.store import FIRST_EXPIRED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
     from concurrent.futures import Executor
 
     from biometrics.clock import Clock
@@ -55,7 +55,7 @@ class Disposal:
     def __init__(  # noqa: PLR0913 - the parts of the sweep
         self,
         *,
-        members: Iterable[Member],
+        members: Collection[Member],
         rows: RecordReader,
         records: RecordWriter,
         precedence: Precedence,
@@ -64,7 +64,7 @@ class Disposal:
         clock: Clock,
     ) -> None:
         """Read `rows` of `members`, write to `records`, attest by `vault`."""
-        self._members = {member.code: member for member in members}
+        self._members = members
         self._rows = rows
         self._records = records
         self._precedence = precedence
@@ -104,9 +104,11 @@ class Disposal:
 
     async def _dispose(self, rows: Sequence[ExpiredRow]) -> tuple[int, int]:
         """Withdraw some records; return how many, and how many rows are wrong."""
-        known = [row for row in rows if row.member in self._members]
+        members = {member.code: member for member in self._members}
+        known = [row for row in rows if row.member in members]
         results = await asyncio.gather(
-            *map(self._dispose_one, known), return_exceptions=True
+            *(self._dispose_one(members[row.member], row) for row in known),
+            return_exceptions=True,
         )
         done, wrong = 0, len(rows) - len(known)
         for result in results:
@@ -118,9 +120,8 @@ class Disposal:
                 done += result
         return done, wrong
 
-    async def _dispose_one(self, row: ExpiredRow) -> bool:
+    async def _dispose_one(self, member: Member, row: ExpiredRow) -> bool:
         """Withdraw one record; say whether it was there still."""
-        member = self._members[row.member]
         key = self._vault.index(member)
 
         def check(found: LiveRecord) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -51,10 +51,12 @@ class Hit:
         protection: what protects it.
         seen: by which the store can tell whether that still stands.
         is_near: whether it is near the threshold; see `disclosure.budget`.
+        lookup: 32 bytes, under which the record is found for a follow-up.
     """
 
     holder: Member
     record_id: bytes
+    lookup: bytes = field(repr=False)
     protection: Protection
     seen: SeenRecord
     is_near: bool = False
@@ -249,6 +251,7 @@ def _hit(template: StoredTemplate, *, is_near: bool) -> Hit:
     return Hit(
         holder=template.member,
         record_id=template.record_id,
+        lookup=template.lookup,
         protection=protection_of(template),
         seen=SeenRecord(
             template_id=template.template_id,

@@ -60,6 +60,7 @@ class Galleries:
         self._closed: Mapping[Member, GalleryState] = {}
         self._damaged: frozenset[GalleryName] = frozenset()
         self._known: frozenset[GalleryName] = frozenset()
+        self._suspended: frozenset[Member] = frozenset()
         self._comparisons: Mapping[str, int] = {}
 
     def state(self, holder: Member, space: str) -> GalleryState:
@@ -129,6 +130,20 @@ class Galleries:
     def closed(self, holder: Member) -> GalleryState | None:
         """Return why no gallery of the holder is there, or None if they are."""
         return self._closed.get(holder)
+
+    def suspend(self, member: Member) -> None:
+        """Note that a member asks nobody and is asked by nobody, whatever it has."""
+        with self._changing:
+            self._suspended |= {member}
+
+    def resume(self, member: Member) -> None:
+        """Note that a member takes part again."""
+        with self._changing:
+            self._suspended -= {member}
+
+    def is_suspended(self, member: Member) -> bool:
+        """Say whether a member takes no part at the moment."""
+        return member in self._suspended
 
     def _close(self, holder: Member, state: GalleryState) -> None:
         with self._changing:

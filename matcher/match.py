@@ -13,7 +13,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from biometrics import limits
 from biometrics.disclosure import (
@@ -32,7 +32,7 @@ from biometrics.errors import (
     RefusedError,
     UnavailableError,
 )
-from biometrics.members import Member
+from biometrics.members import Member, suspended
 from biometrics.store import Disclosed, NewReference
 from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
     from biometrics.store import AnswerWriter, Appended, Budget
-    from biometrics.templates import Position, Template, TemplateSpace
+    from biometrics.templates import Modality, Position, Template, TemplateSpace
     from matcher.alike import Resemblance
     from matcher.confirm import Confirmed, Hit
     from matcher.galleries import Galleries
@@ -111,6 +111,7 @@ class Rules:
 
     agreements: Agreements
     now: dt.datetime
+    purpose: Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +263,10 @@ class Matcher:
 
     async def _decided(self, search: Search, encode: Encode) -> Decided:
         """Decide all questions, by the rules of this moment."""
+        if self.galleries.is_suspended(search.requester):
+            raise suspended(search.requester)
         # One version of the agreements and one moment for all questions.
-        rules = Rules(self.agreements(), self.clock.now())
+        rules = Rules(self.agreements(), self.clock.now(), search.purpose)
         planned = [self._planned(search, rules, each) for each in search.questions]
         self._refuse_spent(search.requester, rules, planned)
         compared = await self._results(search.requester, planned)
@@ -409,7 +412,9 @@ class Matcher:
         searched = frozenset(
             h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
         )
-        tells = disclosed(answer, learnt, requester, rules.now)
+        modality = compared.planned.question.space.modality
+        asked = Asked(requester, rules.purpose, modality)
+        tells = disclosed(answer, learnt, asked, rules.now)
         thresholds = compared.planned.thresholds
         promised = {p.holder: promise_of(p, thresholds) for p in plan.permissions}
         looked = Looked(compared.planned.question.space.name, promised, searched)
@@ -437,6 +442,8 @@ class Matcher:
 
     def _standing(self, holder: Member, probe: Template) -> Outcome:
         """Return the outcome at a holder before any record is compared."""
+        if self.galleries.is_suspended(holder):
+            return Outcome.UNAVAILABLE
         state = self.galleries.state(holder, probe.space.name)
         if state is GalleryState.DESTROYED:
             return Outcome.NOT_COMPARABLE
@@ -488,8 +495,16 @@ def told(outcomes: Mapping[Member, Outcome], learnt: Learnt) -> dict[Member, Out
     }
 
 
+class Asked(NamedTuple):
+    """Who asked for what: a reference is good for just that."""
+
+    requester: Member
+    purpose: Purpose
+    modality: Modality
+
+
 def disclosed(
-    answer: Answer, learnt: Learnt, requester: Member, now: dt.datetime
+    answer: Answer, learnt: Learnt, asked: Asked, now: dt.datetime
 ) -> Disclosed:
     """Return what an answer tells of: it may be stored while just this stands."""
     expires_at = now + dt.timedelta(days=limits.REFERENCE_LIFE_DAYS)
@@ -499,8 +514,10 @@ def disclosed(
             NewReference(
                 reference_digest=hashlib.sha256(named.reference).digest(),
                 holder=named.holder,
-                requester=requester,
-                record_ids=tuple(hit.record_id for hit in learnt[named.holder]),
+                requester=asked.requester,
+                purpose=asked.purpose.value,
+                modality=asked.modality.value,
+                records={hit.record_id: hit.lookup for hit in learnt[named.holder]},
                 expires_at=expires_at,
             )
             for named in answer.holders

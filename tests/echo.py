@@ -26,9 +26,10 @@ from biometrics.errors import (
 from biometrics.members import Member
 from biometrics.server.admission import InTurn
 from biometrics.server.health import Health
-from biometrics.server.interceptors import Identity, chain
+from biometrics.server.interceptors import Identity, TakingPart, chain
 from biometrics.server.methods import METHODS, Method
 from biometrics.server.metrics import Metrics
+from biometrics.server.roll import Roll
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -167,6 +168,7 @@ class World:
                     lambda: self.trusts,
                     self.clock,
                 ),
+                taking_part=TakingPart(Roll()),
                 in_turn=InTurn(ROWS, 1.0),
                 metrics=Metrics(),
                 methods=ROWS,

@@ -57,6 +57,7 @@ class Victim:
                 ],
                 stderr=log,
                 stdout=log,
+                start_new_session=True,  # and so without a terminal
             )
 
     def start(self) -> None:

@@ -56,7 +56,16 @@ class Kind(StrEnum):
     DESTRUCTION = "destruction"
     AGREEMENT = "agreement"
     MEMBERS = "members"
+    SUSPENSION = "suspension"
+    RESUMPTION = "resumption"
+    DEPARTURE = "departure"
     RESTORATION = "restoration"
+    FOLLOW_UP_REQUEST = "follow-up-request"
+    FOLLOW_UP_CONFIRMATION = "follow-up-confirmation"  # the holder alone is told
+    FOLLOW_UP_RELEASE = "follow-up-release"  # likewise
+    FOLLOW_UP_REFUSAL = "follow-up-refusal"
+    FOLLOW_UP_READING = "follow-up-reading"
+    FOLLOW_UP_EXPIRY = "follow-up-expiry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +76,9 @@ class Mention:
         member: who.
         kind: what happened.
         gallery: name of the template space, or empty.
-        other: code of the member that asked, in what its holders are told.
-        purpose: of a search.
+        other: code of the member that asked, in what its holders are told; of the other
+            side of a follow-up.
+        purpose: of a search or a follow-up.
         agreement: 32 bytes of the agreements that it was permitted by, or empty.
         fpir: what was promised of errors, in words.
         count: how many probes or records it is about.

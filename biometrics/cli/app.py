@@ -16,13 +16,16 @@ from biometrics.cli import (
     calibrate,
     canaries,
     check,
+    conformance,
     demo,
     enrol,
     extract,
+    followup,
     galleries,
     init,
     inspect,
     match,
+    members,
     pki,
     records,
     restore,
@@ -100,6 +103,7 @@ app.command("match")(match.match)
 app.command("calibrate")(calibrate.calibrate)
 app.command("synthesise")(synthesise.synthesise)
 app.command("demo")(demo.demo)
+app.command("conformance")(conformance.conformance)
 app.add_typer(backup.app, name="backup")
 app.add_typer(restore.app, name="restore")
 app.add_typer(galleries.app, name="galleries")
@@ -107,9 +111,11 @@ app.add_typer(records.app, name="records")
 app.add_typer(canaries.app, name="canaries")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(reviews.app, name="reviews")
+app.add_typer(followup.app, name="followup")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(audit.app, name="audit")
 app.add_typer(slots.app, name="slots")
+app.add_typer(members.app, name="members")
 app.add_typer(pki.app, name="pki")
 
 

@@ -129,7 +129,7 @@ def rotate(
     with connect(context, profile) as exchange:
         known = _issued(exchange)
         exchange.rotate(deadline=LONGEST)
-        _finish(exchange, "values under older keys")
+        finish(exchange, "values under older keys")
         _print_new(exchange, known, as_json=as_json)
 
 
@@ -159,7 +159,7 @@ def destroy(
     with connect(context, profile) as exchange:
         known = _issued(exchange)
         exchange.destroy(confirm_holder=yes, deadline=LONGEST)
-        _finish(exchange, "records to delete")
+        finish(exchange, "records to delete")
         _print_new(exchange, known, as_json=as_json)
 
 
@@ -210,7 +210,7 @@ def _issued(exchange: ExchangeClient) -> frozenset[int]:
     return frozenset(e.number for e in exchange.erasures() if e.certificate)
 
 
-def _finish(exchange: ExchangeClient, of_what: str) -> None:
+def finish(exchange: ExchangeClient, of_what: str) -> None:
     """Wait until nothing is under way.
 
     Raises:

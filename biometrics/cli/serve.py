@@ -33,8 +33,9 @@ def serve(
     """Serve the exchange until SIGTERM or Ctrl-C, then drain.
 
     Logs to stderr, one line an event; the line `ready on ...` says that it answers.
-    Agreements that were signed anew count within seconds. All other files are read at
-    the start: an edited template space, signer or key counts from the next start on.
+    Agreements that were signed anew, certificates, signers and members count within
+    seconds. An edited template space or setting counts from the next start on, and the
+    log says so.
     """
     # Late: the server brings the engine and the database with it.
     from biometrics.server.check import check as check_files  # noqa: PLC0415

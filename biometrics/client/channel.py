@@ -34,6 +34,7 @@ _SERVICES: Final = (
     "DuplicateService",
     "AuditService",
     "ReviewService",
+    "FollowUpService",
 )
 
 

@@ -34,6 +34,7 @@ from biometrics.client.status import translate
 from biometrics.client.streams import BulkStream
 from biometrics.errors import PreconditionError
 from biometrics.sealing import SEALED_TO_ANOTHER
+from biometrics.signing import confirmation_note, seal_payload
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
@@ -45,6 +46,8 @@ from biometrics.v1 import (
     duplicate_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
+    followup_pb2,
+    followup_pb2_grpc,
     match_pb2_grpc,
     review_pb2,
     review_pb2_grpc,
@@ -79,13 +82,16 @@ if TYPE_CHECKING:
         PermissionInfo,
         ProbeRefusal,
         ProtectOutcome,
+        ReceivedFollowUp,
         RecordInfo,
         RecordSummary,
         ReplaceOutcome,
+        RequestedFollowUp,
         ReviewInfo,
         SpaceInfo,
         WithdrawReceipt,
     )
+    from biometrics.signing import FollowUpTicket, Signers, SigningKey
 
 RequestT = TypeVar("RequestT", bound="Message")
 ResponseT = TypeVar("ResponseT")
@@ -103,6 +109,7 @@ class _Line:
     duplicates: duplicate_pb2_grpc.DuplicateServiceStub
     agreements: agreement_pb2_grpc.AgreementServiceStub
     audit: audit_pb2_grpc.AuditServiceStub
+    follow_ups: followup_pb2_grpc.FollowUpServiceStub
     reviews: review_pb2_grpc.ReviewServiceStub
     spaces: space_pb2_grpc.SpaceServiceStub
 
@@ -121,6 +128,7 @@ class _Line:
             duplicates=duplicate_pb2_grpc.DuplicateServiceStub(channel),
             agreements=agreement_pb2_grpc.AgreementServiceStub(channel),
             audit=audit_pb2_grpc.AuditServiceStub(channel),
+            follow_ups=followup_pb2_grpc.FollowUpServiceStub(channel),
             reviews=review_pb2_grpc.ReviewServiceStub(channel),
             spaces=space_pb2_grpc.SpaceServiceStub(channel),
         )
@@ -590,6 +598,163 @@ class ExchangeClient:
         return responses.read_alerts(
             self._call(self._line.reviews.ListAlerts, request, deadline)
         )
+
+    def request_follow_up(
+        self,
+        ticket: FollowUpTicket,
+        *,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> dt.datetime:
+        """Ask the holder of a reference; it is used up, whatever comes of it.
+
+        Args:
+            ticket: what is asked and signed, made by `FollowUpTicket.make`. Keep its
+                text before: it alone opens what the holder gives.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Returns:
+            When it expires.
+
+        Raises:
+            NotFoundError: the reference cannot be followed up, whatever the cause.
+            RefusedError: no agreement permits it.
+        """
+        request = self._requests.follow_up(ticket, request_id)
+        response = self._call(self._line.follow_ups.RequestFollowUp, request, deadline)
+        return responses.read_moment(response.expire_time)
+
+    def requested_follow_ups(
+        self, *, deadline: float | None = None
+    ) -> tuple[RequestedFollowUp, ...]:
+        """List the newest follow-ups that one has asked for."""
+        request = followup_pb2.ListRequestedFollowUpsRequest()
+        return responses.read_requested(
+            self._call(self._line.follow_ups.ListRequestedFollowUps, request, deadline)
+        )
+
+    def read_follow_up(
+        self,
+        ticket: FollowUpTicket,
+        *,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> bytes:
+        """Return what the holder gave, sealed: once. `ticket.open` opens it.
+
+        Keep it until it is opened: the exchange has deleted it.
+
+        Raises:
+            PreconditionError: nothing is there yet (`NOTHING_TO_READ`), or the
+                follow-up is over.
+        """
+        asked = ticket.signed.request.follow_up_id.hex()
+        request = self._requests.read_follow_up(asked, request_id)
+        response = self._call(self._line.follow_ups.ReadFollowUp, request, deadline)
+        return bytes(response.sealed_payload)
+
+    def received_follow_ups(
+        self, *, deadline: float | None = None
+    ) -> tuple[ReceivedFollowUp, ...]:
+        """List what waits for oneself, as an officer or the system that enrols."""
+        request = followup_pb2.ListReceivedFollowUpsRequest()
+        return responses.read_received(
+            self._call(self._line.follow_ups.ListReceivedFollowUps, request, deadline)
+        )
+
+    def confirm_follow_up(
+        self,
+        follow_up: ReceivedFollowUp,
+        *,
+        key: SigningKey,
+        signers: Signers,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> dt.datetime:
+        """Confirm a follow-up, as an officer who has looked at the record.
+
+        Args:
+            follow_up: as it was listed.
+            key: one's own, by which one is listed to sign for the holder.
+            signers: one's own copy of the list of signers.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Returns:
+            When it expires.
+
+        Raises:
+            UnauthenticatedError: the request is not signed by whom the list has for
+                its requester, or `key` is not listed.
+            NotFoundError: it is over, or may not be told any more.
+        """
+        note = confirmation_note(follow_up.signed, key, signers)
+        request = self._requests.confirm_follow_up(
+            follow_up.follow_up_id, note, request_id
+        )
+        response = self._call(self._line.follow_ups.ConfirmFollowUp, request, deadline)
+        return responses.read_moment(response.expire_time)
+
+    def refuse_follow_up(
+        self,
+        follow_up_id: str,
+        refusal: str,
+        *,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> None:
+        """Refuse a follow-up, as an officer.
+
+        Args:
+            follow_up_id: as it was listed.
+            refusal: word such as `basis-insufficient`; the requester is told it.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Raises:
+            NotFoundError: it is over, or may not be told any more.
+        """
+        request = self._requests.refuse_follow_up(follow_up_id, refusal, request_id)
+        self._call(self._line.follow_ups.RefuseFollowUp, request, deadline)
+
+    def release_follow_up(
+        self,
+        follow_up: ReceivedFollowUp,
+        content: bytes,
+        *,
+        key: SigningKey,
+        signers: Signers,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> dt.datetime:
+        """Give the payload of a follow-up that another person has confirmed.
+
+        Args:
+            follow_up: as it was listed, confirmed.
+            content: 1 to `limits.MAX_FOLLOW_UP_BYTES` bytes, which the requester alone
+                opens.
+            key: one's own, not that of who has confirmed.
+            signers: one's own copy of the list of signers.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Returns:
+            When it expires.
+
+        Raises:
+            UnauthenticatedError: request or confirmation are not signed as they must
+                be, or both persons are one.
+            NotFoundError: it is over, or may not be told any more.
+        """
+        sealed = seal_payload(
+            follow_up.signed, follow_up.confirmation, content, key, signers
+        )
+        request = self._requests.release_follow_up(
+            follow_up.follow_up_id, sealed, request_id
+        )
+        response = self._call(self._line.follow_ups.ReleaseFollowUp, request, deadline)
+        return responses.read_moment(response.expire_time)
 
     def duplicates(
         self, references: Sequence[str], *, deadline: float | None = None

@@ -19,6 +19,7 @@ from biometrics.v1 import (
     agreement_pb2,
     custody_pb2,
     enrolment_pb2,
+    followup_pb2,
     match_pb2,
     review_pb2,
     template_pb2,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from biometrics.client.inputs import Chunk, Record, Template
+    from biometrics.signing import FollowUpTicket
 
 RequestId = uuid.UUID | str | None
 M = TypeVar("M", bound="Message")
@@ -252,6 +254,86 @@ class RequestMaker:
         faults: list[Fault] = []
         message = custody_pb2.DestroyRequest(
             request_id=self._request_id(given, faults), confirm_holder=confirm_holder
+        )
+        return _sound(message, faults)
+
+    def follow_up(
+        self, ticket: FollowUpTicket, given: RequestId
+    ) -> followup_pb2.RequestFollowUpRequest:
+        """Return the request for a follow-up.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = followup_pb2.RequestFollowUpRequest(
+            request_id=self._request_id(given, faults),
+            reference=ticket.reference,
+            note=ticket.signed.note.data,
+        )
+        return _sound(message, faults)
+
+    def read_follow_up(
+        self, follow_up_id: str, given: RequestId
+    ) -> followup_pb2.ReadFollowUpRequest:
+        """Return the request to read what was given.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = followup_pb2.ReadFollowUpRequest(
+            request_id=self._request_id(given, faults), follow_up_id=follow_up_id
+        )
+        return _sound(message, faults)
+
+    def confirm_follow_up(
+        self, follow_up_id: str, note: bytes, given: RequestId
+    ) -> followup_pb2.ConfirmFollowUpRequest:
+        """Return the confirmation of a follow-up.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = followup_pb2.ConfirmFollowUpRequest(
+            request_id=self._request_id(given, faults),
+            follow_up_id=follow_up_id,
+            note=note,
+        )
+        return _sound(message, faults)
+
+    def refuse_follow_up(
+        self, follow_up_id: str, refusal: str, given: RequestId
+    ) -> followup_pb2.RefuseFollowUpRequest:
+        """Return the refusal of a follow-up.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        faults: list[Fault] = []
+        message = followup_pb2.RefuseFollowUpRequest(
+            request_id=self._request_id(given, faults), follow_up_id=follow_up_id
+        )
+        try:
+            message.refusal = number_of(followup_pb2.Refusal, refusal, "refusal")
+        except InvalidRequestError as error:
+            faults.extend(error.faults)
+        return _sound(message, faults)
+
+    def release_follow_up(
+        self, follow_up_id: str, sealed: bytes, given: RequestId
+    ) -> followup_pb2.ReleaseFollowUpRequest:
+        """Return the gift of a payload.
+
+        Raises:
+            InvalidRequestError: the request id is no UUID.
+        """
+        faults: list[Fault] = []
+        message = followup_pb2.ReleaseFollowUpRequest(
+            request_id=self._request_id(given, faults),
+            follow_up_id=follow_up_id,
+            sealed_payload=sealed,
         )
         return _sound(message, faults)
 

@@ -24,9 +24,11 @@ from biometrics.client.results import (
     PermissionInfo,
     ProbeRefusal,
     ProtectOutcome,
+    ReceivedFollowUp,
     RecordInfo,
     RecordSummary,
     ReplaceOutcome,
+    RequestedFollowUp,
     ReviewInfo,
     SpaceInfo,
     TemplateInfo,
@@ -34,12 +36,14 @@ from biometrics.client.results import (
 )
 from biometrics.client.words import word_of, words_of
 from biometrics.errors import Fault
+from biometrics.signing import SignedRequest
 from biometrics.v1 import (
     agreement_pb2,
     audit_pb2,
     custody_pb2,
     duplicate_pb2,
     enrolment_pb2,
+    followup_pb2,
     match_pb2,
     review_pb2,
     space_pb2,
@@ -185,6 +189,44 @@ def read_reviews(message: review_pb2.ListReviewsResponse) -> tuple[ReviewInfo, .
             auditor_says=word_of(review_pb2.Verdict, review.auditor_verdict),
         )
         for review in message.reviews
+    )
+
+
+def read_requested(
+    message: followup_pb2.ListRequestedFollowUpsResponse,
+) -> tuple[RequestedFollowUp, ...]:
+    """Return the follow-ups that one has asked for."""
+    return tuple(
+        RequestedFollowUp(
+            follow_up_id=each.follow_up_id,
+            holder=each.holder,
+            state=word_of(followup_pb2.FollowUpState, each.state),
+            refusal=word_of(followup_pb2.Refusal, each.refusal),
+            requested_at=read_moment(each.request_time),
+        )
+        for each in message.follow_ups
+    )
+
+
+def read_received(
+    message: followup_pb2.ListReceivedFollowUpsResponse,
+) -> tuple[ReceivedFollowUp, ...]:
+    """Return the follow-ups that wait for oneself.
+
+    Raises:
+        InvalidRequestError: the exchange gave something else than what is signed.
+    """
+    return tuple(
+        ReceivedFollowUp(
+            signed=SignedRequest.parse(each.note),
+            state=word_of(followup_pb2.FollowUpState, each.state),
+            references=tuple(each.references),
+            record_count=each.record_count,
+            confirmation=each.confirmation,
+            requested_at=read_moment(each.request_time),
+            expires_at=read_moment(each.expire_time),
+        )
+        for each in message.follow_ups
     )
 
 

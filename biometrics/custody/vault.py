@@ -50,20 +50,30 @@ class Vault:
             clock: when keys are made.
             random_bytes: where keys and nonces come from.
         """
-        self._rings = {
-            member: Keyring(
-                member, provider, rows, clock=clock, random_bytes=random_bytes
-            )
-            for member, provider in members.items()
-        }
+        self._rings: dict[Member, Keyring] = {}
         self._sealing = SealingKeys()
-        self._handed = {
-            member: provider
-            for member, provider in members.items()
-            if isinstance(provider, HandedKeyProvider)
-        }
+        self._handed: dict[Member, HandedKeyProvider] = {}
         self._indexes = IndexKeys(exchange, rows, random_bytes)
+        self._rows = rows
+        self._clock = clock
         self._random_bytes = random_bytes
+        for member, provider in members.items():
+            self.admit(member, provider)
+
+    def admit(self, member: Member, provider: KeyProvider) -> None:
+        """Have one more member, locked at first, whose gallery keys `provider` wraps.
+
+        One that is there already MUST NOT be admitted again.
+        """
+        if isinstance(provider, HandedKeyProvider):
+            self._handed[member] = provider
+        self._rings[member] = Keyring(
+            member,
+            provider,
+            self._rows,
+            clock=self._clock,
+            random_bytes=self._random_bytes,
+        )
 
     def unlock(self, member: Member) -> None:
         """Open the member's gallery keys. Whatever is raised, it is locked then.

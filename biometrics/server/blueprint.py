@@ -50,7 +50,13 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
 
 TRUST_DOMAIN: Final = "exchange.test"
-_ROLES: Final = (Role.CLIENT, Role.ENROLLER, Role.ADMINISTRATOR, Role.AUDITOR)
+ROLES: Final = (
+    Role.CLIENT,
+    Role.ENROLLER,
+    Role.ADMINISTRATOR,
+    Role.AUDITOR,
+    Role.OFFICER,
+)
 _VALIDITY: Final = dt.timedelta(days=365)
 _PRIVATE: Final = 0o700
 
@@ -97,7 +103,7 @@ def write_exchange(
         callers = [
             Caller(member=member, role=role, name=f"{role}-1")
             for member in named
-            for role in _ROLES
+            for role in ROLES
         ]
         pki.begin(callers)
         for caller in callers:
@@ -184,6 +190,13 @@ def _write_agreements(
         ]
         head = AGREEMENTS.format(holder=member, name=_commented(name), dated=dated)
         write_agreement(folder, "\n".join([head, *(clauses or [NO_CLAUSE])]))
+
+
+def no_agreement(member: Member, now: dt.datetime) -> str:
+    """Return an agreement that permits nothing, to begin with."""
+    dated = now.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    head = AGREEMENTS.format(holder=member, name=member, dated=dated)
+    return f"{head}\n{NO_CLAUSE}"
 
 
 def _clause(clause: SampleClause, today: dt.date) -> str:

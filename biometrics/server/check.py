@@ -63,7 +63,7 @@ def check(path: Path) -> list[str]:
         auditors = read_auditors(config.auditors)
         return [
             *trust_notes(config),
-            *unaudited(config.members, auditors),
+            *unaudited(config.present, auditors),
             *rates.outgrown(),
             *_agreement_notes(config, stored, signers, rates),
             *_gallery_notes(config, stored, spaces),
@@ -76,7 +76,7 @@ def _agreement_notes(
     """Return a note for each agreement, or part of it, that would not count."""
     in_force = InForce(
         config.agreements,
-        members=config.members,
+        members=config.present,
         signers=signers,
         keep=lambda _row: None,
         clock=SystemClock(),
@@ -114,7 +114,8 @@ def _gallery_notes(
 ) -> Iterator[str]:
     """Yield a note for each gallery that could not be searched."""
     closed = stored.custody.closed() if stored else {}
-    for member, source in config.members.items():
+    for member in config.present:
+        source = config.members[member]
         if member in closed:
             yield f"galleries of {member} stay closed: it has {closed[member]} them"
             continue

@@ -29,6 +29,7 @@
     name = "a state"
     key = "keys/XAA.key"               # or `handed-over`, or a URI `pkcs11:...`
     auditor = "auditors/XAA.pub"       # may be left out; to whom its log is handed
+    standing = "active"                # or `suspended`, or `left`; see `members`
 
 Paths are relative to the file. A URL of a database is libpq's and has no password: that
 stands in a password file or a service file (`PGPASSFILE`, `PGSERVICEFILE`), or is not
@@ -57,13 +58,14 @@ from biometrics.custody import (
     parse_source,
 )
 from biometrics.errors import ConfigurationError, Fault
-from biometrics.members import Member
+from biometrics.members import Member, Membership
 from biometrics.server.identity import TRUST_DOMAIN
 from biometrics.settings import (
     Document,
     Line,
     Settings,
     SettingsFile,
+    Word,
     configuration_error,
     parsed_by,
     read_text,
@@ -79,6 +81,7 @@ class Config:
     """The exchange's settings; every path absolute or relative to the working folder.
 
     Attributes:
+        path: of the file itself.
         name: of the exchange, for people.
         trust_domain: of the SPIFFE IDs in client certificates.
         listen: host and port, as `127.0.0.1:7443`, `[::1]:7443`; port 0 is any.
@@ -103,8 +106,10 @@ class Config:
             may be missing: whoever takes away its key locks its galleries.
         auditors: files of the public keys of members' auditors, of those that have one.
         member_names: for people.
+        memberships: how it is about each.
     """
 
+    path: Path
     name: str
     trust_domain: str
     listen: str
@@ -125,6 +130,12 @@ class Config:
     members: Mapping[Member, KeySource]
     auditors: Mapping[Member, Path]
     member_names: Mapping[Member, str]
+    memberships: Mapping[Member, Membership]
+
+    @property
+    def present(self) -> list[Member]:
+        """Every member that has not left, in their order."""
+        return sorted(m for m, s in self.memberships.items() if s is not s.LEFT)
 
 
 def _trust_domain(text: str) -> str:
@@ -268,6 +279,7 @@ class _Member(Settings):
     name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
     key: Annotated[str, AfterValidator(_path), AfterValidator(_key)]
     auditor: _File | None = None
+    standing: Word[Membership] = Membership.ACTIVE
 
 
 class _ConfigFile(SettingsFile):
@@ -297,7 +309,7 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
     """
     document = Document.parse(read_text(path), path.name)
     file = document.read_as(_ConfigFile)
-    config = _resolved(file, path.parent)
+    config = _resolved(file, path)
     faults = list(_repeated(document, file, path.parent))
     if is_whole:
         faults += _missing(document, config)
@@ -306,9 +318,11 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
     return config
 
 
-def _resolved(file: _ConfigFile, folder: Path) -> Config:
-    """Return the settings, paths taken from `folder`."""
+def _resolved(file: _ConfigFile, path: Path) -> Config:
+    """Return the settings of the file at `path`, paths taken from its folder."""
+    folder = path.parent
     return Config(
+        path=path,
         name=file.exchange.name,
         trust_domain=file.exchange.trust_domain,
         listen=file.exchange.listen,
@@ -330,9 +344,15 @@ def _resolved(file: _ConfigFile, folder: Path) -> Config:
             {each.code: parse_source(each.key, folder) for each in file.member}
         ),
         auditors=MappingProxyType(
-            {e.code: folder / e.auditor for e in file.member if e.auditor is not None}
+            {
+                each.code: folder / each.auditor
+                for each in file.member
+                # Of one that has left nobody needs it any more.
+                if each.auditor is not None and each.standing is not Membership.LEFT
+            }
         ),
         member_names=MappingProxyType({each.code: each.name for each in file.member}),
+        memberships=MappingProxyType({e.code: e.standing for e in file.member}),
     )
 
 

@@ -47,15 +47,33 @@ def write_signers(
     (root / FOLDER).mkdir(_PRIVATE)
     text = SIGNERS
     for member in members:
-        for office in _OFFICES:
-            key = SigningKey.generate(f"{domain}/{member}/{office}", random_bytes)
-            create_signing_key(root / FOLDER / f"{member}-{office}.key", key)
+        keys = make_signing_keys(root, member, domain, random_bytes)
+        for name, key in keys.items():
             text += (
-                f'\n[[signer]]\nholder = "{member}"\n'
-                f'name = "{office} office of {member} (development only)"\n'
-                f"key = {json.dumps(key.verifier.text)}\n"
+                f'\n[[signer]]\nholder = "{member}"\nname = "{name}"\n'
+                f"key = {json.dumps(key)}\n"
             )
     (root / "signers.toml").write_text(text, "utf-8")
+
+
+def make_signing_keys(
+    root: Path, member: Member, domain: str, random_bytes: Callable[[int], bytes]
+) -> dict[str, str]:
+    """Make a member's two signing keys, unless they are there.
+
+    Returns:
+        The keys that verify their signatures, by the names of their offices.
+    """
+    (root / FOLDER).mkdir(_PRIVATE, exist_ok=True)
+    keys = {}
+    for office in _OFFICES:
+        path = root / FOLDER / f"{member}-{office}.key"
+        if not path.exists():
+            key = SigningKey.generate(f"{domain}/{member}/{office}", random_bytes)
+            create_signing_key(path, key)
+        name = f"{office} office of {member} (development only)"
+        keys[name] = read_signing_key(path).verifier.text
+    return keys
 
 
 def write_agreement(root: Path, text: str) -> None:
@@ -73,5 +91,8 @@ def write_agreement(root: Path, text: str) -> None:
         for office in _OFFICES
     ]
     path = root / "agreements" / f"{version.holder}.toml"
-    path.write_bytes(text.encode())
-    path.with_suffix(".note").write_bytes(Note(statement, tuple(signatures)).data)
+    note = Note(statement, tuple(signatures)).data
+    for place, data in ((path, text.encode()), (path.with_suffix(".note"), note)):
+        draft = place.with_name(f".{place.name}.draft")
+        draft.write_bytes(data)
+        draft.replace(place)

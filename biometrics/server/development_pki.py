@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from biometrics.callers import Caller
     from biometrics.clock import Clock
+    from biometrics.members import Member
     from biometrics.server.config import Config
 
 _AUTHORITY: Final = "authority"
@@ -113,6 +114,21 @@ class DevelopmentPki:
             )
         self._write(name, self._authority().issue_client(caller))
         return self.write_profile(caller, target)
+
+    def ensure(self, caller: Caller, target: str) -> Path:
+        """Sign for a system that has no good certificate; return its profile."""
+        name = _name(caller)
+        if (self._place / f"{name}.pem").exists() and self._is_good(name):
+            return self.write_profile(caller, target)
+        return self.issue(caller, target)
+
+    def revoke_all(self, member: Member) -> list[int]:
+        """Take back whatever is good of a member; return the serial numbers."""
+        return [
+            self.revoke(path)
+            for path in sorted(self._place.glob(f"{member}-*.pem"))
+            if self._is_good(path.stem)
+        ]
 
     def revoke(self, path: Path) -> int:
         """Take a certificate back; return its serial number.

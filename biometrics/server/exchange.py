@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import resource
 import secrets
 import signal
@@ -27,24 +28,24 @@ from biometrics.audit import ReceiptIssuer, Scribe
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, Vault
 from biometrics.errors import (
-    ConfigurationError,
     ExchangeError,
     GalleryLockedError,
-    SealError,
 )
 from biometrics.precedence import Precedence
 from biometrics.sealing import SUITE
 from biometrics.server.admission import InTurn
 from biometrics.server.audit import AuditService
-from biometrics.server.check import wrong_exchange_key
 from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.doors import Door, make_doors
+from biometrics.server.follow_up_service import FollowUpService
+from biometrics.server.follow_ups import FollowUps
 from biometrics.server.health import Health
 from biometrics.server.in_force import InForce
-from biometrics.server.interceptors import Identity, chain
+from biometrics.server.interceptors import Identity, TakingPart, chain
+from biometrics.server.membership import Memberships, Settings
 from biometrics.server.methods import METHODS, SERVICES, check_table
 from biometrics.server.metrics import Gauges, Metrics
 from biometrics.server.policy import (
@@ -55,18 +56,21 @@ from biometrics.server.policy import (
 )
 from biometrics.server.rates import Rates
 from biometrics.server.reviews import ReviewService
+from biometrics.server.roll import Roll
 from biometrics.server.rotation import Rotation
 from biometrics.server.tending import Tending
 from biometrics.server.tls import Trusted, trust_notes
+from biometrics.server.unlocking import Unlocking
 from biometrics.signing import SigningKey, sealing_key_note
 from biometrics.slots import Slots
-from biometrics.store import CustodyState, open_store
+from biometrics.store import open_store
 from biometrics.v1 import (
     agreement_pb2_grpc,
     audit_pb2_grpc,
     custody_pb2_grpc,
     duplicate_pb2_grpc,
     enrolment_pb2_grpc,
+    followup_pb2_grpc,
     match_pb2_grpc,
     review_pb2_grpc,
     space_pb2_grpc,
@@ -99,7 +103,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.clock import Clock
-    from biometrics.custody import KeyProvider
     from biometrics.members import Member
     from biometrics.server.config import Config
     from biometrics.server.in_force import Told
@@ -118,6 +121,7 @@ class Exchange:
         store: its database; open until it is stopped.
         trusted: its certificates, and whose it believes.
         verifier: the key that what it states is to be checked by.
+        settings: what of its settings is taken up while it runs.
     """
 
     port: int
@@ -125,6 +129,7 @@ class Exchange:
     store: Store
     trusted: Trusted
     verifier: str
+    settings: Settings
     _health: Health
     _doors: tuple[Door, ...]
     _follower: Follower
@@ -152,25 +157,35 @@ class Exchange:
         async with AsyncExitStack() as parts:
             # Whether anything can be called; nothing yet.
             health = Health(s.full_name for s in SERVICES)
-            # The store, and the keys that open what is in it.
+            # The store, who takes part, and the keys that open what is in it.
+            auditors = read_auditors(config.auditors)
             store = parts.enter_context(
                 open_store(
                     config.database,
                     clock,
-                    scribe=Scribe(read_auditors(config.auditors), random_bytes),
+                    scribe=Scribe(auditors, random_bytes),
                     on_failure=health.pause,
                     on_recovery=health.go_on,
                 )
             )
-            vault, galleries = unlock(config, store, clock, random_bytes)
+            galleries = Galleries()
+            galleries.count(store.journal.templates_by_space())
+            roll = Roll()
+            memberships = Memberships(store, roll, galleries, config)
+            tell(memberships.begun())
+            exchange_key = FileKeyProvider(config.exchange_key, random_bytes)
+            vault = Vault(exchange_key, {}, store.keys, clock, random_bytes)
+            unlocking = Unlocking(store, vault, galleries, random_bytes)
+            for member in roll:
+                unlocking.admit(member, config)
             log_key = SigningKey(f"{config.trust_domain}/log", vault.log_seed())
             log.info("log and receipts are signed by %s", log_key.verifier.text)
-            for text in unaudited(config.members, config.auditors):
+            for text in unaudited(roll, config.auditors):
                 log.warning("%s", text)
-            store.log.note_members(config.members)
+            store.log.note_members(roll)
             # What the members have decided.
             rates = Rates(spaces, calibrations, galleries.comparisons)
-            in_force = put_in_force(config, store, clock, rates)
+            in_force = put_in_force(config, store, clock, rates=rates, roll=roll)
             precedence = Precedence()
             # The matcher.
             workers = parts.enter_context(
@@ -291,7 +306,7 @@ class Exchange:
                 random_bytes=random_bytes,
             )
             disposal = Disposal(
-                members=config.members,
+                members=roll,
                 rows=store.register,
                 records=store.records,
                 precedence=precedence,
@@ -299,17 +314,26 @@ class Exchange:
                 workers=workers,
                 clock=clock,
             )
+            # Follow-ups.
+            follow_ups = FollowUps(
+                rows=store.follow_ups,
+                agreements=in_force.agreements,
+                vault=vault,
+                slots=slots,
+                workers=workers,
+                clock=clock,
+            )
+            store.follow_ups.keep_only(config.members).result()
             # The edge.
             metrics = Metrics()
             in_turn = InTurn(METHODS, config.slot_seconds, metrics.waited)
-            identity = Identity(
-                config.trust_domain, config.members, trusted.authorities, clock
-            )
+            identity = Identity(config.trust_domain, roll, trusted.authorities, clock)
             doors = make_doors(
                 config,
                 trusted,
                 lambda roles: chain(
                     identity=identity,
+                    taking_part=TakingPart(roll),
                     in_turn=in_turn,
                     metrics=metrics,
                     methods=METHODS,
@@ -363,6 +387,10 @@ class Exchange:
                         ReviewService(reviews=store.reviews, workers=workers),
                     ),
                     partial(
+                        followup_pb2_grpc.add_FollowUpServiceServicer_to_server,
+                        FollowUpService(follow_ups=follow_ups),
+                    ),
+                    partial(
                         space_pb2_grpc.add_SpaceServiceServicer_to_server,
                         SpaceService(rates=rates),
                     ),
@@ -380,7 +408,7 @@ class Exchange:
                     at_once=in_turn.at_once,
                     overruns=lambda: slots.overruns,
                     behind=lambda: store.journal.end() - index.position,
-                    galleries=partial(sizes, store, config.members),
+                    galleries=partial(sizes, store, roll),
                     certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),
                     revocation_seconds=lambda: (
                         None
@@ -401,7 +429,7 @@ class Exchange:
             index.verify(
                 {
                     GalleryName(member, row.space): row.templates
-                    for member in config.members
+                    for member in roll
                     for row in store.register.galleries(member)
                 }
             )
@@ -409,14 +437,24 @@ class Exchange:
             parts.callback(keeper.stop)
             parts.push_async_callback(access.stop)
             parts.push_async_callback(tending.stop)
-            tending.begin(*config.members)
+            tending.begin(*roll)
+            settings = Settings(
+                config,
+                store=store,
+                roll=roll,
+                memberships=memberships,
+                unlocking=unlocking,
+                auditors=auditors,
+                in_force=in_force,
+            )
             for door in doors:
                 await door.server.start()
             for keeping in (
                 keep_erasing(store),
                 keep_disposing(disposal),
-                keep_ending_epochs(custodian, config.members),
-                keep_looking(in_force, limits.AGREEMENTS_LOOK_SECONDS),
+                keep_ending_epochs(custodian, roll),
+                keep_ending_follow_ups(store),
+                keep_looking(settings, limits.AGREEMENTS_LOOK_SECONDS),
                 keep_looking(trusted, limits.CERTIFICATES_LOOK_SECONDS),
             ):
                 parts.callback(asyncio.create_task(keeping).cancel)
@@ -427,6 +465,7 @@ class Exchange:
                 store=store,
                 trusted=trusted,
                 verifier=key.verifier.text,
+                settings=settings,
                 _health=health,
                 _doors=doors,
                 _follower=follower,
@@ -481,6 +520,20 @@ async def keep_ending_epochs(custodian: Custodian, members: Iterable[Member]) ->
         await asyncio.sleep(limits.WITHDRAWAL_LOOK_SECONDS)
 
 
+async def keep_ending_follow_ups(store: Store) -> None:
+    """End follow-ups whose time is over, time and again."""
+    while True:
+        try:
+            ended = await asyncio.wrap_future(
+                store.follow_ups.end_due(limits.MAX_FOLLOW_UPS_LISTED)
+            )
+        except ExchangeError as error:
+            ended = 0
+            log.warning("follow-ups are not ended yet: %s", error.reason)
+        if ended < limits.MAX_FOLLOW_UPS_LISTED:
+            await asyncio.sleep(limits.FOLLOW_UP_LOOK_SECONDS)
+
+
 async def keep_disposing(disposal: Disposal) -> None:
     """Withdraw what has expired, time and again."""
     left = 0
@@ -506,7 +559,9 @@ async def keep_disposing(disposal: Disposal) -> None:
         await asyncio.sleep(limits.DISPOSE_SECONDS)
 
 
-def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> InForce:
+def put_in_force(
+    config: Config, store: Store, clock: Clock, *, rates: Rates, roll: Roll
+) -> InForce:
     """Return the agreements in force: those of before, and what was signed since.
 
     Raises:
@@ -523,7 +578,7 @@ def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> In
         log.warning("%s", text)
     in_force = InForce(
         config.agreements,
-        members=config.members,
+        members=roll,
         signers=signers,
         keep=store.agreements.keep,
         clock=clock,
@@ -534,8 +589,8 @@ def put_in_force(config: Config, store: Store, clock: Clock, rates: Rates) -> In
     return in_force
 
 
-async def keep_looking(at: InForce | Trusted, seconds: float) -> None:
-    """Take up agreements or certificates that are new, time and again."""
+async def keep_looking(at: Settings | Trusted, seconds: float) -> None:
+    """Take up members, agreements or certificates that are new, time and again."""
     while True:
         await asyncio.sleep(seconds)
         try:
@@ -550,72 +605,24 @@ def tell(told: Iterable[Told]) -> None:
         log.log(logging.WARNING if each.is_warning else logging.INFO, "%s", each.text)
 
 
-def unlock(
-    config: Config,
-    store: Store,
-    clock: Clock,
-    random_bytes: Callable[[int], bytes],
-) -> tuple[Vault, Galleries]:
-    """Return the vault with every member unlocked whose key is at hand.
-
-    A member that has locked its galleries, or whose key is missing or does not fit,
-    stays locked: its holders' outcome is UNAVAILABLE, and everybody else is served.
-
-    Raises:
-        ConfigurationError: the exchange's own key is missing or does not fit.
-    """
-    galleries = Galleries()
-    galleries.count(store.journal.templates_by_space())
-    providers: dict[Member, KeyProvider] = {}
-    for member, source in config.members.items():
-        try:
-            providers[member] = source.open(random_bytes)
-        except ConfigurationError as error:
-            _stay_locked(galleries, member, error)
-    closed = store.custody.closed()
-    exchange = FileKeyProvider(config.exchange_key, random_bytes)
-    vault = Vault(exchange, providers, store.keys, clock, random_bytes)
-    for member in config.members:
-        _know(config, store, vault, galleries, member)
-        if (state := closed.get(member)) is not None:
-            _stay_closed(galleries, member, state)
-        elif member in providers:
-            try:
-                vault.unlock(member)
-            except (GalleryLockedError, SealError) as error:
-                _stay_locked(galleries, member, error)
-    return vault, galleries
-
-
-def _know(  # noqa: PLR0917 - the parts that there are by then
-    config: Config, store: Store, vault: Vault, galleries: Galleries, member: Member
-) -> None:
-    """Have at hand what is needed of a member whether or not it is unlocked."""
+def has_terminal() -> bool:
+    """Say whether a terminal controls this process, whose end would send SIGHUP."""
     try:
-        vault.index(member)  # made now, so that no call has to wait for it
-    except SealError as error:
-        raise wrong_exchange_key(config.exchange_key) from error
-    for space in store.register.spaces(member):
-        galleries.know(member, space)
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
-def _stay_locked(galleries: Galleries, member: Member, error: ExchangeError) -> None:
-    """Note and tell that a member's galleries cannot be opened."""
-    galleries.lock(member)
-    log.warning("galleries of %s stay locked: %s", member, error.message)
-
-
-def _stay_closed(galleries: Galleries, member: Member, state: CustodyState) -> None:
-    """Note and tell that a member has closed its galleries."""
-    if state is CustodyState.DESTROYED:
-        galleries.destroy(member)
-    else:
-        galleries.lock(member)
-    log.info("galleries of %s stay closed: their member has %s them", member, state)
+def look_again(starting: asyncio.Task[Exchange]) -> None:
+    """Have what is looked at each second told anew, once the exchange has started."""
+    if starting.done():
+        log.info("looks at its files; what waits for a restart is told again")
+        starting.result().settings.remind()
 
 
 def run(path: Path) -> None:
-    """Serve the exchange at `path` until SIGTERM, SIGINT or SIGHUP, then drain.
+    """Serve the exchange at `path` until SIGTERM, SIGINT or its terminal's end.
 
     Raises:
         ConfigurationError: a file or setting is wrong, or the port is taken.
@@ -632,12 +639,18 @@ async def _serve(config: Config) -> None:
     """Serve until told to stop, then drain."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # A terminal that closes sends SIGHUP; agreements need none. What is ignored
-    # stays so: under `nohup` the exchange outlives its terminal.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, told.set)
     starting = asyncio.create_task(Exchange.start(config, clock=SystemClock()))
+    # A terminal that closes sends SIGHUP. Without one, as under a service manager,
+    # it asks to look again. What is ignored stays so: under `nohup` the exchange
+    # outlives its terminal.
+    hung_up = told.set if has_terminal() else partial(look_again, starting)
+    for number, react in (
+        (signal.SIGTERM, told.set),
+        (signal.SIGINT, told.set),
+        (signal.SIGHUP, hung_up),
+    ):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, react)
     stopping = asyncio.create_task(told.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():

@@ -61,14 +61,14 @@ class InForce:
 
         Args:
             folder: one `CODE.toml` a holder, and its signatures in `CODE.note`.
-            members: of the exchange.
+            members: of the exchange, at any moment.
             signers: whose signatures count.
             keep: makes the row of a version durable.
             clock: for versions that are dated in the future.
             unkept: says which clauses promise what no calibration supports.
         """
         self._folder = folder
-        self._members = tuple(sorted(members))
+        self._members = members
         self._signers = signers
         self._keep = keep
         self._clock = clock
@@ -83,6 +83,11 @@ class InForce:
     def agreements(self) -> Agreements:
         """Return the agreements in force; any thread, and they never change."""
         return self._agreements
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the list of those whose signatures count."""
+        return self._signers.fingerprint
 
     def restore(self, rows: Iterable[AgreementRow]) -> list[Told]:
         """Put in force again what was last, before the first look.
@@ -117,6 +122,18 @@ class InForce:
                 told += self._entry(version)
         self._rebuild()
         return told
+
+    def trust(self, signers: Signers) -> list[Told]:
+        """Believe `signers` and today's members from now on, as a start would.
+
+        What somebody has signed who is not listed any more lapses, and so does what is
+        of nobody who is a member.
+        """
+        self._signers = signers
+        rows = list(self._last.values())
+        self._versions = {}
+        self._stamps.clear()
+        return [told for told in self.restore(rows) if told.is_warning]
 
     def look(self) -> list[Told]:
         """Put in force what is new in the folder, and refuse what is not good.

@@ -17,8 +17,9 @@ import grpc
 from grpc_status import rpc_status
 
 from biometrics import limits
-from biometrics.callers import CALLER
+from biometrics.callers import CALLER, Role
 from biometrics.errors import ExchangeError, RefusedError, UnauthenticatedError
+from biometrics.members import suspended
 from biometrics.server.admission import Deadlines, RunningCalls
 from biometrics.server.handlers import Call, Gate, Guard, until_gone
 from biometrics.server.identity import identify
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no stubs
 
-    from biometrics.callers import Role
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.server.admission import InTurn
@@ -44,14 +44,17 @@ if TYPE_CHECKING:
     from biometrics.server.handlers import Context, Unseal
     from biometrics.server.methods import Method
     from biometrics.server.metrics import Metrics
+    from biometrics.server.roll import Roll
 
 _CALLS: Final = logging.getLogger("biometrics.calls")
 _DEFECTS: Final = logging.getLogger("biometrics.defects")
+_LOOK_AFTER: Final = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
 
 
 def chain(  # noqa: PLR0913 - what the guards are made of
     *,
     identity: Identity,
+    taking_part: TakingPart,
     in_turn: InTurn,
     metrics: Metrics,
     methods: Mapping[str, Method],
@@ -64,6 +67,7 @@ def chain(  # noqa: PLR0913 - what the guards are made of
 
     Args:
         identity: knows whoever calls.
+        taking_part: knows whose member is suspended.
         in_turn: holds up searches.
         metrics: counts calls.
         methods: the method table, `biometrics.server.methods.METHODS`.
@@ -76,6 +80,7 @@ def chain(  # noqa: PLR0913 - what the guards are made of
         Statuses(random_bytes),  # errors leave as google.rpc.Status
         CallLog(clock, methods, metrics),  # one line a call
         identity,  # who is it? sets CALLER
+        taking_part,  # does its member take part?
         MethodTable(methods, roles),  # may it call this?
         Deadlines(methods),  # can it be answered in time?
         RunningCalls(methods),  # is there room?
@@ -170,7 +175,7 @@ class Identity(Guard):
         `authorities` returns whose signatures count at the moment.
         """
         self._domain = domain
-        self._members = frozenset(members)
+        self._members = members
         self._authorities = authorities
         self._clock = clock
 
@@ -185,6 +190,26 @@ class Identity(Guard):
             now=self._clock.now(),
         )
         CALLER.set(caller)
+        yield
+
+
+class TakingPart(Guard):
+    """Refuses the systems of a suspended member, but for those that look after it.
+
+    Its administrators can still lock and destroy what is its own, and its auditors see
+    what happened: a suspension takes neither from it.
+    """
+
+    def __init__(self, roll: Roll) -> None:
+        """Know by `roll` who takes part."""
+        self._roll = roll
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:  # noqa: ARG002 - any
+        """Look whose the call is."""
+        caller = CALLER.get()
+        if caller.role not in _LOOK_AFTER and self._roll.is_suspended(caller.member):
+            raise suspended(caller.member)
         yield
 
 

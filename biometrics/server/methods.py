@@ -21,6 +21,7 @@ from biometrics.v1 import (
     custody_pb2,
     duplicate_pb2,
     enrolment_pb2,
+    followup_pb2,
     match_pb2,
     review_pb2,
     space_pb2,
@@ -60,6 +61,7 @@ SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     duplicate_pb2.DESCRIPTOR.services_by_name["DuplicateService"],
     agreement_pb2.DESCRIPTOR.services_by_name["AgreementService"],
     review_pb2.DESCRIPTOR.services_by_name["ReviewService"],
+    followup_pb2.DESCRIPTOR.services_by_name["FollowUpService"],
     space_pb2.DESCRIPTOR.services_by_name["SpaceService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
@@ -87,6 +89,10 @@ _RULES: Final = Method(roles=frozenset(Role) - {Role.WITNESS})
 _AUDITOR: Final = frozenset({Role.AUDITOR})
 _PAGES: Final = Method(roles=_AUDITOR | {Role.WITNESS})
 _ANYBODY: Final = Method(roles=frozenset(Role))
+# A person who decides what is told of a person. Neither the administrator, who need not
+# see a record, nor the system that has them: it runs unattended, and gives what the
+# officer has confirmed.
+_OFFICER: Final = Method(roles=frozenset({Role.OFFICER}))
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
     {
@@ -136,6 +142,19 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "/biometrics.v1.ReviewService/ListReviews": _REVIEWS,
         "/biometrics.v1.ReviewService/DecideReview": _REVIEWS,
         "/biometrics.v1.ReviewService/ListAlerts": _REVIEWS,
+        "/biometrics.v1.FollowUpService/RequestFollowUp": Method(
+            roles=_CLIENT, most_bytes=limits.MAX_FOLLOW_UP_REQUEST_BYTES
+        ),
+        "/biometrics.v1.FollowUpService/ListRequestedFollowUps": Method(roles=_CLIENT),
+        "/biometrics.v1.FollowUpService/ReadFollowUp": Method(roles=_CLIENT),
+        "/biometrics.v1.FollowUpService/ListReceivedFollowUps": Method(
+            roles=_ENROLLER | {Role.OFFICER}
+        ),
+        "/biometrics.v1.FollowUpService/ConfirmFollowUp": _OFFICER,
+        "/biometrics.v1.FollowUpService/RefuseFollowUp": _OFFICER,
+        "/biometrics.v1.FollowUpService/ReleaseFollowUp": Method(
+            roles=_ENROLLER, most_bytes=limits.MAX_RELEASE_BYTES
+        ),
         "/biometrics.v1.SpaceService/ListSpaces": _RULES,
         "/biometrics.v1.AuditService/GetCheckpoint": _PAGES,
         "/biometrics.v1.AuditService/GetTile": _PAGES,

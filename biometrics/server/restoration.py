@@ -48,6 +48,7 @@ from biometrics.server.config import read_config
 from biometrics.server.policy import read_auditors
 from biometrics.store.backups import restoring
 from biometrics.store.durable import make_durable
+from biometrics.store.follow_ups import end_all
 from biometrics.store.keys import index_key_of
 from biometrics.store.log import begin_anew
 from biometrics.store.moment import Moment, moment_of
@@ -114,7 +115,9 @@ def restore_data(path: Path, folder: Path, restrictions: Path | None) -> Restore
         for document in _documents(restrictions):
             if carry_out(connection, document, attesting, secrets.token_bytes):
                 restored.carried_out[document["kind"]] += 1
-        # 4. What members have seen of the log after the backup is lost to it.
+        # 4. What was used up since the backup is not known: no reference is good.
+        end_all(connection)
+        # 5. What members have seen of the log after the backup is lost to it.
         begin_anew(
             connection,
             Scribe(read_auditors(config.auditors), secrets.token_bytes),

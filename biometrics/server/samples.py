@@ -187,8 +187,8 @@ cosine = 0.42
 SETTINGS: Final = """\
 # Settings of the exchange. Paths are relative to this file; a key that is unknown is
 # an error. `biometrics serve --check --config exchange.toml` validates everything.
-# All files but agreements and certificates are read when the exchange starts:
-# restart it after an edit.
+# A running exchange takes up agreements, certificates, signers, new members and their
+# `standing`. Everything else waits, and its log says so: restart it after an edit.
 version = 1
 
 [exchange]
@@ -239,6 +239,7 @@ slot_ms = {slot}
 # stay locked, and with the last copy gone nobody can ever open them again. What the log
 # tells a member opens with the secret key of its auditor alone, which stays with the
 # member: `biometrics audit key` makes one. Without `auditor` nobody can open it.
+# `biometrics members` adds tables, and writes `standing` into them.
 {members}"""
 
 AGREEMENTS: Final = """\
@@ -280,7 +281,7 @@ NO_CLAUSE: Final = """\
 SIGNERS: Final = """\
 # Who signs agreements, for whom: each version needs two of its holder's signers. A
 # secret key stays with the person or office that is named; here is what verifies it.
-# This file is read when the exchange starts: restart it after an edit.
+# A running exchange takes an edit up within seconds.
 #
 # Whoever can change this file decides who signs. Members should ask for its SHA-256,
 # which every start logs, and compare it with their own copy.

@@ -3,6 +3,17 @@
 from biometrics.signing.agreements import SignedVersion, statement_of, verify_version
 from biometrics.signing.erasure import Erased, erasure_note
 from biometrics.signing.files import create_signing_key, read_signing_key
+from biometrics.signing.follow_up import (
+    FollowUpPayload,
+    FollowUpRequest,
+    FollowUpTicket,
+    SignedRequest,
+    confirmation_note,
+    is_note_of,
+    read_confirmation,
+    refuse_other_confirmation,
+    seal_payload,
+)
 from biometrics.signing.keys import SigningKey, VerifierKey
 from biometrics.signing.note import Note, Signature
 from biometrics.signing.proposal import Signed, approve, propose
@@ -11,21 +22,30 @@ from biometrics.signing.signers import Signer, Signers, parse_signers
 
 __all__ = [
     "Erased",
+    "FollowUpPayload",
+    "FollowUpRequest",
+    "FollowUpTicket",
     "Note",
     "Signature",
     "Signed",
+    "SignedRequest",
     "SignedVersion",
     "Signer",
     "Signers",
     "SigningKey",
     "VerifierKey",
     "approve",
+    "confirmation_note",
     "create_signing_key",
     "erasure_note",
+    "is_note_of",
     "parse_signers",
     "propose",
+    "read_confirmation",
     "read_sealing_key",
     "read_signing_key",
+    "refuse_other_confirmation",
+    "seal_payload",
     "sealing_key_note",
     "statement_of",
     "verify_version",

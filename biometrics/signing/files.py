@@ -44,7 +44,7 @@ def create_secret_file(path: Path, text: str) -> None:
             os.link(draft, path)  # unlike a rename, it replaces nothing
         finally:
             draft.unlink()
-        _sync(path.parent)
+        sync_folder(path.parent)
 
 
 def read_signing_key(path: Path) -> SigningKey:
@@ -89,7 +89,7 @@ def replace_file(path: Path, data: bytes) -> None:
         except OSError:
             draft.unlink()
             raise
-        _sync(path.parent)
+        sync_folder(path.parent)
 
 
 def _draft(path: Path, data: bytes, mode: int) -> Path:
@@ -107,7 +107,7 @@ def _draft(path: Path, data: bytes, mode: int) -> Path:
     return draft
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:

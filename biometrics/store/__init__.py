@@ -5,6 +5,16 @@ from biometrics.store.answers import AnswerWriter
 from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, Counts
 from biometrics.store.custody import CustodyWriter, RequestKey
+from biometrics.store.follow_up_rows import (
+    Agreed,
+    FollowUpRow,
+    FollowUpState,
+    NewFollowUp,
+    ReceivedRow,
+    Refusal,
+    Terms,
+)
+from biometrics.store.follow_ups import FollowUpTable
 from biometrics.store.journal import JournalReader
 from biometrics.store.log import Appended, LogHead, LogReader, LogWriter, OwnPart
 from biometrics.store.records import RecordWriter
@@ -55,6 +65,7 @@ from biometrics.store.whole import WholeReader
 
 __all__ = [
     "FIRST_EXPIRED",
+    "Agreed",
     "AgreementReader",
     "AgreementRow",
     "AgreementTable",
@@ -78,6 +89,9 @@ __all__ = [
     "ErasureKind",
     "ErasureRow",
     "ExpiredRow",
+    "FollowUpRow",
+    "FollowUpState",
+    "FollowUpTable",
     "FreezeRow",
     "GalleryCount",
     "Inspection",
@@ -88,6 +102,7 @@ __all__ = [
     "LogReader",
     "LogWriter",
     "NearSearch",
+    "NewFollowUp",
     "NewProtection",
     "NewRecord",
     "NewReference",
@@ -96,9 +111,11 @@ __all__ = [
     "Protected",
     "QuotaUse",
     "Reason",
+    "ReceivedRow",
     "RecordReader",
     "RecordRow",
     "RecordWriter",
+    "Refusal",
     "Removed",
     "RequestKey",
     "ReviewTable",
@@ -111,6 +128,7 @@ __all__ = [
     "StoredTemplate",
     "Taken",
     "TemplateRow",
+    "Terms",
     "Verdict",
     "WholeReader",
     "WholeRecord",

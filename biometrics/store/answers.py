@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from biometrics.audit import Kind, Mention
 from biometrics.errors import ConflictError
-from biometrics.store.custody import closed_members
 from biometrics.store.failures import translated
+from biometrics.store.membership import shut_out
 from biometrics.store.protection import has_expired, tags_of
 from biometrics.store.writer import Outcome
 
@@ -92,7 +92,8 @@ class AnswerWriter:
         that was decided, and not expired: so no answer tells of a record whose
         withdrawal, or whose protection from the requester, was durable before the
         answer was, and none is stored from the moment of a record's expiry on; nor does
-        any tell of a holder whose galleries were closed before it. What it takes from
+        any tell of a holder whose galleries were closed before it, or of or to a member
+        that was suspended before it. What it takes from
         the leak budget and from quotas is counted with it, if as much is left.
 
         Args:
@@ -127,7 +128,7 @@ class AnswerWriter:
         account = self._budget.account(
             connection, [(a.member, a.disclosed.taken) for a in answers]
         )
-        stands = self._standing(connection, [a.disclosed for a in answers])
+        stands = self._standing(connection, answers)
         outcomes: list[Outcome[bytes | None]] = []
         given: list[NewReference] = []
         for answer in answers:
@@ -138,7 +139,11 @@ class AnswerWriter:
                 outcomes.append(Outcome(error=error))
                 continue
             # A replay is what it was; it counts once.
-            if body is None and stands(tells) and account.has_room(member, tells.taken):
+            if (
+                body is None
+                and stands(answer)
+                and account.has_room(member, tells.taken)
+            ):
                 body = self._made(connection, answer)
                 page.add(member, answer.request_id, answer.digest, body)
                 account.take(member, tells.taken)
@@ -150,18 +155,21 @@ class AnswerWriter:
         return outcomes
 
     def _standing(
-        self, connection: sa.Connection, told: Sequence[Disclosed]
-    ) -> Callable[[Disclosed], bool]:
+        self, connection: sa.Connection, answers: Sequence[_Answer]
+    ) -> Callable[[_Answer], bool]:
         """Return what says whether all that an answer tells of stands unchanged."""
-        closed = closed_members(connection)
-        tags = tags_of(connection, {r.template_id for d in told for r in d.records})
+        shut = shut_out(connection)
+        seen = {r.template_id for a in answers for r in a.disclosed.records}
+        tags = tags_of(connection, seen)
         now = self._clock.now()
 
-        def stands(tells: Disclosed) -> bool:
+        def stands(answer: _Answer) -> bool:
+            told = answer.disclosed.records
             return (
-                closed.isdisjoint(tells.searched)
-                and not has_expired(tells.records, now)
-                and all(tags.get(r.template_id) == r.record_tag for r in tells.records)
+                answer.member not in shut.members
+                and shut.holders.isdisjoint(answer.disclosed.searched)
+                and not has_expired(told, now)
+                and all(tags.get(r.template_id) == r.record_tag for r in told)
             )
 
         return stands

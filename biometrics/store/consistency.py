@@ -26,6 +26,7 @@ from biometrics.errors import (
 )
 from biometrics.members import Member
 from biometrics.sealed import REFERENCES, Sealed
+from biometrics.signing import is_note_of
 from biometrics.store.failures import DATABASE_ERRORS, translate, translated
 from biometrics.store.log_check import log_faults
 from biometrics.store.rows import StoredReference, StoredReply
@@ -225,10 +226,29 @@ _RULES: Final = (
         f"it has a word that is none of those it may have{_RESTORE}",
         "SELECT 'custody', member FROM custody"
         " WHERE state NOT IN ('open', 'locked', 'destroyed')"
+        " UNION ALL SELECT 'membership', member FROM membership"
+        " WHERE membership NOT IN ('active', 'suspended', 'left')"
         " UNION ALL SELECT 'tombstone', member FROM tombstone"
         " WHERE reason NOT IN ('withdrawn', 'expired')"
         " UNION ALL SELECT 'erasure', member FROM erasure"
-        " WHERE kind NOT IN ('rotation', 'destruction')",
+        " WHERE kind NOT IN ('rotation', 'destruction')"
+        " UNION ALL SELECT 'follow_up', requester FROM follow_up"
+        " WHERE state NOT IN ('requested', 'confirmed', 'released', 'refused', 'read',"
+        " 'expired') OR refusal NOT IN ('basis-insufficient', 'purpose-not-covered',"
+        " 'request-not-proven', 'match-not-upheld', 'nothing-to-give', 'other')",
+    ),
+    _Rule(
+        "FOLLOW_UP_DAMAGED",
+        "a follow-up of {} with {}",
+        f"what there is of it does not go with its state, `{{}}`{_RESTORE}",
+        "SELECT f.requester, f.holder, f.state FROM follow_up f"
+        " LEFT JOIN (SELECT follow_up_id, count(*) AS records FROM follow_up_record"
+        " GROUP BY follow_up_id) AS r ON r.follow_up_id = f.follow_up_id"
+        " WHERE (f.state = 'released') <> (f.payload IS NOT NULL)"
+        " OR (f.state IN ('confirmed', 'released')) <> (f.confirmation IS NOT NULL)"
+        " OR (f.state = 'refused') <> (f.refusal IS NOT NULL)"
+        " OR (f.state IN ('requested', 'confirmed', 'released'))"
+        " <> (r.records IS NOT NULL)",
     ),
     _Rule(
         "TEMPLATE_ORPHANED",
@@ -294,7 +314,12 @@ _BYTES: Final = {
     "reference": {"reference_digest": 32},
     "near_search": {"record_id": 16},
     "frozen_record": {"record_id": 16, "case_id": 8},
-    "reference_record": {"reference_digest": 32, "record_id": 16},
+    "reference_record": {"reference_digest": 32, "record_id": 16, "lookup": 32},
+    "follow_up": {
+        "follow_up_id": limits.FOLLOW_UP_ID_BYTES,
+        "payload": limits.FOLLOW_UP_SEALED_BYTES,
+    },
+    "follow_up_record": {"record_id": 16, "lookup": 32},
     "agreement": {"digest": 32},
     "log_leaf": {"leaf": LEAF_BYTES},
     "log_tile": {"root": HASH_BYTES, "hashes": WIDTH * HASH_BYTES},
@@ -313,12 +338,14 @@ _CODES: Final = {
     "reply": "member",
     "agreement": "holder",
     "custody": "member",
+    "membership": "member",
     "erasure": "member",
     "log_key": "member",
     "near_search": "requester",
     "frozen_record": "requester",
     "alert": "requester",
     "quota_use": "requester",
+    "follow_up": "requester",
 }
 
 _NUMBERS: Final = (
@@ -407,6 +434,7 @@ class Consistency:
             *(lambda r=rule: self._broken(r) for rule in _RULES),
             *(lambda t=name: self._of_codes(t) for name in _CODES),
             self._of_agreements,
+            self._of_follow_ups,
             lambda: log_faults(self._database.reading),
         )
         for done, ask in enumerate(questions):
@@ -531,6 +559,18 @@ class Consistency:
                     field=f"agreement of {row.holder}",
                     reason="AGREEMENT_DAMAGED",
                     message=f"its content is not what was kept{_RESTORE}",
+                )
+
+    def _of_follow_ups(self) -> Iterator[Fault]:
+        """Yield follow-ups whose request is not the one that was signed."""
+        table = METADATA.tables["follow_up"]
+        columns = (table.c.requester, table.c.holder, table.c.follow_up_id)
+        for row in self._rows(sa.select(*columns, table.c.note)):
+            if not is_note_of(row.note, row.follow_up_id):
+                yield Fault(
+                    field=f"a follow-up of {row.requester} with {row.holder}",
+                    reason="FOLLOW_UP_DAMAGED",
+                    message=f"its request is not what was signed{_RESTORE}",
                 )
 
     def _rows(

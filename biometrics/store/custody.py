@@ -16,6 +16,7 @@ from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import locked
 from biometrics.store.entries import add_change, end_of, reserve
 from biometrics.store.failures import translated
+from biometrics.store.membership import refuse_apart
 from biometrics.store.rows import (
     ChangeKind,
     Committed,
@@ -62,17 +63,13 @@ _KINDS: Final = {
 }
 
 
-def closed_members(connection: sa.Connection) -> frozenset[Member]:
-    """Return the members whose galleries are closed.
+def are_open(connection: sa.Connection, members: Iterable[Member]) -> bool:
+    """Say whether the galleries of all these members are open.
 
     Within the writer's transaction nothing can change this before the commit.
     """
-    return frozenset(map(member_of, connection.execute(_CLOSED).scalars()))
-
-
-def are_open(connection: sa.Connection, members: Iterable[Member]) -> bool:
-    """Say whether the galleries of all these members are open; likewise."""
-    return closed_members(connection).isdisjoint(members)
+    closed = set(connection.execute(_CLOSED).scalars())
+    return closed.isdisjoint(member.code for member in members)
 
 
 def refuse_closed(
@@ -88,7 +85,9 @@ def refuse_closed(
     Raises:
         GalleryLockedError: they are closed now (`GALLERY_LOCKED`), or one of the keys
             was retired meanwhile (`KEYS_ROTATED`).
+        RefusedError: the member was suspended meanwhile.
     """
+    refuse_apart(connection, member)
     if not are_open(connection, [member]):
         raise locked(member)
     wanted = sorted(set(key_ids))

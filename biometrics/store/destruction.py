@@ -13,6 +13,7 @@ from biometrics.store.entries import end_of
 from biometrics.store.erasure import add_erasure
 from biometrics.store.failures import translated
 from biometrics.store.keys import key_of
+from biometrics.store.masking import take_back_all
 from biometrics.store.rows import CustodyState, ErasureKind
 from biometrics.store.schema import GALLERY, GALLERY_KEY, RECORD, TEMPLATE
 
@@ -97,6 +98,7 @@ def destroy(
         begun_at=now,
         deleted_at=now,
     )
+    take_back_all(connection, member)
     state = CustodyState.DESTROYED
     return set_custody(connection, member, state, now=now, change_id=change_id)
 

@@ -32,6 +32,12 @@ _OF_MEMBER: Final = (
     .order_by(ERASURE.c.number)
     .limit(sa.bindparam("most"))
 )
+_LAST: Final = (
+    sa.select(ERASURE)
+    .where(ERASURE.c.member == sa.bindparam("of_member"))
+    .order_by(ERASURE.c.number.desc())
+    .limit(1)
+)
 _CERTIFY: Final = (
     sa.update(ERASURE)
     .where(ERASURE.c.number == sa.bindparam("of_number"), ERASURE.c.note.is_(None))
@@ -76,12 +82,11 @@ def add_erasure(  # noqa: PLR0913 - a column each
     )
 
 
-class ErasureTable:
-    """Erasures of every member, and their certificates; any thread."""
+class ErasureReader:
+    """Reads erasures of every member, and their certificates; any thread."""
 
-    def __init__(self, writer: Writer, engine: sa.Engine) -> None:
-        """Write by `writer`, read by `engine`."""
-        self._writer = writer
+    def __init__(self, engine: sa.Engine) -> None:
+        """Read by `engine`."""
         self._engine = engine
 
     def pending(self, member: Member) -> list[ErasureRow]:
@@ -102,6 +107,21 @@ class ErasureTable:
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_OF_MEMBER, values).all()
         return [_erasure(row) for row in rows]
+
+    def last(self, member: Member) -> ErasureRow | None:
+        """Return the latest erasure of a member, or None."""
+        with translated(), self._engine.connect() as connection:
+            row = connection.execute(_LAST, {"of_member": member.code}).first()
+        return None if row is None else _erasure(row)
+
+
+class ErasureTable(ErasureReader):
+    """Erasures of every member, and their certificates; any thread."""
+
+    def __init__(self, writer: Writer, engine: sa.Engine) -> None:
+        """Write by `writer`, read by `engine`."""
+        super().__init__(engine)
+        self._writer = writer
 
     def certify(self, number: int, note: bytes) -> None:
         """Keep the certificate of an erasure, unless it has one; durable on return.

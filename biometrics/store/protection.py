@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from biometrics import limits
 from biometrics.clock import from_microseconds
 from biometrics.store.live import find_live, find_removed, no_longer_there
+from biometrics.store.masking import take_back
 from biometrics.store.rows import Protected
 from biometrics.store.schema import PROTECTION, TEMPLATE
 from biometrics.store.values import join_members
@@ -78,6 +79,7 @@ def protect(
             "now": now,
         }
         connection.execute(_SET, values)
+        take_back(connection, found.row.attested.record, after.excluded)
     return Protected(
         at=from_microseconds(at),
         added=after.excluded - before,

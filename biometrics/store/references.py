@@ -50,6 +50,8 @@ class References:
                     "reference_digest": reference.reference_digest,
                     "holder": reference.holder.code,
                     "requester": reference.requester.code,
+                    "purpose": reference.purpose,
+                    "modality": reference.modality,
                     "expires_at": to_microseconds(reference.expires_at),
                 }
                 for reference in references
@@ -59,9 +61,13 @@ class References:
             connection,
             REFERENCE_RECORD,
             [
-                {"reference_digest": reference.reference_digest, "record_id": record_id}
+                {
+                    "reference_digest": reference.reference_digest,
+                    "record_id": record_id,
+                    "lookup": lookup,
+                }
                 for reference in references
-                for record_id in reference.record_ids
+                for record_id, lookup in reference.records.items()
             ],
         )
 

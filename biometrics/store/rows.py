@@ -627,14 +627,18 @@ class NewReference:
         reference_digest: 32 bytes, digest of the reference; the store never sees it.
         holder: whose records it stands for.
         requester: who may use it.
-        record_ids: the records that matched.
+        purpose: why was searched; it may be used for nothing else.
+        modality: of the probe.
+        records: keyed hash of the holder's reference by id of each that matched.
         expires_at: when it ends.
     """
 
     reference_digest: bytes = field(repr=False)
     holder: Member
     requester: Member
-    record_ids: tuple[bytes, ...]
+    purpose: str
+    modality: str
+    records: Mapping[bytes, bytes] = field(repr=False)
     expires_at: dt.datetime
 
 

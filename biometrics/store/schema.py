@@ -196,13 +196,15 @@ REFERENCE: Final = sa.Table(
     sa.Column("reference_digest", sa.LargeBinary, primary_key=True),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("requester", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("modality", sa.Text, nullable=False),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Index("reference_expiry", "expires_at"),
     sqlite_with_rowid=False,
 )
 
-# No foreign key to `record`: a reference outlives the record, so that a follow-up
-# can be told that it was withdrawn.
+# No foreign key to `record`: a reference outlives the record, and is refused then as
+# one that was never given. `lookup` finds the record, replaced or not.
 REFERENCE_RECORD: Final = sa.Table(
     "reference_record",
     METADATA,
@@ -213,7 +215,47 @@ REFERENCE_RECORD: Final = sa.Table(
         primary_key=True,
     ),
     sa.Column("record_id", sa.LargeBinary, primary_key=True),
+    sa.Column("lookup", sa.LargeBinary, nullable=False),
     sa.Index("reference_of_record", "record_id"),
+    sqlite_with_rowid=False,
+)
+
+# A reference becomes one follow-up and is gone. `note` is what the requester signed;
+# `payload` is sealed to the key in it, and nobody here opens it. `ends_at` is the end
+# of the clock, and of one that is over, when its row goes.
+FOLLOW_UP: Final = sa.Table(
+    "follow_up",
+    METADATA,
+    sa.Column("follow_up_id", sa.LargeBinary, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("requester", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("modality", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("refusal", sa.Text),
+    sa.Column("note", sa.LargeBinary, nullable=False),
+    sa.Column("confirmation", sa.LargeBinary),
+    sa.Column("payload", sa.LargeBinary),
+    sa.Column("requested_at", sa.BigInteger, nullable=False),
+    sa.Column("ends_at", sa.BigInteger, nullable=False),
+    sa.Index("follow_up_of_holder", "holder", "requested_at"),
+    sa.Index("follow_up_of_requester", "requester", "requested_at"),
+    sa.Index("follow_up_end", "ends_at"),
+)
+
+# Deleted once it is over: what is kept of it names no record.
+FOLLOW_UP_RECORD: Final = sa.Table(
+    "follow_up_record",
+    METADATA,
+    sa.Column(
+        "follow_up_id",
+        sa.LargeBinary,
+        sa.ForeignKey("follow_up.follow_up_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("record_id", sa.LargeBinary, primary_key=True),
+    sa.Column("lookup", sa.LargeBinary, nullable=False),
+    sa.Index("follow_up_of_record", "record_id"),
     sqlite_with_rowid=False,
 )
 
@@ -236,6 +278,15 @@ CUSTODY: Final = sa.Table(
     METADATA,
     sa.Column("member", sa.Text, primary_key=True),
     sa.Column("state", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.BigInteger, nullable=False),
+)
+
+# How it was about each member when the settings were last taken up.
+MEMBERSHIP: Final = sa.Table(
+    "membership",
+    METADATA,
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("membership", sa.Text, nullable=False),
     sa.Column("changed_at", sa.BigInteger, nullable=False),
 )
 

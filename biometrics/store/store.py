@@ -18,11 +18,13 @@ from biometrics.store.consistency import Consistency, refuse_behind
 from biometrics.store.custody import CustodyReader
 from biometrics.store.databases import database_at
 from biometrics.store.destruction import DestructionWriter
-from biometrics.store.erasure import ErasureTable
+from biometrics.store.erasure import ErasureReader, ErasureTable
 from biometrics.store.failures import DATABASE_ERRORS, translated
+from biometrics.store.follow_ups import FollowUpTable
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
 from biometrics.store.log import Log, LogReader, LogWriter
+from biometrics.store.membership import MembershipReader, MembershipTable
 from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
@@ -54,6 +56,7 @@ class Store:
     Attributes:
         keys: wrapped keys.
         agreements: the version of each that was last in force.
+        membership: who takes part.
         records: enrols, replaces, protects and withdraws.
         custody: opens and closes galleries, and replaces their keys.
         destruction: destroys galleries.
@@ -62,6 +65,7 @@ class Store:
         budget: what is left to requesters.
         answers: makes answers to searches durable.
         reviews: freezes, alerts, and what is decided of them.
+        follow_ups: from references to payloads that are read once.
         journal: follows what was enrolled and withdrawn.
         log: what members are shown of all that happened.
         register: what a holder is shown of its own.
@@ -93,6 +97,7 @@ class Store:
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading, log)
+        self.membership = MembershipTable(self._writer, reading, log, clock)
         self.records = RecordWriter(
             self._writer,
             replies,
@@ -118,6 +123,14 @@ class Store:
             clock=clock,
         )
         self.reviews = ReviewTable(self._writer, reading, unhurried)
+        self.follow_ups = FollowUpTable(
+            self._writer,
+            reading,
+            replies,
+            budget=self.budget,
+            log=log,
+            clock=clock,
+        )
         self.log = LogWriter(self._writer, reading, log)
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
@@ -247,6 +260,8 @@ class Inspection:
     keys: KeyReader
     custody: CustodyReader
     agreements: AgreementReader
+    membership: MembershipReader
+    erasures: ErasureReader
     register: RecordReader
     journal: JournalReader
     log: LogReader
@@ -285,6 +300,8 @@ def inspect_store(
             KeyReader(database.reading),
             CustodyReader(database.reading),
             AgreementReader(database.reading),
+            MembershipReader(database.reading),
+            ErasureReader(database.reading),
             RecordReader(database.reading),
             JournalReader(database.reading, JournalHead()),
             LogReader(database.reading),

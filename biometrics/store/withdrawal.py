@@ -16,6 +16,7 @@ from biometrics.store.entries import (
 )
 from biometrics.store.galleries import count_withdrawn
 from biometrics.store.live import find_live, find_removed
+from biometrics.store.masking import take_back
 from biometrics.store.rows import Disposed, Reason, Removed, TemplateRow
 from biometrics.store.schema import (
     RECORD,
@@ -71,8 +72,9 @@ def remove(
 ) -> tuple[Removed, int]:
     """Withdraw a record; one that is not there any more stays as it is.
 
-    References given to requesters stay until they expire, so that a follow-up can
-    be told of the withdrawal; those of this record that have expired go now.
+    References given to requesters stay until they expire, and are refused as those that
+    were never given; those of this record that have expired go now, and what was
+    released of it and is not read.
 
     Args:
         connection: the writer's, in its transaction.
@@ -150,6 +152,7 @@ def bury(
     connection.execute(
         _DELETE_EXPIRED_REFERENCES, {"now": now, "of_record": attested.record}
     )
+    take_back(connection, attested.record)
     moment = from_microseconds(now)
     return Removed(at=moment, reason=reason, templates=templates), position
 

@@ -84,11 +84,13 @@ def test_check_tells_what_is_wrong(run: Callable[..., Told], settings: Path):
     assert "colour" in told.err
 
 
-def test_help_says_that_files_are_read_at_the_start(run: Callable[..., Told]):
-    """All but agreements, which count once they are signed."""
+def test_help_says_what_counts_at_once_and_what_after_a_restart(
+    run: Callable[..., Told],
+):
+    """Agreements, certificates, signers and members at once; everything else after."""
     told = " ".join(run("serve", "--help").out.split())
-    assert "Agreements that were signed anew count within seconds" in told
-    assert "signer or key counts from the next start on" in told
+    assert "signers and members count within seconds" in told
+    assert "setting counts from the next start on" in told
 
 
 @pytest.mark.parametrize("ready", [False, True])

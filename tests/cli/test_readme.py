@@ -31,7 +31,7 @@ SECTIONS: Final = (
     "## Your own template space\n",
 )
 FENCED: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SESSION_SECONDS: Final = 120
+SESSION_SECONDS: Final = 240
 # What follows a block on stdout, so that each block's output can be told apart.
 MARK: Final = "\x1e"
 # Its environment is the one that runs the tests.
@@ -166,6 +166,13 @@ def test_the_sample_gallery_is_enrolled_at_once(session: Session):
     said = session.output_of("biometrics enrol")
     assert said.startswith("1,000 enrolled, 0 there already, 0 refused, in ")
     assert re.search(r"face-synthetic-512 +1,000 +1,000 +ready", said)
+
+
+def test_the_match_is_followed_up(session: Session):
+    """The officer sees the record, and the requester reads what was given."""
+    said = session.output_of("followup request")
+    assert re.search(r"XAA .*first office of XAA .*requested until .* case-42", said)
+    assert "given by second office of XRA (development only)\n" in said
 
 
 def test_the_probe_is_no_match_while_its_record_is_protected(session: Session):

@@ -63,6 +63,8 @@ def test_every_request_with_effects_carries_a_request_id() -> None:
     effects |= {"Lock", "Unlock", "Rotate", "Destroy"}
     effects |= {"Enrol", "BulkEnrol", "Replace", "Protect", "Withdraw"}
     effects |= {"PlantCanaries"}
+    effects |= {f"{step}FollowUp" for step in ("Request", "Read")}
+    effects |= {f"{step}FollowUp" for step in ("Confirm", "Refuse", "Release")}
     methods = {m.name: m for service in OURS for m in service.methods}
     assert effects <= set(methods)
     for name, method in methods.items():

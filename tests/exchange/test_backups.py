@@ -16,14 +16,21 @@ import numpy as np
 import pytest
 from world import AGREEMENTS, DIMENSION, World, agreement, face, permit, record, unit
 
-from biometrics.client import Chunk, ExchangeClient
+from biometrics.client import Chunk, ExchangeClient, FollowUpTicket
 from biometrics.clock import SystemClock
 from biometrics.custody import create_key_file
-from biometrics.errors import ConfigurationError, ConflictError, RefusedError
+from biometrics.errors import (
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+)
+from biometrics.members import Member
 from biometrics.server.backup import back_up_data, back_up_keys, back_up_restrictions
 from biometrics.server.development import write_agreement
 from biometrics.server.examination import examine
 from biometrics.server.restoration import restore_data, restore_keys
+from biometrics.signing import read_signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +94,7 @@ def outcome(world: World, number: int, requester: str = "XCC") -> str:
 
 @dataclass(frozen=True)
 class Made:
-    """An exchange, its backup, and lists from before and after it.
+    """An exchange, its backup, lists from before and after it, and a reference in it.
 
     After the backup R1 was withdrawn, R2 hidden from XCC, L was enrolled and
     withdrawn, XBB's permission was taken back, and R9 was enrolled.
@@ -98,6 +105,7 @@ class Made:
     manifest: Manifest
     before: Path
     after: Path
+    reference: bytes
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +118,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         list(enroller.enrol_many([Chunk(records=people)]))
         enroller.withdraw("R0")
         enroller.protect("R3", excluded=["XCC"])
+        found = world.client("XCC").match(face(unit(4)), purpose="border-check")
+        reference = bytes.fromhex(found.holders[0].reference)
         list_restrictions(world.root, place / "before")
         manifest = back_up(world.root, place / "backup")
         enroller.withdraw("R1")
@@ -129,7 +139,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
             threading.Event().wait(0.05)
         list_restrictions(world.root, place / "after")
     return Made(
-        world.root, place / "backup", manifest, place / "before", place / "after"
+        *(world.root, place / "backup", manifest, place / "before", place / "after"),
+        reference,
     )
 
 
@@ -164,6 +175,31 @@ def test_a_restored_exchange_answers_as_it_did(made: Made, empty: Path) -> None:
         world.enroller("XAA").enrol(record("new", unit(300)))
         assert outcome(world, 300) == "match"
     assert is_whole(empty)
+
+
+def test_a_restored_exchange_knows_no_reference(made: Made, empty: Path) -> None:
+    """It may have been used up since the backup; the same search gives another."""
+    restore(empty, made.folder)
+    with served(empty) as world:
+        client = world.client("XCC")
+
+        def ask(reference: bytes) -> None:
+            ticket = FollowUpTicket.make(
+                requester=Member("XCC"),
+                holder=Member("XAA"),
+                reference=reference,
+                purpose="border-check",
+                modality="face",
+                basis="article 12",
+                key=read_signing_key(empty / "signing/XCC-first.key"),
+                random_bytes=secrets.token_bytes,
+            )
+            client.request_follow_up(ticket)
+
+        with pytest.raises(NotFoundError):
+            ask(made.reference)
+        again = client.match(face(unit(4)), purpose="border-check")
+        ask(bytes.fromhex(again.holders[0].reference))
 
 
 def test_a_later_list_keeps_out_whoever_was_taken_out(made: Made, empty: Path) -> None:

@@ -267,21 +267,51 @@ def test_a_failure_that_passes_is_not_stored_as_an_answer(
     assert answer.holders[0].outcome == "match"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_server_says_once_that_it_is_ready_and_drains_on_a_signal(
-    victim: Victim, number: signal.Signals
+# Runs Python in a terminal of its own, which is closed once it is ready.
+IN_A_TERMINAL = """
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+log = b""
+while b"ready on" not in log:
+    log += os.read(terminal, 4096)
+os.close(terminal)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_server_says_once_that_it_is_ready_looks_again_and_drains(
+    victim: Victim,
 ) -> None:
-    """One line names where it listens; it ends in order, and never dumps its memory."""
+    """One line names where it listens; it ends in order, and never dumps its memory.
+
+    Without a terminal, as under a service manager, SIGHUP asks to look again.
+    """
     victim.start()
     assert victim.process is not None
     bounds = Path(f"/proc/{victim.process.pid}/limits").read_text()
     (core,) = [line for line in bounds.splitlines() if line.startswith("Max core")]
     assert core.split()[4:6] == ["0", "0"]
-    victim.process.send_signal(number)
+    (victim.root / "spaces.toml").touch()
+    for _ in range(2):
+        victim.process.send_signal(signal.SIGHUP)
+        time.sleep(1.5)
+    victim.process.send_signal(signal.SIGTERM)
     assert victim.process.wait(30) == 0
     log = (victim.root / "serve.log").read_text()
     assert log.count("ready on 127.0.0.1:") == 1
+    assert log.count("spaces.toml` was edited: that counts from the next start") == 2
     assert log.rstrip().endswith("stopped")
+
+
+def test_a_server_ends_with_its_terminal(victim: Victim) -> None:
+    """Whoever started it there closes the window: it drains as on SIGTERM."""
+    serve = ("-m", "biometrics.cli", "serve", "--config", str(victim.config))
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_TERMINAL, *serve], timeout=60, check=False
+    )
+    assert done.returncode == 0
 
 
 def test_a_server_outlives_its_terminal_under_nohup(

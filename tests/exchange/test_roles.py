@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.descriptor import MethodDescriptor
 
-# By method: whose roles (client, enroller, auditor, administrator: M, witness), the
-# field that names whoever is acted as, and the reason if that is another.
+# By method: whose roles (client, enroller, auditor, administrator: M, witness,
+# officer), the field that names whoever is acted as, and the reason if that is another.
 YOURSELF = "NOT_YOURSELF"
 TABLE = {
     "MatchService/Match": ("C", "requester", YOURSELF),
@@ -53,24 +53,31 @@ TABLE = {
     "CustodyService/GetCustody": ("EAM", "", ""),
     "CustodyService/ListErasures": ("EAM", "", ""),
     "DuplicateService/FindDuplicates": ("E", "holder", YOURSELF),
-    "AgreementService/ListAgreements": ("CEAM", "", ""),
-    "AgreementService/ListPermissions": ("CEAM", "", ""),
+    "AgreementService/ListAgreements": ("CEAMO", "", ""),
+    "AgreementService/ListPermissions": ("CEAMO", "", ""),
     # Of two others: a party may ask about the other party.
-    "AgreementService/ExplainAgreement": ("CEAM", "holder,requester", "NOT_A_PARTY"),
+    "AgreementService/ExplainAgreement": ("CEAMO", "holder,requester", "NOT_A_PARTY"),
     "ReviewService/ListReviews": ("AM", "", ""),
     "ReviewService/DecideReview": ("AM", "", ""),
     "ReviewService/ListAlerts": ("AM", "", ""),
-    "SpaceService/ListSpaces": ("CEAM", "", ""),
+    "FollowUpService/RequestFollowUp": ("C", "requester", YOURSELF),
+    "FollowUpService/ListRequestedFollowUps": ("C", "", ""),
+    "FollowUpService/ReadFollowUp": ("C", "requester", YOURSELF),
+    "FollowUpService/ListReceivedFollowUps": ("EO", "", ""),
+    "FollowUpService/ConfirmFollowUp": ("O", "holder", YOURSELF),
+    "FollowUpService/RefuseFollowUp": ("O", "holder", YOURSELF),
+    "FollowUpService/ReleaseFollowUp": ("E", "holder", YOURSELF),
+    "SpaceService/ListSpaces": ("CEAMO", "", ""),
     "AuditService/GetCheckpoint": ("AW", "", ""),
     "AuditService/GetTile": ("AW", "", ""),
     "AuditService/ListLeaves": ("AW", "", ""),
     "AuditService/ListOwnEntries": ("A", "", ""),
     "AuditService/ListEntryKeys": ("A", "", ""),
-    "Health/Check": ("CEAMW", "", ""),
-    "Health/List": ("CEAMW", "", ""),
-    "Health/Watch": ("CEAMW", "", ""),
+    "Health/Check": ("CEAMWO", "", ""),
+    "Health/List": ("CEAMWO", "", ""),
+    "Health/Watch": ("CEAMWO", "", ""),
 }
-LETTERS = dict(zip("CEAMW", Role, strict=True))
+LETTERS = dict(zip("CEAMWO", Role, strict=True))
 METHOD = {
     f"{service.name}/{method.name}": method
     for service in SERVICES

@@ -16,7 +16,7 @@ from biometrics.members import Member
 from biometrics.store import Disclosed, SeenRecord
 from biometrics.templates import Modality
 from matcher.confirm import Hit
-from matcher.match import disclosed, learnable, told
+from matcher.match import Asked, disclosed, learnable, told
 
 NOON = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 HOLDERS = [Member(f"XA{letter}") for letter in "ABCDEFG"]
@@ -32,6 +32,7 @@ def hits(draw: st.DrawFn) -> Hit:
     return Hit(
         holder=draw(st.sampled_from(HOLDERS)),
         record_id=number.to_bytes(16, "big"),
+        lookup=number.to_bytes(32, "big"),
         protection=Protection(
             excluded=draw(st.frozensets(st.sampled_from(REQUESTERS))),
             expires_at=expires_at,
@@ -82,7 +83,8 @@ def answered(
         holder: bytes(limits.REFERENCE_BYTES - 1) + b"1" for holder in HOLDERS
     }
     answer = decide(plan, told(outcomes, learnt), references)
-    return answer, disclosed(answer, learnt, requester, NOON)
+    asked = Asked(requester, Purpose.VISA, Modality.FACE)
+    return answer, disclosed(answer, learnt, asked, NOON)
 
 
 def matches(answer: Answer) -> set[Member | None]:

@@ -171,7 +171,7 @@ def test_keys_and_private_keys_are_for_their_owner_alone(folder: Path):
         *folder.glob("signing/*"),
         *folder.glob("auditors/*.key"),
     ]
-    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 7 * len(SAMPLE_MEMBERS)
+    assert len(keys) == 1 + len(SAMPLE_MEMBERS) + 2 + 8 * len(SAMPLE_MEMBERS)
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
     for name in ("", "keys", "pki", "data", "signing", "auditors"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
@@ -209,9 +209,9 @@ def test_nothing_of_it_is_committed_by_accident(folder: Path):
 
 
 def test_the_files_say_that_a_restart_is_needed(folder: Path):
-    """Settings, template spaces and signers; an agreement says that none is."""
+    """Settings and template spaces; signers and agreements say that none is."""
     calibration = "calibrations/face-synthetic-512.toml"
-    for name in ("exchange.toml", "spaces.toml", "signers.toml", calibration):
+    for name in ("exchange.toml", "spaces.toml", calibration):
         head = (folder / name).read_text().partition("\nversion")[0]
         assert "restart it after an edit" in " ".join(head.split()), name
     head = (folder / "agreements/XAA.toml").read_text().partition("\nversion")[0]
@@ -232,7 +232,7 @@ def test_every_key_is_one_of_its_own(config: Config):
 def test_every_profile_belongs_to_its_certificate(folder: Path, config: Config):
     """Each profile can be loaded, and its certificate names member and role."""
     profiles = sorted(folder.glob("clients/*.toml"))
-    assert len(profiles) == 4 * len(SAMPLE_MEMBERS)
+    assert len(profiles) == 5 * len(SAMPLE_MEMBERS)
     for path in profiles:
         profile = Profile.load(path)
         made = x509.load_pem_x509_certificate(profile.certificate.read_bytes())

@@ -21,6 +21,7 @@ from biometrics.v1 import (
     custody_pb2,
     duplicate_pb2,
     enrolment_pb2,
+    followup_pb2,
     match_pb2,
     review_pb2,
     space_pb2,
@@ -34,7 +35,8 @@ def test_every_method_of_the_contract_has_its_row_and_no_other_has_one():
     """Contract and table name the same methods."""
     files = (
         *(match_pb2, duplicate_pb2, enrolment_pb2, custody_pb2),
-        *(agreement_pb2, review_pb2, space_pb2, audit_pb2, health_pb2),
+        *(agreement_pb2, review_pb2, followup_pb2, space_pb2, audit_pb2),
+        health_pb2,
     )
     whole = [s for f in files for s in f.DESCRIPTOR.services_by_name.values()]
     assert set(whole) == set(SERVICES)

@@ -9,20 +9,30 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.desk import Desk
 from store.places import SqlitePlace
-from store.shelf import Shelf, digest
+from store.shelf import XBB, Shelf, digest
 
+from biometrics.store import FollowUpState
+from biometrics.store.log_check import log_faults
 from biometrics.store.rows import ChangeKind
 
 if TYPE_CHECKING:
     from store.places import Place
 
 KILLS = 4
+AFTER = {
+    "ask": FollowUpState.REQUESTED,
+    "confirm": FollowUpState.CONFIRMED,
+    "release": FollowUpState.RELEASED,
+}
 
 
-def write_and_kill(place: Place, turn: int, lines: int) -> list[list[str]]:
+def write_and_kill(
+    place: Place, turn: int, lines: int, name: str = "loop_writer.py"
+) -> list[list[str]]:
     """Return what a writer acknowledged before it was killed after some lines."""
-    script = Path(__file__).with_name("loop_writer.py")
+    script = Path(__file__).with_name(name)
     writer = subprocess.Popen(
         [sys.executable, str(script), str(place.where), str(turn)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -70,3 +80,22 @@ def test_nothing_acknowledged_is_lost_by_kills(place: Place) -> None:
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
+
+
+def test_a_follow_up_is_as_far_as_its_last_step_after_a_kill(place: Place) -> None:
+    """Or one step further, which was not acknowledged; and the log is whole."""
+    told = write_and_kill(place, 0, 30, "loop_follow_ups.py")
+    shelf = Shelf(place)
+    states = {
+        row.follow_up_id: row.state for row in shelf.store.follow_ups.requested(XBB)
+    }
+    done: dict[str, str] = {number: step for step, number in told}
+    steps = [*AFTER, "read"]
+    for number, step in done.items():
+        state = states[digest(Desk(shelf, number).text)]
+        after = [AFTER.get(each, FollowUpState.READ) for each in steps]
+        assert state in after[steps.index(step) : steps.index(step) + 2]
+        if step == "read":
+            assert state is FollowUpState.READ
+    assert list(log_faults(shelf.reading)) == []
+    shelf.store.close()

@@ -206,7 +206,9 @@ def answer(shelf: Shelf, *records: SeenRecord, word: str = "one") -> bytes | Non
         reference_digest=digest(word),
         holder=XAA,
         requester=XBB,
-        record_ids=(request("record A "),),
+        purpose="visa",
+        modality="face",
+        records={request("record A "): digest("A")},
         expires_at=START + DAY,
     )
     disclosed = Disclosed(records=records, references=(given,))

@@ -170,7 +170,9 @@ def test_withdrawal_deletes_the_expired_references_to_the_record(
             reference_digest=digest(word),
             holder=XAA,
             requester=XBB,
-            record_ids=(request("record A "),),
+            purpose="visa",
+            modality="face",
+            records={request("record A "): digest("A")},
             expires_at=START + dt.timedelta(days=days),
         )
         shelf.store.answers.commit(

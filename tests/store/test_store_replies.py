@@ -28,7 +28,9 @@ def reference(word: str, *records: str) -> NewReference:
         reference_digest=digest(word),
         holder=XAA,
         requester=XBB,
-        record_ids=tuple(request(record) for record in records),
+        purpose="visa",
+        modality="face",
+        records={request(record): digest(record) for record in records},
         expires_at=START + dt.timedelta(days=30),
     )
 

@@ -48,6 +48,7 @@ TO_SECOND = """
     DROP TABLE agreement;
     DROP TABLE comparison;
     DROP TABLE custody;
+    DROP TABLE membership;
     DROP TABLE erasure;
     DROP TABLE signing_key;
     DROP TABLE log_head;
@@ -60,6 +61,10 @@ TO_SECOND = """
     DROP TABLE frozen_record;
     DROP TABLE alert;
     DROP TABLE quota_use;
+    DROP TABLE follow_up_record;
+    DROP TABLE follow_up;
+    ALTER TABLE reference DROP COLUMN purpose, DROP COLUMN modality;
+    ALTER TABLE reference_record DROP COLUMN lookup;
     UPDATE alembic_version SET version_num = '0002';
 """
 TO_FIRST = """

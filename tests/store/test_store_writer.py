@@ -194,7 +194,11 @@ def test_a_failed_commit_fails_the_whole_group(shelf: Shelf) -> None:
 
     def break_at_commit(connection: sa.Connection) -> None:
         shelf.place.defer_references(connection)
-        values = {"reference_digest": b"nowhere", "record_id": b"record"}
+        values = {
+            "reference_digest": b"nowhere",
+            "record_id": b"record",
+            "lookup": b"record",
+        }
         connection.execute(sa.insert(REFERENCE_RECORD), values)
 
     with shelf.held():

@@ -11,11 +11,13 @@ from biometrics.client import (
     Chunk,
     CustodyInfo,
     ExchangeClient,
+    FollowUpTicket,
     MatchAnswer,
     Probe,
     ProbeRefusal,
     Profile,
     ProtectOutcome,
+    ReceivedFollowUp,
     Record,
     Template,
 )
@@ -39,6 +41,10 @@ with ExchangeClient(Profile.load("XAA-client.toml")) as exchange:
     custody: CustodyInfo = exchange.custody()
     certificates: list[bytes] = [each.certificate for each in exchange.erasures()]
     done: ProtectOutcome = exchange.protect("case-1", excluded=["XBB", "XCC"])
+    ticket = FollowUpTicket.parse("PRIVATE+FOLLOW-UP+...")
+    until: dt.datetime = exchange.request_follow_up(ticket)
+    sealed: bytes = exchange.read_follow_up(ticket)
+    waiting: tuple[ReceivedFollowUp, ...] = exchange.received_follow_ups()
     for told in exchange.enrol_many([Chunk(records=(record,))]):
         statuses: list[str] = [each.status for each in told.outcomes]
 

@@ -1,0 +1,143 @@
+"""How it is about each member: the settings say it, and it counts once it is here.
+
+A suspension is checked in the transaction that stores an answer or a record, as a lock
+is: nothing that a suspended member asked, or that compared with its galleries, becomes
+durable after it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from biometrics.audit import Kind, Mention
+from biometrics.clock import to_microseconds
+from biometrics.errors import DefectError
+from biometrics.members import Membership, suspended
+from biometrics.store.failures import translated
+from biometrics.store.rows import CustodyState
+from biometrics.store.schema import CUSTODY, MEMBERSHIP
+from biometrics.store.values import member_of, word_of
+
+if TYPE_CHECKING:
+    from biometrics.clock import Clock
+    from biometrics.members import Member
+    from biometrics.store.log import Log
+    from biometrics.store.writer import Writer
+
+_ALL: Final = sa.select(MEMBERSHIP.c.member, MEMBERSHIP.c.membership)
+_IS_MEMBER: Final = MEMBERSHIP.c.member == sa.bindparam("of_member")
+_OF_MEMBER: Final = sa.select(MEMBERSHIP.c.membership).where(_IS_MEMBER)
+_FORGET: Final = sa.delete(MEMBERSHIP).where(_IS_MEMBER)
+_ADD: Final = sa.insert(MEMBERSHIP)
+_IS_APART: Final = MEMBERSHIP.c.membership != Membership.ACTIVE.value
+# Of all members, few if any, and at once: every search asks this.
+_SHUT: Final = sa.union_all(
+    sa.select(CUSTODY.c.member, sa.literal_column("0").label("is_apart")).where(
+        CUSTODY.c.state != CustodyState.OPEN.value
+    ),
+    sa.select(MEMBERSHIP.c.member, sa.literal_column("1")).where(_IS_APART),
+)
+_KINDS: Final = {
+    Membership.ACTIVE: Kind.RESUMPTION,
+    Membership.SUSPENDED: Kind.SUSPENSION,
+    Membership.LEFT: Kind.DEPARTURE,
+}
+
+
+class Shut(NamedTuple):
+    """Who has no part in an answer.
+
+    Attributes:
+        members: those suspended or gone, who are told nothing.
+        holders: these, and those whose galleries are closed: nothing is told of them.
+    """
+
+    members: frozenset[Member]
+    holders: frozenset[Member]
+
+
+def shut_out(connection: sa.Connection) -> Shut:
+    """Return who has no part in an answer.
+
+    Within the writer's transaction nothing can change this before the commit.
+    """
+    rows = connection.execute(_SHUT).all()
+    return Shut(
+        frozenset(member_of(row.member) for row in rows if row.is_apart),
+        frozenset(member_of(row.member) for row in rows),
+    )
+
+
+def refuse_apart(connection: sa.Connection, member: Member) -> None:
+    """Refuse what a member asked before it was suspended.
+
+    Raises:
+        RefusedError: it is.
+    """
+    if connection.execute(
+        _OF_MEMBER.where(_IS_APART), {"of_member": member.code}
+    ).first():
+        raise suspended(member)
+
+
+class MembershipReader:
+    """Reads how it was about each member; any thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Read by `engine`."""
+        self._engine = engine
+
+    def last(self) -> dict[Member, Membership]:
+        """Return how it is about every member that has ever been one here."""
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_ALL).all()
+        return {
+            member_of(row.member): word_of(Membership, row.membership) for row in rows
+        }
+
+
+class MembershipTable(MembershipReader):
+    """Keeps how it is about each member."""
+
+    def __init__(
+        self, writer: Writer, engine: sa.Engine, log: Log, clock: Clock
+    ) -> None:
+        """Write by `writer`, read by `engine`, tell `log`."""
+        super().__init__(engine)
+        self._writer = writer
+        self._log = log
+        self._clock = clock
+
+    def keep(self, member: Member, membership: Membership) -> None:
+        """Keep how it is about a member, with its leaf; on return it is durable.
+
+        That a member is one is told to all by `LogWriter.note_members`.
+
+        Raises:
+            DefectError: it has left; nothing was changed.
+            StorageError: it could not be made durable.
+        """
+        of_member = {"of_member": member.code}
+
+        def operation(connection: sa.Connection) -> None:
+            before = connection.execute(_OF_MEMBER, of_member).scalar_one_or_none()
+            if before == membership:
+                return
+            if before == Membership.LEFT:
+                raise DefectError("MEMBER_LEFT", f"{member} has left for good")
+            connection.execute(_FORGET, of_member)
+            connection.execute(
+                _ADD,
+                {
+                    "member": member.code,
+                    "membership": membership.value,
+                    "changed_at": to_microseconds(self._clock.now()),
+                },
+            )
+            if before is not None or membership is not Membership.ACTIVE:
+                kind = _KINDS[membership]
+                self._log.append(connection, Mention(member=member, kind=kind))
+
+        self._writer.run(operation)
