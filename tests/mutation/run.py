@@ -56,6 +56,7 @@ OPTIONS = (
 TESTS = Path("tests/disclosure")
 # Tests that find most of what is wrong with a module; others run if they do not.
 FIRST = {
+    "agreements": ("test_agreements.py", "test_decision.py"),
     "budget": ("test_budget.py",),
     "clauses": ("test_agreements.py", "test_decision.py"),
     "wording": ("test_compare.py",),
