@@ -1,13 +1,20 @@
 # Two stages: the image that runs holds no compiler and no build tool.
 FROM python:3.11-slim AS build
 WORKDIR /build
+# What the locks name, by its SHA-256, and nothing else.
+COPY .lock .lock
+RUN python -m venv tools \
+    && tools/bin/pip install --no-cache-dir --require-hashes -r .lock/build.txt \
+    && python -m venv --without-pip /opt/exchange \
+    && tools/bin/uv pip install --no-cache --python /opt/exchange --compile-bytecode \
+        --require-hashes -r .lock/server.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY biometrics biometrics
 COPY enrolment enrolment
 COPY matcher matcher
-RUN python -m venv /opt/exchange \
-    && /opt/exchange/bin/pip install --no-cache-dir '.[postgres]' \
-    && /opt/exchange/bin/pip uninstall --yes pip setuptools
+RUN tools/bin/python -m hatchling build --target wheel --directory dist \
+    && tools/bin/uv pip install --no-cache --python /opt/exchange --compile-bytecode \
+        --no-deps dist/*.whl
 
 FROM python:3.11-slim
 RUN pip uninstall --yes --root-user-action ignore pip setuptools wheel \

@@ -6,9 +6,10 @@ reckoned with. Four members search at a quarter of theirs each, at moments that 
 beforehand, so that one that waits does not ask less; a fifth in another process asks
 for ten times its eighth, one and a quarter times what the exchange carries, without any
 retry. Before, beside and after it the four time their searches. At last, connections
-that say nothing and calls whose message never comes are opened, and they search again.
+that say nothing and calls whose message never comes are opened, far more than there is
+room for, and they search again, beside these and once they are gone.
 
-    python -m benchmarks.overload [--records 20000] [--times 10] [--connections 2000]
+    python -m benchmarks.overload [--records 20000] [--times 10] [--connections 10000]
 
 Callers and exchange share the cores, so the four's own work waits for the fifth's too.
 """
@@ -55,6 +56,7 @@ BUSY_CALLERS: Final = 32
 DEADLINE_SECONDS: Final = 5.0
 RECOVERED: Final = 1.5  # times the p99 of before, at most, for a whole second
 PROBES: Final = 256
+HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # no settings
 
 
 @dataclass
@@ -210,18 +212,24 @@ def recovery_seconds(told: Sequence[Told], end: float, bar_ms: float) -> float:
 
 
 def idle_connections(profile: Profile, count: int) -> list[ssl.SSLSocket]:
-    """Return connections that have said hello and say nothing more."""
+    """Return connections that have said hello, in TLS and HTTP/2, and say nothing more.
+
+    Fewer than `count`, where the exchange refuses the others.
+    """
     host, _, port = profile.target.rpartition(":")
     context = ssl.create_default_context(cafile=profile.authority)
     context.load_cert_chain(profile.certificate, profile.key)
     context.set_alpn_protocols(["h2"])
     made = []
     for _ in range(count):
+        raw = socket.create_connection((host, int(port)), 5)
         try:
-            raw = socket.create_connection((host, int(port)), 5)
-            made.append(context.wrap_socket(raw, server_hostname="localhost"))
+            wrapped = context.wrap_socket(raw, server_hostname="localhost")
+            wrapped.sendall(HELLO)
+            if wrapped.recv(1):
+                made.append(wrapped)
         except OSError:
-            break
+            raw.close()
     return made
 
 
@@ -295,18 +303,24 @@ def measure(
             "recovery_s": recovery_seconds(told, flood_end, RECOVERED * idle_p99),
         },
     ]
-    # 2. Connections that say nothing, and calls whose message never comes.
-    opened = idle_connections(Profile.load(paths[FLOOD]), options.connections)
+    # 2. Connections that say nothing, and calls whose message never comes. Whoever is
+    #    connected before them goes on; there may be no room for others.
+    beside_silence = begin(ask, others, gallery, SHARE * rated, options.silence)
+    time.sleep(1.0)
     streams = begin(slow_streams, paths[FLOOD], options.streams)
-    time.sleep(0.5)
-    once_more = begin(ask, others, gallery, SHARE * rated, 2.0)()
-    found = [took for each in once_more for _, took in each.answered]
+    opened = idle_connections(Profile.load(paths[FLOOD]), options.connections)
+    opened_at = time.monotonic()
+    once_more = beside_silence()
+    found = [
+        took for each in once_more for took in each.within(opened_at, float("inf"))
+    ]
     rows.append(
         {
             "when": "silent",
             "p50_ms": 1e3 * float(np.median(found)),
             "p99_ms": p99_ms(found),
             "connections": len(opened),
+            "refused": options.connections - len(opened),
             "streams": streams(),
             "failed": sum(len(each.failed) for each in once_more),
             "memory_ratio": memory(server, "VmHWM") / memory_before,
@@ -314,6 +328,17 @@ def measure(
     )
     for each in opened:
         each.close()
+    closed_at = time.monotonic()
+    once_more = begin(ask, others, gallery, SHARE * rated, 6.0)()
+    rows.append(
+        {
+            "when": "closed",
+            "p99_ms": p99_ms([took for each in once_more for _, took in each.answered]),
+            "failed": sum(len(each.failed) for each in once_more),
+            "memory_ratio": memory(server) / memory_before,
+            "recovery_s": recovery_seconds(once_more, closed_at, RECOVERED * idle_p99),
+        }
+    )
     return rows
 
 
@@ -330,6 +355,7 @@ COLUMNS = (
     tables.Column("memory_ratio", "memory, times", ".2f"),
     tables.Column("recovery_s", "as before\nafter s", ".1f"),
     tables.Column("connections", "silent\nconnections", ",d"),
+    tables.Column("refused", "refused", ",d"),
     tables.Column("streams", "silent\ncalls", ",d"),
 )
 
@@ -341,14 +367,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each time")
     parser.add_argument("--times", type=float, default=10.0, help="the rated load")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=2000)
+    parser.add_argument("--connections", type=int, default=10_000)
+    parser.add_argument(
+        "--silence", type=float, default=40.0, help="seconds for all connections"
+    )
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     results.add_arguments(parser, "overload")
     options = parser.parse_args()
     if options.quick:
         options.records, options.seconds, options.rounds = 1000, 1.5, 1
-        options.connections, options.streams = 20, 160
+        options.connections, options.streams, options.silence = 20, 160, 8.0
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "what do others notice when one member asks for ten times what it may?",

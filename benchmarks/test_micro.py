@@ -1,12 +1,13 @@
 """What the small steps of a search cost, one at a time, by pytest-benchmark.
 
-python -m pytest benchmarks --benchmark-only
+python -m pytest benchmarks --benchmark-only --dist no
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import secrets
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,9 @@ from biometrics.disclosure.compare import (
 from biometrics.members import Member
 from biometrics.sealed import Binding
 from biometrics.sealing import SealingKey, seal_to
+from biometrics.server.metrics import Metrics
+from biometrics.server.stages import Stages
+from biometrics.stages import Stage
 from biometrics.store import open_store
 from biometrics.templates import Modality
 from matcher.engine import Engine
@@ -255,3 +259,35 @@ def test_open_a_search_that_was_sealed(benchmark: BenchmarkFixture) -> None:
     name = b"biometrics.v1.MatchRequest"
     sealed = seal_to(key.public, secrets.token_bytes(4 * DIMENSION), HOLDER, name)
     benchmark(key.open, sealed, HOLDER, name)
+
+
+@pytest.mark.parametrize("share", [None, 0.01, 1.0])
+def test_measure_the_stages_of_a_search(
+    benchmark: BenchmarkFixture, share: float | None
+) -> None:
+    """For figures alone, and with some or all searches traced, but for sending."""
+    tracing = None
+    if share is not None:
+        traces = pytest.importorskip("biometrics.server.traces")
+        tracing = traces.Tracing(Nowhere(), share)
+    timed = Stages(Metrics().took, tracing).timed
+
+    def search() -> None:
+        with tracing.span("search") if tracing else nullcontext():
+            for stage in Stage:
+                with timed(stage):
+                    pass
+
+    benchmark(search)
+    if tracing is not None:
+        tracing.stop()
+
+
+class Nowhere:
+    """Takes spans, and does nothing with them."""
+
+    def export(self, _spans: object) -> None:
+        """Take spans."""
+
+    def shutdown(self) -> None:
+        """End."""

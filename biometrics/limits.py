@@ -203,9 +203,13 @@ DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
 # A rotated certificate gets used, and a stream of a revoked one ends: a stream is asked
 # who it is only once.
 MAX_CONNECTION_AGE_SECONDS: Final = 600
-# 48 members with 80 systems each. Whoever has no certificate can take places too, for
-# as long as a handshake may last: the network in front has to keep strangers away.
-MAX_CONNECTIONS: Final = 4096
+# 48 members with 21 systems each. A connection that says nothing takes 73 KiB, which is
+# 75 MB for all of them. Whoever has no certificate can take places too, for as long as
+# a handshake may last: the network in front has to keep strangers away.
+MAX_CONNECTIONS: Final = 1024
+# A connection takes one, at either door; the rest is for files, the database, and what
+# is on its way to be refused. Many systems begin with 1,024.
+OPEN_DESCRIPTORS: Final = 2 * MAX_CONNECTIONS + 512
 HANDSHAKE_SECONDS: Final = 10
 MAX_IDLE_CONNECTION_SECONDS: Final = 300  # without a call; a client connects anew
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out
@@ -282,6 +286,10 @@ MAX_CERTIFICATE_BYTES: Final = 8 * 1024  # PEM; one with RSA-4096 and names has 
 MIN_RSA_BITS: Final = 2048  # 112 bits of strength, NIST SP 800-57
 CERTIFICATES_LOOK_SECONDS: Final = 1.0  # between looks for files that were replaced
 COARSE_GALLERY: Final = 256  # templates: figures tell no less of a gallery
+TRACED_SHARE: Final = (
+    0.01  # of searches, where traces are sent and nothing else is said
+)
+TRACES_SENT_SECONDS: Final = 2  # or they are dropped; a stop waits no longer
 INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repeated
 
 # -- bulk loads ---------------------------------------------------------------

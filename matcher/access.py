@@ -94,7 +94,7 @@ class Access:
         self._loads[holder] = asyncio.ensure_future(self._load(holder))
 
     async def recode(self, holder: Member) -> None:
-        """Code a holder's galleries by their newest keys, and save them; slowly.
+        """Code a holder's galleries by their newest keys; slowly.
 
         They are searched meanwhile.
 

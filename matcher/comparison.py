@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from biometrics import limits
 from biometrics.errors import SealError
-from biometrics.templates import Position
 from matcher.engine import Engine
 from matcher.galleries import Shelf
 from matcher.segments import StaleError
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from biometrics.custody import Vault
+    from biometrics.custody import CodesKey, Vault
     from biometrics.members import Member
     from biometrics.store import JournalReader
-    from biometrics.templates import TemplateSpaces
+    from biometrics.templates import TemplateSpace, TemplateSpaces
     from matcher.galleries import GalleryName
     from matcher.segments import SegmentFiles, Snapshot
 
@@ -57,26 +57,15 @@ def compare(
         ExchangeError: the database cannot be read.
     """
     space = spaces.named(gallery.space)
-    engine: Engine[Shelf] = Engine()
     try:
-        key = vault.codes(*gallery)
-        for position in space.positions:
-            engine.make(
-                Shelf(*gallery, position),
-                dimension=space.dimension,
-                seed=key.seed(position),
-            )
-        codings = {
-            shelf.position.value: engine.coding(shelf) for shelf in engine.names()
-        }
-        kept = files.load(gallery, space.identity, codings, journal.entry, key=key)
+        kept = _kept(gallery, files, space, vault, journal)
     except (StaleError, SealError) as error:
         yield str(error)
         return
     if kept is None:
         return
     gone = _withdrawn_after(kept.position, gallery.holder, journal)
-    for position in sorted(map(Position, codings)):
+    for position in sorted(space.positions):
         in_files = _alive(kept, position, gone)
         there = np.fromiter(
             numbers(gallery.holder, gallery.space, position, kept.position), np.int64
@@ -91,6 +80,46 @@ def compare(
                 f"{lost.size} templates at {position} have no code, template {lost[0]}"
                 " the first of them: no search finds them"
             )
+
+
+def _kept(  # noqa: PLR0917 - one line at its one caller
+    gallery: GalleryName,
+    files: SegmentFiles,
+    space: TemplateSpace,
+    vault: Vault,
+    journal: JournalReader,
+) -> Snapshot | None:
+    """Return what is kept of a gallery, or None if that is nothing.
+
+    A stop during a rotation may have left it by an older key than the newest.
+
+    Raises:
+        SealError: the gallery has no key.
+        StaleError: no key of the gallery opens it, or it is not whole.
+    """
+    *newer, oldest = vault.every_codes(*gallery)
+    for key in newer:
+        with suppress(StaleError):
+            return _loaded(gallery, files, space, journal, key=key)
+    return _loaded(gallery, files, space, journal, key=oldest)
+
+
+def _loaded(
+    gallery: GalleryName,
+    files: SegmentFiles,
+    space: TemplateSpace,
+    journal: JournalReader,
+    *,
+    key: CodesKey,
+) -> Snapshot | None:
+    """Return what is kept of a gallery by one key of it."""
+    engine: Engine[Shelf] = Engine()
+    codings = {}
+    for position in space.positions:
+        shelf, seed = Shelf(*gallery, position), key.seed(position)
+        engine.make(shelf, dimension=space.dimension, seed=seed)
+        codings[position.value] = engine.coding(shelf)
+    return files.load(gallery, space.identity, codings, journal.entry, key=key)
 
 
 def _alive(kept: Snapshot, position: str, gone: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import Change, JournalReader, StoredTemplate
     from biometrics.templates import TemplateSpaces
-    from matcher.engine import Engine
+    from matcher.engine import Coding, Engine
     from matcher.galleries import Galleries
     from matcher.segments import SegmentFiles
 
@@ -103,6 +103,8 @@ class Index:
                 continue
             if gallery not in known and gallery.space not in self._spaces:
                 continue  # a folder of something else
+            if self._galleries.closed(gallery.holder) is GalleryState.DESTROYED:
+                continue  # a stop has left its files, which are about to be deleted
             reached = self._restored(gallery, files, journal)
             if gallery not in known and not reached:
                 # Files make no gallery, but for those that were kept of one: then its
@@ -217,33 +219,57 @@ class Index:
         if not self._vault.is_unlocked(gallery.holder):
             self._lock(gallery.holder)
             return None
-        space = self._spaces.named(gallery.space)
-        shelves = {p.value: Shelf(*gallery, p) for p in space.positions}
         try:
-            for shelf in shelves.values():
-                self._engine.drop(shelf)
-                self._make(shelf)
-            codings = {p: self._engine.coding(shelf) for p, shelf in shelves.items()}
-            kept = files.load(
-                gallery,
-                space.identity,
-                codings,
-                journal.entry,
-                key=self._key(gallery),
-            )
-        except StaleError as error:
-            log.warning(
-                "codes of %s in %s are made anew from the database: %s", *gallery, error
-            )
-            return 0
+            kept = self._kept(gallery, files, journal)
         except GalleryLockedError:
             self._lock(gallery.holder)
             return None
         if kept is None:
             return 0
         for position, parts in kept.parts.items():
-            self._engine.load(shelves[position], [segment for segment, _ in parts])
+            shelf = Shelf(*gallery, Position(position))
+            self._engine.load(shelf, [segment for segment, _ in parts])
         return kept.position
+
+    def _kept(
+        self, gallery: GalleryName, files: SegmentFiles, journal: JournalReader
+    ) -> Snapshot | None:
+        """Return what is kept of a gallery, and have empty shelves for it.
+
+        A stop during a rotation may have left it by an older key than the newest.
+
+        Raises:
+            GalleryLockedError: the holder is locked.
+        """
+        identity = self._spaces.named(gallery.space).identity
+        newest, *older = self._vault.every_codes(*gallery)
+        stale: StaleError | None = None
+        for key in (newest, *older):
+            codings = self._emptied(gallery, key)
+            try:
+                return files.load(gallery, identity, codings, journal.entry, key=key)
+            except StaleError as error:
+                stale = error
+        self._emptied(gallery, newest)
+        log.warning(
+            "codes of %s in %s are made anew from the database: %s", *gallery, stale
+        )
+        return None
+
+    def _emptied(self, gallery: GalleryName, key: CodesKey) -> dict[str, Coding]:
+        """Have a gallery's shelves empty, with the rotations of a key.
+
+        Returns:
+            How they are coded, by position on the body.
+        """
+        self._keys[gallery] = key
+        codings = {}
+        for position in self._spaces.named(gallery.space).positions:
+            shelf = Shelf(*gallery, position)
+            self._engine.drop(shelf)
+            self._make(shelf)
+            codings[position.value] = self._engine.coding(shelf)
+        return codings
 
     def _add(self, changes: Sequence[Change]) -> None:
         """Open what was enrolled and add it to the engine, a shelf at a time."""

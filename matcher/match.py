@@ -33,6 +33,7 @@ from biometrics.errors import (
     UnavailableError,
 )
 from biometrics.members import Member, suspended
+from biometrics.stages import Stage
 from biometrics.store import Disclosed, NewReference
 from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from biometrics.disclosure import Agreements, Purpose, SearchPlan, Standing
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
+    from biometrics.stages import Timed
     from biometrics.store import AnswerWriter, Appended, Budget
     from biometrics.templates import Modality, Position, Template, TemplateSpace
     from matcher.alike import Resemblance
@@ -176,6 +178,7 @@ class Matcher:
         vault: keys that tell replays apart and seal stored answers.
         workers: threads for blocking work.
         clock: the time.
+        timed: measures stages.
         random_bytes: where references come from.
     """
 
@@ -192,6 +195,7 @@ class Matcher:
     vault: Vault
     workers: Executor
     clock: Clock
+    timed: Timed
     random_bytes: Callable[[int], bytes]
 
     async def match(
@@ -229,15 +233,16 @@ class Matcher:
                 #    that a record was protected or withdrawn since it was
                 #    read, or has expired, and keeps nothing: then all is decided anew,
                 #    by the rules of that moment.
-                stored = await asyncio.wrap_future(
-                    self.answers.commit(
-                        *key,
-                        self._sealing(search, decided),
-                        decided.disclosed,
-                        # It leaves at the end of the slot anyway.
-                        within=self.slots.seconds * limits.GATHERED_SHARE_OF_SLOT,
+                with self.timed(Stage.STORE):
+                    stored = await asyncio.wrap_future(
+                        self.answers.commit(
+                            *key,
+                            self._sealing(search, decided),
+                            decided.disclosed,
+                            # It leaves at the end of the slot anyway.
+                            within=self.slots.seconds * limits.GATHERED_SHARE_OF_SLOT,
+                        )
                     )
-                )
                 if stored is not None:
                     break
             else:
@@ -269,8 +274,10 @@ class Matcher:
         rules = Rules(self.agreements(), self.clock.now(), search.purpose)
         planned = [self._planned(search, rules, each) for each in search.questions]
         self._refuse_spent(search.requester, rules, planned)
-        compared = await self._results(search.requester, planned)
-        spending = await self._spending(search.requester, rules, compared)
+        with self.timed(Stage.COMPARE):
+            compared = await self._results(search.requester, planned)
+        with self.timed(Stage.BUDGET):
+            spending = await self._spending(search.requester, rules, compared)
         results = [
             self._found(rules, spending, each) if isinstance(each, Compared) else each
             for each in compared

@@ -28,7 +28,7 @@ from biometrics.turns import Turns
 from matcher.engine import Probes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -97,12 +97,14 @@ class Scanner:
         confirmation: Confirmation,
         threads: int | None = None,
         turns: Turns | None = None,
+        scanned: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Scan with `engine` on so many threads, or as many as there are cores.
 
         What is found goes to `confirmation`, on one of them. Members search in their
-        `turns`.
+        `turns`. `scanned` is told with how many rows each probe is compared.
         """
+        self._scanned = scanned
         self._turns = turns or Turns(limits.SCANNING_AT_ONCE)
         self._engine = engine
         self._confirmation = confirmation
@@ -170,6 +172,7 @@ class Scanner:
             for turn in [_Turn(scan, shelf) for shelf in bands]
             for part in self._engine.parts(turn.shelf)
         ]
+        self._scanned(sum(len(part) for part, _ in work))
         scan.left = len(work)
         if not work:
             self._finish([scan])

@@ -24,6 +24,7 @@ WRITE = ctypes.CFUNCTYPE(
     ctypes.c_int, POINTER, POINTER, ctypes.c_int, ctypes.c_longlong
 )
 SYNC = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, ctypes.c_int)
+DELETE = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, ctypes.c_char_p, ctypes.c_int)
 
 
 class Vfs(ctypes.Structure):
@@ -37,6 +38,7 @@ class Vfs(ctypes.Structure):
         ("name", ctypes.c_char_p),
         ("data", POINTER),
         ("open", OPEN),
+        ("delete", DELETE),
     )
 
 

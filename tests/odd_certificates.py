@@ -223,7 +223,7 @@ def odd(authority: Signer) -> dict[str, tuple[Credential | None, str]]:
         "expired": (Plan(life=(-2 * DAY, -DAY)), TLS),
         "expired a minute ago": (Plan(life=(-DAY, -DAY / 1440)), TLS),
         "valid from tomorrow": (Plan(life=(DAY, 2 * DAY)), TLS),
-        "valid in a minute": (Plan(life=(DAY / 1440, DAY)), TLS),
+        "valid in an hour": (Plan(life=(DAY / 24, DAY)), TLS),
         "for servers": (Plan(uses=(Use.SERVER_AUTH,)), TLS),
         "for signing code": (Plan(uses=(Use.CODE_SIGNING,)), TLS),
         "for anything": (Plan(uses=()), BAD),

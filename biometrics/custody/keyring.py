@@ -139,6 +139,18 @@ class Keyring:
         key = self._opened().newest.get(gallery)
         return self._make(gallery) if key is None else key
 
+    def every(self, gallery: str) -> list[GalleryKey]:
+        """Return every key of a gallery, the newest first, made if there is none.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            StorageError: a new key could not be made durable.
+        """
+        newest = self.newest(gallery)
+        keys = self._opened().by_id.values()
+        older = [k for k in keys if k.epoch.gallery == gallery and k is not newest]
+        return [newest, *sorted(older, key=lambda k: k.epoch.number, reverse=True)]
+
     def successors(self) -> list[NewGalleryKey]:
         """Return a key of the next epoch for each gallery, which is not used yet.
 

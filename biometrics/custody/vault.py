@@ -198,6 +198,15 @@ class Vault:
         """
         return self._ring(member).newest(gallery).codes
 
+    def every_codes(self, member: Member, gallery: str) -> list[CodesKey]:
+        """Return what `codes` does and, during a rotation, the older ones behind it.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            StorageError: the gallery's key could not be made durable.
+        """
+        return [key.codes for key in self._ring(member).every(gallery)]
+
     def successors(self, member: Member) -> list[NewGalleryKey]:
         """Return a key of the next epoch for each gallery of a member.
 

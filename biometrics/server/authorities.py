@@ -81,6 +81,14 @@ class Authorities:
         """When the first of them ends."""
         return min(each.certificate.not_valid_after_utc for each in self._authorities)
 
+    def believe(self, now: dt.datetime) -> bool:
+        """Say whether anybody can be believed."""
+        return any(
+            now < each.certificate.not_valid_after_utc
+            and (each.revoked is None or now < each.revoked.end)
+            for each in self._authorities
+        )
+
     def check(self, certificate: ClientCertificate, now: dt.datetime) -> None:
         """Refuse a certificate that none of them signed, or that was taken back.
 

@@ -24,6 +24,7 @@ from biometrics.server.policy import (
     unaudited,
 )
 from biometrics.server.rates import Rates
+from biometrics.server.stages import begin_tracing
 from biometrics.server.tls import read_trust, trust_notes
 from biometrics.store import inspect_store
 from matcher.index import binding_of
@@ -54,6 +55,8 @@ def check(path: Path) -> list[str]:
     signers = read_signers(config.signers)
     check_table(SERVICES)
     read_trust(config, SystemClock().now())
+    if (tracing := begin_tracing(config.traces)) is not None:
+        tracing.stop()
     exchange = FileKeyProvider(config.exchange_key)
     with inspect_store(config.database) as stored:
         if stored is not None:

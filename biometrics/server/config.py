@@ -24,6 +24,9 @@
     calibrations = "calibrations"      # of each space, NAME.toml
     [metrics]                          # may be left out: no figures are served
     listen = "127.0.0.1:9464"          # plain HTTP, for Prometheus
+    [traces]                           # may be left out: nothing is traced
+    collector = "127.0.0.1:4317"       # OTLP over plain gRPC
+    share = 0.01                       # of all searches
     [[member]]
     code = "XAA"
     name = "a state"
@@ -77,6 +80,14 @@ _SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """Where traces are sent, and of what share of all searches."""
+
+    collector: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The exchange's settings; every path absolute or relative to the working folder.
 
@@ -101,6 +112,7 @@ class Config:
         spaces: file of the template spaces.
         slot_seconds: an answer to a search leaves at the end of two such slots.
         metrics_listen: where figures are served over plain HTTP; None for nowhere.
+        traces: where traces of searches are sent; None for nowhere.
         calibrations: folder of their calibrations.
         members: each with where its key-encryption key comes from, none twice. A file
             may be missing: whoever takes away its key locks its galleries.
@@ -126,6 +138,7 @@ class Config:
     spaces: Path
     slot_seconds: float
     metrics_listen: str | None
+    traces: Traces | None
     calibrations: Path
     members: Mapping[Member, KeySource]
     auditors: Mapping[Member, Path]
@@ -272,6 +285,13 @@ class _Metrics(Settings):
     listen: Annotated[str, AfterValidator(_address)]
 
 
+class _Traces(Settings):
+    """The table `[traces]`."""
+
+    collector: Annotated[str, AfterValidator(_address)]
+    share: Annotated[float, Field(gt=0, le=1)] = limits.TRACED_SHARE
+
+
 class _Member(Settings):
     """One table `[[member]]`."""
 
@@ -292,6 +312,7 @@ class _ConfigFile(SettingsFile):
     policy: _Policy
     answers: _Answers = _Answers()
     metrics: _Metrics | None = None
+    traces: _Traces | None = None
     member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 
 
@@ -339,6 +360,7 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
         spaces=folder / file.policy.spaces,
         slot_seconds=file.answers.slot_ms / 1000,
         metrics_listen=file.metrics.listen if file.metrics else None,
+        traces=Traces(**dict(file.traces)) if file.traces else None,
         calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
             {each.code: parse_source(each.key, folder) for each in file.member}

@@ -38,11 +38,12 @@ from biometrics.server.audit import AuditService
 from biometrics.server.config import read_config
 from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
+from biometrics.server.descriptors import allow_descriptors
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.doors import Door, make_doors
 from biometrics.server.follow_up_service import FollowUpService
 from biometrics.server.follow_ups import FollowUps
-from biometrics.server.health import Health
+from biometrics.server.health import Cause, Health
 from biometrics.server.in_force import InForce
 from biometrics.server.interceptors import Identity, TakingPart, chain
 from biometrics.server.membership import Memberships, Settings
@@ -58,6 +59,7 @@ from biometrics.server.rates import Rates
 from biometrics.server.reviews import ReviewService
 from biometrics.server.roll import Roll
 from biometrics.server.rotation import Rotation
+from biometrics.server.stages import Stages, begin_tracing, end_tracing
 from biometrics.server.tending import Tending
 from biometrics.server.tls import Trusted, trust_notes
 from biometrics.server.unlocking import Unlocking
@@ -99,7 +101,7 @@ from matcher.service import DuplicateService, MatchService
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
     from biometrics.clock import Clock
@@ -155,6 +157,10 @@ class Exchange:
         for note in trust_notes(config):
             log.warning("%s", note)
         async with AsyncExitStack() as parts:
+            # What can be seen of it.
+            metrics = Metrics()
+            tracing = begin_tracing(config.traces)
+            parts.push_async_callback(end_tracing, tracing)
             # Whether anything can be called; nothing yet.
             health = Health(s.full_name for s in SERVICES)
             # The store, who takes part, and the keys that open what is in it.
@@ -164,8 +170,8 @@ class Exchange:
                     config.database,
                     clock,
                     scribe=Scribe(auditors, random_bytes),
-                    on_failure=health.pause,
-                    on_recovery=health.go_on,
+                    on_failure=partial(health.pause, Cause.STORAGE),
+                    on_recovery=partial(health.go_on, Cause.STORAGE),
                 )
             )
             galleries = Galleries()
@@ -215,7 +221,9 @@ class Exchange:
                 follower=follower,
             )
             scanner = parts.enter_context(
-                Scanner(engine=engine, confirmation=confirmation)
+                Scanner(
+                    engine=engine, confirmation=confirmation, scanned=metrics.scanned
+                )
             )
             slots = Slots(config.slot_seconds)
             matcher = Matcher(
@@ -232,6 +240,7 @@ class Exchange:
                 vault=vault,
                 workers=workers,
                 clock=clock,
+                timed=Stages(metrics.took, tracing).timed,
                 random_bytes=random_bytes,
             )
             # Enrolment.
@@ -325,13 +334,13 @@ class Exchange:
             )
             store.follow_ups.keep_only(config.members).result()
             # The edge.
-            metrics = Metrics()
             in_turn = InTurn(METHODS, config.slot_seconds, metrics.waited)
             identity = Identity(config.trust_domain, roll, trusted.authorities, clock)
             doors = make_doors(
                 config,
                 trusted,
                 lambda roles: chain(
+                    tracing=tracing,
                     identity=identity,
                     taking_part=TakingPart(roll),
                     in_turn=in_turn,
@@ -409,6 +418,7 @@ class Exchange:
                     overruns=lambda: slots.overruns,
                     behind=lambda: store.journal.end() - index.position,
                     galleries=partial(sizes, store, roll),
+                    calibrations=rates.used,
                     certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),
                     revocation_seconds=lambda: (
                         None
@@ -455,7 +465,7 @@ class Exchange:
                 keep_ending_epochs(custodian, roll),
                 keep_ending_follow_ups(store),
                 keep_looking(settings, limits.AGREEMENTS_LOOK_SECONDS),
-                keep_looking(trusted, limits.CERTIFICATES_LOOK_SECONDS),
+                keep_trusting(trusted, health),
             ):
                 parts.callback(asyncio.create_task(keeping).cancel)
             health.set_all(serving=True)
@@ -589,14 +599,27 @@ def put_in_force(
     return in_force
 
 
-async def keep_looking(at: Settings | Trusted, seconds: float) -> None:
-    """Take up members, agreements or certificates that are new, time and again."""
+async def keep_looking(at: Settings, seconds: float) -> None:
+    """Take up members and agreements that are new, time and again."""
+    async for _ in looks(at, seconds):
+        pass
+
+
+async def looks(at: Settings | Trusted, seconds: float) -> AsyncIterator[None]:
+    """Look for what is new, time and again; yield after each look."""
     while True:
         await asyncio.sleep(seconds)
         try:
             tell(await asyncio.to_thread(at.look))
         except Exception:  # a prohibition that was signed must not wait for ever
             log.exception("the look for what is new failed, and is made again")
+        yield
+
+
+async def keep_trusting(trusted: Trusted, health: Health) -> None:
+    """Take up certificates that are new; be called as long as they are good."""
+    async for _ in looks(trusted, limits.CERTIFICATES_LOOK_SECONDS):
+        (health.go_on if trusted.is_good() else health.pause)(Cause.CERTIFICATES)
 
 
 def tell(told: Iterable[Told]) -> None:
@@ -630,6 +653,7 @@ def run(path: Path) -> None:
     config = read_config(path)
     # A core dump would hold every key that is at hand.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    allow_descriptors()
     # There is a scanning thread for each core: NumPy's own would only compete with it.
     threadpool_limits(limits=1, user_api="blas")
     uvloop.run(_serve(config))

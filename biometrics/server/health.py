@@ -8,6 +8,7 @@ nothing holds up every other one and every stop.
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from grpc_health.v1 import (  # type: ignore[import-untyped]  # no stubs
@@ -28,6 +29,13 @@ WHOLE: Final = ""
 _STATUS: Final = health_pb2.HealthCheckResponse.ServingStatus
 
 
+class Cause(Enum):
+    """Why nothing can be called for a while."""
+
+    STORAGE = auto()  # nothing can be made durable
+    CERTIFICATES = auto()  # its own has ended, or whatever it believes others by
+
+
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
     """Tells load balancers and watchers what can be called; see `health.proto`."""
 
@@ -40,7 +48,8 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
         """
         self._statuses = dict.fromkeys((WHOLE, *services), _STATUS.NOT_SERVING)
         self._changed = asyncio.Event()
-        self._lost = self._paused = self._drained = False
+        self._lost = self._drained = False
+        self._paused: set[Cause] = set()
         self._serving: set[str] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -108,25 +117,26 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # no stubs
         """
         self._loop.call_soon_threadsafe(self._give_up)
 
-    def pause(self) -> None:
-        """Tell, from any thread, that nothing can be called until it goes on."""
-        self._loop.call_soon_threadsafe(self._set_paused, True)  # noqa: FBT003
+    def pause(self, cause: Cause) -> None:
+        """Tell, from any thread, that nothing can be called until that is over."""
+        self._loop.call_soon_threadsafe(self._set_paused, {cause}, set())
 
-    def go_on(self) -> None:
-        """Tell, from any thread, that what could be called before can be again."""
-        self._loop.call_soon_threadsafe(self._set_paused, False)  # noqa: FBT003
+    def go_on(self, cause: Cause) -> None:
+        """Tell, from any thread, that a cause is gone, and maybe the only one."""
+        self._loop.call_soon_threadsafe(self._set_paused, set(), {cause})
 
-    def _set_paused(self, paused: bool) -> None:  # noqa: FBT001 - of the loop's call
+    def _set_paused(self, more: set[Cause], fewer: set[Cause]) -> None:
         """Tell of everything that it cannot be called now, or what can be."""
-        self._paused = paused
-        if not self._lost:
-            can = set() if paused else self._serving
-            self._tell(
-                {
-                    service: _STATUS.SERVING if service in can else _STATUS.NOT_SERVING
-                    for service in self._statuses
-                }
-            )
+        before, self._paused = self._paused, (self._paused | more) - fewer
+        if self._lost or bool(before) == bool(self._paused):
+            return
+        can = set() if self._paused else self._serving
+        self._tell(
+            {
+                service: _STATUS.SERVING if service in can else _STATUS.NOT_SERVING
+                for service in self._statuses
+            }
+        )
 
     def _give_up(self) -> None:
         """Tell of everything that it cannot be called, for good."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from biometrics.server.methods import Method
     from biometrics.server.metrics import Metrics
     from biometrics.server.roll import Roll
+    from biometrics.server.traces import Tracing
 
 _CALLS: Final = logging.getLogger("biometrics.calls")
 _DEFECTS: Final = logging.getLogger("biometrics.defects")
@@ -53,6 +54,7 @@ _LOOK_AFTER: Final = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
 
 def chain(  # noqa: PLR0913 - what the guards are made of
     *,
+    tracing: Tracing | None = None,
     identity: Identity,
     taking_part: TakingPart,
     in_turn: InTurn,
@@ -66,6 +68,7 @@ def chain(  # noqa: PLR0913 - what the guards are made of
     """Return what every call passes through, outermost first.
 
     Args:
+        tracing: traces searches, if they are to be.
         identity: knows whoever calls.
         taking_part: knows whose member is suspended.
         in_turn: holds up searches.
@@ -86,7 +89,8 @@ def chain(  # noqa: PLR0913 - what the guards are made of
         RunningCalls(methods),  # is there room?
         in_turn,  # is it its member's turn?
     ]
-    return [Gate(guards, methods=methods, unseal=unseal, unknown=_abort_unknown)]
+    gate = Gate(guards, methods=methods, unseal=unseal, unknown=_abort_unknown)
+    return [gate] if tracing is None else [gate, tracing.interceptor()]
 
 
 class Statuses(Guard):

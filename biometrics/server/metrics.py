@@ -2,8 +2,9 @@
 
 Whoever reads figures must learn nothing of a person, nor of what one member found at
 another. So no figure has a member in it but the sizes of galleries, in powers of four;
-none says what an answer said; and times are of whole calls, in the coarse steps that
-slots leave. Figures are read over plain HTTP, on loopback unless told otherwise.
+none says what an answer said; and times are in coarse steps: those of whole calls in
+steps that slots leave, those of stages in steps of four, for what is compared longer
+may be somebody. Figures are read over plain HTTP, on loopback unless told otherwise.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from prometheus_client.registry import Collector
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError, ExchangeError
+from biometrics.stages import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 
 # In seconds. A search takes two slots, 50 ms unless set otherwise.
 _STEPS: Final = (0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0, 20.0, 300.0)
+# Of a stage: finer ones would tell, by how long was compared, whether there was
+# anything to confirm.
+STAGE_STEPS: Final = (0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 300.0)
 _NEVER: Final = math.inf
 
 
@@ -49,6 +54,8 @@ class Gauges:
         overruns: slots that searches took beyond their first.
         behind: changes that are durable and not searchable yet.
         galleries: templates of each member, in all spaces.
+        calibrations: of each space that is calibrated by measurement, how many
+            comparisons a search has, and up to how many it is good.
         certificate_seconds: until the server's certificate ends.
         revocation_seconds: until nobody is believed; infinite where no list is asked.
     """
@@ -59,6 +66,7 @@ class Gauges:
     overruns: Callable[[], int]
     behind: Callable[[], int]
     galleries: Callable[[], Mapping[Member, int]]
+    calibrations: Callable[[], Mapping[str, tuple[int, int]]]
     certificate_seconds: Callable[[], float]
     revocation_seconds: Callable[[], float | None]
 
@@ -88,6 +96,20 @@ class Metrics:
             buckets=_STEPS,
             registry=self._registry,
         )
+        self._stages = Histogram(
+            "biometrics_stage_seconds",
+            "How long stages of searches took; between them they wait for their slot.",
+            ("stage",),
+            buckets=STAGE_STEPS,
+            registry=self._registry,
+        )
+        for stage in Stage:
+            self._stages.labels(stage)
+        self._scanned = Counter(
+            "biometrics_templates_scanned",
+            "Templates that searches were compared with, of each rounded up.",
+            registry=self._registry,
+        )
 
     def ended(self, method: str, role: str, status: str, seconds: float) -> None:
         """Count a call.
@@ -100,11 +122,19 @@ class Metrics:
         """
         self._calls.labels(method, role, status).inc()
         if status == "OK":
-            self._seconds.labels(method).observe(_step(seconds))
+            self._seconds.labels(method).observe(step(seconds, _STEPS))
 
     def waited(self, seconds: float) -> None:
         """Count a search that has its turn."""
-        self._turn.observe(_step(seconds))
+        self._turn.observe(step(seconds, _STEPS))
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """Count a stage of a search."""
+        self._stages.labels(stage).observe(step(seconds, STAGE_STEPS))
+
+    def scanned(self, templates: int) -> None:
+        """Count what a probe is compared with."""
+        self._scanned.inc(coarse(templates))
 
     def watch(self, gauges: Gauges) -> None:
         """Read some figures whenever they are asked for."""
@@ -136,6 +166,7 @@ class Metrics:
             lambda: _or_never(gauges.revocation_seconds()),
         )
         self._registry.register(_Sizes(gauges.galleries))
+        self._registry.register(_Used(gauges.calibrations))
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serve the figures over HTTP at `host:port`; return what ends that.
@@ -188,6 +219,26 @@ class _Sizes(Collector):
         yield sizes
 
 
+class _Used(Collector):
+    """How much of what calibrations are good for is used up."""
+
+    def __init__(self, read: Callable[[], Mapping[str, tuple[int, int]]]) -> None:
+        """Read it by `read`."""
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the one figure; see `prometheus_client.registry.Collector`."""
+        used = GaugeMetricFamily(
+            "biometrics_calibration_used_at_most",
+            "Comparisons of a search, rounded up to a power of four, to those that the"
+            " calibration of the space is good for; above 1 no rate may be kept.",
+            labels=("space",),
+        )
+        for space, (comparisons, reach) in self._read().items():
+            used.add_metric((space,), coarse(comparisons) / reach)
+        yield used
+
+
 def coarse(templates: int) -> int:
     """Return a number rounded up to a power of four, which hides single enrolments."""
     if templates <= limits.COARSE_GALLERY:
@@ -195,9 +246,9 @@ def coarse(templates: int) -> int:
     return int(4 ** math.ceil(math.log(templates, 4)))
 
 
-def _step(seconds: float) -> float:
+def step(seconds: float, steps: Sequence[float]) -> float:
     """Return a time rounded up to its step: else the sum of one call more tells it."""
-    return next((step for step in _STEPS if seconds <= step), _STEPS[-1])
+    return next((each for each in steps if seconds <= each), steps[-1])
 
 
 def _or_unknown(read: Callable[[], float]) -> float:

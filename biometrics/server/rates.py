@@ -62,15 +62,27 @@ class Rates:
                 f" measured FPIR of {fpir}, and {why}"
             )
 
+    def used(self) -> dict[str, tuple[int, int]]:
+        """Return how many comparisons a search has, and up to how many it may have.
+
+        By space, of those in which some class is established at all.
+        """
+        reaches = {e.space: max(map(e.reach, FpirClass)) for e in self.calibrations}
+        return {
+            space: (self.comparisons(space), reach)
+            for space, reach in reaches.items()
+            if reach
+        }
+
     def outgrown(self) -> list[str]:
         """Return a note for each calibration that the exchange has outgrown."""
-        reaches = {each: max(map(each.reach, FpirClass)) for each in self.calibrations}
+        used = self.used()
         return [
-            f"calibration of {each.space}, of {each.dated}: supports up to {reach:,}"
-            " comparisons, and a search has more: no FPIR is established until it is"
-            " calibrated again"
-            for each, reach in reaches.items()
-            if 0 < reach < self.comparisons(each.space)
+            f"calibration of {each.space}, of {each.dated}: supports up to"
+            f" {used[each.space][1]:,} comparisons, and a search has more: no FPIR is"
+            " established until it is calibrated again"
+            for each in self.calibrations
+            if each.space in used and used[each.space][1] < used[each.space][0]
         ]
 
     def unkept(self, clauses: Iterable[Clause]) -> list[str]:

@@ -1,10 +1,11 @@
 """The main path of a rotation, which goes on by itself once it is begun.
 
-1. Code the galleries anew, by the newest keys: rotations of codes belong to the epoch.
+1. Code the galleries anew, by the newest keys, and save them: rotations of codes belong
+   to the epoch, and a stop from here on costs the next start nothing.
 2. Put every value's key under the newest key of its gallery, some at a time.
 3. Delete the older keys, in the transaction that finds no value under any. The follower
    drops them from memory when it comes to that in the journal.
-4. Save codes under the newest keys; what was saved under others goes.
+4. See to it that no codes are saved under others than the newest keys.
 5. Take the bytes of what was deleted out of the files of the database.
 6. Sign that they are no more.
 
@@ -83,8 +84,9 @@ class Rotation:
             PreconditionError: something is under an older key that does not open.
         """
         while self._vault.is_rotating(holder):
-            # 1. Code anew.
+            # 1. Code anew. Where that cannot be saved, step 4 tries again.
             await self._access.recode(holder)
+            await self._access.kept(holder)
             # 2. Rewrap.
             for key in await asyncio.to_thread(self._store.custody.old, holder):
                 await self._rewrap(key)
@@ -106,7 +108,7 @@ class Rotation:
         pending = await asyncio.to_thread(self._store.erasures.pending, holder)
         if not pending:
             return
-        # 4. Save codes.
+        # 4. Save codes, where step 1 did not, or they changed since.
         if not await self._access.kept(holder):
             raise StorageError("CODES_NOT_SAVED", "codes cannot be saved now")
         # 5. Erase.

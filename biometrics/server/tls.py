@@ -44,12 +44,14 @@ class Trust:
     Attributes:
         certificate: PEM, with those above it.
         key: of it, PEM.
-        end: of the certificate's validity.
+        begin: of the certificate's validity.
+        end: of it.
         authorities: who signs clients' certificates.
     """
 
     certificate: bytes
     key: bytes = field(repr=False)
+    begin: dt.datetime
     end: dt.datetime
     authorities: Authorities
 
@@ -78,7 +80,8 @@ class Trusted:
         self._config = config
         self._clock = clock
         self._stamps = self._now()
-        self._trust = read_trust(config, clock.now())
+        self._read_at = clock.now()
+        self._trust = read_trust(config, self._read_at)
         self._refused = self._said = ""
         self._ended = False
 
@@ -113,6 +116,11 @@ class Trusted:
             require_client_authentication=True,
         )
 
+    def is_good(self) -> bool:
+        """Say whether clients can believe it now, and it any of them; any thread."""
+        trust, now = self._trust, self._clock.now()
+        return trust.begin <= now < trust.end and trust.authorities.believe(now)
+
     def look(self) -> list[Told]:
         """Take up what was replaced, if it is good as a whole.
 
@@ -126,7 +134,9 @@ class Trusted:
         """Take up what was replaced."""
         stamps = self._now()
         now = self._clock.now()
-        is_new = stamps != self._stamps or now >= self._trust.until
+        # A clock that was set back may have dropped what is still valid.
+        is_of_now = self._read_at <= now < self._trust.until
+        is_new = stamps != self._stamps or not is_of_now
         if not is_new and not self._refused:
             return []
         try:
@@ -140,7 +150,7 @@ class Trusted:
             told = f"{refused}; those before them go on to count"
             return [Told(told, is_warning=True)]
         self._refused = self._said = ""
-        self._stamps, self._trust = stamps, trust
+        self._stamps, self._read_at, self._trust = stamps, now, trust
         return [Told(_said(trust), is_warning=False)]
 
     def _ends(self) -> list[Told]:
@@ -179,6 +189,7 @@ def read_trust(config: Config, now: dt.datetime) -> Trust:
     return Trust(
         certificate=certificate,
         key=key,
+        begin=first.not_valid_before_utc,
         end=first.not_valid_after_utc,
         authorities=read_authorities(
             config.tls_authority, read_bytes(config.tls_authority), lists, now

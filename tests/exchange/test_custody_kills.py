@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KILLS = int(os.environ.get("CUSTODY_KILLS", "2"))
+SEED = int(os.environ.get("CUSTODY_SEED", "0"))
 # In so many steps that a kill falls between any two of them.
 SLOW = """\
 import sys
@@ -138,7 +139,7 @@ def is_anywhere(victim: Victim, secret: object) -> bool:
 
 def moments(name: str) -> list[float]:
     """Return when to kill, in seconds after the call has begun."""
-    random = np.random.default_rng(len(name))
+    random = np.random.default_rng([len(name), SEED])
     return random.uniform(0.0, MOST_SECONDS_TO_LIVE[name], KILLS).tolist()
 
 

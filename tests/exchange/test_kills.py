@@ -1,7 +1,8 @@
 """A stop with kill -9 loses nothing that was acknowledged.
 
 In its long form, `poe kills`, a thousand kills: as many worlds as are needed for that,
-each killed at most `KILLS_A_WORLD` times, on both databases in turns.
+each killed at most `KILLS_A_WORLD` times, on both databases in turns. What has been
+survived over several runs, `benchmarks/endurance.py` adds up.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from biometrics.client import MatchAnswer
 
 KILLS = int(os.environ.get("KILLS", "6"))
-KILLS_A_WORLD = 25
+KILLS_A_WORLD = int(os.environ.get("KILLS_A_WORLD", "25"))
+# How many systems search at once while two others write.
+SEARCHERS = int(os.environ.get("SEARCHERS", "1"))
 # Codes are joined and kept all the time, in many small segments.
 HASTY = """\
 import sys
@@ -209,7 +212,7 @@ def act_and_kill(
     *,
     seconds: float,
 ) -> None:
-    """Let two systems write and one search, and kill the exchange meanwhile."""
+    """Let two systems write and others search, and kill the exchange meanwhile."""
     wrong: list[AssertionError] = []
 
     def act(what: Callable[[], None]) -> None:
@@ -225,11 +228,11 @@ def act_and_kill(
         victim.profile("XCC", "client"),
     )
     first, second = ExchangeClient(enroller), ExchangeClient(enroller)
-    third = ExchangeClient(client)
+    others = [ExchangeClient(client) for _ in range(SEARCHERS)]
     work: list[Callable[[], None]] = [
         partial(ledger.work, first, f"{tag}-0", fresh),
         partial(ledger.work, second, f"{tag}-1", fresh),
-        partial(ledger.search, third),
+        *(partial(ledger.search, each) for each in others),
     ]
     threads = [threading.Thread(target=act, args=(each,)) for each in work]
     for thread in threads:
@@ -239,7 +242,7 @@ def act_and_kill(
         time.sleep(0.01)  # so that there is something of each kind to be lost
     time.sleep(seconds)
     victim.kill()
-    for each in (first, second, third):
+    for each in (first, second, *others):
         each.close()  # or it would go on trying
     for thread in threads:
         thread.join()

@@ -248,7 +248,9 @@ def test_an_answer_that_is_on_its_way_at_a_lock_is_decided_anew(
     for number in (7, 900):
         locked: list[int] = []
 
-        def slowly(*arguments: object, locked: list[int] = locked) -> object:
+        def slowly(
+            *arguments: object, locked: list[int] = locked, **more: object
+        ) -> object:
             if not locked:
                 locked.append(1)
                 exchange = world.exchange
@@ -260,7 +262,7 @@ def test_an_answer_that_is_on_its_way_at_a_lock_is_decided_anew(
                     request=RequestKey(secrets.token_bytes(16), bytes(32)),
                     make_reply=lambda _: b"",
                 ).result(10)
-            return commit(*arguments)  # type: ignore[arg-type]
+            return commit(*arguments, **more)  # type: ignore[arg-type]
 
         monkeypatch.setattr(AnswerWriter, "commit", slowly)
         assert outcomes(world, number)["XAA"] == "unavailable"

@@ -29,6 +29,8 @@ LABELS = {
     "status": re.compile(r"[A-Z_0-9]+"),
     "le": re.compile(r"[0-9.]+|\+Inf"),
     "member": re.compile(r"X[A-Z]{2}"),
+    "stage": re.compile(r"compare|budget|store"),
+    "space": re.compile(r"tiny-\w+"),
 }
 
 
@@ -76,6 +78,10 @@ def test_figures_of_real_traffic_tell_load_and_nobodys_outcome(tmp_path: Path):
         own = 'method="/biometrics.v1.MatchService/Match",role="client",status="OK"'
         assert found[f"biometrics_calls_total{{{own}}}"] == 3
         assert found["biometrics_turn_wait_seconds_count"] == 3
+        for stage in ("compare", "budget", "store"):
+            count = f'biometrics_stage_seconds_count{{stage="{stage}"}}'
+            assert found[count] == 3
+        assert found["biometrics_templates_scanned_total"] == 3 * limits.COARSE_GALLERY
         assert found["biometrics_serving"] == 1
         assert found["biometrics_searches_waiting"] == 0
         assert found["biometrics_follower_behind_changes"] == 0

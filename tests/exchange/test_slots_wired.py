@@ -51,9 +51,9 @@ def test_what_is_found_is_stored_at_the_end_of_a_slot(
     stored: list[float] = []
     commit = AnswerWriter.commit
 
-    def noted(*arguments: Any) -> object:  # noqa: ANN401 - whatever it takes
+    def noted(*arguments: Any, **more: Any) -> object:  # noqa: ANN401 - as it takes
         stored.append(time.perf_counter())
-        return commit(*arguments)
+        return commit(*arguments, **more)
 
     monkeypatch.setattr(AnswerWriter, "commit", noted)
     with World(tmp_path, agreements=AGREEMENTS, slot_ms=SLOT_MS) as world:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from biometrics.custody import HandedKey, KeyFile, TokenKey
 from biometrics.errors import ConfigurationError
 from biometrics.members import Member
-from biometrics.server.config import read_config
+from biometrics.server.config import _ConfigFile, read_config
+from biometrics.settings import Settings
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[2]
 TEXT = """\
 version = 1
 [exchange]
@@ -316,3 +317,33 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path):
         read_config(tmp_path / "exchange.toml")
     assert caught.value.reason == "UNREADABLE_FILE"
     assert os.fspath(tmp_path) in caught.value.message
+
+
+def test_every_setting_stands_in_the_operators_reference():
+    """Table by table, and nothing that there is not."""
+    page = (ROOT / "biometrics/server/README.md").read_text("utf-8")
+    rows = page.partition("\n## Settings\n")[2].partition("\n## ")[0].splitlines()
+    told: dict[str, set[str]] = {"": set()}
+    table = ""
+    for row in rows:
+        if row.startswith("| `"):
+            cell = row.split("|")[1]
+            if named := re.search(r"\[+(\w+)\]+", cell):
+                table = named[1]
+            told.setdefault(table, set()).update(re.findall(r"\b[a-z_]+\b", cell))
+            told[table].discard(table)
+    assert told.pop("") == {"version"}
+    tables = {
+        name: set(_settings_of(field.annotation).model_fields)
+        for name, field in _ConfigFile.model_fields.items()
+        if name != "version"
+    }
+    assert told == tables
+
+
+def _settings_of(annotation: object) -> type[Settings]:
+    """Return the one class of settings in an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    found = [a for a in get_args(annotation) if a is not type(None)]
+    return _settings_of(found[0])

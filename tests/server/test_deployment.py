@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from biometrics import limits
 from biometrics.server.metrics import Gauges, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ def served() -> set[str]:
             overruns=int,
             behind=int,
             galleries=dict,
+            calibrations=dict,
             certificate_seconds=float,
             revocation_seconds=float,
         )
@@ -54,7 +56,9 @@ def test_what_is_deployed_goes_with_the_sources():
     """As these tests do, which read it."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     targets = settings["tool"]["hatch"]["build"]["targets"]
-    assert {"/.deploy", "/Dockerfile"} <= set(targets["sdist"]["include"])
+    assert {"/.ci", "/.deploy", "/.lock", "/Dockerfile"} <= set(
+        targets["sdist"]["include"]
+    )
 
 
 def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
@@ -74,3 +78,15 @@ def test_the_image_runs_as_a_user_of_its_own_and_builds_in_another():
     compose = (DEPLOY / "compose.yaml").read_text()
     assert "read_only: true" in compose
     assert "cap_drop: [ALL]" in compose
+
+
+def test_the_unit_lets_all_connections_in_and_keeps_keys_out_of_swap():
+    """As the container does, whose numbers are the engine's."""
+    unit = (DEPLOY / "exchange.service").read_text()
+    allowed = re.search(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)
+    assert allowed is not None
+    assert int(allowed[1]) >= limits.OPEN_DESCRIPTORS
+    assert {"LimitCORE=0", "MemorySwapMax=0", "User=exchange"} <= set(unit.splitlines())
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert stop is not None
+    assert int(stop[1]) > limits.DRAIN_SECONDS

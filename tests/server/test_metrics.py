@@ -15,6 +15,7 @@ from biometrics.demo.process import free_port
 from biometrics.errors import UnavailableError
 from biometrics.members import Member
 from biometrics.server.metrics import Gauges, Metrics
+from biometrics.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,6 +60,7 @@ def served() -> Iterator[tuple[Away, str]]:
             overruns=int,
             behind=away.behind,
             galleries=away.sizes,
+            calibrations=lambda: {"face": (5000, 4096)},
             certificate_seconds=lambda: 60.0,
             revocation_seconds=lambda: None,
         )
@@ -86,10 +88,26 @@ def test_no_time_is_told_finer_than_its_step():
         metrics = Metrics()
         metrics.ended("/m", "client", "OK", seconds)
         metrics.waited(seconds)
+        for stage in Stage:
+            metrics.took(stage, seconds)
         families = metrics._registry.collect()
         samples = [sample for family in families for sample in family.samples]
         sums |= {each.value for each in samples if each.name.endswith("seconds_sum")}
     assert sums == {0.064}
+
+
+def test_how_much_is_scanned_and_calibrated_tells_no_single_record(
+    served: tuple[Away, str],
+):
+    """Both go by powers of four."""
+    metrics = Metrics()
+    for templates in (257, 900):
+        metrics.scanned(templates)
+    assert metrics._scanned._value.get() == 2 * 1024
+    used = read_figures(served[1])[
+        "biometrics_calibration_used_at_most", (("space", "face"),)
+    ]
+    assert used == 16384 / 4096
 
 
 def test_figures_are_not_asked_of_a_proxy(

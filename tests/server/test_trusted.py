@@ -192,6 +192,35 @@ def test_the_end_of_a_certificate_is_told_once_and_of_an_authority_too(desk: Des
     assert len(told) == len(set(told)) == 2
 
 
+def test_an_authority_that_a_wrong_clock_ended_is_back_once_the_clock_is_right(
+    desk: Desk,
+):
+    """A machine that wakes up in the wrong month must not lose it until a restart."""
+    desk.clock.advance(10 * DAY)
+    desk.pki.renew()
+    desk.look()
+    both = desk.trusted.trust.authorities._authorities
+    desk.clock.advance(25 * DAY)
+    desk.look()
+    assert len(desk.trusted.trust.authorities._authorities) == 1
+    desk.clock.advance(-25 * DAY)
+    desk.look()
+    assert len(desk.trusted.trust.authorities._authorities) == len(both) == 2
+    assert desk.look() == []
+
+
+def test_nobody_can_be_believed_once_the_lists_or_its_own_certificate_have_ended(
+    desk: Desk,
+):
+    """And can again, without a restart, when there are others."""
+    assert desk.trusted.is_good()
+    desk.clock.advance(40 * DAY)
+    assert not desk.trusted.is_good()
+    desk.pki.renew()
+    desk.look()
+    assert desk.trusted.is_good()
+
+
 def test_whoever_asks_for_no_list_is_warned(desk: Desk):
     """A stolen certificate is good until it ends."""
     text = desk.config.read_text().replace("revoked = ", "# revoked = ")

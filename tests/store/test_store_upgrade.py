@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from store.shelf import START, XAA, XBB, XCC, Shelf, digest
 
@@ -16,6 +21,18 @@ from biometrics.store.backups import restoring, write_copy
 from biometrics.store.moment import moment_of
 from biometrics.store.rows import ChangeKind
 
+KILLS = int(os.environ.get("MIGRATION_KILLS", "2"))
+SEED = int(os.environ.get("MIGRATION_SEED", "0"))
+MOST_SECONDS_TO_LIVE = 0.5
+UPGRADE = """\
+import sys, time
+from pathlib import Path
+from biometrics.clock import SystemClock
+from biometrics.store import open_store
+print("ready", flush=True)
+open_store(Path(sys.argv[1]), SystemClock())
+time.sleep(60)
+"""
 FIRST = ("first_schema.py",)
 SECOND = (*FIRST, "withdrawn_templates.py")
 FILL = """
@@ -232,3 +249,38 @@ def test_an_upgrade_leaves_no_second_copy_of_a_key(
         for reference in references
     ]
     assert copies == [1, 0] * 150
+
+
+def upgrade_and_be_killed(path: Path, seconds: float) -> None:
+    """Bring a database up to date in a process of its own, and kill that."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", UPGRADE, str(path)], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(seconds)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_kill_in_an_upgrade_loses_nothing(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as it was or up to date, and the next start brings it there."""
+    if not isinstance(shelf.place.where, Path):
+        pytest.skip("the same migrations, each in one transaction of the server")
+    random = np.random.default_rng(SEED)
+    shelf.enrol("A", "B", "C")
+    shelf.withdraw("B")
+    kept = shelf.store.register.records(XAA, 0, 10)
+    put_back(shelf, FIRST, tmp_path / "scripts", monkeypatch)
+    earlier = shelf.path.read_bytes()
+    for seconds in random.uniform(0, MOST_SECONDS_TO_LIVE, KILLS):
+        for path in shelf.path.parent.glob(f"{shelf.path.name}*"):
+            path.unlink()
+        shelf.path.write_bytes(earlier)
+        upgrade_and_be_killed(shelf.path, float(seconds))
+        with open_store(shelf.path, shelf.clock) as store:
+            assert store.register.records(XAA, 0, 10) == kept
+            assert set(store.journal.templates(range(1, 4))) == {1, 3}
