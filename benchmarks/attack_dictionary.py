@@ -1,8 +1,16 @@
-"""Does anybody notice that a requester goes through a gallery with faces of strangers?
+"""Does anybody notice that a requester goes through a gallery?
 
-The attacker has ten thousand pictures of people who are not enrolled, and searches with
-each, where the loosest class of error rate gives the most matches: each is a reference
-to somebody it knows nothing of. With the defence off it has them all, and nobody knows.
+Each match is a reference, of all records together that one search matches, to people of
+whom the attacker knows nothing. It has
+
+* `strangers`: pictures of people who are not enrolled, and searches with each, where
+  the loosest class of error rate gives the most matches;
+* `stolen`: a copy of what the exchange holds, templates that somebody took from the
+  hub, and searches with them patiently: thirty a day, each a clear match.
+
+With the defence off it has all references, and nobody knows. `counts` are those of the
+leak budget; `canaries` are these and some records that are nobody's, drawn as people
+spread: a search that would match one is told, and is the last before somebody looks.
 
     python -m benchmarks.attack_dictionary [--records 100000] [--probes 10000]
 """
@@ -11,7 +19,8 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -26,51 +35,119 @@ from benchmarks.kit import results, tables
 from benchmarks.kit.ledger import Ledger
 from enrolment.synthetic import Population
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from benchmarks.honest_use import Candidates
+    from biometrics.disclosure import Band
+
 SEED: Final = 20_261_127
 CALIBRATED: Final = 3000  # searches for other strangers, which set the threshold
 FPIRS: Final = (1e-2, 1e-3)
-_BETWEEN: Final = dt.timedelta(seconds=5)
+DEFENCES: Final = ("off", "counts", "canaries")
+# Between searches: in one night, or thirty a day, below every bound of a day.
+BETWEEN: Final = {
+    "strangers": dt.timedelta(seconds=5),
+    "stolen": dt.timedelta(days=1 / 30),
+}
+_DIRECTIONS: Final = 512
 
 
-def attacked(records: int, probes: int) -> list[dict[str, Any]]:
-    """Return what is given at each class before anybody is told, and in all."""
+@dataclass(frozen=True, slots=True)
+class World:
+    """A gallery with canaries in it, and what came of searches.
+
+    Attributes:
+        records: how many are people; canaries have numbers from there on.
+        calibrating: searches for strangers that set the threshold.
+        attacks: the searches of each attack.
+    """
+
+    records: int
+    calibrating: list[Candidates]
+    attacks: Mapping[str, list[Candidates]]
+
+
+def canaries_like(
+    people: NDArray[np.float32], count: int, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return unit vectors that spread as people do and are nobody, float32 (count, d).
+
+    As the exchange draws them by what a space says of spread.
+    """
+    spread = np.linalg.qr(people[: 4 * _DIRECTIONS], mode="r")
+    drawn = random.standard_normal((count, len(spread))) @ spread
+    drawn /= np.linalg.norm(drawn, axis=1)[:, None]
+    return drawn.astype(np.float32)
+
+
+def world_of(records: int, probes: int, canaries: int) -> World:
+    """Return what a gallery with canaries answers to both attacks."""
+    random = np.random.default_rng(SEED)
     strangers = CALIBRATED + probes
     rows = unit_rows(Population(seed=SEED, subjects=records + strangers, samples=1))
-    order = np.random.default_rng(SEED).permutation(len(rows))
-    people = rows[order, 0]
-    found = searched(people[:records], people[records:])
-    told = []
-    for fpir in FPIRS:
-        band = band_by_maxima(found[:CALIBRATED], people.shape[1], fpir)
-        for is_kept in (False, True):
-            ledger = Ledger(is_kept=is_kept)
-            given: set[int] = set()
-            at = asked = 0
-            for number, candidates in enumerate(found[CALIBRATED:], 1):
-                ledger.clock.advance(_BETWEEN)
-                said = ledger.tell(REQUESTER, near_of(candidates, band))
-                given |= {record for record, is_told in said.items() if is_told}
-                if not at and "enumeration" in ledger.alerts():
-                    at, asked = len(given), number
-            ledger.close()
-            told.append(
-                {
+    people = rows[random.permutation(len(rows)), 0]
+    enrolled, others = people[:records], people[records:]
+    gallery = np.concatenate([enrolled, canaries_like(enrolled, canaries, random)])
+    stolen = gallery[random.permutation(len(gallery))[:probes]]
+    return World(
+        records,
+        searched(enrolled, others[:CALIBRATED]),
+        {
+            "strangers": searched(gallery, others[CALIBRATED:]),
+            "stolen": searched(gallery, stolen),
+        },
+    )
+
+
+def attacked(world: World) -> Iterator[dict[str, Any]]:
+    """Yield what each attack is given before anybody is told, and in all."""
+    dimension = 512
+    for attack, found in world.attacks.items():
+        for fpir in FPIRS if attack == "strangers" else FPIRS[1:]:
+            band = band_by_maxima(world.calibrating, dimension, fpir)
+            for defence in DEFENCES:
+                yield {
+                    "attack": attack,
                     "fpir": fpir,
-                    "defence": "on" if is_kept else "off",
-                    "probes": probes,
-                    "given": len(given),
-                    "alert_at": at or None,
-                    "asked": asked or None,
+                    "defence": defence,
+                    "probes": len(found),
+                    **_under(world, attack, band, defence),
                 }
-            )
-    return told
+
+
+def _under(world: World, attack: str, band: Band, defence: str) -> dict[str, Any]:
+    """Return what one attack is given under a defence, and when somebody is told."""
+    ledger = Ledger(is_kept=defence != "off")
+    given = at = asked = hits = 0
+    for number, candidates in enumerate(world.attacks[attack], 1):
+        ledger.clock.advance(BETWEEN[attack])
+        near = near_of(candidates, band)
+        canary = [near.pop(record) for record in [*near] if record >= world.records]
+        is_hit = defence == "canaries" and any(matches for matches, _ in canary)
+        said = ledger.tell(REQUESTER, near)
+        given += any(said.values())
+        hits += is_hit
+        if not at and (is_hit or "enumeration" in ledger.alerts()):
+            at, asked = given, number
+    ledger.close()
+    return {
+        "given": given,
+        "canaries": hits,
+        "alert_at": at if asked else None,
+        "asked": asked or None,
+    }
 
 
 COLUMNS = (
+    tables.Column("attack", "attack"),
     tables.Column("fpir", "FPIR", "g"),
     tables.Column("defence", "defence"),
     tables.Column("probes", "probes", ",d"),
     tables.Column("given", "references given", ",d"),
+    tables.Column("canaries", "canaries hit", ",d"),
     tables.Column("alert_at", "alert after references", ",d"),
     tables.Column("asked", "after probes", ",d"),
 )
@@ -81,20 +158,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--probes", type=int, default=10_000)
+    parser.add_argument("--canaries", type=float, default=0.05, help="share of records")
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     results.add_arguments(parser, "attack_dictionary")
     options = parser.parse_args()
     if options.quick:
         options.records, options.probes = 2000, 3000
+    canaries = round(options.canaries * options.records)
     found = results.Results(
         "does anybody notice that a requester goes through a gallery?",
-        key=("fpir", "defence"),
-        settings={"records": options.records},
+        key=("attack", "fpir", "defence"),
+        settings={"records": options.records, "canaries": canaries},
         path=options.json,
         resume=options.resume,
     )
-    found.add(attacked(options.records, options.probes))
-    tables.show("a gallery gone through with strangers", COLUMNS, found.rows)
+    found.add(attacked(world_of(options.records, options.probes, canaries)))
+    tables.show("a gallery gone through", COLUMNS, found.rows)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ It asks with
 
 and makes of all answers the template that is most likely. The gain is by how much the
 cosine of that exceeds 0.6. `patient` asks again each time that a freeze has lapsed, and
-`six` are members who pool what they are told.
+`six` are members who pool what they are told. `alike` is with nothing but the
+recognition of near-duplicate probes, on one day, and `alike, a month` on each of 30: as
+if the record were never near a threshold.
 
     python -m benchmarks.attack_reconstruction [--searches 5000] [--people 20]
 
@@ -22,8 +24,9 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -33,7 +36,11 @@ from benchmarks.kit.ledger import Ledger, allowing
 from biometrics import limits
 from biometrics.calibration import Threshold
 from biometrics.disclosure import Band
+from biometrics.errors import ExhaustedError
+from biometrics.members import Member
+from biometrics.templates import Modality, Position, Template, TemplateSpace
 from enrolment.synthetic import spectrum
+from matcher.alike import Resemblance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +69,8 @@ class Oracle:
         band: of its space.
         ledger: what is counted.
         requesters: members who ask for the attacker, one while it is told anything.
-        is_patient: whether it waits until a freeze lapses.
+        is_patient: whether it waits until a freeze lapses, or it is answered again.
+        resemblance: recognises near-duplicate probes, or None.
     """
 
     template: NDArray[np.float64]
@@ -70,6 +78,7 @@ class Oracle:
     ledger: Ledger
     requesters: tuple[str, ...]
     is_patient: bool = False
+    resemblance: Resemblance | None = None
     asked: int = 0
     told: int = 0
     _turn: int = field(default=0, init=False)
@@ -83,9 +92,11 @@ class Oracle:
     def ask(self, probe: NDArray[np.float64]) -> bool | None:
         """Return whether a probe matches; None if the record was frozen."""
         self.asked += 1
+        requester = self.requesters[self._turn % len(self.requesters)]
+        if self._is_varied(requester, probe):
+            return None
         score = float(probe @ self.template)
         matches = score >= self.band.threshold
-        requester = self.requesters[self._turn % len(self.requesters)]
         if self.ledger.is_kept and self.ledger.is_frozen(requester, RECORD):
             return self._wait()
         is_near = self.band.is_near(score)
@@ -94,6 +105,24 @@ class Oracle:
             return None
         self.told += 1
         return said
+
+    def _is_varied(self, requester: str, probe: NDArray[np.float64]) -> bool:
+        """Say whether a probe is refused for those before it; wait, if that helps."""
+        if self.resemblance is None:
+            return False
+        template = template_of(probe)
+        try:
+            self.resemblance.note(Member(requester), template, self.band.threshold)
+        except ExhaustedError as error:
+            self._turn += 1
+            self._in_vain += 1
+            passed = self.ledger.clock.monotonic()
+            if self.is_patient and passed < dt.timedelta(days=30).total_seconds():
+                wait = dt.timedelta(seconds=error.retry_after or 0.0)
+                self.ledger.clock.advance(wait)
+                self._in_vain = 0
+            return True
+        return False
 
     def _wait(self) -> None:
         """Let another member ask next; or come again when the freeze has lapsed."""
@@ -214,13 +243,40 @@ ATTACKS: Final[dict[str, Callable[..., NDArray[np.float64]]]] = {
     "bisection": bisection,
     "one bit": one_bit,
 }
-# Who asks: requesters, whether they wait for a freeze to lapse, and the defence.
+# Who asks: requesters, whether they wait for a freeze to lapse, and the defence: the
+# counts near thresholds, and the recognition of near duplicates.
 MANNERS: Final = {
-    "off": (1, False, False),
-    "on": (1, False, True),
-    "patient": (1, True, True),
-    "six": (6, False, True),
+    "off": (1, False, False, False),
+    "on": (1, False, True, True),
+    "patient": (1, True, True, True),
+    "six": (6, False, True, True),
+    "alike": (1, False, False, True),
+    "alike, a month": (1, True, False, True),
 }
+
+
+def template_of(vector: NDArray[Any]) -> Template:
+    """Return a unit vector as a template."""
+    return Template(
+        space=_space_of(len(vector)),
+        position=Position.FACE,
+        vector=vector.astype(np.float32),
+        quality=None,
+    )
+
+
+@cache
+def _space_of(dimension: int) -> TemplateSpace:
+    """Return a template space of faces."""
+    return TemplateSpace(
+        name="faces",
+        modality=Modality.FACE,
+        extractor="any",
+        extractor_version="1",
+        positions=frozenset({Position.FACE}),
+        dimension=dimension,
+        centre=np.zeros(dimension),
+    )
 
 
 def band_of(gallery: Gallery) -> Band:
@@ -234,7 +290,7 @@ def attacked(
     gallery: Gallery, attack: str, manner: str, searches: int, person: int
 ) -> tuple[float, int]:
     """Return what one attack gains, and how many of its searches were told."""
-    count, is_patient, is_kept = MANNERS[manner]
+    count, is_patient, is_kept, is_recognised = MANNERS[manner]
     template = gallery.vectors(person + 1)[person : person + 1]
     start = gallery.mated(template, np.array([START]), person)[0].astype(np.float64)
     ledger = Ledger(is_kept=is_kept)
@@ -244,6 +300,9 @@ def attacked(
         ledger=ledger,
         requesters=REQUESTERS[:count],
         is_patient=is_patient,
+        resemblance=Resemblance(ledger.clock, np.random.default_rng(person).bytes)
+        if is_recognised
+        else None,
     )
     found = ATTACKS[attack](oracle, start, Prior(gallery), searches, SEED + person)
     ledger.close()
@@ -296,7 +355,7 @@ def main() -> None:
             done = [
                 attacked(gallery, attack, manner, options.searches, person)
                 # Undefended it succeeds with everybody alike.
-                for person in range(options.people if MANNERS[manner][2] else 1)
+                for person in range(options.people if any(MANNERS[manner][2:]) else 1)
             ]
         gains = [gain for gain, _ in done]
         found.add(

@@ -8,7 +8,10 @@ some who match themselves badly, some who are near to many, and look-alikes:
 * `commuters`: a thousand travellers who are searched for once a day for sixty days;
 * `two a day`: the same sixty crossings within thirty days.
 
-They are decided by the store's own code with a clock that is moved.
+* `a desk`: thirty people who are each presented ten times on one day, and come again.
+
+They are decided by the store's own code with a clock that is moved. What a member
+searches with is looked at for near duplicates as well.
 
     python -m benchmarks.honest_use [--records 100000] [--searches 30000]
 """
@@ -21,17 +24,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from benchmarks.attack_reconstruction import template_of
 from benchmarks.kit import results, tables
 from benchmarks.kit.galleries import THRESHOLD
 from benchmarks.kit.ledger import Ledger, allowing
 from biometrics import limits
 from biometrics.calibration import Threshold
+from biometrics.clock import UTC, ManualClock
 from biometrics.disclosure import Band
+from biometrics.errors import ExhaustedError
+from biometrics.members import Member
 from enrolment.synthetic import Population, synthesise
+from matcher.alike import Resemblance
 from matcher.engine.segment import NEAREST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from biometrics.clock import Clock
 
 SEED: Final = 20_261_126
 REQUESTER: Final = "XBB"
@@ -98,6 +108,31 @@ def near_of(found: Candidates, band: Band) -> dict[int, tuple[bool, bool]]:
     return told
 
 
+class Watch:
+    """The recognition of near-duplicate probes, of one requester's.
+
+    Attributes:
+        told: searches of which auditors were told.
+        refused: searches that were refused.
+    """
+
+    def __init__(self, clock: Clock, band: Band) -> None:
+        """Remember nothing yet."""
+        self.told = self.refused = 0
+        self._resemblance = Resemblance(clock, np.random.default_rng(SEED).bytes)
+        self._band = band
+
+    def note(self, vector: NDArray[np.float32]) -> None:
+        """Search with a vector."""
+        probe = template_of(vector)
+        try:
+            self.told += self._resemblance.note(
+                Member(REQUESTER), probe, self._band.threshold
+            )
+        except ExhaustedError:
+            self.refused += 1
+
+
 def of_a_member(records: int, searches: int) -> dict[str, Any]:
     """Return what thirty days of one member's searches freeze."""
     random = np.random.default_rng(SEED)
@@ -111,19 +146,22 @@ def of_a_member(records: int, searches: int) -> dict[str, Any]:
     gallery = np.ascontiguousarray(people[enrolled[:records], 0])
     others = people[enrolled[records:], 0]
     mates = people[enrolled[random.integers(0, records, mated)], 1]
-    found = searched(gallery, np.concatenate([others, mates]))
+    probes = np.concatenate([others, mates])
+    found = searched(gallery, probes)
     band = band_by_maxima(found[:strangers], people.shape[2])
     ledger = Ledger()
+    watch = Watch(ledger.clock, band)
     step = dt.timedelta(days=DAYS) / searches
     near = 0
     for number in random.permutation(searches):
         ledger.clock.advance(step)
+        watch.note(probes[number])
         told = near_of(found[number], band)
         near += any(is_near for _, is_near in told.values())
         ledger.tell(REQUESTER, told)
     frozen, alerts = len(set(ledger.frozen)), ledger.alerts()
     ledger.close()
-    row = _row("a member", searches, near, frozen, band)
+    row = _row("a member", searches, near, frozen, band) | _varied(watch)
     return row | {"enumeration": alerts.get("enumeration", 0)}
 
 
@@ -136,9 +174,11 @@ def of_travellers(travellers: int, name: str, crossings_a_day: int) -> dict[str,
     threshold = Threshold(THRESHOLD, is_established=True, decade=DECADE)
     band = Band.about(threshold, people.shape[2])
     ledger = Ledger()
+    watch = Watch(ledger.clock, band)
     near = 0
     for crossing in range(CROSSINGS):
         for person, score in enumerate(scores[:, crossing]):
+            watch.note(people[person, 1 + crossing])
             if band.is_near(float(score)):
                 near += 1
                 found = {person: (bool(score >= band.threshold), True)}
@@ -146,10 +186,32 @@ def of_travellers(travellers: int, name: str, crossings_a_day: int) -> dict[str,
         ledger.clock.advance(dt.timedelta(days=1) / crossings_a_day)
     frozen = {person for _, person in ledger.frozen}
     ledger.close()
-    row = _row(name, scores.size, near, len(frozen), band)
+    row = _row(name, scores.size, near, len(frozen), band) | _varied(watch)
     # How often those are missed anyhow: half of the time, and often more.
     missed = [float((scores[p] < band.threshold).mean()) for p in sorted(frozen)]
     return row | {"missed": float(np.mean(missed)) if missed else None}
+
+
+def at_a_desk(people: int, times: int, days: int) -> dict[str, Any]:
+    """Return what comes of a few people who are presented again and again."""
+    captures = unit_rows(
+        Population(seed=SEED, subjects=people, samples=times * days, failed=0.0)
+    )
+    threshold = Threshold(THRESHOLD, is_established=True, decade=DECADE)
+    band = Band.about(threshold, captures.shape[2])
+    clock = ManualClock(dt.datetime(2026, 1, 1, tzinfo=UTC))
+    watch = Watch(clock, band)
+    for day in range(days):
+        for time in range(times):
+            for person in range(people):
+                watch.note(captures[person, day * times + time])
+        clock.advance(dt.timedelta(days=1))
+    return _row("a desk", people * times * days, 0, 0, band) | _varied(watch)
+
+
+def _varied(watch: Watch) -> dict[str, Any]:
+    """Return what is written of near-duplicate probes."""
+    return {"varied": watch.told, "refused": watch.refused}
 
 
 def _row(use: str, searches: int, near: int, frozen: int, band: Band) -> dict[str, Any]:
@@ -174,6 +236,8 @@ COLUMNS = (
     tables.Column("near", "near", ".2%"),
     tables.Column("frozen", "frozen", ",d"),
     tables.Column("enumeration", "alerts of enumeration", ",d"),
+    tables.Column("varied", "of near duplicates", ",d"),
+    tables.Column("refused", "searches refused", ",d"),
     tables.Column("missed", "of their searches missed", ".0%"),
 )
 
@@ -201,6 +265,8 @@ def main() -> None:
         for name, a_day in CROSSINGS_A_DAY.items():
             if not found.has(use=name):
                 found.add([of_travellers(options.travellers, name, a_day)])
+        if not found.has(use="a desk"):
+            found.add([at_a_desk(30, 10, 5)])
         if not found.has(use="a member"):
             found.add([of_a_member(options.records, options.searches)])
     tables.show("frozen in honest use", COLUMNS, found.rows)

@@ -120,6 +120,17 @@ NEAR_MATCHES_ALERTED: Final = 20
 # And so may whoever has so many in one day: captures that failed match one another
 # clearly. A busy member's auditor gets used to one alert a day.
 MATCHES_A_DAY_ALERTED: Final = 40
+# Probes of one requester that resemble one another, as variations of one picture do: by
+# estimated cosine, from a share of the threshold on, since a probe that is varied at
+# random until it only just matches is as far from the next. Of honest requesters' last
+# probes hardly ten are so alike.
+PROBES_REMEMBERED: Final = 1000  # of each requester and template space, in memory
+SKETCH_DIRECTIONS: Final = 64  # errs by 0.12: 256 bytes a probe, and 15 us a search
+ALIKE_SHARE: Final = 0.8  # of the threshold
+ALIKE_SECONDS: Final = 24 * 3600
+ALIKE_ALERTED: Final = 50  # auditors are told from so many on
+ALIKE_TOLD: Final = 100  # and no more are answered
+MAX_CANARIES_PLANTED: Final = 100  # by one request; a gallery may have any number
 CASE_BYTES: Final = 8  # names a freeze to those who review it
 
 # -- quotas -------------------------------------------------------------------

@@ -123,6 +123,7 @@ class Attested:
         expires_at: moment from which nobody does, or None.
         first_template: number in the store of the first of its templates, by which
             candidates are read; None of records from before it was attested.
+        is_canary: whether the record is nobody's, and no answer ever tells of it.
     """
 
     record: bytes
@@ -131,6 +132,7 @@ class Attested:
     excluded: frozenset[Member]
     expires_at: dt.datetime | None
     first_template: int | None
+    is_canary: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

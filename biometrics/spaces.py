@@ -1,9 +1,10 @@
 """The template spaces of an exchange, read from `spaces.toml` and files beside it."""
 
 import io
+import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,7 @@ class _Space(Settings):
     # One fault tells enough of 4,096 wrong numbers.
     centre: list[float] = Field(default_factory=list, min_length=1, fail_fast=True)
     centre_file: Line = ""
+    spread_file: Line = ""
     quality_scale: _Name = QUALITY_SCALE
     quality: _Quality = Field(default_factory=_Quality)
 
@@ -72,7 +74,7 @@ class _Space(Settings):
         """Return the space.
 
         Args:
-            folder: where `centre_file` is looked for.
+            folder: where `centre_file` and `spread_file` are looked for.
 
         Raises:
             InvalidRequestError: with every fault at once.
@@ -82,7 +84,10 @@ class _Space(Settings):
             centre = _read_centre(folder / self.centre_file, self.dimension)
             if self.centre:
                 told = "is given by `centre` too; keep one of them"
-                raise _wrong_centre("CENTRE_TWICE", told)
+                raise _wrong_file("centre_file", "CENTRE_TWICE", told)
+        spread = None
+        if self.spread_file:
+            spread = _read_spread(folder / self.spread_file, self.dimension)
         centre.flags.writeable = False
         return TemplateSpace(
             name=self.name,
@@ -93,6 +98,7 @@ class _Space(Settings):
             dimension=self.dimension,
             metric=self.metric,
             centre=centre,
+            spread=spread,
             normalisation=self.normalisation,
             quality_scale=self.quality_scale,
             least_quality=self.quality.value(self.positions),
@@ -100,38 +106,77 @@ class _Space(Settings):
 
 
 def _read_centre(path: Path, dimension: int) -> NDArray[np.float64]:
-    """Return the vector of a `.npy` file; nothing in it is ever unpickled.
+    """Return the mean of raw vectors, float64 (dimension,).
 
     Raises:
-        InvalidRequestError: it holds no such vector.
+        InvalidRequestError: the file holds no such vector.
+    """
+    found = _read_npy(path, "centre_file")
+    if found.shape != (dimension,):
+        told = f"`{path}` has shape `{found.shape}`; must be `({dimension},)`"
+        raise _wrong_file("centre_file", "WRONG_CENTRE", told)
+    return found
+
+
+def _read_spread(path: Path, dimension: int) -> NDArray[np.float64]:
+    """Return how raw vectors spread, float64 (rows, dimension).
+
+    A random sum of the rows is spread as they are.
+
+    Raises:
+        InvalidRequestError: the file holds nothing that could be that.
+    """
+    found = _read_npy(path, "spread_file")
+    fits = found.ndim == 2 and found.shape[1] == dimension  # noqa: PLR2004 - rows of it
+    if not fits or not 1 <= len(found) <= dimension or not _varies(found):
+        told = (
+            f"`{path}` has shape `{found.shape}`; must be 1 to {dimension} rows of"
+            f" {dimension} finite numbers, not all zero"
+        )
+        raise _wrong_file("spread_file", "WRONG_SPREAD", told)
+    found.flags.writeable = False
+    return found
+
+
+def _varies(rows: NDArray[np.float64]) -> bool:
+    """Say whether rows are finite, and not all zero."""
+    return bool(np.isfinite(rows).all() and rows.any())
+
+
+def _read_npy(path: Path, field: str) -> NDArray[np.float64]:
+    """Return what is in a `.npy` file; nothing in it is ever unpickled.
+
+    Raises:
+        InvalidRequestError: it holds no floating-point numbers, or not all.
     """
     try:
         file = io.BytesIO(read_bytes(path))
         np.lib.format.read_magic(file)  # a vector has version 1.0, whoever writes it
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
     except ConfigurationError as error:
         told = f"`{path}` {error.faults[0].message}"
-        raise _wrong_centre(error.reason, told) from error
+        raise _wrong_file(field, error.reason, told) from error
     except ValueError as error:
         told = f"`{path}` is no `.npy` file of version 1.0; write it by `numpy.save`"
-        raise _wrong_centre("NOT_NPY", told) from error
+        raise _wrong_file(field, "NOT_NPY", told) from error
     data = file.read()
     if (
-        dtype.kind != "f"
-        or shape != (dimension,)
-        or len(data) != dimension * dtype.itemsize
+        min(shape, default=0) < 0
+        or dtype.kind != "f"
+        or len(data) != math.prod(shape) * dtype.itemsize
     ):
         told = (
             f"`{path}` has `{dtype}` of shape `{shape}` in {len(data)} bytes; must be"
-            f" floating-point of shape `({dimension},)`"
+            " floating-point, and whole"
         )
-        raise _wrong_centre("WRONG_CENTRE", told)
-    return np.frombuffer(data, dtype).astype(np.float64)
+        raise _wrong_file(field, f"WRONG_{field.removesuffix('_file').upper()}", told)
+    order: Literal["C", "F"] = "F" if is_fortran else "C"
+    return np.frombuffer(data, dtype).astype(np.float64).reshape(shape, order=order)
 
 
-def _wrong_centre(reason: str, message: str) -> InvalidRequestError:
-    """Return an error about the file of a centre."""
-    fault = Fault(field="centre_file", reason=reason, message=message)
+def _wrong_file(field: str, reason: str, message: str) -> InvalidRequestError:
+    """Return an error about a file that a space names."""
+    fault = Fault(field=field, reason=reason, message=message)
     return InvalidRequestError.of([fault])
 
 

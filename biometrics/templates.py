@@ -96,6 +96,8 @@ class TemplateSpace:
         dimension: number of components, `limits.MIN_DIMENSION` to `MAX_DIMENSION`.
         metric: how its templates are compared.
         centre: float64 (dimension,), subtracted before normalising; zeros if none.
+        spread: float64 (rows, dimension) whose random sums are spread as raw vectors
+            are about the centre; None where nobody has said. Canaries are drawn by it.
         normalisation: what follows the centring.
         quality_scale: of which the quality of its templates is a number, 0 to 100.
         least_quality: by position, 1 to 100; templates below it, and those of which no
@@ -117,6 +119,7 @@ class TemplateSpace:
     dimension: int
     metric: Metric = Metric.COSINE
     centre: NDArray[np.float64] = field(repr=False, compare=False)
+    spread: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     normalisation: Normalisation = Normalisation.UNIT
     quality_scale: str = QUALITY_SCALE
     least_quality: Mapping[Position, int] = field(default_factory=dict, hash=False)

@@ -27,6 +27,7 @@ class Record:
         legal_basis: of the enrolment; may be empty.
         expires_at: from then on no search finds it; None if it does not expire.
         content: the record as it came, to tell a repetition from another record.
+        is_canary: whether it is nobody's, and no answer ever tells of it.
     """
 
     reference: str = field(repr=False)
@@ -35,6 +36,7 @@ class Record:
     legal_basis: str
     expires_at: dt.datetime | None
     content: bytes = field(repr=False)
+    is_canary: bool = False
 
 
 def reference_faults(reference: str) -> list[Fault]:

@@ -195,6 +195,7 @@ class Enrolment:
             excluded=record.excluded,
             legal_basis=record.legal_basis,
             expires_at=record.expires_at,
+            is_canary=record.is_canary,
             attest=lambda first_template: index.record_tag(
                 Attested(
                     record=record_id,
@@ -203,6 +204,7 @@ class Enrolment:
                     excluded=record.excluded,
                     expires_at=record.expires_at,
                     first_template=first_template,
+                    is_canary=record.is_canary,
                 )
             ),
             templates=tuple(

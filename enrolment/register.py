@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics.errors import Fault, InvalidRequestError, SealError
@@ -73,8 +74,21 @@ class Register:
     async def galleries(self, holder: Member) -> list[tuple[GalleryCount, str]]:
         """Return the holder's galleries with their counts and states."""
         loop = asyncio.get_running_loop()
-        counts = await loop.run_in_executor(self._workers, self._rows.galleries, holder)
+        counts = await loop.run_in_executor(self._workers, self._counts, holder)
         return [(c, self._states.state_name(holder, c.space)) for c in counts]
+
+    def _counts(self, holder: Member) -> list[GalleryCount]:
+        """Return what galleries hold of people; one of canaries alone holds nobody."""
+        canaries = self._rows.canaries(holder)
+        people = [
+            replace(
+                count,
+                records=count.records - canaries.get(count.space, 0),
+                templates=count.templates - canaries.get(count.space, 0),
+            )
+            for count in self._rows.galleries(holder)
+        ]
+        return [count for count in people if count.templates]
 
     async def summary(self, holder: Member) -> Summary:
         """Return the holder's records, counted."""
@@ -84,10 +98,21 @@ class Register:
     def _summary(self, holder: Member) -> Summary:
         """Count a holder's records, those there are and those there were."""
         now = self._clock.now()
-        return Summary(now, self._rows.lives(holder, now), self._rows.disposed(holder))
+        lives = self._rows.lives(holder, now)
+        canaries = sum(self._rows.canaries(holder).values())
+        people = replace(lives, lasting=max(lives.lasting - canaries, 0))
+        return Summary(now, people, self._rows.disposed(holder))
 
-    async def page(self, holder: Member, size: int, token: str) -> Page:
+    async def page(
+        self, holder: Member, size: int, token: str, *, canaries: bool = False
+    ) -> Page:
         """Return one page of the holder's records, in the order of enrolment.
+
+        Args:
+            holder: whose.
+            size: most records of the page.
+            token: that the page before gave; empty for the first.
+            canaries: True for its canaries, and them alone.
 
         Raises:
             InvalidRequestError: the token is none that a page before gave.
@@ -96,13 +121,18 @@ class Register:
         index = self._vault.index(holder)
         after = _read_token(index, token)
         loop = asyncio.get_running_loop()
+        rows = await loop.run_in_executor(
+            self._workers,
+            partial(self._rows.records, holder, after, size + 1, canaries=canaries),
+        )
         return await loop.run_in_executor(
-            self._workers, self._page, holder, index, after, size
+            self._workers, self._page, holder, index, rows, size
         )
 
-    def _page(self, holder: Member, index: IndexKey, after: int, most: int) -> Page:
-        """Read and open one page."""
-        rows = self._rows.records(holder, after, most + 1)
+    def _page(
+        self, holder: Member, index: IndexKey, rows: list[RecordRow], most: int
+    ) -> Page:
+        """Open one page, of rows of which one more shows that it is not the last."""
         shown = rows[:most]
         more = len(rows) > most
         return Page(

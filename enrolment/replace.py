@@ -106,7 +106,8 @@ class Replacement:
         Raises:
             NotFoundError: the record is not there, or has no such template.
             InvalidRequestError: it has several.
-            PreconditionError: the new one is of lower quality.
+            PreconditionError: the new one is of lower quality, or the record is a
+                canary.
             GalleryLockedError: the holder is locked.
             UnavailableError: the record is being changed all the time.
         """
@@ -149,6 +150,12 @@ class Replacement:
             return None
         for template in whole.templates:
             key.check_record(template.attested, template.record_tag)
+        if whole.row.attested.is_canary:
+            raise PreconditionError(
+                "CANARY_KEPT",
+                "this is a canary, whose template only the exchange draws: withdraw it"
+                " and plant another",
+            )
         if [t.sample for t in whole.templates] != list(range(len(whole.templates))):
             raise DefectError(
                 "RECORD_DAMAGED",
@@ -194,6 +201,7 @@ class Replacement:
             excluded=after.excluded,
             legal_basis=whole.legal_basis,
             expires_at=after.expires_at,
+            is_canary=after.is_canary,
             attest=lambda first: key.record_tag(replace(after, first_template=first)),
             templates=tuple(
                 seal_template(

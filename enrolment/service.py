@@ -14,12 +14,14 @@ from biometrics.store import EnrolResult
 from biometrics.v1 import enrolment_pb2 as v1
 from biometrics.v1 import enrolment_pb2_grpc
 from biometrics.wire import read_page_size, write_word
+from enrolment.canaries import draw
 from enrolment.enrol import conflict
 from enrolment.wire import (
     Asked,
     read_asked,
     read_chunk,
     read_enrol,
+    read_plant,
     read_protect,
     read_replace,
     read_withdraw,
@@ -186,6 +188,23 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         body = await self._protection.protect(read_protect(request), _write_protect)
         return v1.ProtectResponse.FromString(body)
 
+    async def PlantCanaries(
+        self,
+        request: v1.PlantCanariesRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> v1.PlantCanariesResponse:
+        """Plant records that are nobody's."""
+        asked = read_plant(request, self._spaces)
+        async with self._under_way.of((asked.holder, asked.request_id)):
+            body = await self._enrolment.replay(
+                Asked(asked.holder, asked.request_id, asked.content)
+            )
+            if body is None:
+                references, planting = draw(asked, self._enrolment.random_bytes)
+                write = partial(_write_plant, references)
+                body = await self._enrolment.enrol(planting, write)
+        return v1.PlantCanariesResponse.FromString(body)
+
     async def ListGalleries(
         self,
         request: v1.ListGalleriesRequest,
@@ -237,7 +256,9 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
     ) -> v1.ListRecordsResponse:
         """List one page of the caller's own records."""
         size = read_page_size(request.page_size)
-        page = await self._register.page(CALLER.get().member, size, request.page_token)
+        page = await self._register.page(
+            CALLER.get().member, size, request.page_token, canaries=request.canaries
+        )
         return v1.ListRecordsResponse(
             records=[_summary(reference, row) for reference, row in page.records],
             next_page_token=page.next_token,
@@ -265,6 +286,12 @@ def _write_chunk(outcomes: Sequence[Outcome]) -> bytes:
         else:
             response.outcomes.add(outcome=_OUTCOMES[outcome])
     return response.SerializeToString()
+
+
+def _write_plant(references: Sequence[str], outcomes: Sequence[Outcome]) -> bytes:
+    """Return the response to canaries; under random references nothing is there."""
+    del outcomes
+    return v1.PlantCanariesResponse(references=references).SerializeToString()
 
 
 def _write_withdraw(reference: str, removed: Removed) -> bytes:

@@ -20,6 +20,7 @@ from biometrics.wire import (
     read_members,
     read_request_id,
     read_template,
+    read_word,
     write_word,
 )
 from enrolment.admission import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from biometrics.members import Member
-    from biometrics.templates import Template, TemplateSpaces
+    from biometrics.templates import Template, TemplateSpace, TemplateSpaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,27 @@ class Protecting:
     content: bytes
     reference: str
     excluded: frozenset[Member]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planting:
+    """A request to plant canaries, parsed.
+
+    Attributes:
+        holder: whose they are to be; from the certificate.
+        request_id: 16 bytes of its UUID.
+        content: the request as it came, to tell a replay from another request.
+        space: in which.
+        position: at which; one that the space has.
+        count: how many, one or more.
+    """
+
+    holder: Member
+    request_id: bytes
+    content: bytes
+    space: TemplateSpace
+    position: Position
+    count: int
 
 
 def read_enrol(
@@ -252,6 +274,38 @@ def read_replace(message: v1.ReplaceRequest, spaces: TemplateSpaces) -> Replacin
         template=template,
         sample=message.sample if message.HasField("sample") else None,
         accept_lower_quality=message.accept_lower_quality,
+    )
+
+
+def read_plant(message: v1.PlantCanariesRequest, spaces: TemplateSpaces) -> Planting:
+    """Return what a PlantCanariesRequest asks."""
+    holder = acting_as(message.holder)
+    faults: list[Fault] = []
+    request_id, space, position = b"", None, None
+    with caught(faults, ""):
+        request_id = read_request_id(message.request_id)
+    with caught(faults, ""):
+        space = spaces.named(message.space)
+    with caught(faults, ""):
+        position = read_word(
+            Position, template_pb2.Position, message.position, "position"
+        )
+    if space and position and position not in space.positions:
+        told = f"`{space.name}` has no `{position}`"
+        faults.append(Fault(field="position", reason="WRONG_POSITION", message=told))
+    most = limits.MAX_CANARIES_PLANTED
+    if not 1 <= message.count <= most:
+        told = f"`{message.count}` must be 1 to {most}"
+        faults.append(Fault(field="count", reason="WRONG_COUNT", message=told))
+    if faults or space is None or position is None:
+        raise InvalidRequestError.of(faults)
+    return Planting(
+        holder=holder,
+        request_id=request_id,
+        content=content_of(message),
+        space=space,
+        position=position,
+        count=message.count,
     )
 
 

@@ -41,6 +41,7 @@ class Spending:
     _unnamed: set[bytes] = field(default_factory=set)
     _matches: dict[bytes, Member] = field(default_factory=dict)
     _hidden: list[Member] = field(default_factory=list)
+    _canaries: list[Member] = field(default_factory=list)
     _answers: list[tuple[Member, bool]] = field(default_factory=list)
 
     def hidden(self, confirmed: Confirmed, plan: SearchPlan) -> frozenset[bytes]:
@@ -53,6 +54,7 @@ class Spending:
         hits = {hit.record_id for hit in confirmed.hits}
         hidden = set()
         told: dict[Member, bool] = {}
+        self._canaries += {h.holder for h in confirmed.hits if h.protection.is_canary}
         for each in (*confirmed.hits, *confirmed.misses):
             record = each.record_id
             if not may_learn(each.protection, requester=self.requester, now=self.now):
@@ -93,6 +95,7 @@ class Spending:
                 for record in sorted(self.tally.near.keys() | self.tally.frozen)
             ),
             hidden=tuple(self._hidden),
+            canaries=tuple(self._canaries),
             quotas=tuple(quota for quota, _ in quotas_of(plans)),
         )
 

@@ -264,4 +264,8 @@ def _hit(template: StoredTemplate, *, is_near: bool) -> Hit:
 
 def protection_of(template: StoredTemplate) -> Protection:
     """Return what protects the record of a template."""
-    return Protection(excluded=template.excluded, expires_at=template.expires_at)
+    return Protection(
+        excluded=template.excluded,
+        expires_at=template.expires_at,
+        is_canary=template.is_canary,
+    )

@@ -170,6 +170,8 @@ class Duplicates:
         key.check_record(attested, whole.row.record_tag)
         if attested.expires_at is not None and attested.expires_at <= self.clock.now():
             return None
+        if attested.is_canary:  # nobody's, so nobody's duplicate
+            return None
         return attested.record, [self._probe(each) for each in whole.templates]
 
     def _probe(self, stored: StoredTemplate) -> Template:

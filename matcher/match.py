@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from biometrics.stages import Timed
     from biometrics.store import AnswerWriter, Appended, Budget
     from biometrics.templates import Modality, Position, Template, TemplateSpace
+    from matcher.alike import Resemblance
     from matcher.confirm import Confirmed, Hit
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
@@ -126,11 +127,19 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of a question, before it is decided who may learn it."""
+    """What came of a question, before it is decided who may learn it.
+
+    Attributes:
+        planned: the question.
+        outcomes: whether each holder could be searched.
+        confirmed: what was found.
+        is_varied: whether the requester sends many probes like this one.
+    """
 
     planned: Planned
     outcomes: Mapping[Member, Outcome]
     confirmed: Confirmed
+    is_varied: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +174,7 @@ class Matcher:
         answers: step 8, and the answers to replays.
         receipts: signs for what is in the log.
         budget: what is left to the requester.
+        resemblance: what it has searched with of late.
         vault: keys that tell replays apart and seal stored answers.
         workers: threads for blocking work.
         clock: the time.
@@ -181,6 +191,7 @@ class Matcher:
     answers: AnswerWriter
     receipts: ReceiptIssuer
     budget: Budget
+    resemblance: Resemblance
     vault: Vault
     workers: Executor
     clock: Clock
@@ -264,7 +275,7 @@ class Matcher:
         planned = [self._planned(search, rules, each) for each in search.questions]
         self._refuse_spent(search.requester, rules, planned)
         with self.timed(Stage.COMPARE):
-            compared = await self._results(planned)
+            compared = await self._results(search.requester, planned)
         with self.timed(Stage.BUDGET):
             spending = await self._spending(search.requester, rules, compared)
         results = [
@@ -275,6 +286,8 @@ class Matcher:
             [c.planned.plan for c in compared if isinstance(c, Compared)],
             self.random_bytes,
         )
+        varied = [c for c in compared if isinstance(c, Compared) and c.is_varied]
+        taken = replace(taken, varied=tuple(h for c in varied for h in c.outcomes))
         body = encode([r.answer if isinstance(r, Found) else r for r in results])
         found = [result for result in results if isinstance(result, Found)]
         committed = Committed.to([each.answer for each in found], self.random_bytes)
@@ -309,26 +322,30 @@ class Matcher:
         return Spending(requester, rules.now, Tally(standings))
 
     async def _results(
-        self, planned: Sequence[Planned | Refusal]
+        self, requester: Member, planned: Sequence[Planned | Refusal]
     ) -> list[Compared | Refusal]:
         """Return what came of each question, or why it is refused.
 
         Probes that wait together share a pass over each gallery. Once one of them
         fails, nobody waits for the others.
         """
-        tasks = [asyncio.ensure_future(self._result(each)) for each in planned]
+        tasks = [
+            asyncio.ensure_future(self._result(requester, each)) for each in planned
+        ]
         try:
             return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _result(self, planned: Planned | Refusal) -> Compared | Refusal:
+    async def _result(
+        self, requester: Member, planned: Planned | Refusal
+    ) -> Compared | Refusal:
         """Return what came of one question, or why it is refused."""
         if not isinstance(planned, Planned):
             return planned
         try:
-            return await self._compared(planned)
+            return await self._compared(requester, planned)
         except (InvalidRequestError, RefusedError) as refusal:
             return refusal
 
@@ -359,11 +376,13 @@ class Matcher:
             return refusal
         return Planned(question, plan, thresholds)
 
-    async def _compared(self, planned: Planned) -> Compared:
+    async def _compared(self, requester: Member, planned: Planned) -> Compared:
         """Search for one person."""
         question = planned.question
-        # 3. Admit the probe.
+        # 3. Admit the probe, unless it is one of too many that are alike.
         probe = question.template()
+        lowest = min(each.cosine for each in planned.thresholds.values())
+        is_varied = self.resemblance.note(requester, probe, lowest)
         # 4. Plan: which galleries can be asked, each at the threshold of its promise,
         #    and what is near it.
         asked = {
@@ -385,7 +404,7 @@ class Matcher:
             confirmed = await self._confirmed(probe, shelves)
         outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
-        return Compared(planned, outcomes, confirmed)
+        return Compared(planned, outcomes, confirmed, is_varied)
 
     def _found(self, rules: Rules, spending: Spending, compared: Compared) -> Found:
         """Return what the requester learns of one question."""

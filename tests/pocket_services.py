@@ -254,6 +254,11 @@ class PocketExchange(
         response.protect_time.FromDatetime(WITHDRAWN_AT)
         return response
 
+    async def PlantCanaries(self, request, context):
+        await self._begin(request, context)
+        named = [f"{request.space}-{number}" for number in range(request.count)]
+        return enrolment_pb2.PlantCanariesResponse(references=named)
+
     async def ListGalleries(self, request, context):
         await self._begin(request, context)
         count = len(self.script.records)

@@ -14,6 +14,7 @@ from biometrics.cli import (
     audit,
     backup,
     calibrate,
+    canaries,
     check,
     conformance,
     console,
@@ -109,6 +110,7 @@ app.add_typer(backup.app, name="backup")
 app.add_typer(restore.app, name="restore")
 app.add_typer(galleries.app, name="galleries")
 app.add_typer(records.app, name="records")
+app.add_typer(canaries.app, name="canaries")
 app.add_typer(agreements.app, name="agreements")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(followup.app, name="followup")

@@ -315,6 +315,36 @@ class AsyncExchangeClient:
             await self._call(self._line.enrolment.Withdraw, request, deadline)
         )
 
+    async def plant_canaries(
+        self,
+        count: int,
+        *,
+        space: str,
+        position: str,
+        request_id: RequestId = None,
+        deadline: float | None = None,
+    ) -> tuple[str, ...]:
+        """Plant records that are nobody's, in one of one's own galleries.
+
+        The exchange draws their templates, and gives them to nobody. No answer tells of
+        them; one's auditor sees by `alerts` whose searches would have matched some.
+
+        Args:
+            count: how many, 1 to `limits.MAX_CANARIES_PLANTED`.
+            space: name of the template space.
+            position: such as `face`.
+            request_id: UUID; give it again to repeat the same request.
+            deadline: seconds.
+
+        Returns:
+            Their references. `withdraw` takes them out again.
+        """
+        request = self._requests.plant(count, space, position, request_id)
+        response = await self._call(
+            self._line.enrolment.PlantCanaries, request, deadline
+        )
+        return tuple(response.references)
+
     async def replace(
         self,
         reference: str,
@@ -856,11 +886,20 @@ class AsyncExchangeClient:
     async def records(
         self,
         *,
+        canaries: bool = False,
         page_size: int = limits.MAX_PAGE_RECORDS,
         deadline: float | None = None,
     ) -> AsyncIterator[RecordInfo]:
-        """Iterate over one's own records, page by page; `deadline` is a page's."""
-        request = enrolment_pb2.ListRecordsRequest(page_size=page_size)
+        """Iterate over one's own records, page by page.
+
+        Args:
+            canaries: True for the canaries among them, and these alone.
+            page_size: records of a page.
+            deadline: seconds, of a page.
+        """
+        request = enrolment_pb2.ListRecordsRequest(
+            page_size=page_size, canaries=canaries
+        )
         while True:
             response = await self._call(
                 self._line.enrolment.ListRecords, request, deadline

@@ -136,6 +136,30 @@ class RequestMaker:
         )
         return _sound(message, faults)
 
+    def plant(
+        self, count: int, space: str, position: str, given: RequestId
+    ) -> enrolment_pb2.PlantCanariesRequest:
+        """Return the planting of canaries.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        faults: list[Fault] = []
+        message = enrolment_pb2.PlantCanariesRequest(
+            request_id=self._request_id(given, faults), space=space
+        )
+        try:
+            message.position = number_of(template_pb2.Position, position, "position")
+        except InvalidRequestError as error:
+            faults.extend(error.faults)
+        most = limits.MAX_CANARIES_PLANTED
+        if 1 <= count <= most:
+            message.count = count
+        else:
+            told = f"`{count}` must be 1 to {most}"
+            faults.append(Fault(field="count", reason="WRONG_COUNT", message=told))
+        return _sound(message, faults)
+
     def replace(
         self,
         reference: str,

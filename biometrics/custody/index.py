@@ -75,6 +75,7 @@ class IndexKey:
             ",".join(sorted(member.code for member in record.excluded)),
             to_microseconds(record.expires_at) if record.expires_at else "",
             *(() if record.first_template is None else (record.first_template,)),
+            *(("canary",) if record.is_canary else ()),
         )
         return self._tag(data)
 

@@ -238,10 +238,10 @@ def _permission(
 
 def _weight(
     told: Level | None, promise: Promise | None, quota: int | None
-) -> tuple[int, float, bool, int]:
+) -> tuple[float, ...]:
     """Return how much is told; least for nothing."""
     if told is None or promise is None or quota is None:
-        return -1, 0.0, False, 0
+        return ()
     return told.rank, *promise.laxity, quota
 
 

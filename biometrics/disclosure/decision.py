@@ -75,10 +75,12 @@ class Protection:
     Attributes:
         excluded: requesters that never learn of it.
         expires_at: from this moment on nobody does; None if it does not expire.
+        is_canary: whether the record is nobody's, and nobody ever learns of it.
     """
 
     excluded: frozenset[Member]
     expires_at: dt.datetime | None
+    is_canary: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,7 +317,7 @@ def may_learn(
     """
     excluded = requester in protection.excluded
     expired = now >= (protection.expires_at or _NEVER)
-    return not (excluded | expired | is_frozen)
+    return not (excluded | expired | is_frozen | protection.is_canary)
 
 
 def decide(

@@ -90,6 +90,7 @@ from enrolment.replace import Replacement
 from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
 from matcher.access import Access
+from matcher.alike import Resemblance
 from matcher.confirm import Confirmation
 from matcher.duplicates import Duplicates
 from matcher.engine import Engine
@@ -241,6 +242,7 @@ class Exchange:
                 answers=store.answers,
                 receipts=ReceiptIssuer(log_key),
                 budget=store.budget,
+                resemblance=Resemblance(clock, random_bytes),
                 vault=vault,
                 workers=workers,
                 clock=clock,

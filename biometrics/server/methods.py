@@ -122,6 +122,7 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
             roles=_ENROLLER, most_bytes=limits.MAX_SEARCH_BYTES
         ),
         "/biometrics.v1.EnrolmentService/Protect": Method(roles=_ENROLLER),
+        "/biometrics.v1.EnrolmentService/PlantCanaries": Method(roles=_ENROLLER),
         "/biometrics.v1.EnrolmentService/ListGalleries": _COUNTS,
         "/biometrics.v1.EnrolmentService/SummariseRecords": _COUNTS,
         "/biometrics.v1.EnrolmentService/ListRecords": Method(roles=_ENROLLER),

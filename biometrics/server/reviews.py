@@ -113,13 +113,14 @@ def _alerts(rows: list[AlertRow], member: Member) -> list[v1.Alert]:
 
     A count that goes up with a search tells its requester what the answer keeps back:
     that a frozen record would have matched, or that a match was near the threshold. It
-    is told of neither, but that it looks like enumeration.
+    is told of neither, but that it looks like enumeration. How often it varies a probe
+    depends on its own probes alone.
     """
     counts: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
         if row.holder == member:
             counts[row.kind, row.holder.code, row.requester.code] += row.count
-        elif row.kind is AlertKind.FROZEN:
+        elif row.kind in {AlertKind.FROZEN, AlertKind.VARIED}:
             counts[row.kind, "", row.requester.code] += row.count
         elif row.kind is AlertKind.ENUMERATION:
             counts[row.kind, "", row.requester.code] = 1

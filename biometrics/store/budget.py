@@ -363,6 +363,10 @@ class Account:
         self._freeze(requester, taken)
         for holder in taken.hidden:
             self._alerts[AlertKind.FROZEN_HIT, holder, requester] += 1
+        for holder in taken.canaries:
+            self._alerts[AlertKind.CANARY, holder, requester] += 1
+        for holder in taken.varied:
+            self._alerts[AlertKind.VARIED, holder, requester] += 1
 
     def spent(self) -> dict[Member, dict[bytes, int]]:
         """Return what was used today, by requester and use."""

@@ -140,6 +140,7 @@ def _protection_row(
         "excluded": join_members(record.excluded),
         "record_tag": record.attest(first_template),
         "set_at": moments.protected_at,
+        "is_canary": int(record.is_canary),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from biometrics.store.schema import COMPARISON, GALLERY, TEMPLATE
+from biometrics.store.schema import COMPARISON, GALLERY, PROTECTION, TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,19 @@ _ADJUST: Final = (
     )
 )
 _ADD: Final = sa.insert(GALLERY)
+# As the index has them.
+IS_CANARY: Final = PROTECTION.c.is_canary == sa.literal_column("1")
+_CANARIES: Final = (
+    sa.select(sa.func.count())
+    .join_from(
+        PROTECTION, TEMPLATE, TEMPLATE.c.record_number == PROTECTION.c.record_number
+    )
+    .where(IS_CANARY, TEMPLATE.c.space == sa.bindparam("of_space"))
+    .scalar_subquery()
+)
+# Nobody is told of a match with a canary, so none is promised an error rate.
 _TOTAL: Final = (
-    sa.select(sa.func.sum(GALLERY.c.templates))
+    sa.select(sa.func.sum(GALLERY.c.templates) - _CANARIES)
     .where(GALLERY.c.space == sa.bindparam("of_space"))
     .scalar_subquery()
 )
@@ -73,7 +84,14 @@ def count_enrolled(
                     "templates": templates[space],
                 },
             )
-        _raise_most(connection, space, templates[space])
+    compared = Counter(
+        one.space
+        for record in records
+        if not record.is_canary
+        for one in record.templates
+    )
+    for space in sorted(compared):
+        _raise_most(connection, space, compared[space])
 
 
 def _raise_most(connection: sa.Connection, space: str, first: int) -> None:

@@ -49,6 +49,7 @@ TEMPLATES: Final = (
         RECORD.c.expires_at,
         PROTECTION.c.record_tag,
         RECORD.c.lookup,
+        PROTECTION.c.is_canary,
     )
     .join_from(TEMPLATE, RECORD)
     .join(PROTECTION)  # without protection a record is not read at all
@@ -275,7 +276,7 @@ def _withdrawn(row: sa.Row[*tuple[Any, ...]], following: int) -> range:
 _OF_NUMBERS: Final = (int, (int, NoneType))
 _TYPES: Final[tuple[type | tuple[type, ...], ...]] = (
     *(int, int, bytes, str, str, str, str, int, int, (int, NoneType)),
-    *(int, bytes, bytes, str, (int, NoneType), bytes, bytes),
+    *(int, bytes, bytes, str, (int, NoneType), bytes, bytes, int),
 )
 _NUMBERS: Final = [place for place, kind in enumerate(_TYPES) if kind in _OF_NUMBERS]
 
@@ -288,7 +289,7 @@ def read_row(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
         return None
     (_, template_id, record_id, member, space, position, modality, sample) = row[:8]
     (generation, quality, key_id, wrapped_key, ciphertext) = row[8:13]
-    (excluded, expires_at, record_tag, lookup) = row[13:]
+    (excluded, expires_at, record_tag, lookup, is_canary) = row[13:]
     try:
         return StoredTemplate(
             template_id=template_id,
@@ -307,6 +308,7 @@ def read_row(row: sa.Row[*tuple[Any, ...]]) -> StoredTemplate | None:
             excluded=split_members(excluded),
             expires_at=moment_or_none(expires_at),
             record_tag=record_tag,
+            is_canary=bool(is_canary),
         )
     except (DefectError, OverflowError):  # no member, or no moment
         return None

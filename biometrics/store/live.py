@@ -28,6 +28,7 @@ _LIVE: Final = (
         PROTECTION.c.excluded,
         PROTECTION.c.record_tag,
         PROTECTION.c.set_at,
+        PROTECTION.c.is_canary,
         sa.select(sa.func.min(TEMPLATE.c.template_id - TEMPLATE.c.sample))
         .where(TEMPLATE.c.record_number == RECORD.c.number)
         .scalar_subquery()
@@ -83,6 +84,7 @@ def find_live(connection: sa.Connection, member: Member, lookup: bytes) -> Live 
                 excluded=split_members(row.excluded),
                 expires_at=moment_or_none(row.expires_at),
                 first_template=row.first_template,
+                is_canary=bool(row.is_canary),
             ),
             record_tag=row.record_tag,
         ),

@@ -13,6 +13,7 @@ from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import Sealed
 from biometrics.store.entries import end_of
 from biometrics.store.failures import translated
+from biometrics.store.galleries import IS_CANARY
 from biometrics.store.rows import (
     ExpiredRow,
     GalleryCount,
@@ -59,6 +60,7 @@ _RECORDS: Final = (
     .where(
         RECORD.c.member == sa.bindparam("of_member"),
         RECORD.c.number > sa.bindparam("after"),
+        sa.func.coalesce(PROTECTION.c.is_canary, 0) == sa.bindparam("of_canaries"),
     )
     .order_by(RECORD.c.number)
     .limit(sa.bindparam("most"))
@@ -67,6 +69,13 @@ _RECORDS: Final = (
 _DAY_MICROSECONDS: Final = 86_400_000_000
 _HELD: Final = sa.select(sa.func.count()).where(
     RECORD.c.member == sa.bindparam("of_member")
+)
+_CANARIES: Final = (
+    sa.select(TEMPLATE.c.space, sa.func.count())
+    .join_from(PROTECTION, RECORD)
+    .join(TEMPLATE, TEMPLATE.c.record_number == PROTECTION.c.record_number)
+    .where(IS_CANARY, RECORD.c.member == sa.bindparam("of_member"))
+    .group_by(TEMPLATE.c.space)
 )
 _EXPIRING: Final = (
     sa.select(
@@ -143,6 +152,12 @@ class RecordReader:
             # By code points: databases have orders of their own for text.
             for space, records, templates in sorted(rows, key=itemgetter(0))
         ]
+
+    def canaries(self, member: Member) -> dict[str, int]:
+        """Return how many canaries the member has, by space; each is one template."""
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_CANARIES, {"of_member": member.code}).all()
+        return {space: int(count) for space, count in rows}
 
     def counted(self, member: Member) -> tuple[int, dict[str, int]]:
         """Return how many templates each gallery has at the journal's end, and that."""
@@ -226,7 +241,7 @@ class RecordReader:
         ]
 
     def records(
-        self, member: Member, after_position: int, most: int
+        self, member: Member, after_position: int, most: int, *, canaries: bool = False
     ) -> list[RecordRow]:
         """Return the member's next records, in the order of their numbers.
 
@@ -234,8 +249,14 @@ class RecordReader:
             member: the holder.
             after_position: position of the last record of the page before, or 0.
             most: at most so many, at least 1.
+            canaries: True for its canaries, and them alone.
         """
-        values = {"of_member": member.code, "after": after_position, "most": most}
+        values = {
+            "of_member": member.code,
+            "after": after_position,
+            "most": most,
+            "of_canaries": int(canaries),
+        }
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_RECORDS, values).all()
             numbers = [row.number for row in rows]

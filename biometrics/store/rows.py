@@ -55,6 +55,7 @@ class NewRecord:
         excluded: members that never learn of the record.
         legal_basis: why it may be enrolled.
         expires_at: moment from which it is as if withdrawn, or None.
+        is_canary: whether it is nobody's, and no answer ever tells of it.
         attest: returns the 32 bytes that attest all of this, given the number that its
             first template gets.
         templates: 1 to `limits.MAX_TEMPLATES_PER_RECORD`, in the order of samples.
@@ -68,6 +69,7 @@ class NewRecord:
     excluded: frozenset[Member]
     legal_basis: str
     expires_at: dt.datetime | None
+    is_canary: bool = False
     attest: Callable[[int], bytes] = field(repr=False)
     templates: tuple[NewTemplate, ...]
 
@@ -145,6 +147,7 @@ class StoredTemplate:
         excluded: members that never learn of the record.
         expires_at: moment from which the record is as if withdrawn, or None.
         record_tag: 32 bytes, as the record was given it.
+        is_canary: whether the record is nobody's.
     """
 
     template_id: int
@@ -161,6 +164,7 @@ class StoredTemplate:
     excluded: frozenset[Member]
     expires_at: dt.datetime | None
     record_tag: bytes = field(repr=False)
+    is_canary: bool = False
 
     @property
     def attested(self) -> Attested:
@@ -172,6 +176,7 @@ class StoredTemplate:
             excluded=self.excluded,
             expires_at=self.expires_at,
             first_template=self.template_id - self.sample,
+            is_canary=self.is_canary,
         )
 
 
@@ -562,6 +567,8 @@ class Taken:
             many times would be alerted to one search for that person.
         near: the records near whose thresholds it was.
         hidden: holder of each record that would have matched and is frozen.
+        varied: holders searched with a probe that many of its requester's resemble.
+        canaries: holder, once a question, with canaries that would have matched.
         quotas: what it takes from each.
     """
 
@@ -569,6 +576,8 @@ class Taken:
     answers: tuple[tuple[Member, bool], ...] = ()
     near: tuple[NearSearch, ...] = ()
     hidden: tuple[Member, ...] = ()
+    canaries: tuple[Member, ...] = ()
+    varied: tuple[Member, ...] = ()
     quotas: tuple[QuotaUse, ...] = ()
 
 
@@ -639,6 +648,8 @@ class AlertKind(StrEnum):
     FROZEN = "frozen"  # a record was frozen for the requester
     FROZEN_HIT = "frozen-hit"  # one that is would have matched
     ENUMERATION = "enumeration"  # most matches are near the threshold: of strangers
+    VARIED = "varied"  # it has searched with many probes that resemble one another
+    CANARY = "canary"  # a record that is nobody's would have matched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

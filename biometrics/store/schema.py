@@ -88,7 +88,7 @@ RECORD: Final = sa.Table(
 
 # One row for every record, so that there is no weaker one to fall back on where a row
 # is lost: without it the record cannot be read. It has no key, so it may be updated.
-# `set_at` is NULL while it stands as it was enrolled.
+# `set_at` is NULL while it stands as it was enrolled. A canary is protected from all.
 PROTECTION: Final = sa.Table(
     "protection",
     METADATA,
@@ -102,6 +102,13 @@ PROTECTION: Final = sa.Table(
     sa.Column("excluded", sa.Text, nullable=False),
     sa.Column("record_tag", sa.LargeBinary, nullable=False),
     sa.Column("set_at", sa.BigInteger),
+    sa.Column("is_canary", sa.Integer, nullable=False, server_default="0"),
+    sa.Index(
+        "protection_canary",
+        "record_number",
+        sqlite_where=sa.text("is_canary = 1"),
+        postgresql_where=sa.text("is_canary = 1"),
+    ),
 )
 
 # The templates of one record have consecutive numbers, in the order of `sample`.

@@ -607,6 +607,68 @@ class ProtectResponse(_message.Message):
 Global___ProtectResponse: _TypeAlias = ProtectResponse  # noqa: Y015
 
 @_typing.final
+class PlantCanariesRequest(_message.Message):
+    """Plants records that are nobody's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. UUID of this request, as in EnrolRequest."""
+    holder: _builtins.str
+    """Optional. The caller's own member code, as in EnrolRequest."""
+    space: _builtins.str
+    """Required. Name of the template space."""
+    position: _template_pb2.Position.ValueType
+    """Required. Position; one that the space has."""
+    count: _builtins.int
+    """Required. How many, 1 to 100."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        space: _builtins.str = ...,
+        position: _template_pb2.Position.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "holder", b"holder", "position", b"position", "request_id", b"request_id", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlantCanariesRequest: _TypeAlias = PlantCanariesRequest  # noqa: Y015
+
+@_typing.final
+class PlantCanariesResponse(_message.Message):
+    """Answer to PlantCanariesRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. The references that the exchange has given them."""
+
+    def __init__(
+        self,
+        *,
+        references: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["references", b"references"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlantCanariesResponse: _TypeAlias = PlantCanariesResponse  # noqa: Y015
+
+@_typing.final
 class ListGalleriesRequest(_message.Message):
     """Asks for the caller's own galleries."""
 
@@ -808,19 +870,23 @@ class ListRecordsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CANARIES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Optional. Most records to return, 1 to 500; 0 means 100."""
     page_token: _builtins.str
     """Optional. `next_page_token` of the page before; empty for the first page."""
+    canaries: _builtins.bool
+    """Optional. Lists canaries, and nothing else; where it is not set, none is listed."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        canaries: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canaries", b"canaries", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,6 +61,11 @@ class EnrolmentServiceStub:
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.SerializeToString,
                 response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectResponse.FromString,
                 _registered_method=True)
+        self.PlantCanaries = channel.unary_unary(
+                '/biometrics.v1.EnrolmentService/PlantCanaries',
+                request_serializer=biometrics_dot_v1_dot_enrolment__pb2.PlantCanariesRequest.SerializeToString,
+                response_deserializer=biometrics_dot_v1_dot_enrolment__pb2.PlantCanariesResponse.FromString,
+                _registered_method=True)
         self.ListGalleries = channel.unary_unary(
                 '/biometrics.v1.EnrolmentService/ListGalleries',
                 request_serializer=biometrics_dot_v1_dot_enrolment__pb2.ListGalleriesRequest.SerializeToString,
@@ -129,8 +134,18 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlantCanaries(self, request, context):
+        """Plants records that are nobody's, in one of the caller's own galleries. The exchange
+        draws their templates, and nobody is ever given them: a holder that chose them could
+        see who searches for a person of its choice. No answer tells of them; a search that
+        would have matched one is told as an alert. They are withdrawn like other records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListGalleries(self, request, context):
-        """Lists the caller's own galleries with their counts.
+        """Lists the caller's own galleries with their counts, canaries left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,8 +160,8 @@ class EnrolmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRecords(self, request, context):
-        """Lists the caller's own records in the order of their enrolment or last
-        replacement; one that is replaced while it is listed may be listed twice.
+        """Lists the caller's own records, or its canaries, in the order of their enrolment or
+        last replacement; one that is replaced while it is listed may be listed twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +194,11 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     servicer.Protect,
                     request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.FromString,
                     response_serializer=biometrics_dot_v1_dot_enrolment__pb2.ProtectResponse.SerializeToString,
+            ),
+            'PlantCanaries': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlantCanaries,
+                    request_deserializer=biometrics_dot_v1_dot_enrolment__pb2.PlantCanariesRequest.FromString,
+                    response_serializer=biometrics_dot_v1_dot_enrolment__pb2.PlantCanariesResponse.SerializeToString,
             ),
             'ListGalleries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListGalleries,
@@ -333,6 +353,33 @@ class EnrolmentService:
             '/biometrics.v1.EnrolmentService/Protect',
             biometrics_dot_v1_dot_enrolment__pb2.ProtectRequest.SerializeToString,
             biometrics_dot_v1_dot_enrolment__pb2.ProtectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlantCanaries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/biometrics.v1.EnrolmentService/PlantCanaries',
+            biometrics_dot_v1_dot_enrolment__pb2.PlantCanariesRequest.SerializeToString,
+            biometrics_dot_v1_dot_enrolment__pb2.PlantCanariesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,15 +61,21 @@ class EnrolmentServiceStub:
     before, tells them of the record; an answer that was can still be repeated under
     its request_id. Works on a locked gallery.
     """
+    PlantCanaries: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.PlantCanariesRequest, _enrolment_pb2.PlantCanariesResponse]
+    """Plants records that are nobody's, in one of the caller's own galleries. The exchange
+    draws their templates, and nobody is ever given them: a holder that chose them could
+    see who searches for a person of its choice. No answer tells of them; a search that
+    would have matched one is told as an alert. They are withdrawn like other records.
+    """
     ListGalleries: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ListGalleriesRequest, _enrolment_pb2.ListGalleriesResponse]
-    """Lists the caller's own galleries with their counts."""
+    """Lists the caller's own galleries with their counts, canaries left out."""
     SummariseRecords: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.SummariseRecordsRequest, _enrolment_pb2.SummariseRecordsResponse]
     """Counts the caller's own records by when they expire, and those that are no longer
     there by when and why they went.
     """
     ListRecords: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.ListRecordsRequest, _enrolment_pb2.ListRecordsResponse]
-    """Lists the caller's own records in the order of their enrolment or last
-    replacement; one that is replaced while it is listed may be listed twice.
+    """Lists the caller's own records, or its canaries, in the order of their enrolment or
+    last replacement; one that is replaced while it is listed may be listed twice.
     """
 
 @_typing.type_check_only
@@ -105,15 +111,21 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     before, tells them of the record; an answer that was can still be repeated under
     its request_id. Works on a locked gallery.
     """
+    PlantCanaries: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.PlantCanariesRequest, _enrolment_pb2.PlantCanariesResponse]  # type: ignore[assignment]
+    """Plants records that are nobody's, in one of the caller's own galleries. The exchange
+    draws their templates, and nobody is ever given them: a holder that chose them could
+    see who searches for a person of its choice. No answer tells of them; a search that
+    would have matched one is told as an alert. They are withdrawn like other records.
+    """
     ListGalleries: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ListGalleriesRequest, _enrolment_pb2.ListGalleriesResponse]  # type: ignore[assignment]
-    """Lists the caller's own galleries with their counts."""
+    """Lists the caller's own galleries with their counts, canaries left out."""
     SummariseRecords: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.SummariseRecordsRequest, _enrolment_pb2.SummariseRecordsResponse]  # type: ignore[assignment]
     """Counts the caller's own records by when they expire, and those that are no longer
     there by when and why they went.
     """
     ListRecords: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.ListRecordsRequest, _enrolment_pb2.ListRecordsResponse]  # type: ignore[assignment]
-    """Lists the caller's own records in the order of their enrolment or last
-    replacement; one that is replaced while it is listed may be listed twice.
+    """Lists the caller's own records, or its canaries, in the order of their enrolment or
+    last replacement; one that is replaced while it is listed may be listed twice.
     """
 
 class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -178,12 +190,24 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def PlantCanaries(
+        self,
+        request: _enrolment_pb2.PlantCanariesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.PlantCanariesResponse, _abc.Awaitable[_enrolment_pb2.PlantCanariesResponse]]:
+        """Plants records that are nobody's, in one of the caller's own galleries. The exchange
+        draws their templates, and nobody is ever given them: a holder that chose them could
+        see who searches for a person of its choice. No answer tells of them; a search that
+        would have matched one is told as an alert. They are withdrawn like other records.
+        """
+
+    @_abc_1.abstractmethod
     def ListGalleries(
         self,
         request: _enrolment_pb2.ListGalleriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.ListGalleriesResponse, _abc.Awaitable[_enrolment_pb2.ListGalleriesResponse]]:
-        """Lists the caller's own galleries with their counts."""
+        """Lists the caller's own galleries with their counts, canaries left out."""
 
     @_abc_1.abstractmethod
     def SummariseRecords(
@@ -201,8 +225,8 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _enrolment_pb2.ListRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.ListRecordsResponse, _abc.Awaitable[_enrolment_pb2.ListRecordsResponse]]:
-        """Lists the caller's own records in the order of their enrolment or last
-        replacement; one that is replaced while it is listed may be listed twice.
+        """Lists the caller's own records, or its canaries, in the order of their enrolment or
+        last replacement; one that is replaced while it is listed may be listed twice.
         """
 
 def add_EnrolmentServiceServicer_to_server(servicer: EnrolmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

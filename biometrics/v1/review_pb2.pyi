@@ -62,6 +62,14 @@ class _AlertKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertKind.V
     was told matches lies near the threshold, as matches with strangers do; or it was
     told of very many matches on one day.
     """
+    ALERT_KIND_CANARY: _AlertKind.ValueType  # 4
+    """A search would have matched a canary, which is nobody: who has its template has it
+    from the exchange, or goes through the gallery. The requester is told nothing of it.
+    """
+    ALERT_KIND_VARIED: _AlertKind.ValueType  # 5
+    """The requester has searched with many probes within a day that resemble one another,
+    as if it varied one picture.
+    """
 
 class AlertKind(_AlertKind, metaclass=_AlertKindEnumTypeWrapper):
     """What gave cause for an alert."""
@@ -78,6 +86,14 @@ ALERT_KIND_ENUMERATION: AlertKind.ValueType  # 3
 """The requester may be going through a gallery with faces of anybody: most of what it
 was told matches lies near the threshold, as matches with strangers do; or it was
 told of very many matches on one day.
+"""
+ALERT_KIND_CANARY: AlertKind.ValueType  # 4
+"""A search would have matched a canary, which is nobody: who has its template has it
+from the exchange, or goes through the gallery. The requester is told nothing of it.
+"""
+ALERT_KIND_VARIED: AlertKind.ValueType  # 5
+"""The requester has searched with many probes within a day that resemble one another,
+as if it varied one picture.
 """
 Global___AlertKind: _TypeAlias = AlertKind  # noqa: Y015
 

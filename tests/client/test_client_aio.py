@@ -80,6 +80,7 @@ def test_every_call_answers_as_the_synchronous_one(
             await client.spaces(),
             await client.protect("ref-1", excluded=["XAD"]),
             await client.replace("ref-1", face(2), sample=3),
+            await client.plant_canaries(2, space="faces-v1", position="face"),
             await client.withdraw("ref-1"),
         ]
 
@@ -97,6 +98,7 @@ def test_every_call_answers_as_the_synchronous_one(
             client.spaces(),
             client.protect("ref-1", excluded=["XAD"]),
             client.replace("ref-1", face(2), sample=3),
+            client.plant_canaries(2, space="faces-v1", position="face"),
             client.withdraw("ref-1"),
         ]
     assert answers[0].status == "enrolled"

@@ -62,6 +62,7 @@ def test_every_request_with_effects_carries_a_request_id() -> None:
     effects = {"Match", "BatchMatch"}
     effects |= {"Lock", "Unlock", "Rotate", "Destroy"}
     effects |= {"Enrol", "BulkEnrol", "Replace", "Protect", "Withdraw"}
+    effects |= {"PlantCanaries"}
     effects |= {f"{step}FollowUp" for step in ("Request", "Read")}
     effects |= {f"{step}FollowUp" for step in ("Confirm", "Refuse", "Release")}
     methods = {m.name: m for service in OURS for m in service.methods}

@@ -123,6 +123,7 @@ CHANGES = [
     {"excluded": frozenset()},
     {"expires_at": None},
     {"first_template": 8},
+    {"is_canary": True},
     {"expires_at": dt.datetime(2030, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)},
 ]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from biometrics import limits
 from biometrics.calibration import Threshold
-from biometrics.disclosure import Band, Standing, Tally
+from biometrics.disclosure import Band, Standing, Tally, is_enumeration
 
 RECORD, OTHER = b"r" * 16, b"o" * 16
 N, ALL = limits.NEAR_SEARCHES_TOLD, limits.NEAR_SEARCHES_TOLD_TO_ALL
@@ -101,3 +101,57 @@ def test_no_batch_is_told_more_than_there_is_room_for(
     assert count == 0 or before.has_room(count)
     if RECORD in tally.frozen:
         assert not before.has_room(count + 1)
+
+
+CLOSE, A_DAY = limits.NEAR_MATCHES_ALERTED, limits.MATCHES_A_DAY_ALERTED
+
+
+@pytest.mark.parametrize(
+    ("matches", "near", "today", "before", "looks_so"),
+    [
+        (CLOSE, CLOSE, 1, 0, True),
+        (CLOSE - 1, CLOSE - 1, 1, 0, False),
+        (2 * CLOSE - 1, CLOSE, 1, 0, True),
+        (2 * CLOSE, CLOSE, 1, 0, False),  # no more than half of them
+        (2 * CLOSE + 5, CLOSE + 3, 1, 0, True),
+        (2 * CLOSE + 6, CLOSE + 3, 1, 0, False),
+        (A_DAY, 0, A_DAY, A_DAY - 1, True),
+        (A_DAY + 7, 0, A_DAY + 7, A_DAY - 1, True),  # several in one request
+        (A_DAY - 1, 0, A_DAY - 1, A_DAY - 2, False),
+        (A_DAY + 1, 0, A_DAY + 1, A_DAY, False),  # told of once a day
+        (9 * A_DAY, 0, A_DAY - 1, 0, False),
+        (9 * A_DAY, 0, A_DAY + 2, A_DAY + 1, False),
+        (A_DAY + 300, 0, A_DAY + 300, 5, True),
+    ],
+)
+def test_enumeration_looks_like_many_strangers_or_like_very_many_matches(
+    matches: int, near: int, today: int, before: int, *, looks_so: bool
+) -> None:
+    """Most matches near the threshold, in a month; or the bound of a day, once."""
+    found = is_enumeration(matches=matches, near=near, today=today, before=before)
+    assert found is looks_so
+
+
+@pytest.mark.parametrize(
+    ("standing", "more", "fits"),
+    [
+        (Standing(own=N - 2, everybodys=N - 2), 2, True),
+        (Standing(own=N - 2, everybodys=N - 2), 3, False),
+        (Standing(own=0, everybodys=ALL - 3), 3, True),
+        (Standing(own=0, everybodys=ALL - 3), 4, False),
+        (Standing(own=N, everybodys=N), 0, True),
+        (Standing(own=0, everybodys=0, is_frozen=True), 1, False),
+    ],
+)
+def test_room_ends_with_the_first_of_both_bounds(
+    standing: Standing, more: int, *, fits: bool
+) -> None:
+    """One's own, and that of all together; a frozen record has none."""
+    assert standing.has_room(more) is fits
+
+
+def test_of_whom_nothing_is_known_nothing_was_counted() -> None:
+    """And whether a search is near is said by name."""
+    assert Standing() == Standing(own=0, everybodys=0, is_frozen=False)
+    with pytest.raises(TypeError):
+        Tally({}).take(RECORD, True)  # type: ignore[misc]  # noqa: FBT003

@@ -349,3 +349,28 @@ def test_what_differs_on_a_day_is_told_and_nothing_else(
         ]
         expected = [levels] if levels[0] is not levels[1] and day >= TODAY else []
         assert told_of == expected
+
+
+def test_days_on_which_nothing_changes_are_one_difference() -> None:
+    """One clause ends while another goes on: what is told stays the same."""
+    first = permission(last=dt.date(2026, 7, 10))
+    second = permission(first=dt.date(2026, 7, 1), last=dt.date(2026, 7, 20))
+    (found,) = differences(
+        Agreements([]), Agreements([first, second]), ALL, dt.date(2026, 6, 1)
+    )
+    assert (found.first, found.last) == (TODAY, dt.date(2026, 7, 20))
+    assert found.tells_more
+    same = replace(
+        found,
+        before=found.after,
+        promise_before=found.promise_after,
+        quota_before=found.quota_after,
+    )
+    assert not same.tells_more
+
+
+def test_the_digest_of_agreements_is_a_value() -> None:
+    """Of 32 bytes, and another with other versions."""
+    none, some = Agreements([]), Agreements([], {XAA: bytes(32)})
+    assert len(none.digest) == len(some.digest) == 32
+    assert none.digest != some.digest

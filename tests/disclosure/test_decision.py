@@ -1,8 +1,10 @@
 """The decision, case by case: plans, refusals, explanations and answers."""
 
 import datetime as dt
-from collections.abc import Collection
+import inspect
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -488,3 +490,115 @@ def test_explanation_says_which_promise_cannot_be_kept():
         "refused by default; `XAA.toml:5` would, but demands a measured FPIR of 1e-4,"
         " which no calibration supports now"
     )
+
+
+def test_of_two_promises_that_differ_in_what_they_demand_the_lax_one_counts():
+    """In whatever order they stand: it tells more often."""
+    lax = promised(Level.HOLDER, FpirClass.THOUSANDTH, measured_only=False)
+    strict = replace(
+        promised(Level.HOLDER, FpirClass.THOUSANDTH), source=f"{NAMED}.toml:3"
+    )
+    for clauses in ([lax, strict], [strict, lax]):
+        found = permit(
+            Agreements(clauses),
+            holder=NAMED,
+            requester=ASKER,
+            purpose=Purpose.VISA,
+            modality=Modality.FACE,
+            today=TODAY,
+        )
+        assert found is not None
+        assert found.clause == lax
+
+
+def test_of_two_quotas_the_larger_counts():
+    """In whatever order they stand."""
+    few = replace(permission(NAMED, Level.HOLDER), quota_per_day=5)
+    many = replace(few, quota_per_day=6, source=f"{NAMED}.toml:9")
+    (first, _) = Agreements([few, many]).about(
+        NAMED, ASKER, Purpose.VISA, Modality.FACE
+    )
+    assert first == many
+
+
+def test_what_a_clause_is_counted_under_has_the_length_of_an_id():
+    """The same for whatever level, days and source; another for another holder."""
+    one = permission(NAMED, Level.HOLDER)
+    assert len(one.use) == 16
+    assert one.use == replace(one, level=Level.PRESENCE, source="x").use
+    assert one.use != permission(CITED, Level.HOLDER).use
+    everybody = prohibition(NAMED, None)
+    assert everybody.use not in {one.use, prohibition(NAMED, ASKER).use}
+
+
+@pytest.mark.parametrize("causes", [*product((False, True), repeat=4)])
+def test_nobody_learns_of_a_record_for_which_there_is_any_cause(
+    causes: tuple[bool, bool, bool, bool],
+):
+    """However many causes there are: none takes another back."""
+    is_excluded, has_expired, is_frozen, is_canary = causes
+    protection = Protection(
+        excluded=frozenset({ASKER}) if is_excluded else frozenset(),
+        expires_at=NOON if has_expired else None,
+        is_canary=is_canary,
+    )
+    learns = may_learn(protection, requester=ASKER, now=NOON, is_frozen=is_frozen)
+    assert learns is not any(causes)
+
+
+@pytest.mark.parametrize("question", [permit, explain, plan_search, may_learn])
+def test_who_asks_and_who_is_asked_cannot_be_mixed_up(question: Callable[..., object]):
+    """Every part of a question but the first has its name."""
+    _, *others = inspect.signature(question).parameters.values()
+    assert {each.kind for each in others} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_an_explanation_names_one_clause_that_is_not_in_force():
+    """Of several the first; the others would say the same."""
+    ended = replace(permission(NAMED, Level.HOLDER), valid_until=dt.date(2026, 5, 1))
+    others = [ended, replace(ended, source=f"{NAMED}.toml:20")]
+    found = explain(
+        Agreements(others),
+        holder=NAMED,
+        requester=ASKER,
+        purpose=Purpose.VISA,
+        modality=Modality.FACE,
+        today=TODAY,
+    )
+    assert found.text.count("covers it, but only from 2026-01-01") == 1
+
+
+@pytest.mark.parametrize("part", ["valid_from", "valid_until"])
+def test_clauses_that_differ_in_one_day_alone_have_one_order(part: str):
+    """Whichever is read first, or the digest of a listing would change."""
+    one = permission(NAMED, Level.HOLDER)
+    other = replace(one, **{part: dt.date(2026, 6, 6)})
+    assert Agreements([one, other]).clauses == Agreements([other, one]).clauses
+    endless = replace(prohibition(NAMED, ASKER), **{part: dt.date(2026, 6, 6)})
+    some = [prohibition(NAMED, ASKER), endless]
+    assert Agreements(some).clauses == Agreements(some[::-1]).clauses
+
+
+def test_of_one_level_the_promise_that_lets_most_match_stands_first():
+    """Whatever the order in the file, and then the days."""
+    lax = promised(Level.HOLDER, FpirClass.HUNDREDTH)
+    strict = replace(
+        promised(Level.HOLDER, FpirClass.TEN_THOUSANDTH), source=f"{NAMED}.toml:1"
+    )
+    about = NAMED, ASKER, Purpose.VISA, Modality.FACE
+    assert Agreements([strict, lax]).about(*about) == (lax, strict)
+    first, last = lax.valid_from, lax.valid_until
+    assert first is not None
+    assert last is not None
+    assert lax.is_valid_on(first)
+    assert lax.is_valid_on(last)
+
+
+@pytest.mark.parametrize("level", Level)
+def test_no_level_tells_more_or_less_than_itself(level: Level):
+    """It tells as much."""
+    same = Level(level.value)
+    assert not level < same
+    assert not level > same
+    assert level <= same
+    assert level >= same

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from disclosure.test_compare import FACE, VISA, XAA, XBB, XCC, permission
 
+from biometrics import limits
 from biometrics.disclosure import Agreements, Level
 from biometrics.disclosure.replay import Change, read_questions, replay
 from biometrics.errors import ConfigurationError
@@ -56,6 +57,31 @@ def test_what_is_no_question_is_told_by_its_line(line: bytes):
     with pytest.raises(ConfigurationError, match="`log`, line 2: ") as refused:
         list(read_questions([*lines({}), line], "log"))
     assert refused.value.reason == "NOT_A_QUESTION"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"[]", "line 1: input should be an object"),
+        (*lines({"purpose": "tourism"}), "line 1: purpose: "),
+        (*lines({"holders": ["XAA", "ZZZ"]}), "line 1: holders.1: "),
+        (*lines({"purpose": "tourism", "modality": 1}), "line 1: purpose: "),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_told_with_where(line: bytes, told: str):
+    """The key, or nothing where it is the whole."""
+    with pytest.raises(ConfigurationError) as refused:
+        list(read_questions([line], "log"))
+    assert refused.value.message.startswith(f"`log`, {told}")
+
+
+def test_a_line_may_be_as_long_as_the_bound_and_no_longer():
+    """What is longer is not looked at."""
+    (line,) = lines({})
+    most = line.rstrip().ljust(limits.MAX_QUESTION_LINE_BYTES)
+    assert len(list(read_questions([most], "log"))) == 1
+    with pytest.raises(ConfigurationError, match="is longer than"):
+        list(read_questions([most + b" "], "log"))
 
 
 def test_what_would_change_is_counted():

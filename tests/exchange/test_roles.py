@@ -42,6 +42,7 @@ TABLE = {
     "EnrolmentService/Withdraw": ("E", "holder", YOURSELF),
     "EnrolmentService/Replace": ("E", "holder", YOURSELF),
     "EnrolmentService/Protect": ("E", "holder", YOURSELF),
+    "EnrolmentService/PlantCanaries": ("E", "holder", YOURSELF),
     "EnrolmentService/ListGalleries": ("EAM", "", ""),
     "EnrolmentService/SummariseRecords": ("EAM", "", ""),
     "EnrolmentService/ListRecords": ("E", "", ""),

@@ -174,3 +174,44 @@ def test_a_space_says_on_which_scale_quality_is():
     (named,) = parse_spaces(f'{HEAD}{SPACE}quality_scale = "NFIQ 2"\n', "spaces.toml")
     assert (plain.quality_scale, named.quality_scale) == ("ISO/IEC 29794-1", "NFIQ 2")
     assert plain.identity == named.identity
+
+
+def test_how_vectors_spread_decides_nothing_of_what_can_be_compared(tmp_path: Path):
+    """It stands in a file of its own, in any order of its numbers."""
+    spread = np.arange(32.0, dtype=np.float32).reshape(2, 16)
+    for order in (spread, np.asfortranarray(spread)):
+        (tmp_path / "spread.npy").write_bytes(npy(order))
+        text = f'{HEAD}{SPACE}spread_file = "spread.npy"\n'
+        (space,) = parse_spaces(text, "spaces.toml", tmp_path)
+        assert space.spread is not None
+        np.testing.assert_array_equal(space.spread, spread)
+    (plain,) = parse_spaces(HEAD + SPACE, "spaces.toml")
+    assert space.identity == plain.identity
+    assert plain.spread is None
+    assert not space.spread.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (npy(np.ones(16)), "WRONG_SPREAD"),
+        (npy(np.ones((2, 15))), "WRONG_SPREAD"),
+        (npy(np.ones((17, 16))), "WRONG_SPREAD"),
+        (npy(np.ones((0, 16))), "WRONG_SPREAD"),
+        (npy(np.zeros((2, 16))), "WRONG_SPREAD"),
+        (npy(np.full((2, 16), np.inf)), "WRONG_SPREAD"),
+        (npy(np.ones((2, 16), np.int64)), "WRONG_SPREAD"),
+        (npy(np.ones((2, 16))).replace(b"(2, 16)", b"(-2, -16)"), "WRONG_SPREAD"),
+        (b"", "NOT_NPY"),
+    ],
+)
+def test_a_file_that_says_nothing_of_spread_is_refused(
+    tmp_path: Path, data: bytes, reason: str
+):
+    """By the key that names it."""
+    (tmp_path / "spread.npy").write_bytes(data)
+    text = f'{HEAD}{SPACE}spread_file = "spread.npy"\n'
+    with pytest.raises(ConfigurationError) as refused:
+        parse_spaces(text, "spaces.toml", tmp_path)
+    (fault,) = refused.value.faults
+    assert (fault.reason, fault.field[-11:]) == (reason, "spread_file")

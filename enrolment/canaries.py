@@ -1,0 +1,74 @@
+"""Canaries: records that are nobody's, and that nobody is told of.
+
+Whoever finds one has its template from where only the exchange keeps it, or goes
+through the gallery. So each is told to its holder's auditor as an alert, and answered
+as nobody: a match would be a false one, about a person who was searched in good faith.
+
+The exchange draws them, and gives their templates to nobody, the holder included. A
+holder that chose them could plant the face of a person whom it is looking for, and see
+by the alerts who has searched for that person.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from biometrics.templates import Template
+from enrolment.admission import Record
+from enrolment.wire import Enrolling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from biometrics.templates import TemplateSpace
+    from enrolment.wire import Planting
+
+_REFERENCE_BYTES = 16
+_SEED_BYTES = 32
+
+
+def draw(
+    asked: Planting, random_bytes: Callable[[int], bytes]
+) -> tuple[Sequence[str], Enrolling]:
+    """Return canaries that are to be enrolled, after their references."""
+    references = [random_bytes(_REFERENCE_BYTES).hex() for _ in range(asked.count)]
+    records = [
+        Record(
+            reference=reference,
+            templates=(_nobody(asked, random_bytes),),
+            excluded=frozenset(),
+            legal_basis="",
+            expires_at=None,
+            content=b"canary " + reference.encode(),
+            is_canary=True,
+        )
+        for reference in references
+    ]
+    return references, Enrolling(
+        holder=asked.holder,
+        request_id=asked.request_id,
+        content=asked.content,
+        count=asked.count,
+        read=lambda part: [*records[part]],
+    )
+
+
+def _nobody(asked: Planting, random_bytes: Callable[[int], bytes]) -> Template:
+    """Return a template that is as those of people spread, and nobody's."""
+    seed = np.frombuffer(random_bytes(_SEED_BYTES), np.uint32)
+    drawn = _drawn(asked.space, np.random.default_rng(seed))
+    return Template.parse(asked.space, asked.position, drawn.tobytes(), None)
+
+
+def _drawn(space: TemplateSpace, random: np.random.Generator) -> np.ndarray:
+    """Return a raw vector, as an extractor would give it, float32 (dimension,)."""
+    if space.spread is None:
+        across = random.standard_normal(space.dimension)
+    else:
+        across = random.standard_normal(len(space.spread)) @ space.spread
+    # As far from the centre as it is from zero, or float32 would round it coarsely.
+    length = max(float(np.linalg.norm(space.centre)), 1.0)
+    raw = space.centre + across * length / np.linalg.norm(across)
+    return raw.astype("<f4")

@@ -1,0 +1,123 @@
+"""Near-duplicate probes: how many of its own last ones a requester's probe resembles.
+
+Whoever varies one picture to feel for templates sends probes that resemble one another,
+near a record or not. What is remembered of each is a short random projection, by which
+cosines can be estimated (Johnson and Lindenstrauss 1984); its directions are secret and
+drawn anew with each start. Together with them it is a blurred template: so it stays in
+memory, for a day and for the last few probes of a requester, and is never written.
+
+A requester that sends too many is refused, and told why. That depends on its own probes
+alone, as a quota does: to answer as if nobody were there would hide a person from
+officers who search in good faith, and tell the one who does not no less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from biometrics import limits
+from biometrics.errors import ExhaustedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from biometrics.clock import Clock
+    from biometrics.members import Member
+    from biometrics.templates import Template
+
+_SEED_BYTES = 32
+_SAME = 1 - 1e-5  # estimated cosine of a probe and itself, sent again
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """The last probes of one requester in one template space, oldest first or not.
+
+    Attributes:
+        sketches: of unit length, a row each.
+        moments: when each came, seconds; long ago where none did.
+        last: row of the last one.
+    """
+
+    sketches: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(
+            (limits.PROBES_REMEMBERED, limits.SKETCH_DIRECTIONS), np.float32
+        )
+    )
+    moments: NDArray[np.float64] = field(
+        default_factory=lambda: np.full(limits.PROBES_REMEMBERED, -np.inf)
+    )
+    last: int = -1
+
+
+class Resemblance:
+    """What requesters have searched with of late; for the event loop's thread alone."""
+
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+        """Remember nothing yet."""
+        self._clock = clock
+        seed = np.frombuffer(random_bytes(_SEED_BYTES), np.uint32)
+        self._random = np.random.default_rng(seed)
+        self._directions: dict[int, NDArray[np.float32]] = {}
+        self._remembered: dict[tuple[Member, str], _Remembered] = {}
+
+    def note(self, requester: Member, probe: Template, threshold: float) -> bool:
+        """Remember a probe; say whether its requester's are too much alike.
+
+        One that is sent again unchanged learns nothing anew, and counts once.
+
+        Args:
+            requester: who searches.
+            probe: with what.
+            threshold: least cosine from which templates of the space match.
+
+        Returns:
+            Whether auditors are to be told.
+
+        Raises:
+            ExhaustedError: the requester has searched with so many like it within a
+                day that no more are answered.
+        """
+        name = requester, probe.space.name
+        known = self._remembered.setdefault(name, _Remembered())
+        sketch = self._sketch(probe)
+        now = self._clock.monotonic()
+        cosines = known.sketches @ sketch
+        is_recent = known.moments > now - limits.ALIKE_SECONDS
+        alike = is_recent & (cosines >= limits.ALIKE_SHARE * threshold)
+        count = int(np.count_nonzero(alike))
+        if count and cosines[alike].max() >= _SAME:  # it, or as good as it
+            return count > limits.ALIKE_ALERTED
+        if count >= limits.ALIKE_TOLD:
+            raise _too_many(known.moments[alike].min() + limits.ALIKE_SECONDS - now)
+        known.last = (known.last + 1) % limits.PROBES_REMEMBERED
+        known.sketches[known.last] = sketch
+        known.moments[known.last] = now
+        return count >= limits.ALIKE_ALERTED
+
+    def _sketch(self, probe: Template) -> NDArray[np.float32]:
+        """Return the projection of a probe, of unit length."""
+        dimension = probe.space.dimension
+        if dimension not in self._directions:
+            shape = limits.SKETCH_DIRECTIONS, dimension
+            self._directions[dimension] = self._random.standard_normal(
+                shape, np.float32
+            )
+        sketch: NDArray[np.float32] = self._directions[dimension] @ probe.vector
+        sketch /= np.sqrt(sketch @ sketch)
+        return sketch
+
+
+def _too_many(seconds: float) -> ExhaustedError:
+    """Return the error of a probe that is one variation too many."""
+    return ExhaustedError(
+        "PROBE_VARIED",
+        f"you have searched with {limits.ALIKE_TOLD} probes like this one within a day,"
+        " and no more are answered; auditors were told. Ask again tomorrow",
+        retry_after=float(seconds),
+    )
