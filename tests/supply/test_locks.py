@@ -27,7 +27,7 @@ PINNED: Final = re.compile(
 )
 # What is asked for by one of the extras but those of benchmarks, which rivals are in.
 CHECKED: Final = sorted(EXTRAS.keys() - {"bench"})
-SERVED: Final = ["pkcs11", "postgres", "traces"]
+SERVED: Final = ["console", "pkcs11", "postgres", "traces"]
 
 
 def text(name: str) -> str:
