@@ -14,6 +14,7 @@ from biometrics.cli.session import (
     connect,
     read_reference,
 )
+from biometrics.errors import NotFoundError
 
 app = typer.Typer(
     help="Records of yours that are nobody's, whose every hit is told.",
@@ -91,9 +92,17 @@ def remove(
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """Take one of your canaries out, as `biometrics withdraw` does."""
+    """Take one of your canaries out, for good; a record that is none is refused."""
+    named = read_reference(reference)
     with connect(context, profile) as exchange:
-        done = exchange.withdraw(read_reference(reference))
+        if all(each.reference != named for each in exchange.records(canaries=True)):
+            raise NotFoundError(
+                "NO_SUCH_CANARY",
+                "no canary of yours has this reference, and nothing was withdrawn;"
+                " `biometrics canaries list` shows them. A record is taken out by"
+                " `biometrics withdraw`",
+            )
+        done = exchange.withdraw(named)
     if as_json:
         print_json(asdict(done))
     else:

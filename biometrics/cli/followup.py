@@ -130,7 +130,10 @@ def request(  # noqa: PLR0913 - all that is signed
         print_json({"follow_up": named, "expires_at": ends_at})
         return
     print_line(f"asked {holder}; follow-up {named}")
-    print_line(f"until {ends_at:%Y-%m-%d %H:%M} UTC: biometrics followup read {ticket}")
+    print_line(
+        f"next, by {ends_at:%Y-%m-%d %H:%M} UTC, once it is given: biometrics followup"
+        f" read {ticket}"
+    )
 
 
 @app.command("list")
@@ -225,7 +228,8 @@ def confirm(
         return
     print_line(f"confirmed {found.follow_up_id}")
     print_line(
-        f"until {ends_at:%Y-%m-%d %H:%M} UTC another: biometrics followup release"
+        f"next, by {ends_at:%Y-%m-%d %H:%M} UTC, another person: biometrics followup"
+        f" release {found.follow_up_id[:_SHOWN]} FILE"
     )
 
 
@@ -289,8 +293,8 @@ def release(  # noqa: PLR0913 - who gives what
     if as_json:
         print_json({"follow_up": found.follow_up_id, "expires_at": ends_at})
         return
-    print_line(f"released {found.follow_up_id}: to be read once")
-    print_line(f"until {ends_at:%Y-%m-%d %H:%M} UTC")
+    print_line(f"released {found.follow_up_id}")
+    print_line(f"to be read once, by {ends_at:%Y-%m-%d %H:%M} UTC")
 
 
 @app.command()
@@ -340,6 +344,7 @@ def read(
         return
     print_line(f"written to {to}: {len(found.content):,} bytes")
     print_line(f"confirmed by {found.confirmed_by}, given by {found.released_by}")
+    print_line(f"next: delete {ticket}, which opens what was recorded on the way")
 
 
 _SHOWN = 16  # digits that tell follow-ups apart
@@ -410,9 +415,14 @@ def _named(exchange: ExchangeClient, start: str) -> ReceivedFollowUp:
     found = [each for each in waiting if each.follow_up_id.startswith(start.lower())]
     if len(found) == 1 and start:
         return found[0]
-    told = "several begin so" if found else "none of yours that waits begins so"
+    told = (
+        "several follow-ups begin so; give more digits"
+        if found
+        else "no follow-up that waits for you begins so"
+    )
     raise NotFoundError(
-        "NO_SUCH_FOLLOW_UP", f"`{start[:64]}`: {told}; `followup list --received`"
+        "NO_SUCH_FOLLOW_UP",
+        f"`{start[:64]}`: {told}; `biometrics followup list --received` shows them",
     )
 
 

@@ -122,6 +122,7 @@ def join(  # noqa: PLR0913 - an option each
     member already with other things; nothing that is there is overwritten.
     """
     from biometrics.server.joining import Asked  # noqa: PLC0415 - late, as elsewhere
+    from biometrics.server.policy import read_signers  # noqa: PLC0415 - likewise
 
     member = Member(code)
     if development and (auditor is not None or signer):
@@ -139,10 +140,11 @@ def join(  # noqa: PLR0913 - an option each
         is_development=development,
     )
     settings = _joining(config).join(asked)
+    signers = len(read_signers(settings.signers).of(member))
     print_line(f"{member} is in {config}")
     if wait:
         _taken_up(settings, member, settings.memberships[member])
-    for line in _next(settings, member, is_development=development):
+    for line in _next(settings, member, signers=signers, is_development=development):
         print_line(line)
 
 
@@ -394,18 +396,22 @@ def _tell_left(
         f"next: have others sign agreements without {member}; theirs that name it"
         " have no effect, and the log of the exchange names them"
     )
+    print_line(f"next: take `{member}.toml` and its note out of {settings.agreements}")
     print_line(
         "next: destroy its key-encryption key, wherever a copy is: it opens what"
         " backups of before have"
     )
 
 
-def _next(settings: "Config", member: Member, *, is_development: bool) -> list[str]:
+def _next(
+    settings: "Config", member: Member, *, signers: int, is_development: bool
+) -> list[str]:
     """Return what a member that has joined does next."""
     if is_development:
         profiles = settings.path.parent / "clients"
         return [
             "development only: all its keys are on this computer",
+            f"next: others sign agreements that let {member} search them",
             f"next: biometrics conformance --as {member} --profiles {profiles}",
         ]
     text = NEXT.format(
@@ -415,4 +421,9 @@ def _next(settings: "Config", member: Member, *, is_development: bool) -> list[s
     )
     if member not in settings.auditors:
         text += "warning: no `--auditor`: nobody can open what the log tells it\n"
+    if signers < limits.SIGNATURES_REQUIRED:
+        text += (
+            "warning: fewer than two `--signer`: no agreement of it counts until"
+            f" {settings.signers} lists two\n"
+        )
     return text.splitlines()

@@ -60,7 +60,7 @@ def check_handed(exchange: ExchangeClient) -> str:
             "no key of the log was handed over: the exchange has no `auditor` of this"
             " member; make a key by `biometrics audit key`, and give it the public one"
         )
-    return f"{len(handed)} keys"
+    return f"{len(handed)} key{'s' * (len(handed) != 1)}"
 
 
 def _parsed(answer: MatchAnswer, key: str) -> Receipt:

@@ -67,7 +67,8 @@ class Searching:
         if found is None:
             told = (
                 f"no agreement permits a search by {self._member} today, in"
-                f" {name or 'any space'}; see `biometrics agreements list`"
+                f" {name or 'any space'} (`biometrics agreements list`); have a holder"
+                " sign one that names you, of galleries that are still empty if need be"
             )
             sheet.leave_out(_ABOUT, "a search is answered", told)
             return

@@ -112,7 +112,7 @@ def check_own_keys(profiles: Iterable[Profile]) -> str:
                 " key for each"
             )
         seen[key] = profile
-    return f"{len(seen)} keys"
+    return f"{len(seen)} key{'s' * (len(seen) != 1)}"
 
 
 def _own(profile: Profile) -> bytes:

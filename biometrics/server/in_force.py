@@ -237,8 +237,8 @@ class InForce:
         for path in sorted(self._folder.glob("*.toml")):
             if path.name not in own:
                 text = (
-                    f"`{path.name}` is no agreement of a member of this exchange; add a"
-                    " [[member]] or take the file away"
+                    f"`{path.name}` is no agreement of a member of this exchange; take"
+                    " the file away, or add a [[member]] where one has not left"
                 )
                 yield from self._once(path.name, text)
 

@@ -168,8 +168,9 @@ class Joining:
         if not is_same:
             raise ConfigurationError(
                 "ALREADY_A_MEMBER",
-                f"{member} is a member already, with another name, key or auditor;"
-                f" `biometrics members list` shows it, and nothing was changed",
+                f"{member} is a member already, with another name, key or auditor, and"
+                " nothing was changed: `biometrics members list` shows it; edit its"
+                " [[member]] in the settings, and restart",
             )
 
     def _put_auditor(self, asked: Asked, path: Path) -> None:

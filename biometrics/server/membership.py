@@ -315,12 +315,25 @@ def _files(config: Config) -> tuple[Path, ...]:
     return (config.spaces, *calibrations, config.exchange_key)
 
 
+# As `exchange.toml` has it, where that is not the name of the field.
+_AS_WRITTEN: Final = {
+    "console_socket": "[console] socket",
+    "exchange_key": "[keys] exchange",
+    "metrics_listen": "[metrics] listen",
+    "slot_seconds": "slot_ms",
+    "tls_authority": "[tls] authority",
+    "tls_certificate": "[tls] certificate",
+    "tls_key": "[tls] key",
+    "tls_revoked": "[tls] revoked",
+}
+
+
 def _waiting(before: Config, config: Config) -> Iterator[str]:
     """Yield what differs between settings and is not taken up."""
     for field in fields(config):
         name = field.name
         if name not in _TAKEN and getattr(before, name) != getattr(config, name):
-            yield f"`{name}`"
+            yield f"`{_AS_WRITTEN.get(name, name)}`"
     for member in before.members:
         if member not in config.members:
             yield f"that {member} is no member (`biometrics members leave` ends it)"

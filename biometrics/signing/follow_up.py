@@ -37,7 +37,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from biometrics import limits
-from biometrics.errors import Fault, InvalidRequestError, UnauthenticatedError
+from biometrics.errors import (
+    Fault,
+    InvalidRequestError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from biometrics.members import Member
 from biometrics.sealing import SEEDS_BYTES, SUITE, SealingKey, seal_to
 from biometrics.signing.note import Note
@@ -313,7 +318,7 @@ def confirmation_note(
     signed.signer(signers)
     text = _confirmation_text(signed.request)
     note = Note(text, (key.sign(text),))
-    _signer(note, signed.request.holder, signers)
+    _own_signer(note, signed.request.holder, signers)
     return note.data
 
 
@@ -361,6 +366,7 @@ def seal_payload(  # noqa: PLR0917 - as it is told to the client
 
     Raises:
         InvalidRequestError: it is empty or too long.
+        PreconditionError: nobody has confirmed the request yet.
         UnauthenticatedError: the request is not its requester's, the confirmation not
             the holder's, or both are of one person.
     """
@@ -370,10 +376,16 @@ def seal_payload(  # noqa: PLR0917 - as it is told to the client
         raise InvalidRequestError.of([fault])
     asked = signed.request
     signed.signer(signers)
+    if not confirmation:
+        raise PreconditionError(
+            "NOT_CONFIRMED",
+            "the follow-up is not confirmed yet: an officer does that first, with"
+            " `biometrics followup confirm`",
+        )
     confirmed_by = read_confirmation(confirmation, asked, signers)
     text = _payload_text(asked, content)
     note = Note(text, (key.sign(text),))
-    _refuse_one_person(confirmed_by, _signer(note, asked.holder, signers))
+    _refuse_one_person(confirmed_by, _own_signer(note, asked.holder, signers))
     clear = b"".join(
         len(part).to_bytes(_LENGTH_BYTES, "big") + part
         for part in (confirmation, note.data, content)
@@ -454,6 +466,22 @@ def _signer(note: Note, member: Member, signers: Signers) -> Signer:
         f"nobody whom your list of signers has for {member} has signed it; compare the"
         " list with theirs, and take nothing of it until you know why"
     )
+
+
+def _own_signer(note: Note, member: Member, signers: Signers) -> Signer:
+    """Return who signed a note that was signed here.
+
+    Raises:
+        UnauthenticatedError: the key is not listed for the member.
+    """
+    try:
+        return _signer(note, member, signers)
+    except UnauthenticatedError as error:
+        raise UnauthenticatedError(
+            error.reason,
+            f"your signing key is not one that your list of signers has for {member};"
+            " sign with one that is, or correct the list",
+        ) from error
 
 
 def _refuse_one_person(first: Signer, second: Signer) -> None:

@@ -46,6 +46,15 @@ def test_canaries_are_planted_listed_and_removed(do: Callable[..., Told]) -> Non
     assert last in do("canaries", "list").out
 
 
+def test_what_is_no_canary_is_not_removed(do: Callable[..., Told]) -> None:
+    """A record that is somebody's would never come back under its reference."""
+    for reference in ("case-1", "case-2"):
+        told = do("canaries", "remove", reference)
+        assert told.code == 1
+        assert "nothing was withdrawn" in told.err
+    assert "case-1" in do("records", "list").out
+
+
 def test_no_more_are_planted_at_once_than_the_help_says(
     do: Callable[..., Told],
 ) -> None:
