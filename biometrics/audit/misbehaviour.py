@@ -134,7 +134,7 @@ class Misbehaviour:
             *(AttributeError, KeyError, TypeError),
             *(ValueError, RecursionError, binascii.Error),
         ) as error:
-            raise _nothing("it is no such file") from error
+            raise _nothing("it is no file that a witness or `verify` wrote") from error
 
 
 def _size(note: bytes) -> str:

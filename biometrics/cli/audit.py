@@ -230,7 +230,9 @@ def _key(folder: Path, given: str | None) -> VerifierKey:
     key = log_key(folder, given)
     if key is None:
         raise ConfigurationError(
-            "NO_KEY", f"`{folder}` has no `log.pub`; give the log's key by `--key`"
+            "NO_KEY",
+            f"`{folder}` has no `log.pub`: name a folder that `biometrics audit export`"
+            " wrote, or give the log's key by `--key`",
         )
     return key
 
@@ -309,7 +311,8 @@ def _tell(found: Verified, *, entries: bool, as_json: bool) -> None:
         told.append(f"{found.witnessed.checkpoint.size:,} cosigned by {names}")
     if found.sealed:
         told.append(f"{found.sealed:,} entries that were sealed to nobody")
-    verdict = f"{len(found.faults)} faults" if found.faults else "all as it must be"
+    faults = counted(len(found.faults), "fault")
+    verdict = faults if found.faults else "all as it must be"
     print_line(f"{found.checkpoint.origin}: {', '.join(told)}: {verdict}")
 
 

@@ -218,7 +218,9 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         if cosignature is None:
             raise InvalidRequestError(
                 "FOREIGN_COSIGNATURE",
-                f"is not cosigned by `{witness.name}`, the witness of {member}",
+                f"the checkpoint is not cosigned by `{witness.text}`, which {member}"
+                " has named as its witness: cosign by the secret key of that, or have"
+                " the people who run the exchange name yours",
             )
         now = int(self._clock.now().timestamp())
         if abs(cosignature.time - now) > limits.COSIGNED_APART_SECONDS:

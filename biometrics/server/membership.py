@@ -325,6 +325,7 @@ _AS_WRITTEN: Final = {
     "tls_certificate": "[tls] certificate",
     "tls_key": "[tls] key",
     "tls_revoked": "[tls] revoked",
+    "witnesses": "witness",
 }
 
 

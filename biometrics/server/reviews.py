@@ -84,7 +84,10 @@ def _read_case(text: str) -> bytes:
     except ValueError:
         case_id = b""
     if len(case_id) != limits.CASE_BYTES:
-        told = f"must be {2 * limits.CASE_BYTES} hexadecimal digits, from ListReviews"
+        told = (
+            f"must be {2 * limits.CASE_BYTES} hexadecimal digits, from ListReviews or"
+            " `biometrics reviews list`"
+        )
         fault = Fault(field="case_id", reason="WRONG_CASE", message=told)
         raise InvalidRequestError.of([fault])
     return case_id

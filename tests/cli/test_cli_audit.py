@@ -117,7 +117,7 @@ def test_whatever_is_wrong_ends_with_1_and_a_line_for_each(
     told = run("audit", "verify", "log", "--secret", secret)
     assert told.code == 1
     assert "sequence: number 1 is missing\n" in told.out
-    assert ": 1 faults\n" in told.out
+    assert ": 1 fault\n" in told.out
 
 
 def test_keys_that_do_not_belong_are_refused(

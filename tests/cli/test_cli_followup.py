@@ -169,6 +169,24 @@ def test_a_request_that_nobody_listed_has_signed_is_not_confirmed(desks: Desks):
     assert "not proven" in told.err
 
 
+def test_who_signs_too_early_or_by_anothers_key_is_told(desks: Desks):
+    """Nothing of it is the other member's fault."""
+    desks.ask(desks.reference(), "early.ticket")
+    named = desks.named()
+    Path("early").write_bytes(FACTS)
+    told = desks.type(
+        *("XAA", "enroller", "release", named, "early"),
+        *(*desks.key("XAA-second"), *desks.signers),
+    )
+    assert told.code == 1
+    assert "is not confirmed yet: an officer does that first" in told.err
+    told = desks.type(
+        "XAA", "officer", "confirm", named, *desks.key("XCC-first"), *desks.signers
+    )
+    assert told.code == 3
+    assert "your signing key is not one that your list of signers has" in told.err
+
+
 def test_files_and_names_that_are_wrong_are_told(desks: Desks):
     """One clear error each."""
     Path("none").write_text("none\n")
