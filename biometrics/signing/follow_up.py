@@ -40,7 +40,6 @@ from biometrics import limits
 from biometrics.errors import (
     Fault,
     InvalidRequestError,
-    PreconditionError,
     UnauthenticatedError,
 )
 from biometrics.members import Member
@@ -366,9 +365,8 @@ def seal_payload(  # noqa: PLR0917 - as it is told to the client
 
     Raises:
         InvalidRequestError: it is empty or too long.
-        PreconditionError: nobody has confirmed the request yet.
-        UnauthenticatedError: the request is not its requester's, the confirmation not
-            the holder's, or both are of one person.
+        UnauthenticatedError: the request is not its requester's, there is no
+            confirmation, it is not the holder's, or both are of one person.
     """
     if not 0 < len(content) <= limits.MAX_FOLLOW_UP_BYTES:
         told = f"must have 1 to {limits.MAX_FOLLOW_UP_BYTES:,} bytes"
@@ -377,10 +375,9 @@ def seal_payload(  # noqa: PLR0917 - as it is told to the client
     asked = signed.request
     signed.signer(signers)
     if not confirmation:
-        raise PreconditionError(
-            "NOT_CONFIRMED",
-            "the follow-up is not confirmed yet: an officer does that first, with"
-            " `biometrics followup confirm`",
+        raise _not_proven(
+            "nobody has confirmed it yet; an officer does that first, with"
+            " `biometrics followup confirm`"
         )
     confirmed_by = read_confirmation(confirmation, asked, signers)
     text = _payload_text(asked, content)

@@ -178,8 +178,8 @@ def test_who_signs_too_early_or_by_anothers_key_is_told(desks: Desks):
         *("XAA", "enroller", "release", named, "early"),
         *(*desks.key("XAA-second"), *desks.signers),
     )
-    assert told.code == 1
-    assert "is not confirmed yet: an officer does that first" in told.err
+    assert told.code == 3
+    assert "nobody has confirmed it yet; an officer does that first" in told.err
     told = desks.type(
         "XAA", "officer", "confirm", named, *desks.key("XCC-first"), *desks.signers
     )
