@@ -180,12 +180,14 @@ HIDES: dict[str, Callable[[Desk], object]] = {
 
 def test_a_clock_that_is_set_ahead_ends_no_freeze(shelf: Shelf) -> None:
     """No more here than in the leak budget."""
-    desk = Desk(shelf, "frozen")
-    shelf.enrol("frozen")
-    desk.freeze()
+    free, frozen = Desk(shelf, "free"), Desk(shelf, "frozen")
+    shelf.enrol("free", "frozen")
+    free.give()
+    frozen.give()
+    frozen.freeze()
     shelf.clock._now += 4 * 24 * HOUR
-    shelf.enrol("later")
-    assert not desk.ask()
+    assert free.ask()
+    assert not frozen.ask()
 
 
 def test_protection_reaches_what_is_under_way(shelf: Shelf) -> None:
