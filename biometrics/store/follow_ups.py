@@ -7,7 +7,8 @@ Each step is one operation of the writer, with its leaf in the log. It is made o
 while every record behind it may be told to the requester: whatever protects one reaches
 what was begun. What a requester is refused for that reason is refused as if the
 reference had never been given, and what is under way stays, to its eyes, under way
-until its time is over.
+until its time is over. While either side is suspended nothing goes on but its time, and
+that a holder refuses.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from biometrics.store.follow_up_rows import (
     Terms,
 )
 from biometrics.store.masking import may_be_told
+from biometrics.store.membership import refuse_absent, refuse_apart
 from biometrics.store.rows import CustodyState, QuotaUse, ReferenceRow, Reply, Taken
 from biometrics.store.schema import (
     FOLLOW_UP,
@@ -206,13 +208,14 @@ class FollowUpTable:
 
         Returns:
             The body, once it is durable: that of before, of a replay. Raises
-            RefusedError, ExhaustedError or GalleryLockedError before the reference is
-            looked at.
+            RefusedError, ExhaustedError, GalleryLockedError or UnavailableError before
+            the reference is looked at.
         """
         terms = new.terms
 
         def operation(connection: sa.Connection) -> bytes:
             agreed = gate.permit(terms)
+            refuse_absent(connection, terms.holder)
             self._spend(connection, terms)
             if custody_of(connection, terms.holder).state is CustodyState.LOCKED:
                 raise locked(terms.holder)
@@ -243,12 +246,14 @@ class FollowUpTable:
 
         Returns:
             As `request`. Raises NotFoundError where it may not be told, is over, or
-            was never there, which is one answer; PreconditionError where it is further.
+            was never there, which is one answer; PreconditionError where it is further;
+            UnavailableError while the requester is suspended.
         """
 
         def operation(connection: sa.Connection) -> bytes:
             row = self._received(connection, follow_up_id, holder, gate)
             agreed = gate.permit(row.terms)
+            refuse_absent(connection, row.terms.requester)
             _require(row, FollowUpState.REQUESTED)
             values = {"of_follow_up": follow_up_id, "now_confirmed": confirmation}
             connection.execute(_CONFIRM, values)
@@ -295,6 +300,7 @@ class FollowUpTable:
         def operation(connection: sa.Connection) -> bytes:
             row = self._received(connection, follow_up_id, holder, gate)
             agreed = gate.permit(row.terms)
+            refuse_absent(connection, row.terms.requester)
             _require(row, FollowUpState.CONFIRMED)
             values = {"of_follow_up": follow_up_id, "now_payload": payload}
             connection.execute(_RELEASE, values)
@@ -318,7 +324,8 @@ class FollowUpTable:
         Returns:
             As `request`. Raises NotFoundError for what is not the requester's;
             PreconditionError where nothing is there to be read: not yet, no more, or
-            not for this requester, of which the first and the last are one answer.
+            not for this requester, of which the first and the last are one answer;
+            UnavailableError while the holder is suspended.
         """
 
         def operation(connection: sa.Connection) -> bytes:
@@ -331,6 +338,7 @@ class FollowUpTable:
                     f"the follow-up is over: {row.state}; what is read is read once",
                 )
             agreed = gate.permit(row.terms)
+            refuse_absent(connection, row.terms.holder)
             told = self._still_told(connection, row, gate)
             payload = connection.execute(
                 _PAYLOAD, {"of_follow_up": follow_up_id}
@@ -582,6 +590,7 @@ class FollowUpTable:
             )
             if found is not None:
                 return found
+            refuse_apart(connection, member)
             body = step(connection)
             reply = Reply(
                 request_id=request.request_id, digest=request.digest, body=body

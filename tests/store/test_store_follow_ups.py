@@ -20,6 +20,7 @@ from biometrics.errors import (
     GalleryLockedError,
     RefusedError,
 )
+from biometrics.members import Membership
 from biometrics.store import (
     FollowUpState,
     Refusal,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from store.places import Place
+
+    from biometrics.members import Member
 
 
 HOUR = dt.timedelta(hours=1)
@@ -278,6 +281,32 @@ def test_a_locked_holder_is_an_outage_whatever_the_reference(desk: Desk) -> None
             each.ask()
     assert desk.shelf.count("reference") == 1
     assert desk.shelf.count("quota_use") == 0
+
+
+@pytest.mark.parametrize("suspended", [XAA, XBB])
+def test_while_a_side_is_suspended_nothing_goes_on(
+    desk: Desk, suspended: Member
+) -> None:
+    """Nothing is used up by it, or counted, and what it asked before is not durable."""
+    steps = [(desk.ask, XBB), (desk.confirm, XAA), (desk.release, XAA)]
+    desk.give()
+    for step, of in [*steps, (desk.read, XBB)]:
+        desk.shelf.store.membership.keep(suspended, Membership.SUSPENDED)
+        before = desk.shelf.count("quota_use"), leaves(desk.shelf)
+        own = of == suspended
+        assert told(step)[0] == ("MEMBER_SUSPENDED" if own else "MEMBER_UNAVAILABLE")
+        assert (desk.shelf.count("quota_use"), leaves(desk.shelf)) == before
+        desk.shelf.store.membership.keep(suspended, Membership.ACTIVE)
+        step()
+    assert desk.state() is FollowUpState.READ
+
+
+def test_a_holder_refuses_whoever_is_suspended(desk: Desk) -> None:
+    """As one whose agreement has ended."""
+    desk.go(2)
+    desk.shelf.store.membership.keep(XBB, Membership.SUSPENDED)
+    desk.refuse()
+    assert desk.state() is FollowUpState.REFUSED
 
 
 def test_agreements_permit_every_step_or_it_is_refused(desk: Desk) -> None:
