@@ -217,8 +217,7 @@ class FollowUpTable:
             agreed = gate.permit(terms)
             refuse_absent(connection, terms.holder)
             self._spend(connection, terms)
-            if custody_of(connection, terms.holder).state is CustodyState.LOCKED:
-                raise locked(terms.holder)
+            _refuse_locked(connection, terms.holder)
             return make_reply(self._begin(connection, new, gate, agreed))
 
         return self._once(terms.requester, request, operation)
@@ -325,7 +324,8 @@ class FollowUpTable:
             As `request`. Raises NotFoundError for what is not the requester's;
             PreconditionError where nothing is there to be read: not yet, no more, or
             not for this requester, of which the first and the last are one answer;
-            UnavailableError while the holder is suspended.
+            GalleryLockedError and UnavailableError while the holder has locked its
+            galleries, or is suspended: then it is there still.
         """
 
         def operation(connection: sa.Connection) -> bytes:
@@ -339,6 +339,7 @@ class FollowUpTable:
                 )
             agreed = gate.permit(row.terms)
             refuse_absent(connection, row.terms.holder)
+            _refuse_locked(connection, row.terms.holder)
             told = self._still_told(connection, row, gate)
             payload = connection.execute(
                 _PAYLOAD, {"of_follow_up": follow_up_id}
@@ -705,6 +706,16 @@ def _require(row: FollowUpRow, state: FollowUpState) -> None:
             "WRONG_STATE",
             f"the follow-up is {row.state}, and must be {state} for this",
         )
+
+
+def _refuse_locked(connection: sa.Connection, holder: Member) -> None:
+    """Refuse what would tell of a holder that has locked its galleries.
+
+    Raises:
+        GalleryLockedError: it has.
+    """
+    if custody_of(connection, holder).state is CustodyState.LOCKED:
+        raise locked(holder)
 
 
 def _no_follow_up() -> NotFoundError:

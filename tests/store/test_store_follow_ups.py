@@ -266,21 +266,36 @@ def test_a_replaced_record_is_still_the_one(desk: Desk) -> None:
     assert [each.record_id for each in waiting.references] == [request("record A ")]
 
 
-def test_a_locked_holder_is_an_outage_whatever_the_reference(desk: Desk) -> None:
-    """Nothing is used up by it, or counted."""
-    desk.give()
+def lock(desk: Desk, *, is_open: bool = False) -> None:
+    """Lock the holder's galleries, or unlock them."""
     desk.shelf.store.custody.set_open(
         XAA,
-        is_open=False,
-        change_id=request("c"),
+        is_open=is_open,
+        change_id=request(f"c{is_open}"),
         request=desk.key(),
         make_reply=lambda _: b"",
     ).result(30)
+
+
+def test_a_locked_holder_is_an_outage_whatever_the_reference(desk: Desk) -> None:
+    """Nothing is used up by it, or counted."""
+    desk.give()
+    lock(desk)
     for each in (desk, Desk(desk.shelf, "never")):
         with pytest.raises(GalleryLockedError):
             each.ask()
     assert desk.shelf.count("reference") == 1
     assert desk.shelf.count("quota_use") == 0
+
+
+def test_what_a_locked_holder_has_given_is_read_once_it_is_unlocked(desk: Desk) -> None:
+    """A lock stops all that tells of its records, and is no withdrawal of them."""
+    desk.go(4)
+    lock(desk)
+    with pytest.raises(GalleryLockedError):
+        desk.read()
+    lock(desk, is_open=True)
+    assert desk.read() == SEALED
 
 
 @pytest.mark.parametrize("suspended", [XAA, XBB])
