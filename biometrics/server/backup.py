@@ -33,9 +33,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from biometrics.custody import FileKeyProvider, KeyFile
 from biometrics.errors import ConfigurationError
+from biometrics.files import make_durable, write_new
 from biometrics.server.config import read_config
 from biometrics.store.backups import restrictions_of, write_copy
-from biometrics.store.durable import make_durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -140,8 +140,8 @@ def back_up_data(
             files={str(f.relative_to(draft)): digest_of(f).hex() for f in files},
         )
         text = manifest.model_dump_json(indent=1).encode()
-        _write(draft / MANIFEST, text)
-        _write(draft / SEAL, _seal(exchange, text, _MANIFEST_CONTEXT))
+        write_new(draft / MANIFEST, [text])
+        write_new(draft / SEAL, [_seal(exchange, text, _MANIFEST_CONTEXT)])
     return manifest
 
 
@@ -174,7 +174,7 @@ def back_up_keys(
         for name, key in files.items():
             if name == EXCHANGE_KEY or key.exists():
                 FileKeyProvider(key)  # or it is no key, and that is told
-                _write(draft / name, key.read_bytes())
+                write_new(draft / name, [key.read_bytes()])
     return missing
 
 
@@ -319,7 +319,7 @@ def _copy_settings(path: Path, config: Config, folder: Path) -> None:
         ),
     ):
         (folder / name).parent.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
-        _write(folder / name, source.read_bytes())
+        write_new(folder / name, [source.read_bytes()])
 
 
 def _centre_files(spaces: Path) -> list[str]:
@@ -376,11 +376,3 @@ def _told(path: Path) -> Iterator[None]:
             f"`{path}` cannot be written: {(error.strerror or '?').lower()}; nothing"
             " was left behind",
         ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner can read; it is durable on return."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        file.write(content)
-    make_durable(path)
