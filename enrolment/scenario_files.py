@@ -189,7 +189,7 @@ def _write_parquet(rows: _Rows, path: Path) -> None:
         from enrolment.formats.tables import write_table  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            "EXTRA_REQUIRED",
+            "EXTRA_MISSING",
             "tables need pyarrow; install it with `pip install"
             " 'regional-biometrics-exchange[tables]'`",
         ) from error

@@ -158,7 +158,7 @@ def _measured(  # noqa: PLR0913 - what to read, and how
         from enrolment.calibrate.measure import measure  # noqa: PLC0415 - likewise
     except ImportError as error:
         raise ConfigurationError(
-            "NO_SCIPY",
+            "EXTRA_MISSING",
             "calibration needs SciPy; install it with `pip install"
             " 'regional-biometrics-exchange[calibrate]'`",
         ) from error

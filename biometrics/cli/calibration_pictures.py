@@ -46,7 +46,7 @@ def draw(measured: Measured, folder: Path) -> list[Path]:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            "NO_MATPLOTLIB",
+            "EXTRA_MISSING",
             "pictures need matplotlib; install it with `pip install"
             " 'regional-biometrics-exchange[pictures]'`",
         ) from error

@@ -60,7 +60,7 @@ def draw_matrix(
         from matplotlib.patches import Patch, Rectangle  # noqa: PLC0415 - likewise
     except ImportError as error:
         raise ConfigurationError(
-            "NO_MATPLOTLIB",
+            "EXTRA_MISSING",
             "pictures need matplotlib; install it with `pip install"
             " 'regional-biometrics-exchange[pictures]'`",
         ) from error
