@@ -314,26 +314,29 @@ def _copy_settings(path: Path, config: Config, folder: Path) -> None:
         ),
         *(
             (name, config.spaces.parent / name)
-            for name in _centre_files(config.spaces)
-            if (config.spaces.parent / name).is_file()
+            for name in _array_files(config.spaces)
+            if _is_below(name) and (config.spaces.parent / name).is_file()
+        ),
+        *(
+            (name, path.parent / name)
+            for each in (*config.auditors.values(), *config.witnesses.values())
+            if _is_below(name := os.path.relpath(each, path.parent))
         ),
     ):
         (folder / name).parent.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
         write_new(folder / name, [source.read_bytes()])
 
 
-def _centre_files(spaces: Path) -> list[str]:
-    """Return the files that the file of spaces names, and lies beside.
-
-    What lies elsewhere is for whoever put it there.
-    """
+def _array_files(spaces: Path) -> list[str]:
+    """Return the files of centres and spreads that the file of spaces names."""
     tables = tomllib.loads(spaces.read_text("utf-8")).get("space", [])
-    named = [each["centre_file"] for each in tables if each.get("centre_file")]
-    return [
-        name
-        for name in named
-        if not Path(name).is_absolute() and ".." not in Path(name).parts
-    ]
+    keys = ("centre_file", "spread_file")
+    return [each[key] for each in tables for key in keys if each.get(key)]
+
+
+def _is_below(name: str) -> bool:
+    """Say whether a file lies with the settings; others are for who put them there."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 @contextmanager
