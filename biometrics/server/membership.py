@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Final
 from biometrics.errors import ConfigurationError, ExchangeError
 from biometrics.members import Membership
 from biometrics.server.config import read_config
-from biometrics.server.in_force import Told
 from biometrics.server.policy import read_auditors, read_signers, unaudited
 from biometrics.server.stamp import stamp_of
+from biometrics.server.told import Told
 from biometrics.store import CustodyState
 
 if TYPE_CHECKING:
