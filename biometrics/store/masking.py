@@ -15,9 +15,9 @@ from biometrics.clock import to_microseconds
 from biometrics.disclosure import Protection, may_learn
 from biometrics.errors import DefectError
 from biometrics.store.custody import custody_of
+from biometrics.store.custody_rows import CustodyState
 from biometrics.store.follow_up_rows import FollowUpState
 from biometrics.store.live import find_live
-from biometrics.store.rows import CustodyState
 from biometrics.store.schema import (
     FOLLOW_UP,
     FOLLOW_UP_RECORD,
