@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 OWNER_ONLY: Final = 0o600
 
 
+def cause_of(error: OSError) -> str:
+    """Return why the system could not do something, for the end of a sentence."""
+    return (error.strerror or "unknown cause").lower()
+
+
 def make_durable(path: Path) -> None:
     """Flush a file, or the names in a folder, to the disk.
 

@@ -16,6 +16,7 @@ from biometrics.cli.progress import ShareProgress
 from biometrics.cli.session import JsonOption
 from biometrics.clock import SystemClock
 from biometrics.errors import ConfigurationError, InvalidRequestError
+from biometrics.files import cause_of
 from biometrics.settings import read_text
 from biometrics.spaces import parse_spaces
 from biometrics.templates import Position, TemplateSpace
@@ -256,7 +257,7 @@ def write_file(path: Path, text: str, *, private: bool = False) -> None:
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
         ) from error

@@ -12,6 +12,7 @@ import typer
 from biometrics import limits
 from biometrics.cli.new_file import check_new
 from biometrics.errors import ConfigurationError, Fault, InvalidRequestError
+from biometrics.files import cause_of
 from enrolment.extractors.choice import choose
 from enrolment.extractors.stage import Extraction
 from enrolment.extractors.workers import Workers, default_count
@@ -159,7 +160,7 @@ def write_new(path: Path, data: bytes) -> None:
         with os.fdopen(opened, "wb") as file:
             file.write(data)
     except OSError as error:
-        told = (error.strerror or "unknown").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "FILE_NOT_MADE", f"`{path}` cannot be written: {told}"
         ) from error

@@ -21,6 +21,7 @@ from biometrics.errors import (
     NotFoundError,
     RefusedError,
 )
+from biometrics.files import cause_of
 from biometrics.members import Member
 from biometrics.settings import read_bytes
 from biometrics.signing import Signers, parse_signers, read_signing_key
@@ -454,7 +455,7 @@ def _write_payload(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(opened)
     except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
         ) from error

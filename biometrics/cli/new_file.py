@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +79,7 @@ class NewFile:
             self._file.write(text)
             self._file.flush()
         except OSError as error:
-            told = (error.strerror or "unknown").lower()
+            told = cause_of(error)
             raise self._error(f"cannot be written: {told}") from error
 
     def _error(self, told: str) -> ConfigurationError:

@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from biometrics.custody import FileKeyProvider, KeyFile
 from biometrics.errors import ConfigurationError
-from biometrics.files import make_durable, write_new
+from biometrics.files import cause_of, make_durable, write_new
 from biometrics.server.config import read_config
 from biometrics.store.backups import restrictions_of, write_copy
 
@@ -376,6 +376,5 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ConfigurationError(
             "CANNOT_WRITE",
-            f"`{path}` cannot be written: {(error.strerror or '?').lower()}; nothing"
-            " was left behind",
+            f"`{path}` cannot be written: {cause_of(error)}; nothing was left behind",
         ) from error

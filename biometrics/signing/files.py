@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from biometrics.errors import ConfigurationError, InvalidRequestError
-from biometrics.files import create_file, put_file
+from biometrics.files import cause_of, create_file, put_file
 from biometrics.settings import read_text
 from biometrics.signing.keys import SigningKey
 
@@ -89,7 +89,7 @@ def _told(path: Path) -> Iterator[None]:
             "KEY_FILE_EXISTS", f"`{path}` exists and is not overwritten; name another"
         ) from error
     except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
         ) from error
