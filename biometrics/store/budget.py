@@ -137,6 +137,13 @@ class Budget:
             for record in felt.everybodys.keys() | {r for _, r in felt.frozen}
         }
 
+    def frozen(
+        self, connection: sa.Connection, requester: Member, records: Collection[bytes]
+    ) -> frozenset[bytes]:
+        """Return those of some records that are frozen for a requester."""
+        felt = self._felt(connection, records)
+        return frozenset(r for r in records if (requester.code, r) in felt.frozen)
+
     def spent(self, requester: Member) -> tuple[Mapping[bytes, int], dt.datetime]:
         """Return what was taken of quotas today, and when they renew; any thread.
 

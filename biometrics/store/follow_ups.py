@@ -333,7 +333,7 @@ class FollowUpTable:
                     f"the follow-up is over: {row.state}; what is read is read once",
                 )
             agreed = gate.permit(row.terms)
-            told = self._may_be_told(connection, row, gate)
+            told = self._still_told(connection, row, gate)
             payload = connection.execute(
                 _PAYLOAD, {"of_follow_up": follow_up_id}
             ).scalar_one()
@@ -410,7 +410,7 @@ class FollowUpTable:
                 found += [
                     ReceivedRow(row=row, references=_references(connection, row))
                     for row in map(self._row, rows)
-                    if self._may_be_told(connection, row, gate)
+                    if self._still_told(connection, row, gate)
                 ]
         return found[:most]
 
@@ -420,14 +420,7 @@ class FollowUpTable:
         """Use a reference up; return when its follow-up expires, if it has one."""
         terms, now = new.terms, self._clock.now()
         records = _presented(connection, new, now)
-        if not may_be_told(
-            connection,
-            holder=terms.holder,
-            requester=terms.requester,
-            records=records,
-            now=now,
-            gate=gate,
-        ):
+        if not self._may_be_told(connection, terms, records, gate):
             return None
         ends_at = now + _ANSWERING
         connection.execute(
@@ -498,20 +491,32 @@ class FollowUpTable:
             row is None
             or row.terms.holder != holder
             or row.state not in _LIVE
-            or not self._may_be_told(connection, row, gate)
+            or not self._still_told(connection, row, gate)
         ):
             raise _no_follow_up()
         return row
 
-    def _may_be_told(
+    def _still_told(
         self, connection: sa.Connection, row: FollowUpRow, gate: Gate
     ) -> bool:
         """Say whether a follow-up's records may still be told to its requester."""
+        records = _records(connection, row.follow_up_id)
+        return self._may_be_told(connection, row.terms, records, gate)
+
+    def _may_be_told(
+        self,
+        connection: sa.Connection,
+        terms: Terms,
+        records: Mapping[bytes, bytes],
+        gate: Gate,
+    ) -> bool:
+        """Say whether records may be told to whoever follows up on them."""
         return may_be_told(
             connection,
-            holder=row.terms.holder,
-            requester=row.terms.requester,
-            records=_records(connection, row.follow_up_id),
+            holder=terms.holder,
+            requester=terms.requester,
+            records=records,
+            frozen=self._budget.frozen(connection, terms.requester, records),
             now=self._clock.now(),
             gate=gate,
         )

@@ -128,7 +128,7 @@ def test_a_reference_that_is_not_good_is_refused_in_one_way(desk: Desk) -> None:
     assert [each.ask() for each in (desk, *wrong)] == [""] * (len(wrong) + 1)
     assert leaves(shelf) == before
     assert shelf.count("follow_up") == 1
-    spent, _ = shelf.store.budget.spent(XBB, [USE])
+    spent, _ = shelf.store.budget.spent(XBB)
     assert spent == {USE: len(wrong) + 2}  # and the one that was good
     over = Desk(shelf, "B")
     over.give()
@@ -176,6 +176,18 @@ HIDES: dict[str, Callable[[Desk], object]] = {
         XAA, change_id=request("x"), request=desk.key(), make_reply=lambda _: b""
     ).result(30),
 }
+
+
+def test_a_clock_that_is_set_ahead_ends_no_freeze(shelf: Shelf) -> None:
+    """No more here than in the leak budget."""
+    free, frozen = Desk(shelf, "free"), Desk(shelf, "frozen")
+    shelf.enrol("free", "frozen")
+    free.give()
+    frozen.give()
+    frozen.freeze()
+    shelf.clock._now += 4 * 24 * HOUR
+    assert free.ask()
+    assert not frozen.ask()
 
 
 def test_protection_reaches_what_is_under_way(shelf: Shelf) -> None:
@@ -304,7 +316,7 @@ def test_a_replay_returns_what_was_answered_and_changes_nothing(desk: Desk) -> N
     before = leaves(desk.shelf)
     assert all_of_it() == first
     assert leaves(desk.shelf) == before
-    spent, _ = desk.shelf.store.budget.spent(XBB, [USE])
+    spent, _ = desk.shelf.store.budget.spent(XBB)
     assert spent == {USE: 2}
     with pytest.raises(ConflictError):
         desk.table.read(
