@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWNER_ONLY: Final = 0o600
+READABLE: Final = 0o644
 
 
 def cause_of(error: OSError) -> str:

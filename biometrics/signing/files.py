@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from biometrics.errors import ConfigurationError, InvalidRequestError
-from biometrics.files import cause_of, create_file, put_file
+from biometrics.files import READABLE, cause_of, create_file, put_file
 from biometrics.settings import read_text
 from biometrics.signing.keys import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_READABLE: Final = 0o644
 
 
 def create_signing_key(path: Path, key: SigningKey) -> None:
@@ -76,7 +74,7 @@ def replace_file(path: Path, data: bytes) -> None:
         ConfigurationError: it cannot be written.
     """
     with _told(path):
-        put_file(path, data, _READABLE)
+        put_file(path, data, READABLE)
 
 
 @contextmanager
