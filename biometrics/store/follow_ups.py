@@ -23,7 +23,9 @@ from biometrics.audit import Kind, Mention
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.errors import ExhaustedError, NotFoundError, PreconditionError
 from biometrics.sealed import Sealed, locked
+from biometrics.store.answer_rows import QuotaUse, Taken
 from biometrics.store.custody import custody_of
+from biometrics.store.custody_rows import CustodyState
 from biometrics.store.failures import translated
 from biometrics.store.follow_up_rows import (
     Agreed,
@@ -35,7 +37,7 @@ from biometrics.store.follow_up_rows import (
 )
 from biometrics.store.masking import may_be_told
 from biometrics.store.membership import refuse_absent, refuse_apart
-from biometrics.store.rows import CustodyState, QuotaUse, ReferenceRow, Reply, Taken
+from biometrics.store.rows import ReferenceRow, Reply
 from biometrics.store.schema import (
     FOLLOW_UP,
     FOLLOW_UP_RECORD,

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from biometrics.disclosure import Protection, may_learn
 from biometrics.errors import DefectError
 from biometrics.store.custody import custody_of
+from biometrics.store.custody_rows import CustodyState
 from biometrics.store.follow_up_rows import FollowUpState
 from biometrics.store.live import find_live
-from biometrics.store.rows import CustodyState
 from biometrics.store.schema import (
     FOLLOW_UP,
     FOLLOW_UP_RECORD,

@@ -15,8 +15,8 @@ from biometrics.audit import Kind, Mention
 from biometrics.clock import to_microseconds
 from biometrics.errors import DefectError, UnavailableError
 from biometrics.members import Membership, suspended
+from biometrics.store.custody_rows import CustodyState
 from biometrics.store.failures import translated
-from biometrics.store.rows import CustodyState
 from biometrics.store.schema import CUSTODY, MEMBERSHIP
 from biometrics.store.values import member_of, word_of
 
