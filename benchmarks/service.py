@@ -5,7 +5,7 @@ in memory, answers durable before they are sent. Callers are tasks of one more p
 each of which sends its next search when it has the answer to the last: so the load
 generator's own work is part of what the cores do.
 
-    python -m benchmarks.service [--records 1000000] [--holders 1 48] [--callers 1 8 32]
+    python -m benchmarks.service [--records 1000000] [--callers 1 8 32 128] [--plot]
 
 Enrolling a million records takes minutes: `--root FOLDER` keeps the exchange for the
 next run.
@@ -123,16 +123,59 @@ COLUMNS = (
 )
 
 
+def draw(rows: list[dict[str, Any]]) -> None:
+    """Draw latency and throughput by load, a line for each number of holders."""
+    from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
+
+    drawn, (waiting, carried) = plots.figure(2, width=10.0, height=4.2)
+    for number, holders in enumerate(sorted({row["holders"] for row in rows})):
+        chosen = [row for row in rows if row["holders"] == holders]
+        callers = [row["callers"] for row in chosen]
+        style, name = plots.series(number), _named(holders)
+        waiting.fill_between(
+            callers,
+            [row["p50_ms"] for row in chosen],
+            [row["p99_ms"] for row in chosen],
+            color=style["color"],
+            hatch=plots.HATCHES[number + 1],
+            alpha=0.15,
+        )
+        waiting.plot(callers, [row["p50_ms"] for row in chosen], label=name, **style)
+        carried.plot(
+            callers, [row["searches_a_second"] for row in chosen], label=name, **style
+        )
+    for axes in (waiting, carried):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sorted({row["callers"] for row in rows}))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlabel("callers, each with one search at a time")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+    waiting.set_title("ms a search: line the median, above it to the 99th percentile")
+    carried.set_title("searches a second")
+    records = max(row["records"] for row in rows)
+    drawn.suptitle(
+        f"Searches of {records:,} templates over gRPC by load", x=0.01, ha="left"
+    )
+    plots.save(drawn, "service")
+
+
+def _named(holders: int) -> str:
+    """Return what the picture calls so many holders."""
+    return "one holder" if holders == 1 else f"{holders} holders"
+
+
 def main() -> None:
     """Measure every number of holders and callers."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--holders", type=int, nargs="+", default=[1, 48])
-    parser.add_argument("--callers", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--callers", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--seconds", type=float, default=10.0, help="of each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--root", type=Path, help="folder that keeps the exchanges")
     parser.add_argument("--quick", action="store_true", help="see that it runs")
+    parser.add_argument("--plot", action="store_true", help="draw a picture too")
     results.add_arguments(parser, "service")
     options = parser.parse_args()
     if options.quick:
@@ -170,6 +213,8 @@ def main() -> None:
                     }
                     found.add([key | {"callers": callers} | row])
     tables.show("medians of the rounds", COLUMNS, found.rows)
+    if options.plot:
+        draw(found.rows)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError, ExchangeError, Fault
+from biometrics.files import cause_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -281,7 +282,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(limits.MAX_SETTINGS_BYTES + 1)
     except OSError as error:
-        told = f"cannot be read: {(error.strerror or 'unknown cause').lower()}"
+        told = f"cannot be read: {cause_of(error)}"
         raise _unusable(str(path), "UNREADABLE_FILE", told) from error
     if len(data) > limits.MAX_SETTINGS_BYTES:
         raise _too_long(str(path))

@@ -12,6 +12,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.members import Member
@@ -19,6 +21,7 @@ from biometrics.templates import Position, Template, TemplateSpaces
 from biometrics.v1 import template_pb2
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable
 
     from google.protobuf.descriptor import EnumDescriptor
@@ -114,6 +117,13 @@ def read_members(
         with caught(faults, f"{field}[{index}]"):
             members.add(Member(code))
     return frozenset(members)
+
+
+def write_moment(moment: dt.datetime) -> Timestamp:
+    """Return the timestamp of a moment."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
 
 
 _TOKEN_DIGITS: Final = 18  # of a number that every database can hold

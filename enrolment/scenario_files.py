@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 from enrolment.formats.arrays import write_npz
 from enrolment.population import Kind
 from enrolment.scenario import NOWHERE
@@ -69,7 +70,7 @@ def write_region(region: Region, folder: Path, form: Form) -> list[Path]:
             )
         return _write(region, folder, form)
     except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{folder}` cannot be written to: {told}"
         ) from error
@@ -189,7 +190,7 @@ def _write_parquet(rows: _Rows, path: Path) -> None:
         from enrolment.formats.tables import write_table  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            "EXTRA_REQUIRED",
+            "EXTRA_MISSING",
             "tables need pyarrow; install it with `pip install"
             " 'regional-biometrics-exchange[tables]'`",
         ) from error

@@ -13,7 +13,7 @@ from biometrics.exclusive import Exclusive
 from biometrics.store import EnrolResult
 from biometrics.v1 import enrolment_pb2 as v1
 from biometrics.v1 import enrolment_pb2_grpc
-from biometrics.wire import read_page_size, write_word
+from biometrics.wire import read_page_size, write_moment, write_word
 from enrolment.canaries import draw
 from enrolment.enrol import conflict
 from enrolment.wire import (
@@ -26,7 +26,6 @@ from enrolment.wire import (
     read_replace,
     read_withdraw,
     write_faults,
-    write_moment,
     write_position,
 )
 

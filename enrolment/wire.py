@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from biometrics import limits
 from biometrics.callers import acting_as
 from biometrics.clock import UTC
@@ -34,6 +32,8 @@ from enrolment.admission import (
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
+
+    from google.protobuf.timestamp_pb2 import Timestamp
 
     from biometrics.members import Member
     from biometrics.templates import Template, TemplateSpace, TemplateSpaces
@@ -344,13 +344,6 @@ def read_moment(message: Timestamp) -> dt.datetime:
         told = "is no moment between the years 1 and 9999"
         fault = Fault(field="", reason="WRONG_TIME", message=told)
         raise InvalidRequestError.of([fault]) from error
-
-
-def write_moment(moment: dt.datetime) -> Timestamp:
-    """Return the timestamp of a moment."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
 
 
 def write_faults(error: ExchangeError) -> v1.RecordOutcome:

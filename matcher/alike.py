@@ -13,6 +13,7 @@ officers who search in good faith, and tell the one who does not no less.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from biometrics.templates import Template
 
 _SEED_BYTES = 32
-_SAME = 1 - 1e-5  # estimated cosine of a probe and itself, sent again
+_DIGEST_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class _Remembered:
     Attributes:
         sketches: of unit length, a row each.
         moments: when each came, seconds; long ago where none did.
+        digests: keyed hash of each; empty where none came.
         last: row of the last one.
     """
 
@@ -51,6 +53,9 @@ class _Remembered:
     )
     moments: NDArray[np.float64] = field(
         default_factory=lambda: np.full(limits.PROBES_REMEMBERED, -np.inf)
+    )
+    digests: list[bytes] = field(
+        default_factory=lambda: [b""] * limits.PROBES_REMEMBERED
     )
     last: int = -1
 
@@ -63,13 +68,16 @@ class Resemblance:
         self._clock = clock
         seed = np.frombuffer(random_bytes(_SEED_BYTES), np.uint32)
         self._random = np.random.default_rng(seed)
+        self._key = random_bytes(_SEED_BYTES)
         self._directions: dict[int, NDArray[np.float32]] = {}
         self._remembered: dict[tuple[Member, str], _Remembered] = {}
 
     def note(self, requester: Member, probe: Template, threshold: float) -> bool:
         """Remember a probe; say whether its requester's are too much alike.
 
-        One that is sent again unchanged learns nothing anew, and counts once.
+        One that is sent again unchanged learns nothing anew, and counts once: unchanged
+        in every bit. Beside a point at the threshold the smallest step tells a little
+        of the template, and thousands of them all of it.
 
         Args:
             requester: who searches.
@@ -85,20 +93,26 @@ class Resemblance:
         """
         name = requester, probe.space.name
         known = self._remembered.setdefault(name, _Remembered())
-        sketch = self._sketch(probe)
+        sketch, digest = self._sketch(probe), self._digest(probe)
         now = self._clock.monotonic()
         cosines = known.sketches @ sketch
         is_recent = known.moments > now - limits.ALIKE_SECONDS
         alike = is_recent & (cosines >= limits.ALIKE_SHARE * threshold)
         count = int(np.count_nonzero(alike))
-        if count and cosines[alike].max() >= _SAME:  # it, or as good as it
+        if any(known.digests[row] == digest for row in np.flatnonzero(alike)):
             return count > limits.ALIKE_ALERTED
         if count >= limits.ALIKE_TOLD:
             raise _too_many(known.moments[alike].min() + limits.ALIKE_SECONDS - now)
         known.last = (known.last + 1) % limits.PROBES_REMEMBERED
         known.sketches[known.last] = sketch
         known.moments[known.last] = now
+        known.digests[known.last] = digest
         return count >= limits.ALIKE_ALERTED
+
+    def _digest(self, probe: Template) -> bytes:
+        """Return what tells a probe from every other, and nothing of it."""
+        data = probe.vector.tobytes()
+        return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=self._key).digest()
 
     def _sketch(self, probe: Template) -> NDArray[np.float32]:
         """Return the projection of a probe, of unit length."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from biometrics.errors import InvalidRequestError, SealError
+from biometrics.files import make_durable, write_new
 from biometrics.members import Member
 from biometrics.sealed import FileKind, SealedFile
 from matcher.engine import Segment, layout
@@ -186,7 +187,7 @@ class SegmentFiles:
         folder = self._folder / holder.code
         if folder.exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _sync_folder(self._folder)
+            make_durable(self._folder)
         return not folder.exists()
 
     def discard_all(self) -> None:
@@ -333,14 +334,9 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a file whole or not at all; it is durable on return."""
     unfinished = path.with_name(path.name + _UNFINISHED)
     unfinished.unlink(missing_ok=True)  # of a stop, or a link to somewhere else
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as stream:
-        for piece in pieces:
-            stream.write(piece)
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_new(unfinished, pieces)
     unfinished.replace(path)
-    _sync_folder(path.parent)
+    make_durable(path.parent)
 
 
 def _sweep(folder: Path, names: Iterable[bytes]) -> None:
@@ -349,13 +345,4 @@ def _sweep(folder: Path, names: Iterable[bytes]) -> None:
     for path in folder.iterdir():
         if _OWN.fullmatch(path.name) and path.name not in kept and not path.is_dir():
             path.unlink()
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    make_durable(folder)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from biometrics.audit.pages import Pages
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 from biometrics.signing.files import replace_file
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Memory:
         except OSError as error:
             raise ConfigurationError(
                 "CANNOT_WRITE",
-                f"`{folder}` cannot be written: {(error.strerror or '?').lower()}",
+                f"`{folder}` cannot be written: {cause_of(error)}",
             ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -162,8 +162,8 @@ def _marks(
     pages: Pages, key: VerifierKey, others: Mapping[str, bytes], found: Verified
 ) -> Iterator[Mark]:
     """Yield the checkpoints that the leaves are to be held against."""
-    notes = {name: pages.read(name) for name in (SEEN, *pages.cosigned())}
-    for where, note in (notes | dict(others)).items():
+    own = ((name, pages.read(name)) for name in (SEEN, *pages.cosigned()))
+    for where, note in (*own, *others.items()):
         mark = _mark(where, note, key, found)
         if mark is not None:
             yield mark

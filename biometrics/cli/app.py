@@ -42,6 +42,7 @@ from biometrics.cli.exits import Exit, exit_of
 from biometrics.cli.output import drop_output, print_error, print_line
 from biometrics.cli.session import PROFILE_VARIABLE
 from biometrics.errors import ExchangeError, StorageError
+from biometrics.files import cause_of
 
 NAME = "biometrics"
 DISTRIBUTION = "regional-biometrics-exchange"
@@ -145,5 +146,5 @@ def _tell_lost(error: OSError, *, as_json: bool) -> None:
     if error.errno == errno.EPIPE:
         return
     where = f"`{error.filename}`" if error.filename else "the output cannot be written"
-    told = f"{where}: {(error.strerror or 'unknown').lower()}"
+    told = f"{where}: {cause_of(error)}"
     print_error(StorageError("NOT_WRITTEN", told), as_json=as_json)

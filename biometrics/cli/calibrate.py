@@ -16,6 +16,7 @@ from biometrics.cli.progress import ShareProgress
 from biometrics.cli.session import JsonOption
 from biometrics.clock import SystemClock
 from biometrics.errors import ConfigurationError, InvalidRequestError
+from biometrics.files import OWNER_ONLY, READABLE, cause_of, put_file
 from biometrics.settings import read_text
 from biometrics.spaces import parse_spaces
 from biometrics.templates import Position, TemplateSpace
@@ -158,7 +159,7 @@ def _measured(  # noqa: PLR0913 - what to read, and how
         from enrolment.calibrate.measure import measure  # noqa: PLC0415 - likewise
     except ImportError as error:
         raise ConfigurationError(
-            "NO_SCIPY",
+            "EXTRA_MISSING",
             "calibration needs SciPy; install it with `pip install"
             " 'regional-biometrics-exchange[calibrate]'`",
         ) from error
@@ -246,19 +247,11 @@ def write_file(path: Path, text: str, *, private: bool = False) -> None:
     Raises:
         ConfigurationError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        opened = os.open(
-            beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644
-        )
-        with os.fdopen(opened, "w", encoding="utf-8") as file:
-            file.write(text)
-        beside.replace(path)
+        put_file(path, text.encode(), OWNER_ONLY if private else READABLE)
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        told = (error.strerror or "unknown cause").lower()
         raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
+            "CANNOT_WRITE", f"`{path}` cannot be written: {cause_of(error)}"
         ) from error
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from biometrics.calibration import FpirClass
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 from enrolment.calibrate.searches import BINS, NO_SCORE
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def draw(measured: Measured, folder: Path) -> list[Path]:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            "NO_MATPLOTLIB",
+            "EXTRA_MISSING",
             "pictures need matplotlib; install it with `pip install"
             " 'regional-biometrics-exchange[pictures]'`",
         ) from error
@@ -61,7 +62,7 @@ def draw(measured: Measured, folder: Path) -> list[Path]:
             figure.savefig(path, metadata={"Software": None})
             paths.append(path)
     except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{folder}` cannot be written: {told}"
         ) from error

@@ -43,7 +43,7 @@ def check(
     wrong. Whether a start would go well is told by `serve --check`.
     """
     # Late: the server brings the engine and the database with it.
-    from biometrics.demo.progress import StepProgress  # noqa: PLC0415
+    from biometrics.cli.progress import StepProgress  # noqa: PLC0415
     from biometrics.server.examination import examine  # noqa: PLC0415
 
     with StepProgress() as progress:

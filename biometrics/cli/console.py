@@ -37,7 +37,7 @@ def console(
         if error.name not in {"aiohttp", "jinja2"}:
             raise
         raise ConfigurationError(
-            "MISSING_EXTRA",
+            "EXTRA_MISSING",
             f"the console needs `{error.name}`; install the extra `console`:"
             " `pip install 'regional-biometrics-exchange[console]'`",
         ) from error

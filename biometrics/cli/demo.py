@@ -72,8 +72,8 @@ def demo(  # noqa: PLR0913 - a parameter an option
     positives and negatives against the true identities are rates, not failures.
     """
     # Late: nobody else should wait for what the demo needs.
+    from biometrics.cli.progress import StepProgress  # noqa: PLC0415
     from biometrics.demo import pilot, report  # noqa: PLC0415
-    from biometrics.demo.progress import StepProgress  # noqa: PLC0415
 
     if keep is not None:
         pilot.make_folder(keep)

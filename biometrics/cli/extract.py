@@ -15,11 +15,10 @@ from biometrics.cli.extraction import (
     ProcessesOption,
     SheetOption,
     check_sheet,
-    write_new,
     write_sheet,
 )
 from biometrics.cli.load import Load, RefusalFile
-from biometrics.cli.new_file import check_new
+from biometrics.cli.new_file import check_new, write_new_file
 from biometrics.cli.output import counted, print_note
 from biometrics.cli.progress import LoadProgress
 from biometrics.cli.report import Report
@@ -186,5 +185,5 @@ def _write_centre(path: Path, folder: TemplateFolder) -> None:
         raise InvalidRequestError("NO_VECTOR", "--centre: there is no vector")
     data = io.BytesIO()
     np.save(data, (folder.total / folder.vectors).astype(np.float32))
-    write_new(path, data.getvalue())
+    write_new_file(path, data.getvalue())
     print_note(f"`{path}` has the mean of {counted(folder.vectors, 'vector')}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from biometrics import limits
-from biometrics.cli.new_file import check_new
+from biometrics.cli.new_file import check_new, write_new_file
 from biometrics.errors import ConfigurationError, Fault, InvalidRequestError
 from enrolment.extractors.choice import choose
 from enrolment.extractors.stage import Extraction
@@ -145,24 +144,7 @@ def write_sheet(path: Path | None, extraction: Extraction | None) -> None:
         return
     from enrolment.extractors.sheet import make_sheet  # noqa: PLC0415 - an extra
 
-    write_new(path, make_sheet(extraction.shown))
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that was not there, and that only its owner can read.
-
-    Raises:
-        ConfigurationError: it cannot be written.
-    """
-    try:
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(opened, "wb") as file:
-            file.write(data)
-    except OSError as error:
-        told = (error.strerror or "unknown").lower()
-        raise ConfigurationError(
-            "FILE_NOT_MADE", f"`{path}` cannot be written: {told}"
-        ) from error
+    write_new_file(path, make_sheet(extraction.shown))
 
 
 def _choose(space: str, spaces: Sequence[SpaceInfo], model: Path | None) -> Choice:

@@ -1,6 +1,5 @@
 """`biometrics followup`: what becomes of the reference that a match gave."""
 
-import os
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from biometrics import limits
-from biometrics.cli.new_file import check_new
+from biometrics.cli.new_file import check_new, write_new_file
 from biometrics.cli.output import print_json, print_line, print_note, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect, load_profile
 from biometrics.client import ExchangeClient, FollowUpTicket, ReceivedFollowUp
@@ -331,7 +330,7 @@ def read(
     except ExchangeError:
         print_note(f"what was read is kept in {kept}")
         raise
-    _write_payload(to, found.content)
+    write_new_file(to, found.content)
     kept.unlink()
     if as_json:
         print_json(
@@ -449,22 +448,3 @@ def _read_ticket(path: Path) -> FollowUpTicket:
         return FollowUpTicket.parse(read_secret_file(path))
     except InvalidRequestError as error:
         raise ConfigurationError(error.reason, f"`{path}` {error.message}") from error
-
-
-def _write_payload(path: Path, content: bytes) -> None:
-    """Write what was given into a new file, for its owner alone.
-
-    Raises:
-        ConfigurationError: it cannot be written.
-    """
-    try:
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(opened, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(opened)
-    except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
-        ) from error

@@ -1,4 +1,4 @@
-"""Files that commands leave behind with references in them."""
+"""Files that commands leave behind, which only their owner can read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of, make_durable, write_new
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 def check_new(path: Path, what: str, option: str) -> None:
     """Find out whether a file can be made at `path`; see `NewFile`."""
     NewFile(path, what, option)
+
+
+def write_new_file(path: Path, data: bytes) -> None:
+    """Write a file that was not there, durably.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    try:
+        write_new(path, [data])
+        make_durable(path.parent)
+    except OSError as error:
+        raise ConfigurationError(
+            "FILE_NOT_MADE", f"`{path}` cannot be written: {cause_of(error)}"
+        ) from error
 
 
 class NewFile:
@@ -78,7 +94,7 @@ class NewFile:
             self._file.write(text)
             self._file.flush()
         except OSError as error:
-            told = (error.strerror or "unknown").lower()
+            told = cause_of(error)
             raise self._error(f"cannot be written: {told}") from error
 
     def _error(self, told: str) -> ConfigurationError:

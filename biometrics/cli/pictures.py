@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from biometrics import limits
 from biometrics.disclosure import Level
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ def draw_matrix(
         from matplotlib.patches import Patch, Rectangle  # noqa: PLC0415 - likewise
     except ImportError as error:
         raise ConfigurationError(
-            "NO_MATPLOTLIB",
+            "EXTRA_MISSING",
             "pictures need matplotlib; install it with `pip install"
             " 'regional-biometrics-exchange[pictures]'`",
         ) from error
@@ -114,7 +115,7 @@ def draw_matrix(
     try:
         figure.savefig(path, metadata={"Software": None})
     except OSError as error:
-        told_why = (error.strerror or "unknown cause").lower()
+        told_why = cause_of(error)
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{path}` cannot be written: {told_why}"
         ) from error

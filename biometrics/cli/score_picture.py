@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ def draw_scores(path: Path, panels: Mapping[str, Scores]) -> None:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            "NO_MATPLOTLIB",
+            "EXTRA_MISSING",
             "pictures need matplotlib; install it with `pip install"
             " 'regional-biometrics-exchange[pictures]'`",
         ) from error
@@ -61,7 +62,7 @@ def draw_scores(path: Path, panels: Mapping[str, Scores]) -> None:
     try:
         figure.savefig(path, dpi=150, metadata={"Software": None})
     except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
         ) from error

@@ -39,7 +39,7 @@ def serve(
     """
     # Late: the server brings the engine and the database with it.
     from biometrics.server.check import check as check_files  # noqa: PLC0415
-    from biometrics.server.exchange import run  # noqa: PLC0415
+    from biometrics.server.process import run  # noqa: PLC0415
 
     if check:
         notes = check_files(config)

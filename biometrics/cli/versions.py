@@ -31,6 +31,7 @@ from biometrics.errors import (
     Fault,
     InvalidRequestError,
 )
+from biometrics.files import cause_of
 from biometrics.members import Member
 from biometrics.settings import configuration_error, read_text
 from biometrics.templates import Modality
@@ -136,7 +137,7 @@ def simulate(
         with log.open("rb") as file:
             found = replay(before, after, read_questions(file, str(log)))
     except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "UNREADABLE_FILE", f"`{log}` cannot be read: {told}"
         ) from error

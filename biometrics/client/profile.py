@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError, Fault
+from biometrics.files import cause_of
 
 
 def _known_version(version: int) -> int:
@@ -122,8 +123,7 @@ def read_small_file(path: Path, what: str) -> bytes:
     except OSError as error:
         raise ConfigurationError(
             "FILE_NOT_READ",
-            f"`{path}`, which should be {what}, cannot be read:"
-            f" {(error.strerror or 'unknown').lower()}",
+            f"`{path}`, which should be {what}, cannot be read: {cause_of(error)}",
         ) from error
     if len(data) > limits.MAX_PROFILE_BYTES:
         raise ConfigurationError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from typing import TYPE_CHECKING, Final, Protocol
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from biometrics.custody.owned import read_owned, told
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
 from biometrics.errors import ConfigurationError
+from biometrics.files import create_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _HEADER: Final = b"# key of a biometrics exchange: keep it secret, back it up apart\n"
 # One comment line or none, then the key.
 _FORM: Final = re.compile(rb"(?:#[^\n]*\n)?([0-9a-f]{64})\n?")
-_OWNER_ONLY: Final = 0o600
 
 
 class KeyProvider(Protocol):
@@ -102,25 +101,8 @@ def create_key_file(path: Path, random_bytes: Callable[[int], bytes]) -> None:
         ConfigurationError: the file exists already, or cannot be written.
     """
     text = _HEADER + random_bytes(KEY_BYTES).hex().encode() + b"\n"
-    draft = path.with_name(f".{path.name}.{random_bytes(8).hex()}")
     with told(path, "written"):
-        # 1. Write a draft that nobody else may read, and make it durable.
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(handle)
-            # 2. Give it its name; unlike a rename, a link replaces nothing.
-            os.link(draft, path)
-        finally:
-            draft.unlink()
-        # 3. Make the name durable.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        create_file(path, text)
 
 
 def read_key_file(path: Path) -> bytes:

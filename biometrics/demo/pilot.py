@@ -45,6 +45,7 @@ from biometrics.errors import (
     InvalidRequestError,
     RefusedError,
 )
+from biometrics.files import cause_of
 from biometrics.members import Member
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.development_pki import DevelopmentPki
@@ -198,8 +199,7 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         raise ConfigurationError(
             "CANNOT_WRITE",
-            f"`{path}` cannot be made: {(error.strerror or '?').lower()}; name a new"
-            " folder",
+            f"`{path}` cannot be made: {cause_of(error)}; name a new folder",
         ) from error
 
 

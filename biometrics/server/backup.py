@@ -33,9 +33,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from biometrics.custody import FileKeyProvider, KeyFile
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of, make_durable, write_new
 from biometrics.server.config import read_config
 from biometrics.store.backups import restrictions_of, write_copy
-from biometrics.store.durable import make_durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -140,8 +140,8 @@ def back_up_data(
             files={str(f.relative_to(draft)): digest_of(f).hex() for f in files},
         )
         text = manifest.model_dump_json(indent=1).encode()
-        _write(draft / MANIFEST, text)
-        _write(draft / SEAL, _seal(exchange, text, _MANIFEST_CONTEXT))
+        write_new(draft / MANIFEST, [text])
+        write_new(draft / SEAL, [_seal(exchange, text, _MANIFEST_CONTEXT)])
     return manifest
 
 
@@ -174,7 +174,7 @@ def back_up_keys(
         for name, key in files.items():
             if name == EXCHANGE_KEY or key.exists():
                 FileKeyProvider(key)  # or it is no key, and that is told
-                _write(draft / name, key.read_bytes())
+                write_new(draft / name, [key.read_bytes()])
     return missing
 
 
@@ -314,26 +314,29 @@ def _copy_settings(path: Path, config: Config, folder: Path) -> None:
         ),
         *(
             (name, config.spaces.parent / name)
-            for name in _centre_files(config.spaces)
-            if (config.spaces.parent / name).is_file()
+            for name in _array_files(config.spaces)
+            if _is_below(name) and (config.spaces.parent / name).is_file()
+        ),
+        *(
+            (name, path.parent / name)
+            for each in (*config.auditors.values(), *config.witnesses.values())
+            if _is_below(name := os.path.relpath(each, path.parent))
         ),
     ):
         (folder / name).parent.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
-        _write(folder / name, source.read_bytes())
+        write_new(folder / name, [source.read_bytes()])
 
 
-def _centre_files(spaces: Path) -> list[str]:
-    """Return the files that the file of spaces names, and lies beside.
-
-    What lies elsewhere is for whoever put it there.
-    """
+def _array_files(spaces: Path) -> list[str]:
+    """Return the files of centres and spreads that the file of spaces names."""
     tables = tomllib.loads(spaces.read_text("utf-8")).get("space", [])
-    named = [each["centre_file"] for each in tables if each.get("centre_file")]
-    return [
-        name
-        for name in named
-        if not Path(name).is_absolute() and ".." not in Path(name).parts
-    ]
+    keys = ("centre_file", "spread_file")
+    return [each[key] for each in tables for key in keys if each.get(key)]
+
+
+def _is_below(name: str) -> bool:
+    """Say whether a file lies with the settings; others are for who put them there."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 @contextmanager
@@ -373,14 +376,5 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ConfigurationError(
             "CANNOT_WRITE",
-            f"`{path}` cannot be written: {(error.strerror or '?').lower()}; nothing"
-            " was left behind",
+            f"`{path}` cannot be written: {cause_of(error)}; nothing was left behind",
         ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner can read; it is durable on return."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        file.write(content)
-    make_durable(path)

@@ -28,6 +28,7 @@ from biometrics.audit.cosignature import WitnessSecret
 from biometrics.callers import Caller, Role
 from biometrics.custody import create_key_file
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 from biometrics.members import Member
 from biometrics.server.config import read_config
 from biometrics.server.development import write_agreement, write_signers
@@ -120,7 +121,7 @@ def write_exchange(
     except OSError as error:
         raise ConfigurationError(
             "CANNOT_WRITE",
-            f"`{directory}` cannot be written: {(error.strerror or '?').lower()};"
+            f"`{directory}` cannot be written: {cause_of(error)};"
             " nothing was left behind",
         ) from error
     finally:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from biometrics.callers import CALLER, acting_as
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.server.custodian import Asked
@@ -17,6 +15,7 @@ from biometrics.wire import (
     read_number_token,
     read_page_size,
     read_request_id,
+    write_moment,
     write_word,
 )
 
@@ -106,7 +105,7 @@ class CustodyService(custody_pb2_grpc.CustodyServiceServicer):
             trouble=standing.trouble,
         )
         if standing.custody.since is not None:
-            response.change_time.CopyFrom(_moment(standing.custody.since))
+            response.change_time.CopyFrom(write_moment(standing.custody.since))
         return response
 
     async def ListErasures(
@@ -147,30 +146,23 @@ def _erasure(row: ErasureRow) -> v1.Erasure:
     return v1.Erasure(
         number=row.number,
         kind=v1.ErasureKind.ValueType(write_word(v1.ErasureKind, row.kind)),
-        delete_time=_moment(row.deleted_at),
+        delete_time=write_moment(row.deleted_at),
         record_count=row.records,
         certificate=row.note or b"",
     )
 
 
 def _write_rotate(at: dt.datetime) -> bytes:
-    return v1.RotateResponse(begin_time=_moment(at)).SerializeToString()
+    return v1.RotateResponse(begin_time=write_moment(at)).SerializeToString()
 
 
 def _write_destroy(at: dt.datetime) -> bytes:
-    return v1.DestroyResponse(destroy_time=_moment(at)).SerializeToString()
+    return v1.DestroyResponse(destroy_time=write_moment(at)).SerializeToString()
 
 
 def _write_lock(at: dt.datetime) -> bytes:
-    return v1.LockResponse(lock_time=_moment(at)).SerializeToString()
+    return v1.LockResponse(lock_time=write_moment(at)).SerializeToString()
 
 
 def _write_unlock(at: dt.datetime) -> bytes:
-    return v1.UnlockResponse(unlock_time=_moment(at)).SerializeToString()
-
-
-def _moment(moment: dt.datetime) -> Timestamp:
-    """Return the timestamp of a moment."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
+    return v1.UnlockResponse(unlock_time=write_moment(at)).SerializeToString()

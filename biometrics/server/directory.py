@@ -19,7 +19,13 @@ from biometrics.v1 import (
     space_pb2_grpc,
     template_pb2,
 )
-from biometrics.wire import caught, read_page_size, read_word, write_word
+from biometrics.wire import (
+    caught,
+    read_number_token,
+    read_page_size,
+    read_word,
+    write_word,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -53,7 +59,7 @@ class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
         """List the agreements in which the caller is the holder or the requester."""
         clauses = self._agreements().party(CALLER.get().member)
         size = read_page_size(request.page_size)
-        start = _read_token(request.page_token, len(clauses))
+        start = read_number_token(request.page_token)
         end = start + size
         return agreement_pb2.ListAgreementsResponse(
             agreements=[_agreement(clause) for clause in clauses[start:end]],
@@ -164,17 +170,6 @@ class SpaceService(space_pb2_grpc.SpaceServiceServicer):
                 for space in self._rates.spaces
             ]
         )
-
-
-def _read_token(token: str, count: int) -> int:
-    """Return the number of the clause at which a page begins."""
-    if not token:
-        return 0
-    if token.isascii() and token.isdecimal() and int(token[:9]) < count:
-        return int(token[:9])
-    told = "is not one that ListAgreements gave; begin again without a token"
-    fault = Fault(field="page_token", reason="WRONG_TOKEN", message=told)
-    raise InvalidRequestError.of([fault])
 
 
 def _agreement(clause: Clause) -> agreement_pb2.Agreement:

@@ -7,39 +7,34 @@ looked up by name and nothing is made elsewhere.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import os
-import resource
 import secrets
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-import uvloop
 from grpc_health.v1 import health_pb2_grpc  # type: ignore[import-untyped]
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from biometrics import limits
 from biometrics.audit import ReceiptIssuer, Scribe
 from biometrics.callers import Role
-from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, Vault
-from biometrics.errors import (
-    ExchangeError,
-    GalleryLockedError,
-)
 from biometrics.precedence import Precedence
 from biometrics.sealing import SUITE
 from biometrics.server.admission import InTurn
 from biometrics.server.audit import AuditService
-from biometrics.server.config import read_config
+from biometrics.server.chores import (
+    keep_disposing,
+    keep_ending_epochs,
+    keep_ending_follow_ups,
+    keep_erasing,
+    keep_looking,
+    keep_trusting,
+)
 from biometrics.server.custodian import Custodian
 from biometrics.server.custody import CustodyService
-from biometrics.server.descriptors import allow_descriptors
 from biometrics.server.directory import AgreementService, SpaceService
 from biometrics.server.doors import Door, make_doors, make_hatch
 from biometrics.server.follow_up_service import FollowUpService
@@ -66,6 +61,7 @@ from biometrics.server.rotation import Rotation
 from biometrics.server.stages import Stages, begin_tracing, end_tracing
 from biometrics.server.tending import Tending
 from biometrics.server.tls import Trusted, trust_notes
+from biometrics.server.told import tell
 from biometrics.server.unlocking import Unlocking
 from biometrics.signing import SigningKey, sealing_key_note
 from biometrics.slots import Slots
@@ -106,13 +102,11 @@ from matcher.service import DuplicateService, MatchService
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.server.config import Config
-    from biometrics.server.in_force import Told
     from biometrics.store import Store
 
 log = logging.getLogger(__name__)
@@ -537,71 +531,6 @@ def seconds_left(end: dt.datetime, clock: Clock) -> float:
     return (end - clock.now()).total_seconds()
 
 
-async def keep_erasing(store: Store) -> None:
-    """Take what was withdrawn out of the database's files, time and again."""
-    while True:
-        try:
-            is_erased = await asyncio.to_thread(store.erase)
-        except ExchangeError as error:
-            is_erased = False
-            log.warning("what was withdrawn is not erased yet: %s", error.reason)
-        await asyncio.sleep(
-            limits.ERASE_SECONDS if is_erased else limits.ERASE_RETRY_SECONDS
-        )
-
-
-async def keep_ending_epochs(custodian: Custodian, members: Iterable[Member]) -> None:
-    """Retire the keys of what was withdrawn within a day, time and again."""
-    while True:
-        for member in members:
-            try:
-                await custodian.rotate_due(member)
-            except GalleryLockedError:
-                continue  # once it is unlocked
-            except ExchangeError as error:
-                log.warning("keys of %s are not rotated yet: %s", member, error.reason)
-        await asyncio.sleep(limits.WITHDRAWAL_LOOK_SECONDS)
-
-
-async def keep_ending_follow_ups(store: Store) -> None:
-    """End follow-ups whose time is over, time and again."""
-    while True:
-        try:
-            ended = await asyncio.wrap_future(
-                store.follow_ups.end_due(limits.MAX_FOLLOW_UPS_LISTED)
-            )
-        except ExchangeError as error:
-            ended = 0
-            log.warning("follow-ups are not ended yet: %s", error.reason)
-        if ended < limits.MAX_FOLLOW_UPS_LISTED:
-            await asyncio.sleep(limits.FOLLOW_UP_LOOK_SECONDS)
-
-
-async def keep_disposing(disposal: Disposal) -> None:
-    """Withdraw what has expired, time and again."""
-    left = 0
-    while True:
-        try:
-            swept = await disposal.sweep()
-        except ExchangeError as error:
-            log.warning("what has expired is not disposed of yet: %s", error.reason)
-        except Exception:  # what is to come must not wait for ever
-            log.exception("the sweep of what has expired failed, and is made again")
-        else:
-            if swept.disposed:
-                log.info(
-                    "records that had expired, and were withdrawn: %d", swept.disposed
-                )
-            if swept.left > left:
-                log.error(
-                    "rows of %d records say that they have expired and are not as they"
-                    " were written: restore the database from a backup",
-                    swept.left,
-                )
-            left = swept.left
-        await asyncio.sleep(limits.DISPOSE_SECONDS)
-
-
 def put_in_force(
     config: Config, store: Store, clock: Clock, *, rates: Rates, roll: Roll
 ) -> InForce:
@@ -630,99 +559,3 @@ def put_in_force(
     tell(in_force.restore(store.agreements.last()))
     tell(in_force.look())
     return in_force
-
-
-async def keep_looking(at: Settings, seconds: float) -> None:
-    """Take up members and agreements that are new, time and again."""
-    async for _ in looks(at, seconds):
-        pass
-
-
-async def looks(at: Settings | Trusted, seconds: float) -> AsyncIterator[None]:
-    """Look for what is new, time and again; yield after each look."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            tell(await asyncio.to_thread(at.look))
-        except Exception:  # a prohibition that was signed must not wait for ever
-            log.exception("the look for what is new failed, and is made again")
-        yield
-
-
-async def keep_trusting(trusted: Trusted, health: Health) -> None:
-    """Take up certificates that are new; be called as long as they are good."""
-    async for _ in looks(trusted, limits.CERTIFICATES_LOOK_SECONDS):
-        (health.go_on if trusted.is_good() else health.pause)(Cause.CERTIFICATES)
-
-
-def tell(told: Iterable[Told]) -> None:
-    """Log what came into force and what did not."""
-    for each in told:
-        log.log(logging.WARNING if each.is_warning else logging.INFO, "%s", each.text)
-
-
-def has_terminal() -> bool:
-    """Say whether a terminal controls this process, whose end would send SIGHUP."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
-
-
-def look_again(starting: asyncio.Task[Exchange]) -> None:
-    """Have what is looked at each second told anew, once the exchange has started."""
-    if starting.done():
-        log.info("looks at its files; what waits for a restart is told again")
-        starting.result().settings.remind()
-
-
-def run(path: Path) -> None:
-    """Serve the exchange at `path` until SIGTERM, SIGINT or its terminal's end.
-
-    Raises:
-        ConfigurationError: a file or setting is wrong, or the port is taken.
-    """
-    config = read_config(path)
-    # A core dump would hold every key that is at hand.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    allow_descriptors()
-    # There is a scanning thread for each core: NumPy's own would only compete with it.
-    threadpool_limits(limits=1, user_api="blas")
-    uvloop.run(_serve(config))
-
-
-async def _serve(config: Config) -> None:
-    """Serve until told to stop, then drain."""
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    starting = asyncio.create_task(Exchange.start(config, clock=SystemClock()))
-    # A terminal that closes sends SIGHUP. Without one, as under a service manager,
-    # it asks to look again. What is ignored stays so: under `nohup` the exchange
-    # outlives its terminal.
-    hung_up = told.set if has_terminal() else partial(look_again, starting)
-    for number, react in (
-        (signal.SIGTERM, told.set),
-        (signal.SIGINT, told.set),
-        (signal.SIGHUP, hung_up),
-    ):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, react)
-    stopping = asyncio.create_task(told.wait())
-    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        log.info("stopped before it was ready")
-        starting.cancel()
-        await asyncio.wait((starting,))
-        return
-    exchange = starting.result()
-    host, _, _ = config.listen.rpartition(":")
-    # What there is now stays: the collector of cycles need not look through it again
-    # after every few hundred objects, of which each record that is enrolled makes some.
-    gc.freeze()
-    gc.set_threshold(limits.OBJECTS_BETWEEN_COLLECTIONS)
-    log.info("ready on %s:%d as %s", host, exchange.port, config.name)
-    await stopping
-    log.info("draining")
-    await exchange.stop()
-    log.info("stopped")

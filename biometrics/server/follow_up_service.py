@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from biometrics import limits
 from biometrics.callers import CALLER, acting_as
 from biometrics.disclosure import Purpose
@@ -22,6 +20,7 @@ from biometrics.wire import (
     content_of,
     read_request_id,
     read_word,
+    write_moment,
     write_word,
 )
 
@@ -63,7 +62,7 @@ class FollowUpService(followup_pb2_grpc.FollowUpServiceServicer):
 
         def encode(ends_at: dt.datetime) -> bytes:
             return v1.RequestFollowUpResponse(
-                follow_up_id=new.follow_up_id.hex(), expire_time=_moment(ends_at)
+                follow_up_id=new.follow_up_id.hex(), expire_time=write_moment(ends_at)
             ).SerializeToString()
 
         body = await self._follow_ups.request(asked, new, encode)
@@ -111,7 +110,7 @@ class FollowUpService(followup_pb2_grpc.FollowUpServiceServicer):
             raise InvalidRequestError.of(faults)
 
         def encode(ends_at: dt.datetime) -> bytes:
-            ends = _moment(ends_at)
+            ends = write_moment(ends_at)
             return v1.ConfirmFollowUpResponse(expire_time=ends).SerializeToString()
 
         body = await self._follow_ups.confirm(asked, follow_up_id, request.note, encode)
@@ -138,7 +137,7 @@ class FollowUpService(followup_pb2_grpc.FollowUpServiceServicer):
             raise InvalidRequestError.of([fault])
 
         def encode(ends_at: dt.datetime) -> bytes:
-            ends = _moment(ends_at)
+            ends = write_moment(ends_at)
             return v1.ReleaseFollowUpResponse(expire_time=ends).SerializeToString()
 
         body = await self._follow_ups.release(
@@ -239,7 +238,7 @@ def _requested(row: FollowUpRow) -> v1.RequestedFollowUp:
         refusal=v1.Refusal.ValueType(
             0 if row.refusal is None else write_word(v1.Refusal, row.refusal)
         ),
-        request_time=_moment(row.requested_at),
+        request_time=write_moment(row.requested_at),
     )
 
 
@@ -254,13 +253,6 @@ def _received(received: Received) -> v1.ReceivedFollowUp:
         record_count=received.records,
         note=row.note,
         confirmation=row.confirmation or b"",
-        request_time=_moment(row.requested_at),
-        expire_time=_moment(row.ends_at),
+        request_time=write_moment(row.requested_at),
+        expire_time=write_moment(row.ends_at),
     )
-
-
-def _moment(moment: dt.datetime) -> Timestamp:
-    """Return the timestamp of a moment."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message

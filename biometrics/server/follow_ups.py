@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ class Received:
     """A follow-up, with the holder's own references of its records in the clear."""
 
     row: FollowUpRow
-    references: tuple[str, ...]
+    references: tuple[str, ...] = field(repr=False)
     records: int
 
 

@@ -8,7 +8,6 @@ in force, across restarts too. Nothing is read anew whose files did not change.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ from biometrics.disclosure import Agreements
 from biometrics.errors import ConfigurationError, DefectError, ExchangeError
 from biometrics.server.policy import strangers
 from biometrics.server.stamp import stamp_of
+from biometrics.server.told import Told
 from biometrics.settings import read_bytes
 from biometrics.signing import verify_version
 from biometrics.store import AgreementRow
@@ -34,14 +34,6 @@ if TYPE_CHECKING:
 _AHEAD: Final = dt.timedelta(seconds=limits.DATED_AHEAD_SECONDS)
 _DATED_AHEAD: Final = "DATED_IN_FUTURE"
 _PASSING: Final = frozenset({_DATED_AHEAD, "UNREADABLE_FILE"})
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What an operator is told of one version, and whether it is a warning."""
-
-    text: str
-    is_warning: bool
 
 
 class InForce:

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Final
 from biometrics.errors import ConfigurationError, ExchangeError
 from biometrics.members import Membership
 from biometrics.server.config import read_config
-from biometrics.server.in_force import Told
 from biometrics.server.policy import read_auditors, read_signers, unaudited
 from biometrics.server.stamp import stamp_of
+from biometrics.server.told import Told
 from biometrics.store import CustodyState
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 # Of the settings, what is taken up, and what only people read.
 _TAKEN_OF_MEMBER: Final = frozenset({"member_names", "memberships"})
 _TAKEN: Final = _TAKEN_OF_MEMBER | {"members", "auditors"}
+_TOLD_BY_MEMBER: Final = _TAKEN | {"witnesses"}
 
 
 class Memberships:
@@ -325,25 +326,33 @@ _AS_WRITTEN: Final = {
     "tls_certificate": "[tls] certificate",
     "tls_key": "[tls] key",
     "tls_revoked": "[tls] revoked",
-    "witnesses": "witness",
 }
 
 
 def _waiting(before: Config, config: Config) -> Iterator[str]:
     """Yield what differs between settings and is not taken up."""
-    for field in fields(config):
-        name = field.name
-        if name not in _TAKEN and getattr(before, name) != getattr(config, name):
+    for name in (field.name for field in fields(config)):
+        is_other = getattr(before, name) != getattr(config, name)
+        if is_other and name not in _TOLD_BY_MEMBER:
             yield f"`{_AS_WRITTEN.get(name, name)}`"
     for member in before.members:
         if member not in config.members:
             yield f"that {member} is no member (`biometrics members leave` ends it)"
-        elif config.memberships[member] is Membership.LEFT:
-            continue
-        elif before.members[member] != config.members[member]:
-            yield f"`key` of {member}"
-        elif before.auditors.get(member) != config.auditors.get(member):
-            yield f"`auditor` of {member}"
+    for member, standing in config.memberships.items():
+        if standing is not Membership.LEFT:
+            yield from _waiting_of(member, before, config)
+
+
+def _waiting_of(member: Member, before: Config, config: Config) -> Iterator[str]:
+    """Yield what differs of a member; of a new one all but its witness is taken up."""
+    if before.witnesses.get(member) != config.witnesses.get(member):
+        yield f"`witness` of {member}"
+    if member not in before.members:
+        return
+    if before.members[member] != config.members[member]:
+        yield f"`key` of {member}"
+    elif before.auditors.get(member) != config.auditors.get(member):
+        yield f"`auditor` of {member}"
 
 
 def _refused(what: str, error: ExchangeError) -> Told:

@@ -28,6 +28,7 @@ from biometrics.audit import Kind, Mention, Scribe
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, open_index_key
 from biometrics.errors import ConfigurationError, SealError
+from biometrics.files import make_durable, write_new
 from biometrics.server.backup import (
     DATABASE,
     EXCHANGE_KEY,
@@ -47,7 +48,6 @@ from biometrics.server.backup import (
 from biometrics.server.config import read_config
 from biometrics.server.policy import read_auditors
 from biometrics.store.backups import restoring
-from biometrics.store.durable import make_durable
 from biometrics.store.follow_ups import end_all
 from biometrics.store.keys import index_key_of
 from biometrics.store.log import begin_anew
@@ -350,10 +350,7 @@ def _write_key(place: Path, content: bytes) -> None:
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
-            file.write(content)
-        make_durable(draft)
+        write_new(draft, [content])
         os.link(draft, place)  # unlike a rename, it replaces nothing
         draft.unlink()
         make_durable(place.parent)

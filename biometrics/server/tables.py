@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from biometrics.errors import ConfigurationError
+from biometrics.files import make_durable
 from biometrics.members import Membership
 from biometrics.settings import header_lines, quoted
-from biometrics.signing.files import replace_file, sync_folder
+from biometrics.signing.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -105,7 +106,7 @@ def put(path: Path, text: str, check: Callable[[Path], object]) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    make_durable(path.parent)
 
 
 def _says(line: str, key: str) -> bool:

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from biometrics.errors import ConfigurationError
 from biometrics.server.authorities import read_authorities
 from biometrics.server.certificate import read_chain, weakness
-from biometrics.server.in_force import Told
 from biometrics.server.stamp import stamp_of
+from biometrics.server.told import Told
 from biometrics.settings import read_bytes
 
 if TYPE_CHECKING:

@@ -5,22 +5,18 @@ What is written is durable before it has its name.
 
 from __future__ import annotations
 
-import os
-import secrets
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from biometrics.errors import ConfigurationError, InvalidRequestError
+from biometrics.files import READABLE, cause_of, create_file, put_file
 from biometrics.settings import read_text
 from biometrics.signing.keys import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_OWNER_ONLY: Final = 0o600
-_READABLE: Final = 0o644
 
 
 def create_signing_key(path: Path, key: SigningKey) -> None:
@@ -39,12 +35,7 @@ def create_secret_file(path: Path, text: str) -> None:
         ConfigurationError: the file exists, or cannot be written.
     """
     with _told(path):
-        draft = _draft(path, f"{text}\n".encode(), _OWNER_ONLY)
-        try:
-            os.link(draft, path)  # unlike a rename, it replaces nothing
-        finally:
-            draft.unlink()
-        sync_folder(path.parent)
+        create_file(path, f"{text}\n".encode())
 
 
 def read_signing_key(path: Path) -> SigningKey:
@@ -83,37 +74,7 @@ def replace_file(path: Path, data: bytes) -> None:
         ConfigurationError: it cannot be written.
     """
     with _told(path):
-        draft = _draft(path, data, _READABLE)
-        try:
-            draft.replace(path)
-        except OSError:
-            draft.unlink()
-            raise
-        sync_folder(path.parent)
-
-
-def _draft(path: Path, data: bytes, mode: int) -> Path:
-    """Write a file beside `path`, make it durable, and return where it is."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-    except OSError:
-        draft.unlink()
-        raise
-    return draft
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        put_file(path, data, READABLE)
 
 
 @contextmanager
@@ -126,7 +87,7 @@ def _told(path: Path) -> Iterator[None]:
             "KEY_FILE_EXISTS", f"`{path}` exists and is not overwritten; name another"
         ) from error
     except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
         ) from error

@@ -1,11 +1,26 @@
 """The only code that touches the database."""
 
 from biometrics.store.agreements import AgreementReader, AgreementTable
+from biometrics.store.answer_rows import (
+    Disclosed,
+    NearSearch,
+    NewReference,
+    QuotaUse,
+    SeenRecord,
+    Taken,
+)
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.budget import Budget
 from biometrics.store.consistency import Consistency, Counts
 from biometrics.store.cosignatures import CosignatureTable, Cosigned
 from biometrics.store.custody import CustodyWriter, RequestKey
+from biometrics.store.custody_rows import (
+    Custody,
+    CustodyState,
+    DeletedKey,
+    ErasureKind,
+    ErasureRow,
+)
 from biometrics.store.follow_up_rows import (
     Agreed,
     FollowUpRow,
@@ -20,45 +35,30 @@ from biometrics.store.journal import JournalReader
 from biometrics.store.log import Appended, LogHead, LogReader, LogWriter, OwnPart
 from biometrics.store.records import RecordWriter
 from biometrics.store.register import FIRST_EXPIRED, RecordReader
+from biometrics.store.review_rows import AlertKind, AlertRow, FreezeRow, Side, Verdict
 from biometrics.store.reviews import ReviewTable
 from biometrics.store.rotation import Rewrapped, RotationWriter, WrappedValue
 from biometrics.store.rows import (
     AgreementRow,
-    AlertKind,
-    AlertRow,
     Change,
     ChangeKind,
     Committed,
-    Custody,
-    CustodyState,
-    DeletedKey,
-    Disclosed,
     Disposed,
     EnrolResult,
-    ErasureKind,
-    ErasureRow,
     ExpiredRow,
-    FreezeRow,
     GalleryCount,
     LiveRecord,
     Lives,
-    NearSearch,
     NewProtection,
     NewRecord,
-    NewReference,
     NewTemplate,
     Protected,
-    QuotaUse,
     Reason,
     RecordRow,
     Removed,
-    SeenRecord,
-    Side,
     StoredReference,
     StoredTemplate,
-    Taken,
     TemplateRow,
-    Verdict,
     WholeRecord,
 )
 from biometrics.store.store import Inspection, Store, inspect_store, open_store

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
+    from biometrics.store.answer_rows import Disclosed, NewReference
     from biometrics.store.budget import Budget
     from biometrics.store.log import Appended, Log
     from biometrics.store.references import References
     from biometrics.store.replies import Replies
-    from biometrics.store.rows import Disclosed, NewReference
     from biometrics.store.writer import Writer
 
 

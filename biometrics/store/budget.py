@@ -18,7 +18,7 @@ from biometrics import limits
 from biometrics.clock import day_of, to_microseconds
 from biometrics.disclosure import Standing, is_enumeration
 from biometrics.store.failures import translated
-from biometrics.store.rows import AlertKind
+from biometrics.store.review_rows import AlertKind
 from biometrics.store.schema import FROZEN_RECORD, NEAR_SEARCH, QUOTA_USE
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.store.rows import Taken
+    from biometrics.store.answer_rows import Taken
 
 _FREEZE: Final = dt.timedelta(hours=limits.FREEZE_HOURS)
 _PURGE_EVERY: Final = limits.REPLAY_WINDOW_SECONDS * 1_000_000
@@ -136,6 +136,13 @@ class Budget:
             record: felt.standing(requester.code, record)
             for record in felt.everybodys.keys() | {r for _, r in felt.frozen}
         }
+
+    def frozen(
+        self, connection: sa.Connection, requester: Member, records: Collection[bytes]
+    ) -> frozenset[bytes]:
+        """Return those of some records that are frozen for a requester."""
+        felt = self._felt(connection, records)
+        return frozenset(r for r in records if (requester.code, r) in felt.frozen)
 
     def spent(self, requester: Member) -> tuple[Mapping[bytes, int], dt.datetime]:
         """Return what was taken of quotas today, and when they renew; any thread.

@@ -123,16 +123,19 @@ def _add(connection: sa.Connection, cosigned: Cosigned) -> None:
 def superseded(by_size: dict[int, set[str]]) -> list[int]:
     """Return the sizes of checkpoints that no verifier needs.
 
+    Of more than are kept those with the fewest cosignatures go, the smallest first:
+    a few witnesses could sign many checkpoints by turns, and have what a quorum has
+    signed dropped.
+
     Args:
         by_size: who has cosigned which.
     """
-    kept: list[set[str]] = []
-    dropped = []
-    for size in sorted(by_size, reverse=True):
-        if len(kept) >= limits.MAX_COSIGNED or any(
-            by_size[size] <= later for later in kept
-        ):
-            dropped.append(size)
-        else:
-            kept.append(by_size[size])
-    return dropped
+    sizes = sorted(by_size, reverse=True)
+    needed = [
+        size
+        for place, size in enumerate(sizes)
+        if not any(by_size[size] <= by_size[later] for later in sizes[:place])
+    ]
+    needed.sort(key=lambda size: (len(by_size[size]), size), reverse=True)
+    kept = set(needed[: limits.MAX_COSIGNED])
+    return [size for size in sizes if size not in kept]

@@ -14,16 +14,11 @@ import sqlalchemy as sa
 from biometrics.audit import Kind, Mention
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import locked
+from biometrics.store.custody_rows import Custody, CustodyState
 from biometrics.store.entries import add_change, end_of, reserve
 from biometrics.store.failures import translated
 from biometrics.store.membership import refuse_apart
-from biometrics.store.rows import (
-    ChangeKind,
-    Committed,
-    Custody,
-    CustodyState,
-    Reply,
-)
+from biometrics.store.rows import ChangeKind, Committed, Reply
 from biometrics.store.schema import CUSTODY, GALLERY_KEY
 from biometrics.store.values import member_of, word_of
 

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from biometrics.audit import Kind, Mention
 from biometrics.clock import to_microseconds
 from biometrics.store.custody import CustodyWriter, custody_of, set_custody
+from biometrics.store.custody_rows import CustodyState, ErasureKind
 from biometrics.store.entries import end_of
 from biometrics.store.erasure import add_erasure
 from biometrics.store.failures import translated
 from biometrics.store.keys import key_of
 from biometrics.store.masking import take_back_all
-from biometrics.store.rows import CustodyState, ErasureKind
 from biometrics.store.schema import GALLERY, GALLERY_KEY, RECORD, TEMPLATE
 
 if TYPE_CHECKING:

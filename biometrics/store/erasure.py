@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from biometrics.clock import from_microseconds
+from biometrics.store.custody_rows import DeletedKey, ErasureKind, ErasureRow
 from biometrics.store.failures import translated
-from biometrics.store.rows import DeletedKey, ErasureKind, ErasureRow
 from biometrics.store.schema import ERASURE
 from biometrics.store.values import member_of, word_of
 

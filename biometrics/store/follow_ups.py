@@ -7,7 +7,8 @@ Each step is one operation of the writer, with its leaf in the log. It is made o
 while every record behind it may be told to the requester: whatever protects one reaches
 what was begun. What a requester is refused for that reason is refused as if the
 reference had never been given, and what is under way stays, to its eyes, under way
-until its time is over.
+until its time is over. While either side is suspended nothing goes on but its time, and
+that a holder refuses.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from biometrics.audit import Kind, Mention
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.errors import ExhaustedError, NotFoundError, PreconditionError
 from biometrics.sealed import Sealed, locked
+from biometrics.store.answer_rows import QuotaUse, Taken
 from biometrics.store.custody import custody_of
+from biometrics.store.custody_rows import CustodyState
 from biometrics.store.failures import translated
 from biometrics.store.follow_up_rows import (
     Agreed,
@@ -33,7 +36,8 @@ from biometrics.store.follow_up_rows import (
     Terms,
 )
 from biometrics.store.masking import may_be_told
-from biometrics.store.rows import CustodyState, QuotaUse, ReferenceRow, Reply, Taken
+from biometrics.store.membership import refuse_absent, refuse_apart
+from biometrics.store.rows import ReferenceRow, Reply
 from biometrics.store.schema import (
     FOLLOW_UP,
     FOLLOW_UP_RECORD,
@@ -206,16 +210,16 @@ class FollowUpTable:
 
         Returns:
             The body, once it is durable: that of before, of a replay. Raises
-            RefusedError, ExhaustedError or GalleryLockedError before the reference is
-            looked at.
+            RefusedError, ExhaustedError, GalleryLockedError or UnavailableError before
+            the reference is looked at.
         """
         terms = new.terms
 
         def operation(connection: sa.Connection) -> bytes:
             agreed = gate.permit(terms)
+            refuse_absent(connection, terms.holder)
             self._spend(connection, terms)
-            if custody_of(connection, terms.holder).state is CustodyState.LOCKED:
-                raise locked(terms.holder)
+            _refuse_locked(connection, terms.holder)
             return make_reply(self._begin(connection, new, gate, agreed))
 
         return self._once(terms.requester, request, operation)
@@ -243,12 +247,14 @@ class FollowUpTable:
 
         Returns:
             As `request`. Raises NotFoundError where it may not be told, is over, or
-            was never there, which is one answer; PreconditionError where it is further.
+            was never there, which is one answer; PreconditionError where it is further;
+            UnavailableError while the requester is suspended.
         """
 
         def operation(connection: sa.Connection) -> bytes:
             row = self._received(connection, follow_up_id, holder, gate)
             agreed = gate.permit(row.terms)
+            refuse_absent(connection, row.terms.requester)
             _require(row, FollowUpState.REQUESTED)
             values = {"of_follow_up": follow_up_id, "now_confirmed": confirmation}
             connection.execute(_CONFIRM, values)
@@ -295,6 +301,7 @@ class FollowUpTable:
         def operation(connection: sa.Connection) -> bytes:
             row = self._received(connection, follow_up_id, holder, gate)
             agreed = gate.permit(row.terms)
+            refuse_absent(connection, row.terms.requester)
             _require(row, FollowUpState.CONFIRMED)
             values = {"of_follow_up": follow_up_id, "now_payload": payload}
             connection.execute(_RELEASE, values)
@@ -318,7 +325,9 @@ class FollowUpTable:
         Returns:
             As `request`. Raises NotFoundError for what is not the requester's;
             PreconditionError where nothing is there to be read: not yet, no more, or
-            not for this requester, of which the first and the last are one answer.
+            not for this requester, of which the first and the last are one answer;
+            GalleryLockedError and UnavailableError while the holder has locked its
+            galleries, or is suspended: then it is there still.
         """
 
         def operation(connection: sa.Connection) -> bytes:
@@ -331,7 +340,9 @@ class FollowUpTable:
                     f"the follow-up is over: {row.state}; what is read is read once",
                 )
             agreed = gate.permit(row.terms)
-            told = self._may_be_told(connection, row, gate)
+            refuse_absent(connection, row.terms.holder)
+            _refuse_locked(connection, row.terms.holder)
+            told = self._still_told(connection, row, gate)
             payload = connection.execute(
                 _PAYLOAD, {"of_follow_up": follow_up_id}
             ).scalar_one()
@@ -408,7 +419,7 @@ class FollowUpTable:
                 found += [
                     ReceivedRow(row=row, references=_references(connection, row))
                     for row in map(self._row, rows)
-                    if self._may_be_told(connection, row, gate)
+                    if self._still_told(connection, row, gate)
                 ]
         return found[:most]
 
@@ -418,14 +429,7 @@ class FollowUpTable:
         """Use a reference up; return when its follow-up expires, if it has one."""
         terms, now = new.terms, self._clock.now()
         records = _presented(connection, new, now)
-        if not may_be_told(
-            connection,
-            holder=terms.holder,
-            requester=terms.requester,
-            records=records,
-            now=now,
-            gate=gate,
-        ):
+        if not self._may_be_told(connection, terms, records, gate):
             return None
         ends_at = now + _ANSWERING
         connection.execute(
@@ -496,20 +500,32 @@ class FollowUpTable:
             row is None
             or row.terms.holder != holder
             or row.state not in _LIVE
-            or not self._may_be_told(connection, row, gate)
+            or not self._still_told(connection, row, gate)
         ):
             raise _no_follow_up()
         return row
 
-    def _may_be_told(
+    def _still_told(
         self, connection: sa.Connection, row: FollowUpRow, gate: Gate
     ) -> bool:
         """Say whether a follow-up's records may still be told to its requester."""
+        records = _records(connection, row.follow_up_id)
+        return self._may_be_told(connection, row.terms, records, gate)
+
+    def _may_be_told(
+        self,
+        connection: sa.Connection,
+        terms: Terms,
+        records: Mapping[bytes, bytes],
+        gate: Gate,
+    ) -> bool:
+        """Say whether records may be told to whoever follows up on them."""
         return may_be_told(
             connection,
-            holder=row.terms.holder,
-            requester=row.terms.requester,
-            records=_records(connection, row.follow_up_id),
+            holder=terms.holder,
+            requester=terms.requester,
+            records=records,
+            frozen=self._budget.frozen(connection, terms.requester, records),
             now=self._clock.now(),
             gate=gate,
         )
@@ -577,6 +593,7 @@ class FollowUpTable:
             )
             if found is not None:
                 return found
+            refuse_apart(connection, member)
             body = step(connection)
             reply = Reply(
                 request_id=request.request_id, digest=request.digest, body=body
@@ -691,6 +708,16 @@ def _require(row: FollowUpRow, state: FollowUpState) -> None:
             "WRONG_STATE",
             f"the follow-up is {row.state}, and must be {state} for this",
         )
+
+
+def _refuse_locked(connection: sa.Connection, holder: Member) -> None:
+    """Refuse what would tell of a holder that has locked its galleries.
+
+    Raises:
+        GalleryLockedError: it has.
+    """
+    if custody_of(connection, holder).state is CustodyState.LOCKED:
+        raise locked(holder)
 
 
 def _no_follow_up() -> NotFoundError:

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from biometrics.clock import to_microseconds
 from biometrics.disclosure import Protection, may_learn
 from biometrics.errors import DefectError
 from biometrics.store.custody import custody_of
+from biometrics.store.custody_rows import CustodyState
 from biometrics.store.follow_up_rows import FollowUpState
 from biometrics.store.live import find_live
-from biometrics.store.rows import CustodyState
 from biometrics.store.schema import (
     FOLLOW_UP,
     FOLLOW_UP_RECORD,
-    FROZEN_RECORD,
     REFERENCE,
 )
 
@@ -32,12 +30,6 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.follow_up_rows import Gate
 
-_FROZEN: Final = sa.select(FROZEN_RECORD.c.record_id).where(
-    FROZEN_RECORD.c.record_id.in_(sa.bindparam("ids", expanding=True)),
-    FROZEN_RECORD.c.requester == sa.bindparam("of_requester"),
-    FROZEN_RECORD.c.lapses_at.is_(None)
-    | (FROZEN_RECORD.c.lapses_at > sa.bindparam("now")),
-)
 _TAKE_BACK: Final = (
     sa.update(FOLLOW_UP)
     .where(
@@ -62,12 +54,13 @@ _DROP_GIVEN: Final = sa.delete(REFERENCE).where(
 )
 
 
-def may_be_told(
+def may_be_told(  # noqa: PLR0913 - whatever may stand against it
     connection: sa.Connection,
     *,
     holder: Member,
     requester: Member,
     records: Mapping[bytes, bytes],
+    frozen: Collection[bytes],
     now: dt.datetime,
     gate: Gate,
 ) -> bool:
@@ -80,15 +73,12 @@ def may_be_told(
         holder: whose they are.
         requester: who would learn of them.
         records: keyed hash of the holder's reference by id; of none nothing is told.
+        frozen: those that are as if they were not there for the requester.
         now: by which it is judged what has expired.
         gate: believes no row.
     """
     if custody_of(connection, holder).state is CustodyState.DESTROYED:
         return False
-    values = {"ids": list(records), "of_requester": requester.code}
-    frozen = set(
-        connection.execute(_FROZEN, values | {"now": to_microseconds(now)}).scalars()
-    )
     # Each is looked at, whatever came of those before.
     told = [
         _may_learn(

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from biometrics.audit import Kind, Mention
 from biometrics.clock import to_microseconds
-from biometrics.errors import DefectError
+from biometrics.errors import DefectError, UnavailableError
 from biometrics.members import Membership, suspended
+from biometrics.store.custody_rows import CustodyState
 from biometrics.store.failures import translated
-from biometrics.store.rows import CustodyState
 from biometrics.store.schema import CUSTODY, MEMBERSHIP
 from biometrics.store.values import member_of, word_of
 
@@ -80,6 +80,22 @@ def refuse_apart(connection: sa.Connection, member: Member) -> None:
         _OF_MEMBER.where(_IS_APART), {"of_member": member.code}
     ).first():
         raise suspended(member)
+
+
+def refuse_absent(connection: sa.Connection, member: Member) -> None:
+    """Refuse what another asks of a suspended member, or would tell it.
+
+    Raises:
+        UnavailableError: it is.
+    """
+    if connection.execute(
+        _OF_MEMBER.where(_IS_APART), {"of_member": member.code}
+    ).first():
+        raise UnavailableError(
+            "MEMBER_UNAVAILABLE",
+            f"`{member}` takes no part at the moment; nothing was used up, ask again"
+            " once it does",
+        )
 
 
 class MembershipReader:

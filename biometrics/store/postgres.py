@@ -104,7 +104,7 @@ class PostgresDatabase:
             url: of libpq, as `postgresql://host/database`, without a password.
 
         Raises:
-            ConfigurationError: the driver is not installed (`DRIVER_MISSING`).
+            ConfigurationError: the driver is not installed (`EXTRA_MISSING`).
         """
         self._url = url
         self._is_closed = False
@@ -242,7 +242,7 @@ class PostgresDatabase:
             )
         except ImportError as error:  # of the driver, or of libpq by the driver
             raise ConfigurationError(
-                "DRIVER_MISSING",
+                "EXTRA_MISSING",
                 "PostgreSQL needs its driver; run `pip install"
                 " 'regional-biometrics-exchange[postgres]'`",
             ) from error

@@ -14,14 +14,13 @@ Source: PostgreSQL, "COPY" and "Transaction Isolation: Repeatable Read".
 from __future__ import annotations
 
 import json
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from biometrics.errors import ConfigurationError
-from biometrics.store.durable import make_durable
+from biometrics.files import write_new
 from biometrics.store.moment import moment_of
 from biometrics.store.postgres import PostgresDatabase
 from biometrics.store.schema import METADATA
@@ -65,7 +64,7 @@ def write_copy(source: str, folder: Path) -> Moment:
             sequences = {row.sequencename: row.last_value for row in rows}
             moment = moment_of(connection)
         contents = json.dumps({"tables": tables, "sequences": sequences}, indent=1)
-        _write(folder / CONTENTS, [contents.encode()])
+        write_new(folder / CONTENTS, [contents.encode()])
         return moment
     finally:
         database.close()
@@ -124,7 +123,7 @@ def _write_table(
     """Write the rows of a table into a file."""
     asked = f"COPY {name} ({', '.join(columns)}) TO STDOUT (FORMAT binary)"
     with _copying(connection, asked) as copy:
-        _write(_file_of(folder, name), copy)
+        write_new(_file_of(folder, name), copy)
 
 
 def _load_table(
@@ -151,12 +150,3 @@ def _copying(connection: sa.Connection, statement: str) -> Iterator[Any]:
 def _file_of(folder: Path, table: str) -> Path:
     """Return where the rows of a table are."""
     return folder / f"{table}.rows"
-
-
-def _write(path: Path, pieces: Any) -> None:  # noqa: ANN401 - psycopg's, or bytes
-    """Write a new file that only its owner can read; it is durable on return."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        for piece in pieces:
-            file.write(piece)
-    make_durable(path)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from biometrics.members import Member
-    from biometrics.store.rows import LiveRecord, NewProtection, SeenRecord
+    from biometrics.store.answer_rows import SeenRecord
+    from biometrics.store.rows import LiveRecord, NewProtection
 
 _SET: Final = (
     sa.update(PROTECTION)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from biometrics.clock import Clock
-    from biometrics.store.rows import NewReference
+    from biometrics.store.answer_rows import NewReference
 
 _PURGE_EVERY: Final = limits.REPLAY_WINDOW_SECONDS * 1_000_000
 

@@ -98,7 +98,7 @@ class Replies:
         if self._is_old(row):
             connection.execute(_FORGET, {"number": row.reply_id})
             return None
-        return self.find(connection, member, request_id, digest)
+        return _body(row.digest, row.body, digest)
 
     def page(
         self, connection: sa.Connection, requests: Sequence[tuple[Member, bytes]]

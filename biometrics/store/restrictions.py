@@ -15,10 +15,11 @@ from biometrics import limits
 from biometrics.errors import ConfigurationError
 from biometrics.store.agreements import supersede
 from biometrics.store.custody import custody_of, set_custody
+from biometrics.store.custody_rows import CustodyState, ErasureKind
 from biometrics.store.destruction import destroy
 from biometrics.store.keys import index_key_of
 from biometrics.store.live import find_live
-from biometrics.store.rows import CustodyState, ErasureKind, Reason
+from biometrics.store.rows import Reason
 from biometrics.store.schema import (
     AGREEMENT,
     CUSTODY,

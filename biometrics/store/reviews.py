@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from biometrics.clock import to_microseconds
 from biometrics.errors import NotFoundError
 from biometrics.store.failures import translated
-from biometrics.store.rows import AlertKind, AlertRow, FreezeRow, Side, Verdict
+from biometrics.store.review_rows import AlertKind, AlertRow, FreezeRow, Side, Verdict
 from biometrics.store.schema import ALERT, FROZEN_RECORD, NEAR_SEARCH
 from biometrics.store.values import member_of, moment_or_none, word_of
 

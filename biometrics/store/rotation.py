@@ -15,11 +15,12 @@ from biometrics.audit import Kind, Mention
 from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import REFERENCES, locked
 from biometrics.store.custody import CustodyWriter, are_open
+from biometrics.store.custody_rows import ErasureKind
 from biometrics.store.entries import add_change, end_of, reserve
 from biometrics.store.erasure import add_erasure
 from biometrics.store.failures import translated
 from biometrics.store.keys import key_of
-from biometrics.store.rows import ChangeKind, ErasureKind
+from biometrics.store.rows import ChangeKind
 from biometrics.store.schema import GALLERY_KEY, RECORD, TEMPLATE, TOMBSTONE
 from biometrics.store.values import moment_or_none
 

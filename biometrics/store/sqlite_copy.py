@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
-from biometrics.store.durable import make_durable
+from biometrics.files import make_durable
 from biometrics.store.lock import ProcessLock
 from biometrics.store.moment import moment_of
 from biometrics.store.sqlite import SqliteDatabase, make_reader_engine

@@ -128,7 +128,7 @@ def _check_installed(what: str, modules: tuple[str, ...], extra: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise ConfigurationError(
-            "EXTRA_REQUIRED",
+            "EXTRA_MISSING",
             f"`{what}` needs {' and '.join(missing)}, not installed here: `pip install"
             f" 'regional-biometrics-exchange[{extra}]'`",
         )

@@ -104,7 +104,7 @@ def _finder() -> FaceFinder:
         from enrolment.extractors.face import FaceFinder
     except ImportError as error:
         raise ConfigurationError(
-            "EXTRA_REQUIRED",
+            "EXTRA_MISSING",
             "`input.eyes` needs dlib, which is not installed: `pip install"
             " 'regional-biometrics-exchange[face]'`",
         ) from error

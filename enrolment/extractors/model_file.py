@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 from biometrics.settings import (
     Line,
     Settings,
@@ -119,7 +120,7 @@ def read_model(path: Path) -> tuple[Model, Path]:
             while piece := file.read(_PIECE_BYTES):
                 digest.update(piece)
     except OSError as error:
-        told = (error.strerror or "unknown cause").lower()
+        told = cause_of(error)
         raise ConfigurationError(
             "MODEL_NOT_READ",
             f"`{weights}`, which `{path}` names, cannot be read: {told}",

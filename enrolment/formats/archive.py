@@ -19,6 +19,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
+from biometrics.files import cause_of
 from enrolment.formats.npy import Header, HeaderError, read_header
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
     except OSError as error:
         if error.errno == errno.EINVAL:  # the directory points to before the file
             raise _refusal(path, "FILE_DAMAGED", _DAMAGED) from error
-        told = (error.strerror or "unknown").lower()
+        told = cause_of(error)
         raise _refusal(path, "FILE_NOT_READ", f"cannot be read: {told}") from error
     except _DAMAGE as error:
         raise _refusal(path, "FILE_DAMAGED", _DAMAGED) from error

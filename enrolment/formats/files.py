@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from biometrics.errors import Fault, InvalidRequestError
+from biometrics.files import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ def _told(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        told = _LINKS.get(error.errno or 0) or (error.strerror or "unknown").lower()
+        told = _LINKS.get(error.errno or 0) or cause_of(error)
         raise _refusal(name, "FILE_NOT_READ", f"cannot be read: {told}") from error
 
 

@@ -99,7 +99,7 @@ def _open_table(path: Path) -> Source:
             "needs pyarrow, which is not installed: `pip install"
             " 'regional-biometrics-exchange[tables]'`"
         )
-        raise _refusal(path, "EXTRA_REQUIRED", message) from error
+        raise _refusal(path, "EXTRA_MISSING", message) from error
     return open_table(path)
 
 

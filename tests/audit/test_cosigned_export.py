@@ -167,6 +167,19 @@ def test_what_others_were_shown_is_of_this_history(export: Pages) -> None:
     assert reasons(of(200).signed_by(LOG)) == ["CHECKPOINT_BEHIND"]
 
 
+@pytest.mark.parametrize("name", [SEEN, "cosigned/190"])
+def test_what_others_were_shown_takes_the_place_of_nothing(
+    export: Pages, name: str
+) -> None:
+    """Whatever its file is called: `seen` and `cosigned/190` are in others' exports."""
+    assert verify(export.folder, LOG.verifier).faults == []
+    export.add_leaves(0, LEAVES[:180])
+    export.write(CHECKPOINT, of(180).signed_by(LOG))
+    found = verify(export.folder, LOG.verifier, others={name: of(170).signed_by(LOG)})
+    reasons = {fault.reason for fault in found.faults}
+    assert reasons == {"ROLLED_BACK", "CHECKPOINT_BEHIND"}
+
+
 def rename(life: str) -> Callable[[Pages], None]:
     """Return what makes an export one of a log of another life."""
 

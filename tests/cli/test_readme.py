@@ -212,14 +212,14 @@ def test_a_locked_gallery_is_an_outage(session: Session):
 
 
 def test_what_keys_are_no_more_is_certified(session: Session):
-    """Of the withdrawal by the rotation, of the other records by the destruction."""
+    """Of the withdrawal by the rotation, of all else by the destruction: canaries too."""
     said = session.output_of("galleries rotate")
     assert said.count("biometrics.exchange erasure\n") == 2
     assert "by rotation\n" in said
     assert "records 1\n" in said
     assert "by destruction\n" in said
-    assert "records 999\n" in said
-    assert re.search(r"2 +destruction +[-0-9]{10} [:0-9]{8} +999 +issued", said)
+    assert "records 1019\n" in said
+    assert re.search(r"2 +destruction +[-0-9]{10} [:0-9]{8} +1,019 +issued", said)
 
 
 def test_an_edited_agreement_is_compared_and_signed(session: Session):

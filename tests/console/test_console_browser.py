@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from biometrics.audit.checkpoint import Checkpoint, is_of, next_life, origin_of
 from biometrics.audit.tree import Range, consistency, leaf_hash
+from biometrics.signing import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,6 +177,31 @@ def test_a_log_that_was_restored_is_another(visit: Callable[..., Opened]):
         kind, told = verdict(page)
         assert kind == "wait"
         assert "was restored from a backup" in told
+
+
+def test_logs_are_named_as_the_exchange_names_them(visit: Callable[..., Opened]):
+    """After a restore and another one; and no other log is taken for one of the key."""
+    key = SigningKey.generate("exchange.test/log", os.urandom)
+    second = next_life("1", bytes(32))
+    lives = ["1", "2", second, next_life(second, bytes([255]) * 32)]
+    names = [origin_of("exchange.test/log", life) for life in lives]
+    names += [f"{names[2]}0", f"{names[0]}2", f"{names[0]}.", "exchange.test/lo.2", "x"]
+    notes = [
+        Checkpoint(origin=each, size=1, root=bytes(32)).signed_by(key).decode()
+        for each in names
+    ]
+    with visit() as page:
+        found = page.evaluate(
+            """async ([key, notes]) => {
+              const { readKey, readCheckpoint } = await import("/verify.js");
+              const read = async (note) =>
+                readCheckpoint(note, await readKey(key)).then(() => true, () => false);
+              return Promise.all(notes.map(read));
+            }""",
+            [key.verifier.text, notes],
+        )
+    assert found == [is_of(each, key.verifier) for each in names]
+    assert found == [True] * 4 + [False] * 5
 
 
 @pytest.mark.parametrize("what", ["signature", "size", "root"])

@@ -244,7 +244,7 @@ def test_without_the_extra_a_table_is_refused_with_what_to_install(
     monkeypatch.setitem(sys.modules, "enrolment.formats.tables", None)
     with pytest.raises(InvalidRequestError, match=r"exchange\[tables\]") as caught:
         open_source(path)
-    assert caught.value.reason == "EXTRA_REQUIRED"
+    assert caught.value.reason == "EXTRA_MISSING"
 
 
 def test_a_file_that_ends_its_reader_is_refused_by_name(tmp_path: Path):

@@ -317,20 +317,29 @@ def test_a_list_is_refused_that_cannot_be_trusted(
 def test_a_data_backup_has_all_that_a_start_reads_but_keys(
     made: Made, tmp_path: Path
 ) -> None:
-    """Calibrations and centres too, without which no template would be compared."""
+    """Calibrations and centres too, without which no template would be compared.
+
+    And the keys of auditors and witnesses, without which nobody would open or cosign
+    the log of what is restored.
+    """
     root = tmp_path / "exchange"
     shutil.copytree(made.root, root)
     spaces = root / "spaces.toml"
     (root / "centres").mkdir()
     np.save(root / "centres/mean.npy", np.zeros(DIMENSION))
-    named = 'positions = ["face"]\ncentre_file = "centres/mean.npy"'
+    np.save(root / "centres/spread.npy", np.eye(DIMENSION, dtype=np.float32))
+    named = (
+        'positions = ["face"]\ncentre_file = "centres/mean.npy"\n'
+        'spread_file = "centres/spread.npy"'
+    )
     spaces.write_text(spaces.read_text().replace('positions = ["face"]', named, 1))
     back_up(root, tmp_path / "backup")
     settings = tmp_path / "backup/settings"
-    for folder in ("calibrations", "centres"):
+    for folder in ("calibrations", "centres", "auditors", "witnesses"):
         kept = {path.name: path.read_bytes() for path in (settings / folder).iterdir()}
         assert kept
-        assert kept == {p.name: p.read_bytes() for p in (root / folder).iterdir()}
+        there = [p for p in (root / folder).iterdir() if p.suffix != ".key"]
+        assert kept == {path.name: path.read_bytes() for path in there}
 
 
 def test_a_data_backup_has_no_key_and_nobody_else_can_read_it(made: Made) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import itertools
 import secrets
@@ -29,6 +30,7 @@ from biometrics.errors import (
 )
 from biometrics.members import Member
 from biometrics.server.development import write_agreement
+from biometrics.server.follow_ups import Received
 from biometrics.signing import (
     Signers,
     SigningKey,
@@ -185,6 +187,12 @@ def test_a_match_is_followed_up_from_end_to_end(pair: Pair, tmp_path: Path) -> N
     assert kinds(pair.world, tmp_path, "XCC") == ["request", "reading"]
     steps = ["request", "confirmation", "release", "reading"]
     assert kinds(pair.world, tmp_path, "XAA") == steps
+
+
+def test_a_holders_own_references_are_in_no_text_of_a_program() -> None:
+    """As they are in none of a client's."""
+    shown = {each.name for each in dataclasses.fields(Received) if each.repr}
+    assert shown == {"row", "records"}
 
 
 def kinds(world: World, folder: Path, member: str) -> list[str]:

@@ -243,8 +243,14 @@ def test_settings_that_are_not_good_or_wait_for_a_restart_are_told_once(
     text = path.read_text()
     path.write_text("version = 2\n")
     wait_until(lambda: "settings refused as UNKNOWN_VERSION" in caplog.text)
-    path.write_text(text.replace('"pilot"', '"other"').replace('"keys/XBB', '"keys/B'))
-    waits = "settings: `key` of XBB, `name`: counts from the next start on"
+    for old, new in (
+        ('"pilot"', '"other"'),
+        ('"keys/XBB', '"keys/B'),
+        ("witnesses/XBB", "witnesses/XCC"),
+    ):
+        text = text.replace(old, new)
+    path.write_text(text)
+    waits = "settings: `key` of XBB, `name`, `witness` of XBB: counts from the next"
     wait_until(lambda: waits in caplog.text)
     (world.root / "spaces.toml").touch()
     wait_until(lambda: "spaces.toml` was edited" in caplog.text)
@@ -263,6 +269,7 @@ def test_who_has_not_destroyed_has_not_left(
     """An operator alone cannot end it: it stays suspended, and can be resumed."""
     joining(world).set(XAA, Membership.LEFT)
     wait_until(lambda: "XAA has not left yet" in caplog.text)
+    assert "counts from the next start" not in caplog.text
     assert last(world)[XAA] is Membership.SUSPENDED
     path = world.root / "exchange.toml"
     path.write_text(path.read_text().replace('standing = "left"\n', ""))

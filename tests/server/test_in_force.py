@@ -30,7 +30,7 @@ from biometrics.errors import (
     StorageError,
 )
 from biometrics.members import Member
-from biometrics.server.in_force import InForce, Told
+from biometrics.server.in_force import InForce
 from biometrics.signing import parse_signers
 from biometrics.store import open_store
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from biometrics.server.told import Told
     from biometrics.signing import Signers, SigningKey
     from biometrics.store import Store
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from biometrics.client import Chunk
     from biometrics.clock import Clock
     from biometrics.server.custodian import Custodian
-    from biometrics.server.in_force import InForce
+    from biometrics.server.membership import Settings
     from biometrics.store import Store
     from biometrics.v1 import enrolment_pb2
 
@@ -84,7 +84,7 @@ class Parts:
     handlers: Handlers
     store: Store
     custodian: Custodian
-    in_force: InForce
+    settings: Settings
     keeper: Keeper
 
 
@@ -123,7 +123,7 @@ def no_doors() -> Iterator[list[Parts]]:
             ("keep_erasing", "store"),
             ("keep_disposing", ""),
             ("keep_ending_epochs", "custodian"),
-            ("keep_looking", "in_force"),
+            ("keep_looking", "settings"),
         ):
             stack.enter_context(patch.object(composed, function, parking(name)))
         stack.enter_context(patch.object(Keeper, "start", keep))

@@ -461,7 +461,7 @@ class Life:
             first = read_signing_key(keys / f"{holder}-first.key")
             propose(path, first, signers, self.clock.now())
             approve(path, read_signing_key(keys / f"{holder}-second.key"), signers)
-            told = self.node.parts.in_force.look()
+            told = self.node.parts.settings.look()
             assert not any(each.is_warning for each in told), told
 
     def join(self) -> None:

@@ -6,8 +6,9 @@ A mutant changes the product in this process for as long as it is entered.
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 import biometrics.signing.files as signed_files
+from biometrics import files
 from biometrics.custody import codes, gallery, index, providers
 from biometrics.custody.framing import Purpose, frame
 from biometrics.server import backup
@@ -30,8 +32,14 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-class _OtherSystem:
-    """The system's calls as one module sees them, without some flushes."""
+class _OtherSystem(threading.local):
+    """The system's calls as `biometrics.files` sees them, some flushes left out.
+
+    Attributes:
+        forgets: whether this thread writes what is not flushed.
+    """
+
+    forgets = False
 
     def __init__(self, *, folders: bool) -> None:
         self._folders = folders
@@ -41,13 +49,33 @@ class _OtherSystem:
 
     def fsync(self, number: int) -> None:
         """Flush files but no folders, or folders but no files."""
-        if Path(f"/proc/self/fd/{number}").is_dir() is not self._folders:
+        is_folder = Path(f"/proc/self/fd/{number}").is_dir()
+        if not self.forgets or is_folder is not self._folders:
             os.fsync(number)
 
 
 @contextmanager
 def _unflushed(module: ModuleType, *, folders: bool) -> Iterator[None]:
-    with patch.object(module, "os", _OtherSystem(folders=folders)):
+    """Write what one module writes without some flushes."""
+    system = _OtherSystem(folders=folders)
+
+    def forgetting(write: Callable[..., None]) -> Callable[..., None]:
+        def called(*args: Any) -> None:
+            system.forgets = True
+            try:
+                write(*args)
+            finally:
+                system.forgets = False
+
+        return called
+
+    used = {"create_file", "put_file", "write_new", "make_durable"} & set(vars(module))
+    assert used
+    with ExitStack() as parts:
+        parts.enter_context(patch.object(files, "os", system))
+        for name in used:
+            write = forgetting(getattr(module, name))
+            parts.enter_context(patch.object(module, name, write))
         yield
 
 
@@ -205,7 +233,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
         partial(_unflushed, segments, folders=True)
     ),
     "no flush of a backup": Mutant(
-        partial(_changed, backup, "make_durable", lambda _: None), "backup"
+        partial(_unflushed, backup, folders=False), "backup"
     ),
     # Orders.
     "answers before the leaf is durable": Mutant(_early_answers, "receipt"),

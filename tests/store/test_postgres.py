@@ -459,4 +459,4 @@ def test_the_driver_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sa, "create_engine", fail)
     with pytest.raises(ConfigurationError) as caught:
         open_store("postgresql:///exchange", ManualClock(START))
-    assert caught.value.reason == "DRIVER_MISSING"
+    assert caught.value.reason == "EXTRA_MISSING"

@@ -21,7 +21,8 @@ from biometrics.store import (
     Verdict,
     open_store,
 )
-from biometrics.store.rows import AlertKind, Disclosed
+from biometrics.store.answer_rows import Disclosed
+from biometrics.store.review_rows import AlertKind
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

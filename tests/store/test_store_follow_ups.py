@@ -20,6 +20,7 @@ from biometrics.errors import (
     GalleryLockedError,
     RefusedError,
 )
+from biometrics.members import Membership
 from biometrics.store import (
     FollowUpState,
     Refusal,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from store.places import Place
+
+    from biometrics.members import Member
 
 
 HOUR = dt.timedelta(hours=1)
@@ -128,7 +131,7 @@ def test_a_reference_that_is_not_good_is_refused_in_one_way(desk: Desk) -> None:
     assert [each.ask() for each in (desk, *wrong)] == [""] * (len(wrong) + 1)
     assert leaves(shelf) == before
     assert shelf.count("follow_up") == 1
-    spent, _ = shelf.store.budget.spent(XBB, [USE])
+    spent, _ = shelf.store.budget.spent(XBB)
     assert spent == {USE: len(wrong) + 2}  # and the one that was good
     over = Desk(shelf, "B")
     over.give()
@@ -176,6 +179,18 @@ HIDES: dict[str, Callable[[Desk], object]] = {
         XAA, change_id=request("x"), request=desk.key(), make_reply=lambda _: b""
     ).result(30),
 }
+
+
+def test_a_clock_that_is_set_ahead_ends_no_freeze(shelf: Shelf) -> None:
+    """No more here than in the leak budget."""
+    free, frozen = Desk(shelf, "free"), Desk(shelf, "frozen")
+    shelf.enrol("free", "frozen")
+    free.give()
+    frozen.give()
+    frozen.freeze()
+    shelf.clock._now += 4 * 24 * HOUR
+    assert free.ask()
+    assert not frozen.ask()
 
 
 def test_protection_reaches_what_is_under_way(shelf: Shelf) -> None:
@@ -251,21 +266,62 @@ def test_a_replaced_record_is_still_the_one(desk: Desk) -> None:
     assert [each.record_id for each in waiting.references] == [request("record A ")]
 
 
-def test_a_locked_holder_is_an_outage_whatever_the_reference(desk: Desk) -> None:
-    """Nothing is used up by it, or counted."""
-    desk.give()
+def lock(desk: Desk, *, is_open: bool = False) -> None:
+    """Lock the holder's galleries, or unlock them."""
     desk.shelf.store.custody.set_open(
         XAA,
-        is_open=False,
-        change_id=request("c"),
+        is_open=is_open,
+        change_id=request(f"c{is_open}"),
         request=desk.key(),
         make_reply=lambda _: b"",
     ).result(30)
+
+
+def test_a_locked_holder_is_an_outage_whatever_the_reference(desk: Desk) -> None:
+    """Nothing is used up by it, or counted."""
+    desk.give()
+    lock(desk)
     for each in (desk, Desk(desk.shelf, "never")):
         with pytest.raises(GalleryLockedError):
             each.ask()
     assert desk.shelf.count("reference") == 1
     assert desk.shelf.count("quota_use") == 0
+
+
+def test_what_a_locked_holder_has_given_is_read_once_it_is_unlocked(desk: Desk) -> None:
+    """A lock stops all that tells of its records, and is no withdrawal of them."""
+    desk.go(4)
+    lock(desk)
+    with pytest.raises(GalleryLockedError):
+        desk.read()
+    lock(desk, is_open=True)
+    assert desk.read() == SEALED
+
+
+@pytest.mark.parametrize("suspended", [XAA, XBB])
+def test_while_a_side_is_suspended_nothing_goes_on(
+    desk: Desk, suspended: Member
+) -> None:
+    """Nothing is used up by it, or counted, and what it asked before is not durable."""
+    steps = [(desk.ask, XBB), (desk.confirm, XAA), (desk.release, XAA)]
+    desk.give()
+    for step, of in [*steps, (desk.read, XBB)]:
+        desk.shelf.store.membership.keep(suspended, Membership.SUSPENDED)
+        before = desk.shelf.count("quota_use"), leaves(desk.shelf)
+        own = of == suspended
+        assert told(step)[0] == ("MEMBER_SUSPENDED" if own else "MEMBER_UNAVAILABLE")
+        assert (desk.shelf.count("quota_use"), leaves(desk.shelf)) == before
+        desk.shelf.store.membership.keep(suspended, Membership.ACTIVE)
+        step()
+    assert desk.state() is FollowUpState.READ
+
+
+def test_a_holder_refuses_whoever_is_suspended(desk: Desk) -> None:
+    """As one whose agreement has ended."""
+    desk.go(2)
+    desk.shelf.store.membership.keep(XBB, Membership.SUSPENDED)
+    desk.refuse()
+    assert desk.state() is FollowUpState.REFUSED
 
 
 def test_agreements_permit_every_step_or_it_is_refused(desk: Desk) -> None:
@@ -304,7 +360,7 @@ def test_a_replay_returns_what_was_answered_and_changes_nothing(desk: Desk) -> N
     before = leaves(desk.shelf)
     assert all_of_it() == first
     assert leaves(desk.shelf) == before
-    spent, _ = desk.shelf.store.budget.spent(XBB, [USE])
+    spent, _ = desk.shelf.store.budget.spent(XBB)
     assert spent == {USE: 2}
     with pytest.raises(ConflictError):
         desk.table.read(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import pytest
@@ -309,3 +310,13 @@ def test_only_so_many_checkpoints_are_kept() -> None:
     """However witnesses miss one another."""
     sets = {size: {str(size), "A"} for size in range(limits.MAX_COSIGNED + 5)}
     assert superseded(sets) == [4, 3, 2, 1, 0]
+
+
+def test_a_few_witnesses_drop_nothing_that_more_have_cosigned() -> None:
+    """Though eight can sign by turns so that each checkpoint is needed by somebody."""
+    sets = {0: set("ABCDE")}
+    for size, each in enumerate(combinations("FGHIJKLM", 4), 1):
+        sets[size] = set(each)
+    dropped = superseded(sets)
+    assert len(sets) - len(dropped) == limits.MAX_COSIGNED
+    assert 0 not in dropped

@@ -16,7 +16,7 @@ from biometrics.errors import (
     SealError,
 )
 from biometrics.store import open_store
-from biometrics.store.rows import Disclosed, NewReference, SeenRecord
+from biometrics.store.answer_rows import Disclosed, NewReference, SeenRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,14 +10,8 @@ from store.shelf import START, XAA, XBB, XCC, digest, request
 
 from biometrics import limits
 from biometrics.errors import GalleryLockedError, NotFoundError
-from biometrics.store.rows import (
-    ChangeKind,
-    Disclosed,
-    EnrolResult,
-    GalleryCount,
-    NewReference,
-    TemplateRow,
-)
+from biometrics.store.answer_rows import Disclosed, NewReference
+from biometrics.store.rows import ChangeKind, EnrolResult, GalleryCount, TemplateRow
 
 if TYPE_CHECKING:
     from store.shelf import Shelf

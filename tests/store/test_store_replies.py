@@ -12,7 +12,7 @@ from store.shelf import START, XAA, XBB, digest, request
 
 from biometrics import limits
 from biometrics.errors import ConflictError
-from biometrics.store.rows import Disclosed, NewReference
+from biometrics.store.answer_rows import Disclosed, NewReference
 
 if TYPE_CHECKING:
     from store.shelf import Shelf

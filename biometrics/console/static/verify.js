@@ -10,6 +10,8 @@ const ED25519 = 1;
 const HASH_BYTES = 32;
 const TILE_BITS = 8;
 const TILE_WIDTH = 256;
+// What a restore adds to the name of a log; the older ones added a number alone.
+const RESTORED = /^\.[0-9]{1,9}(-[0-9a-f]{16})?$/;
 
 // What was checked and does not hold; anything else that is thrown was not checked.
 export class Broken extends Error {}
@@ -64,7 +66,8 @@ export async function readCheckpoint(note, key) {
   if (end < 0 || nothing !== "" || !/^(0|[1-9][0-9]{0,15})$/.test(size)) {
     throw new Broken("it is no checkpoint");
   }
-  const is_of = origin === key.name || (origin.startsWith(`${key.name}.`) && /^[0-9]+$/.test(origin.slice(key.name.length + 1)));
+  const life = origin.startsWith(key.name) ? origin.slice(key.name.length) : null;
+  const is_of = life === "" || (life !== null && RESTORED.test(life));
   if (!is_of) {
     throw new Broken(`it is of the log ${origin}, which is not one of ${key.name}`);
   }
