@@ -212,7 +212,7 @@ def test_a_locked_gallery_is_an_outage(session: Session):
 
 
 def test_what_keys_are_no_more_is_certified(session: Session):
-    """Of the withdrawal by the rotation, of all else by the destruction: canaries too."""
+    """Of the withdrawal by the rotation; of all else, canaries too, at the end."""
     said = session.output_of("galleries rotate")
     assert said.count("biometrics.exchange erasure\n") == 2
     assert "by rotation\n" in said
