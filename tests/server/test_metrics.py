@@ -102,7 +102,7 @@ def test_how_much_is_scanned_and_calibrated_tells_no_single_record(
     served: tuple[Away, str],
 ):
     """Both go by powers of four."""
-    metrics = Metrics()
+    metrics = Metrics(Hour(SystemClock()))
     for templates in (257, 900):
         metrics.scanned(templates)
     assert metrics._scanned._value.get() == 2 * 1024
