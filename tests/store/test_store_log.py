@@ -291,7 +291,7 @@ def test_cosignatures_are_kept_below_their_checkpoint(shelf: Shelf) -> None:
         table.add(cosigned(XAA, 3, 10))
     answer(shelf, "one", "XAA")
     restore(shelf)
-    assert table.notes() == []  # they were of the log before
+    assert shelf.store.cosignatures.notes() == []  # they were of the log before
 
 
 def test_a_checkpoint_is_kept_as_long_as_somebody_may_ask_for_it(shelf: Shelf) -> None:
