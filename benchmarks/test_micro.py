@@ -39,6 +39,7 @@ from biometrics.disclosure.compare import (
 from biometrics.members import Member
 from biometrics.sealed import Binding
 from biometrics.sealing import SealingKey, seal_to
+from biometrics.server.hour import Hour
 from biometrics.server.metrics import Metrics
 from biometrics.server.stages import Stages
 from biometrics.stages import Stage
@@ -270,7 +271,7 @@ def test_measure_the_stages_of_a_search(
     if share is not None:
         traces = pytest.importorskip("biometrics.server.traces")
         tracing = traces.Tracing(Nowhere(), share)
-    timed = Stages(Metrics().took, tracing).timed
+    timed = Stages(Metrics(Hour(SystemClock())).took, tracing).timed
 
     def search() -> None:
         with tracing.span("search") if tracing else nullcontext():
