@@ -100,7 +100,9 @@ def write_commands(folder: Path) -> None:
 
 def run_script(script: str, folder: Path) -> int:
     """Run one bash session in `folder`; return its exit code."""
-    environment = {k: v for k, v in os.environ.items() if k != "BIOMETRICS_PROFILE"}
+    # What pytest's workers take the terminal for is not the reader's.
+    ours = {"BIOMETRICS_PROFILE", "COLUMNS"}
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
     environment["PATH"] = f"{folder / 'bin'}:{environment['PATH']}"
     environment["PYTHONPATH"] = str(ROOT)
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
