@@ -24,7 +24,6 @@ from archive import (
 from world import SPACE
 
 from biometrics import limits
-from matcher.engine import Engine
 from matcher.galleries import GalleryName
 from matcher.index import Index
 from matcher.segments import SegmentFiles
@@ -322,7 +321,7 @@ def test_a_defect_is_told_once_and_does_not_end_the_keeper(
     with keeping(archive) as keeper:
         until(lambda: keeper._kept >= 0)
         with monkeypatch.context() as broken:
-            broken.setattr(Engine, "compact", fail)
+            broken.setattr(archive.engine, "compact", fail)
             some_looks()
         assert keeper._thread.is_alive()
         (told,) = [r for r in caplog.records if r.levelno == logging.ERROR]
