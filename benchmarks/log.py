@@ -20,12 +20,11 @@ import secrets
 import tempfile
 import time
 from collections import deque
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.kit import results, tables
-from benchmarks.kit.bare import append, bare
+from benchmarks.kit.bare import append
 from benchmarks.kit.exchange import BenchmarkExchange
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED, measure, probes_of
@@ -170,7 +169,8 @@ def searches(
         threshold=THRESHOLD,
         gallery=gallery,
     )
-    with nullcontext() if is_logged else bare(), exchange.serving() as server:
+    program = "biometrics.cli" if is_logged else "benchmarks.kit.bare"
+    with exchange.serving(program) as server:
         exchange.enrol(records)
         probes = probes_of(gallery, records, 512)
         return measure(exchange, server.number, probes, CALLERS, seconds)

@@ -1,7 +1,7 @@
 """What do all protections together cost a search?
 
-The exchange and one that protects nobody (`benchmarks.kit.bare`), in turns, on the same
-galleries and by the same callers: no agreements, masks, budgets, quotas, log, receipts
+The exchange and one that protects nobody (`benchmarks.kit.unprotected`), in turns, on
+the same galleries and by the same callers: no agreements, masks, budgets, quotas, log, receipts
 or slots, and nothing stored. What is left of the first one's throughput is what all of
 these leave; TLS, identity and admission are in both. Slots are those of a new
 exchange: callers are many enough that they wait for the work, and not for slots.
@@ -26,7 +26,7 @@ from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED, measure, probes_of
 from biometrics import limits
 
-PROGRAMS: Final = {"exchange": "biometrics.cli", "bare": "benchmarks.kit.bare"}
+PROGRAMS: Final = {"exchange": "biometrics.cli", "bare": "benchmarks.kit.unprotected"}
 COLUMNS: Final = (
     tables.Column("callers", "callers"),
     tables.Column("bare_a_second", "bare, searches a second", ",.0f"),

@@ -1,87 +1,30 @@
-"""An exchange that protects nobody: what all protections together are measured against.
+"""`biometrics serve` without a log and receipts: what benchmarks compare with.
 
-The exchange's own composition, with another matcher. Whoever has a certificate is told
-of every holder, at once: no agreement is asked, no record is masked, nothing is counted
-against a budget or a quota, nothing is stored or logged, no receipt is signed, and no
-answer waits for a slot. TLS, the caller's identity, admission, scan and confirmation
-are what they are.
-
-It takes what `biometrics` takes, and is in the benchmarks alone:
-
-    python -m benchmarks.kit.bare serve --config FOLDER/exchange.toml
+The product has no setting for it. It is a program for `serving` of
+`benchmarks.kit.exchange`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
 
-from biometrics.calibration import FpirClass
-from biometrics.cli.app import main
-from biometrics.disclosure import Answer, Band, HolderAnswer, Outcome
-from biometrics.server import exchange
-from matcher.galleries import Shelf
-from matcher.match import Question
-
-if TYPE_CHECKING:
-    from biometrics.calibration import Calibrations
-    from matcher.galleries import Galleries
-    from matcher.match import Encode, Search
-    from matcher.schedule import Scanner
-
-__all__ = ["BareMatcher"]
+from biometrics.audit import ReceiptIssuer
+from biometrics.cli import main
+from biometrics.store import Appended
+from biometrics.store.log import Log
 
 
-class BareMatcher:
-    """Answers searches, and nothing else."""
+def append(*_: object) -> Appended:
+    """Append nothing."""
+    return Appended(None, 0, "1")  # type: ignore[arg-type]
 
-    def __init__(
-        self,
-        *,
-        galleries: Galleries,
-        calibrations: Calibrations,
-        scanner: Scanner,
-        **_protections: Any,
-    ) -> None:
-        """Take the parts of `matcher.match.Matcher` that find matches."""
-        self._galleries = galleries
-        self._calibrations = calibrations
-        self._scanner = scanner
 
-    async def match(self, search: Search, encode: Encode) -> bytes:
-        """Return the encoded answers to all questions."""
-        answers = [
-            await self._answer(each)
-            for each in search.questions
-            if isinstance(each, Question)
-        ]
-        return encode(answers)([b""] * len(answers))
-
-    async def _answer(self, question: Question) -> Answer:
-        """Search everybody's galleries for one person."""
-        probe = question.template()
-        space = probe.space.name
-        comparisons = self._galleries.comparisons(space)
-        threshold = self._calibrations.of(space).at(FpirClass.THOUSANDTH, comparisons)
-        bands = {
-            Shelf(gallery.holder, space, probe.position): Band.without(threshold.cosine)
-            for gallery in self._galleries.known()
-            if gallery.space == space
-        }
-        confirmed = await self._scanner.search(probe, bands)
-        matched = {hit.holder for hit in confirmed.hits}
-        outcomes = {
-            shelf.holder: Outcome.MATCH if shelf.holder in matched else Outcome.NO_MATCH
-            for shelf in bands
-        }
-        return Answer(
-            regional=Outcome.MATCH if matched else Outcome.NO_MATCH,
-            holders=tuple(
-                HolderAnswer(holder=holder, outcome=outcome, reference=b"")
-                for holder, outcome in sorted(outcomes.items())
-            ),
-        )
+def issue(*_: object, items: tuple[bytes, ...], **__: object) -> list[bytes]:
+    """Return no receipt for each answer."""
+    return [b""] * len(items)
 
 
 if __name__ == "__main__":
-    exchange.Matcher = BareMatcher  # type: ignore[assignment,misc]
-    main()
+    Log.append = append  # type: ignore[method-assign, assignment]
+    ReceiptIssuer.issue = issue  # type: ignore[method-assign, assignment]
+    main(sys.argv[1:])
