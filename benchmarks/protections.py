@@ -1,10 +1,10 @@
 """What do all protections together cost a search?
 
 The exchange and one that protects nobody (`benchmarks.kit.unprotected`), in turns, on
-the same galleries and by the same callers: no agreements, masks, budgets, quotas, log, receipts
-or slots, and nothing stored. What is left of the first one's throughput is what all of
-these leave; TLS, identity and admission are in both. Slots are those of a new
-exchange: callers are many enough that they wait for the work, and not for slots.
+the same galleries and by the same callers: no agreements, masks, budgets, quotas, log,
+receipts or slots, and nothing stored. What is left of the first one's throughput is
+what all of these leave; TLS, identity and admission are in both. Slots are those of a
+new exchange: callers are many enough that they wait for the work, and not for slots.
 
     python -m benchmarks.protections [--records 1000000] [--callers 32]
 
