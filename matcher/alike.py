@@ -14,6 +14,7 @@ officers who search in good faith, and tell the one who does not no less.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,8 @@ class _Remembered:
             (limits.PROBES_REMEMBERED, limits.SKETCH_DIRECTIONS), np.float32
         )
     )
-    moments: NDArray[np.float64] = field(
-        default_factory=lambda: np.full(limits.PROBES_REMEMBERED, -np.inf)
+    moments: list[float] = field(
+        default_factory=lambda: [-math.inf] * limits.PROBES_REMEMBERED
     )
     digests: list[bytes] = field(
         default_factory=lambda: [b""] * limits.PROBES_REMEMBERED
@@ -96,13 +97,17 @@ class Resemblance:
         sketch, digest = self._sketch(probe), self._digest(probe)
         now = self._clock.monotonic()
         cosines = known.sketches @ sketch
-        is_recent = known.moments > now - limits.ALIKE_SECONDS
-        alike = is_recent & (cosines >= limits.ALIKE_SHARE * threshold)
-        count = int(np.count_nonzero(alike))
-        if any(known.digests[row] == digest for row in np.flatnonzero(alike)):
+        # In few steps of NumPy: each of those on as many rows gives the interpreter's
+        # lock away, and everybody's calls wait until this thread has it again.
+        near = np.flatnonzero(cosines >= limits.ALIKE_SHARE * threshold).tolist()
+        begun = now - limits.ALIKE_SECONDS
+        alike = [row for row in near if known.moments[row] > begun]
+        count = len(alike)
+        if any(known.digests[row] == digest for row in alike):
             return count > limits.ALIKE_ALERTED
         if count >= limits.ALIKE_TOLD:
-            raise _too_many(known.moments[alike].min() + limits.ALIKE_SECONDS - now)
+            first = min(known.moments[row] for row in alike)
+            raise _too_many(first - begun)
         known.last = (known.last + 1) % limits.PROBES_REMEMBERED
         known.sketches[known.last] = sketch
         known.moments[known.last] = now
@@ -133,5 +138,5 @@ def _too_many(seconds: float) -> ExhaustedError:
         "PROBE_VARIED",
         f"you have searched with {limits.ALIKE_TOLD} probes like this one within a day,"
         " and no more are answered; auditors were told. Ask again tomorrow",
-        retry_after=float(seconds),
+        retry_after=seconds,
     )
