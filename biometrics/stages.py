@@ -10,8 +10,7 @@ from enum import StrEnum
 class Stage(StrEnum):
     """A part of a search; between them it waits for the end of a slot."""
 
-    COMPARE = "compare"  # waits for the scanner, scans, and confirms
-    BUDGET = "budget"  # what it has felt for before is read
+    COMPARE = "compare"  # waits for the scanner, scans, confirms, reads what is left
     STORE = "store"  # answer and leaf become durable, with those of others
 
 

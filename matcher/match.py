@@ -274,9 +274,10 @@ class Matcher:
         rules = Rules(self.agreements(), self.clock.now(), search.purpose)
         planned = [self._planned(search, rules, each) for each in search.questions]
         self._refuse_spent(search.requester, rules, planned)
+        # One stage: only what was found asks what the budget has left, and a time of
+        # its own would tell that something was.
         with self.timed(Stage.COMPARE):
             compared = await self._results(search.requester, planned)
-        with self.timed(Stage.BUDGET):
             spending = await self._spending(search.requester, rules, compared)
         results = [
             self._found(rules, spending, each) if isinstance(each, Compared) else each

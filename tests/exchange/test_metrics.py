@@ -29,7 +29,7 @@ LABELS = {
     "status": re.compile(r"[A-Z_0-9]+"),
     "le": re.compile(r"[0-9.]+|\+Inf"),
     "member": re.compile(r"X[A-Z]{2}"),
-    "stage": re.compile(r"compare|budget|store"),
+    "stage": re.compile(r"compare|store"),
     "space": re.compile(r"tiny-\w+"),
 }
 
@@ -78,7 +78,7 @@ def test_figures_of_real_traffic_tell_load_and_nobodys_outcome(tmp_path: Path):
         own = 'method="/biometrics.v1.MatchService/Match",role="client",status="OK"'
         assert found[f"biometrics_calls_total{{{own}}}"] == 3
         assert found["biometrics_turn_wait_seconds_count"] == 3
-        for stage in ("compare", "budget", "store"):
+        for stage in ("compare", "store"):
             count = f'biometrics_stage_seconds_count{{stage="{stage}"}}'
             assert found[count] == 3
         assert found["biometrics_templates_scanned_total"] == 3 * limits.COARSE_GALLERY
