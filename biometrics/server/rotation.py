@@ -26,14 +26,14 @@ from biometrics.signing import Erased, erasure_note
 from biometrics.store import Rewrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from biometrics.clock import Clock
     from biometrics.custody import Vault
     from biometrics.members import Member
     from biometrics.sealed import GalleryKeyRow
     from biometrics.signing import SigningKey
-    from biometrics.store import Store, WrappedValue
+    from biometrics.store import ErasureKind, Store, WrappedValue
     from biometrics.templates import TemplateSpaces
     from matcher.access import Access
 
@@ -99,14 +99,19 @@ class Rotation:
             if position is not None:
                 await self._access.obeyed(position)
 
-    async def certify(self, holder: Member) -> None:
+    async def certify(self, holder: Member, kinds: Iterable[ErasureKind]) -> None:
         """Sign for what keys of a holder are no more, once their bytes are not either.
+
+        Args:
+            holder: the holder.
+            kinds: sign only for what was deleted in one of these ways.
 
         Raises:
             StorageError: the database cannot be read or written now.
         """
-        pending = await asyncio.to_thread(self._store.erasures.pending, holder)
-        if not pending:
+        wanted = frozenset(kinds)
+        rows = await asyncio.to_thread(self._store.erasures.pending, holder)
+        if not (pending := [row for row in rows if row.kind in wanted]):
             return
         # 4. Save codes, where step 1 did not, or they changed since.
         if not await self._access.kept(holder):

@@ -13,7 +13,7 @@ from biometrics.errors import (
     StorageError,
     UnavailableError,
 )
-from biometrics.store import CustodyState
+from biometrics.store import CustodyState, ErasureKind
 
 if TYPE_CHECKING:
     from biometrics.custody import Vault
@@ -91,16 +91,23 @@ class Tending:
         if custody.state is CustodyState.DESTROYED:
             if not await asyncio.to_thread(self._store.erasures.pending, holder):
                 return
-            if not await self._access.discarded(holder):
-                raise StorageError("CODES_NOT_DELETED", "codes cannot be deleted now")
-            is_more = True
-            while is_more:
-                await asyncio.sleep(limits.LOADING_PAUSE_SECONDS)
-                deleting = self._store.destruction.delete_some(
-                    holder, limits.DELETED_AT_ONCE
-                )
-                is_more = await asyncio.wrap_future(deleting)
-        elif self._vault.is_rotating(holder):
+            await self._delete(holder)
+            await self._rotation.certify(holder, ErasureKind)
+            return
+        if self._vault.is_rotating(holder):
             await self._access.loaded(holder)
             await self._rotation.go_on(holder)
-        await self._rotation.certify(holder)
+        # What was destroyed meanwhile is signed for once it is deleted.
+        await self._rotation.certify(holder, (ErasureKind.ROTATION,))
+
+    async def _delete(self, holder: Member) -> None:
+        """Delete all codes and rows of a holder whose keys are destroyed."""
+        if not await self._access.discarded(holder):
+            raise StorageError("CODES_NOT_DELETED", "codes cannot be deleted now")
+        is_more = True
+        while is_more:
+            await asyncio.sleep(limits.LOADING_PAUSE_SECONDS)
+            deleting = self._store.destruction.delete_some(
+                holder, limits.DELETED_AT_ONCE
+            )
+            is_more = await asyncio.wrap_future(deleting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import sqlite3
 import threading
@@ -364,3 +365,25 @@ def test_a_locked_gallery_can_be_destroyed(world: World) -> None:
     administrator(world).destroy(confirm_holder="XAA")
     assert certificate(world).records == 1
     assert outcome(world, 7) == "not-comparable"
+
+
+def test_what_is_destroyed_in_the_midst_of_a_rotation_is_certified_once_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the rotation signs for the rotation alone."""
+    administrator(world).unlock()
+    world.enroller("XAA").enrol(record("case-9", unit(9)))
+    destroyed = threading.Event()
+    go_on = Rotation.go_on
+
+    async def slowly(rotation: Rotation, holder: Member) -> None:
+        await asyncio.to_thread(destroyed.wait, 30)
+        await go_on(rotation, holder)
+
+    monkeypatch.setattr(Rotation, "go_on", slowly)
+    monkeypatch.setattr(limits, "LOADING_PAUSE_SECONDS", 0.2)
+    administrator(world).rotate()
+    administrator(world).destroy(confirm_holder="XAA")
+    destroyed.set()
+    assert certificate(world).kind == "destruction"
+    assert world.enroller("XAA").galleries() == ()
