@@ -379,4 +379,5 @@ MAX_CALIBRATED_GROWTH: Final = 2
 LEAST_CALIBRATION_SUBJECTS: Final = 20  # below, a tenth of the maxima is no tail
 MAX_COMPARISONS: Final = 1 << 40  # of one search, far beyond any; fits a signed number
 MAX_THRESHOLDS: Final = 128  # three classes, every power of two up to that
+MAX_WEIGHTS: Final = 128  # steps of a quarter of a decade, down to any rate
 MAX_METHOD_CHARACTERS: Final = 512  # how a calibration was made, in words

@@ -58,7 +58,7 @@ class UnprotectedMatcher:
 
     async def _answer(self, question: Question) -> Answer:
         """Search everybody's galleries for one person."""
-        probe = question.template()
+        (probe,) = question.templates()
         space = probe.space.name
         comparisons = self._galleries.comparisons(space)
         threshold = self._calibrations.of(space).at(FpirClass.THOUSANDTH, comparisons)

@@ -14,9 +14,11 @@ from biometrics.calibration.promise import (
     FpirClass,
     Promise,
     comparisons_supported,
+    rarest_supported,
     rounded_up,
     searches_needed,
 )
+from biometrics.calibration.weights import Weights
 
 __all__ = [
     "BY_DEFAULT",
@@ -28,8 +30,10 @@ __all__ = [
     "Promise",
     "Row",
     "Threshold",
+    "Weights",
     "comparisons_supported",
     "parse_calibration",
+    "rarest_supported",
     "rounded_up",
     "searches_needed",
     "write_calibration",

@@ -96,9 +96,11 @@ from matcher.index import Index
 from matcher.keeper import Keeper
 from matcher.loading import Loading
 from matcher.match import Matcher
+from matcher.opening import Opener
 from matcher.schedule import Scanner
 from matcher.segments import SegmentFiles
 from matcher.service import DuplicateService, MatchService
+from matcher.weighing import Weighing
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -232,6 +234,15 @@ class Exchange:
                 galleries=galleries,
                 precedence=precedence,
                 scanner=scanner,
+                weighing=Weighing(
+                    journal=store.journal,
+                    opener=Opener(
+                        journal=store.journal,
+                        vault=vault,
+                        spaces=spaces,
+                        galleries=galleries,
+                    ),
+                ),
                 slots=slots,
                 answers=store.answers,
                 receipts=ReceiptIssuer(log_key),

@@ -89,7 +89,7 @@ def plan(
         Agreements(clauses),
         requester=requester,
         purpose=Purpose.VISA,
-        modality=Modality.FACE,
+        modalities=[Modality.FACE],
         today=today,
         holders=frozenset(holders),
         excluded=frozenset(excluded),
