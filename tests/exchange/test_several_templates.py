@@ -23,6 +23,7 @@ from world import (
 from biometrics.calibration import FpirClass, rounded_up
 from biometrics.client import MatchAnswer, Probe, Record, Template
 from biometrics.errors import ExhaustedError, InvalidRequestError, RefusedError
+from matcher.galleries import Galleries, GalleryState
 from matcher.opening import Opener
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from biometrics.members import Member
     from biometrics.store import StoredTemplate
     from matcher.galleries import Shelf
 
@@ -299,6 +301,21 @@ def test_an_outage_of_one_modality_is_an_outage(
     monkeypatch.setattr(Opener, "can_open", fails)
     assert ask(fused, like(67, 1.0, 1.0), "XAA").regional == "match"
     assert ask(fused, like(67, 1.0, 1.0, 0.1), "XAA").regional == "unavailable"
+
+
+def test_a_gallery_that_is_not_there_is_an_outage_too(
+    fused: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the other one would have said."""
+    states = Galleries.state
+
+    def state(self: Galleries, holder: Member, space: str) -> GalleryState:
+        is_finger = space == FINGERS
+        return GalleryState.LOADING if is_finger else states(self, holder, space)
+
+    monkeypatch.setattr(Galleries, "state", state)
+    told = ask(fused, like(68, 1.0, 1.0), "XAA")
+    assert (told.regional, told.holders[0].outcome) == ("unavailable", "unavailable")
 
 
 @pytest.mark.parametrize(
