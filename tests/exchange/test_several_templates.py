@@ -300,7 +300,7 @@ def test_an_outage_of_one_modality_is_an_outage(
 
     monkeypatch.setattr(Opener, "can_open", fails)
     assert ask(fused, like(67, 1.0, 1.0), "XAA").regional == "match"
-    assert ask(fused, like(67, 1.0, 1.0, 0.1), "XAA").regional == "unavailable"
+    assert ask(fused, like(67, 1.0, 1.0, -0.3), "XAA").regional == "unavailable"
 
 
 def test_a_gallery_that_is_not_there_is_an_outage_too(
