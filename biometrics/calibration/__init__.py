@@ -7,6 +7,7 @@ from biometrics.calibration.calibration import (
     Row,
     Threshold,
 )
+from biometrics.calibration.drift import Drift
 from biometrics.calibration.file import parse_calibration, write_calibration
 from biometrics.calibration.promise import (
     BY_DEFAULT,
@@ -25,6 +26,7 @@ __all__ = [
     "EVERY_CLASS",
     "Calibration",
     "Calibrations",
+    "Drift",
     "Evidence",
     "FpirClass",
     "Promise",

@@ -31,6 +31,7 @@ from biometrics.server.chores import (
     keep_ending_follow_ups,
     keep_erasing,
     keep_looking,
+    keep_probing,
     keep_trusting,
 )
 from biometrics.server.custodian import Custodian
@@ -87,6 +88,7 @@ from enrolment.service import EnrolmentService
 from enrolment.withdraw import Withdrawal
 from matcher.access import Access
 from matcher.alike import Resemblance
+from matcher.canary_probes import CanaryProbes
 from matcher.confirm import Confirmation
 from matcher.duplicates import Duplicates
 from matcher.engine import Engine
@@ -254,6 +256,14 @@ class Exchange:
                 timed=Stages(metrics.took, tracing).timed,
                 random_bytes=random_bytes,
             )
+            probes = CanaryProbes(
+                spaces=spaces,
+                calibrations=calibrations,
+                galleries=galleries,
+                scanner=scanner,
+                precedence=precedence,
+                random_bytes=random_bytes,
+            )
             # Enrolment.
             enrolment = EnrolmentService(
                 enrolment=Enrolment(
@@ -399,7 +409,9 @@ class Exchange:
                 ),
                 partial(
                     review_pb2_grpc.add_ReviewServiceServicer_to_server,
-                    ReviewService(reviews=store.reviews, workers=workers),
+                    ReviewService(
+                        reviews=store.reviews, drifted=probes.drifted, workers=workers
+                    ),
                 ),
                 partial(
                     followup_pb2_grpc.add_FollowUpServiceServicer_to_server,
@@ -457,6 +469,7 @@ class Exchange:
                     behind=lambda: store.journal.end() - index.position,
                     galleries=partial(sizes, store, roll),
                     calibrations=rates.used,
+                    canaries=lambda: probes.drifts,
                     certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),
                     revocation_seconds=lambda: (
                         None
@@ -502,6 +515,7 @@ class Exchange:
                 keep_disposing(disposal),
                 keep_ending_epochs(custodian, roll),
                 keep_ending_follow_ups(store),
+                keep_probing(probes),
                 keep_looking(settings, limits.AGREEMENTS_LOOK_SECONDS),
                 keep_trusting(trusted, health),
             ):
