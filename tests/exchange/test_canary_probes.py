@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from fused import FINGERS, calibration
-from world import AGREEMENTS, DIMENSION, SPACE, SPACES, World, face, record, unit
+from world import AGREEMENTS, DIMENSION, SPACE, SPACES, World, record, unit
 
 from biometrics import limits
 from matcher.canary_probes import CanaryProbes
