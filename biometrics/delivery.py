@@ -70,9 +70,7 @@ def _tell(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None]) -> None
         _held.waiting.setdefault(loop, []).append(waiter)
 
 
-def _wake(
-    loop: asyncio.AbstractEventLoop, waiters: list[asyncio.Future[None]]
-) -> None:
+def _wake(loop: asyncio.AbstractEventLoop, waiters: list[asyncio.Future[None]]) -> None:
     """Wake some waiters of a loop, unless that is over."""
     with suppress(RuntimeError):  # closed: nobody waits any more
         loop.call_soon_threadsafe(_resolve, waiters)
