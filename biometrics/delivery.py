@@ -33,7 +33,8 @@ _held = _Held()
 @contextmanager
 def together() -> Iterator[None]:
     """Let those who wait for what this thread resolves know all at once, at the end."""
-    _held.waiting = waiting = {}
+    waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    _held.waiting = waiting
     try:
         yield
     finally:
