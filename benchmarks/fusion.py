@@ -224,6 +224,8 @@ def main() -> None:
     # rounded up to a power of two. That is why sizes are such.
     comparisons = {"face": size, "finger": 2 * size}
     for asked in ASKED:
+        if kept.has(templates=" + ".join(asked)):
+            continue
         there = [parts[position] for position in asked]
         ways = list(questions([p.space for p in there], known, comparisons))
         tables.progress(" and ".join(asked))

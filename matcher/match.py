@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from biometrics import limits
+from biometrics.delivery import delivered
 from biometrics.disclosure import (
     Answer,
     Level,
@@ -259,7 +260,7 @@ class Matcher:
                 #    read, or has expired, and keeps nothing: then all is decided anew,
                 #    by the rules of that moment.
                 with self.timed(Stage.STORE):
-                    stored = await asyncio.wrap_future(
+                    stored = await delivered(
                         self.answers.commit(
                             *key,
                             self._sealing(search, decided),
@@ -354,7 +355,7 @@ class Matcher:
 
         Probes that wait together share a pass over each gallery.
         """
-        return await _all(self._result(requester, each) for each in planned)
+        return await _all([self._result(requester, each) for each in planned])
 
     async def _result(
         self, requester: Member, planned: Planned | Refusal
@@ -418,7 +419,7 @@ class Matcher:
         # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
         #    be: a gallery that was locked during the scan may not have been compared.
         with self.precedence.searching():
-            found = await _all(map(self._confirmed, probes, shelves))
+            found = await _all([*map(self._confirmed, probes, shelves)])
             (confirmed, *more) = found
             if more:
                 weigh = self.weighing.weigh
@@ -584,8 +585,10 @@ def _all_disclosed(results: Sequence[Found]) -> Disclosed:
     )
 
 
-async def _all(work: Iterable[Coroutine[object, object, T]]) -> list[T]:
+async def _all(work: Sequence[Coroutine[object, object, T]]) -> list[T]:
     """Return what comes of all; once one fails nobody waits for the others."""
+    if len(work) == 1:  # so it is of most requests: nobody to share with
+        return [await work[0]]
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         return await asyncio.gather(*tasks)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -254,6 +257,23 @@ def test_the_strictest_promise_of_all_modalities_is_kept(fused: World) -> None:
             if each.outcome == "match":
                 found.setdefault(each.holder, step)
     assert found["XAA"] < found["XRA"]
+
+
+def test_a_reference_is_of_the_first_modality(fused: World) -> None:
+    """Whatever the order in which the templates came."""
+    enrol(fused, "XAA", "cited", {p: [v] for p, v in vectors(69).items()})
+    whole = like(69, 1.0, 1.0, 1.0)
+    for order, modality in (
+        ((LEFT, FACE), "face"),
+        ((LEFT, RIGHT), "fingerprint"),
+    ):
+        told = ask(fused, {p: whole[p] for p in order}, "XAA").holders[0]
+        digest = hashlib.sha256(bytes.fromhex(told.reference)).digest()
+        with closing(sqlite3.connect(fused.root / "data/exchange.sqlite")) as database:
+            (row,) = database.execute(
+                "SELECT modality FROM reference WHERE reference_digest = ?", (digest,)
+            ).fetchall()
+        assert row == (modality,)
 
 
 def test_all_templates_are_one_search_of_the_quota(fused: World) -> None:
