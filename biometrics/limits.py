@@ -386,4 +386,5 @@ LEAST_CALIBRATION_SUBJECTS: Final = 20  # below, a tenth of the maxima is no tai
 MAX_COMPARISONS: Final = 1 << 40  # of one search, far beyond any; fits a signed number
 MAX_THRESHOLDS: Final = 128  # three classes, every power of two up to that
 MAX_WEIGHTS: Final = 128  # steps of a quarter of a decade, down to any rate
+AIMS_KNOWN: Final = 256  # combinations of spaces that probes have, as sizes are now
 MAX_METHOD_CHARACTERS: Final = 512  # how a calibration was made, in words

@@ -22,8 +22,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
+from biometrics import limits
 from biometrics.calibration import FpirClass, rounded_up
 from biometrics.disclosure import Band
 
@@ -135,6 +137,29 @@ class Aim:
     lowest: tuple[float, ...]
 
 
+class Aims:
+    """From where on searches match, as the exchange grows; for many threads."""
+
+    def __init__(
+        self, calibrations: Calibrations, comparisons: Callable[[str], int]
+    ) -> None:
+        """Aim by `calibrations`, at what `comparisons` says of each space's size."""
+        self._comparisons = comparisons
+
+        @lru_cache(limits.AIMS_KNOWN)
+        def aim(spaces: tuple[TemplateSpace, ...], sizes: tuple[int, ...]) -> Aim:
+            names = [space.name for space in spaces]
+            told = dict(zip(names, sizes, strict=True))
+            return aim_at(spaces, calibrations, told.__getitem__)
+
+        self._aim = aim
+
+    def at(self, spaces: tuple[TemplateSpace, ...]) -> Aim:
+        """Return from where on a search with templates of these spaces matches now."""
+        sizes = tuple([rounded_up(self._comparisons(s.name)) for s in spaces])
+        return self._aim(spaces, sizes)
+
+
 def aim_at(
     spaces: Sequence[TemplateSpace],
     calibrations: Calibrations,
@@ -147,7 +172,8 @@ def aim_at(
         calibrations: of every space.
         comparisons: returns how many the exchange can make in a space.
     """
-    sizes = {space.name: comparisons(space.name) for space in spaces}
+    # Each in steps of its own, and so is their sum.
+    sizes = {space.name: rounded_up(comparisons(space.name)) for space in spaces}
     own = {name: calibrations.thresholds(name, size) for name, size in sizes.items()}
     lowest = {name: min(t.cosine for t in told.values()) for name, told in own.items()}
     fused = _fused(spaces, calibrations, sizes) if len(spaces) > 1 else {}
@@ -185,7 +211,7 @@ def _fused(
     weights, bands = [], []
     for space in spaces:
         calibration = calibrations.of(space.name)
-        size = rounded_up(sizes[space.name])
+        size = sizes[space.name]
         if calibration.weights is None:
             return {}
         alone = calibration.weights.standing_out(size)

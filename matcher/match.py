@@ -44,7 +44,6 @@ from biometrics.stages import Stage
 from biometrics.store import Disclosed, NewReference
 from biometrics.templates import Modality
 from matcher.budget import Spending, refuse_spent
-from matcher.fusion import aim_at
 from matcher.galleries import GalleryState, Shelf
 from matcher.proof import Committed, Looked, mentions, promise_of
 
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from biometrics.audit import ReceiptIssuer
-    from biometrics.calibration import Calibrations
     from biometrics.clock import Clock
     from biometrics.custody import Vault
     from biometrics.disclosure import (
@@ -70,7 +68,7 @@ if TYPE_CHECKING:
     from biometrics.templates import Position, Template, TemplateSpace
     from matcher.alike import Resemblance
     from matcher.confirm import Confirmed, Hit
-    from matcher.fusion import Aim
+    from matcher.fusion import Aim, Aims
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
     from matcher.weighing import Weighing
@@ -190,7 +188,7 @@ class Matcher:
 
     Attributes:
         agreements: returns those in force at the moment.
-        calibrations: the thresholds of every template space.
+        aims: from where on a search matches.
         galleries: who can be searched.
         precedence: holds up bulk loads during steps 5 and 6.
         scanner: steps 5 and 6.
@@ -208,7 +206,7 @@ class Matcher:
     """
 
     agreements: Callable[[], Agreements]
-    calibrations: Calibrations
+    aims: Aims
     galleries: Galleries
     precedence: Precedence
     scanner: Scanner
@@ -377,7 +375,7 @@ class Matcher:
         # 2. Authorise by the agreements; knows nothing of any gallery's content. What
         #    they promise of errors is kept at the threshold for all comparisons that
         #    the exchange can make in the space, whomever the requester names.
-        aim = aim_at(question.spaces, self.calibrations, self.galleries.comparisons)
+        aim = self.aims.at(question.spaces)
         try:
             plan = plan_search(
                 rules.agreements,

@@ -23,7 +23,7 @@ from matcher.galleries import Shelf
 from matcher.match import Question
 
 if TYPE_CHECKING:
-    from biometrics.calibration import Calibrations
+    from matcher.fusion import Aims
     from matcher.galleries import Galleries
     from matcher.match import Encode, Search
     from matcher.schedule import Scanner
@@ -38,13 +38,13 @@ class UnprotectedMatcher:
         self,
         *,
         galleries: Galleries,
-        calibrations: Calibrations,
+        aims: Aims,
         scanner: Scanner,
         **_protections: Any,
     ) -> None:
         """Take the parts of `matcher.match.Matcher` that find matches."""
         self._galleries = galleries
-        self._calibrations = calibrations
+        self._aims = aims
         self._scanner = scanner
 
     async def match(self, search: Search, encode: Encode) -> bytes:
@@ -60,10 +60,9 @@ class UnprotectedMatcher:
         """Search everybody's galleries for one person."""
         (probe,) = question.templates()
         space = probe.space.name
-        comparisons = self._galleries.comparisons(space)
-        threshold = self._calibrations.of(space).at(FpirClass.THOUSANDTH, comparisons)
+        (band,) = self._aims.at(question.spaces).rules[FpirClass.THOUSANDTH].bands
         bands = {
-            Shelf(gallery.holder, space, probe.position): Band.without(threshold.cosine)
+            Shelf(gallery.holder, space, probe.position): Band.without(band.threshold)
             for gallery in self._galleries.known()
             if gallery.space == space
         }

@@ -93,6 +93,7 @@ from matcher.confirm import Confirmation
 from matcher.duplicates import Duplicates
 from matcher.engine import Engine
 from matcher.follower import Follower
+from matcher.fusion import Aims
 from matcher.galleries import Galleries, GalleryName, Shelf
 from matcher.index import Index
 from matcher.keeper import Keeper
@@ -232,7 +233,7 @@ class Exchange:
             slots = Slots(config.slot_seconds)
             matcher = Matcher(
                 agreements=in_force.agreements,
-                calibrations=calibrations,
+                aims=Aims(calibrations, galleries.comparisons),
                 galleries=galleries,
                 precedence=precedence,
                 scanner=scanner,

@@ -13,7 +13,7 @@ from world import SPACE, SPACES
 from biometrics.calibration import Calibrations, FpirClass, parse_calibration
 from biometrics.disclosure import Band
 from biometrics.spaces import parse_spaces
-from matcher.fusion import Aim, Fused, Lean, Strictest, aim_at, is_near
+from matcher.fusion import Aim, Aims, Fused, Lean, Strictest, aim_at, is_near
 
 HUNDREDTH, THOUSANDTH, TEN_THOUSANDTH = FpirClass
 PARSED = parse_spaces(SPACES, "x")
@@ -162,3 +162,19 @@ def test_fingers_of_one_space_are_one_size() -> None:
     for fpir in FpirClass:
         assert found.rules[fpir].bands == alone.rules[fpir].bands * 2
     assert not found.established
+
+
+def test_where_is_aimed_moves_in_steps_with_each_space() -> None:
+    """Enrolments within one change nothing, and nothing is computed anew for them."""
+    sizes = {SPACE: 600, FINGERS: 1025}
+    aims = Aims(known(CALIBRATIONS), lambda space: sizes[space])
+    spaces = (FACE, FINGER)
+    first = aims.at(spaces)
+    sizes |= {SPACE: 1024, FINGERS: 2048}
+    assert aims.at(spaces) is first
+    rule = first.rules[THOUSANDTH]
+    assert isinstance(rule, Fused)
+    assert rule.least == pytest.approx(math.log10(4096) + 3)
+    sizes[SPACE] = 1025
+    second = aims.at(spaces)
+    assert second.rules[THOUSANDTH] != first.rules[THOUSANDTH]
