@@ -23,6 +23,7 @@ from world import (
     unit,
 )
 
+from biometrics import limits
 from biometrics.calibration import FpirClass, rounded_up
 from biometrics.client import MatchAnswer, Probe, Record, Template
 from biometrics.errors import ExhaustedError, InvalidRequestError, RefusedError
@@ -159,7 +160,7 @@ def test_fused_decisions_are_those_of_an_exhaustive_comparison(fused: World) -> 
     asked = [each for each in probes_of(len(people), 0.1, 0.75) if len(each) > 1]
     expected = []
     for each in asked:
-        every = sum(size[space] for space in set(map(space_of, each)))
+        every = sum(rounded_up(size[space]) for space in set(map(space_of, each)))
         least = math.log10(rounded_up(every) / FpirClass.THOUSANDTH.rate)
         expected.append(
             any(fuses(cosines(each, body), alone, least, told) for body in people)
@@ -322,6 +323,19 @@ def test_an_outage_of_one_modality_is_an_outage(
     monkeypatch.setattr(Opener, "can_open", fails)
     assert ask(fused, like(67, 1.0, 1.0), "XAA").regional == "match"
     assert ask(fused, like(67, 1.0, 1.0, -0.3), "XAA").regional == "unavailable"
+
+
+def test_more_than_may_be_opened_is_an_outage_too(
+    fused: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many templates a record has, beside those that were scanned for."""
+    body = {p: [v] * 10 for p, v in vectors(71).items()}
+    enrol(fused, "XRA", "many", body)
+    told = []
+    for most in (100, 20):
+        monkeypatch.setattr(limits, "MAX_OPENINGS_PER_HOLDER", most)
+        told.append(ask(fused, like(71, 1.0, 1.0, 1.0), "XRA").regional)
+    assert told == ["match", "unavailable"]
 
 
 def test_a_gallery_that_is_not_there_is_an_outage_too(
