@@ -48,7 +48,7 @@ from biometrics.server.backup import (
 from biometrics.server.config import read_config
 from biometrics.server.policy import read_auditors
 from biometrics.store.backups import restoring
-from biometrics.store.follow_ups import end_all
+from biometrics.store.follow_up_tables import end_all
 from biometrics.store.keys import index_key_of
 from biometrics.store.log import begin_anew
 from biometrics.store.moment import Moment, moment_of

@@ -11,7 +11,7 @@ from biometrics.store.answer_rows import (
 )
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.budget import Budget
-from biometrics.store.consistency import Consistency, Counts
+from biometrics.store.consistency import Consistency
 from biometrics.store.cosignatures import CosignatureTable, Cosigned
 from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.custody_rows import (
@@ -61,6 +61,7 @@ from biometrics.store.rows import (
     TemplateRow,
     WholeRecord,
 )
+from biometrics.store.sealed_rows import Counts, SealedRows
 from biometrics.store.store import Inspection, Store, inspect_store, open_store
 from biometrics.store.whole import WholeReader
 
@@ -124,6 +125,7 @@ __all__ = [
     "ReviewTable",
     "Rewrapped",
     "RotationWriter",
+    "SealedRows",
     "SeenRecord",
     "Side",
     "Store",

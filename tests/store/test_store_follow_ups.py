@@ -29,7 +29,7 @@ from biometrics.store import (
     inspect_store,
     open_store,
 )
-from biometrics.store.follow_ups import end_all
+from biometrics.store.follow_up_tables import end_all
 from biometrics.store.log_check import log_faults
 from biometrics.store.schema import LOG_LEAF
 
