@@ -8,7 +8,7 @@ import numpy as np
 
 from biometrics.calibration import FpirClass
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.files import cannot_write
 from enrolment.calibrate.searches import BINS, NO_SCORE
 
 if TYPE_CHECKING:
@@ -62,10 +62,7 @@ def draw(measured: Measured, folder: Path) -> list[Path]:
             figure.savefig(path, metadata={"Software": None})
             paths.append(path)
     except OSError as error:
-        told = cause_of(error)
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{folder}` cannot be written: {told}"
-        ) from error
+        raise cannot_write(folder, error) from error
     return paths
 
 

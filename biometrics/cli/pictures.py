@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from biometrics import limits
 from biometrics.disclosure import Level
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.files import cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +115,4 @@ def draw_matrix(
     try:
         figure.savefig(path, metadata={"Software": None})
     except OSError as error:
-        told_why = cause_of(error)
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {told_why}"
-        ) from error
+        raise cannot_write(path, error) from error

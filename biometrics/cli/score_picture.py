@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.files import cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,4 @@ def draw_scores(path: Path, panels: Mapping[str, Scores]) -> None:
     try:
         figure.savefig(path, dpi=150, metadata={"Software": None})
     except OSError as error:
-        told = cause_of(error)
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
-        ) from error
+        raise cannot_write(path, error) from error

@@ -26,7 +26,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from biometrics import limits
 from biometrics.clock import SystemClock
-from biometrics.custody import FileKeyProvider, Vault, open_keys
+from biometrics.custody import (
+    KEY_FILE_UNREACHABLE,
+    FileKeyProvider,
+    Vault,
+    open_keys,
+)
 from biometrics.errors import (
     ConfigurationError,
     ExchangeError,
@@ -65,7 +70,6 @@ Row = TypeVar("Row")
 _RESTORE: Final = "restore the database from a backup"
 # What a numbered row of each kind is called.
 _ROW: Final = {"references": "record", "answers": "stored answer"}
-_MISSING_KEY: Final = "KEY_FILE_UNREACHABLE"
 
 
 @dataclass(slots=True)
@@ -210,7 +214,8 @@ class _Examination:
                 self._found.locked[member.code] = error.message
             except ConfigurationError as error:
                 self._found.locked[member.code] = error.message
-                if error.reason != _MISSING_KEY:  # a file that is wrong is a fault
+                # A file that is wrong is a fault; one that is away is not.
+                if error.reason != KEY_FILE_UNREACHABLE:
                     self._found.add(_fault(f"key of {member}", error))
         exchange = FileKeyProvider(self._config.exchange_key)
         rows = _ReadKeys(self._stored)
