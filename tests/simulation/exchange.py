@@ -26,6 +26,7 @@ from biometrics.client.messages import RequestMaker
 from biometrics.client.responses import read_chunk_outcomes
 from biometrics.client.sealer import Sealer
 from biometrics.members import Member
+from biometrics.server import edge
 from biometrics.server.config import read_config
 from biometrics.server.doors import Door
 from biometrics.server.exchange import Exchange
@@ -120,7 +121,7 @@ def no_doors() -> Iterator[list[Parts]]:
     scripts = SimpleNamespace(from_config=lambda _: SCRIPTS)
     with ExitStack() as stack:
         stack.enter_context(patch.object(upgrade, "ScriptDirectory", scripts))
-        stack.enter_context(patch.object(composed, "make_doors", doors))
+        stack.enter_context(patch.object(edge, "make_doors", doors))
         for function, name in (
             ("keep_erasing", "store"),
             ("keep_disposing", ""),
