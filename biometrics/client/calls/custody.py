@@ -32,7 +32,7 @@ class CustodyCalls(Calls):
         Returns:
             Since when they are closed; the same moment where that was done before.
         """
-        request = self._requests.lock(request_id)
+        request = self._requests.under(request_id, custody_pb2.LockRequest())
         response = await self._asker.call(self._on.custody.Lock, request, deadline)
         return responses.read_moment(response.lock_time)
 
@@ -60,7 +60,7 @@ class CustodyCalls(Calls):
             PreconditionError: one's key-encryption key is not at hand.
             UnavailableError: loading takes longer (`GALLERY_LOADING`); it goes on.
         """
-        request = self._requests.unlock(request_id)
+        request = self._requests.under(request_id, custody_pb2.UnlockRequest())
         left = self._asker.remaining(deadline)
         if key is not None:
             recipient = await self._asker.learn(left.seconds)
@@ -85,7 +85,7 @@ class CustodyCalls(Calls):
         Raises:
             UnavailableError: the galleries are locked.
         """
-        request = self._requests.rotate(request_id)
+        request = self._requests.under(request_id, custody_pb2.RotateRequest())
         response = await self._asker.call(self._on.custody.Rotate, request, deadline)
         return responses.read_moment(response.begin_time)
 
@@ -114,7 +114,8 @@ class CustodyCalls(Calls):
         Raises:
             InvalidRequestError: `confirm_holder` is not one's own code.
         """
-        request = self._requests.destroy(confirm_holder, request_id)
+        asked = custody_pb2.DestroyRequest(confirm_holder=confirm_holder)
+        request = self._requests.under(request_id, asked)
         response = await self._asker.call(self._on.custody.Destroy, request, deadline)
         return responses.read_moment(response.destroy_time)
 

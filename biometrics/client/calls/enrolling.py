@@ -109,7 +109,8 @@ class EnrolCalls(Calls):
         Raises:
             NotFoundError: no record was ever enrolled under the reference.
         """
-        request = self._requests.withdraw(reference, request_id)
+        asked = enrolment_pb2.WithdrawRequest(reference=reference)
+        request = self._requests.under(request_id, asked)
         return responses.read_withdrawn(
             await self._asker.call(self._on.enrolment.Withdraw, request, deadline)
         )
@@ -210,9 +211,12 @@ class EnrolCalls(Calls):
             NotFoundError: no record was ever enrolled under the reference, or it
                 was withdrawn.
         """
-        request = self._requests.protect(
-            reference, excluded, request_id, exclude_nobody=exclude_nobody
+        asked = enrolment_pb2.ProtectRequest(
+            reference=reference,
+            excluded_requesters=excluded,
+            exclude_nobody=exclude_nobody,
         )
+        request = self._requests.under(request_id, asked)
         return responses.read_protected(
             await self._asker.call(self._on.enrolment.Protect, request, deadline)
         )

@@ -42,7 +42,10 @@ class FollowUpCalls(Calls):
             NotFoundError: the reference cannot be followed up, whatever the cause.
             RefusedError: no agreement permits it.
         """
-        request = self._requests.follow_up(ticket, request_id)
+        asked = followup_pb2.RequestFollowUpRequest(
+            reference=ticket.reference, note=ticket.signed.note.data
+        )
+        request = self._requests.under(request_id, asked)
         response = await self._asker.call(
             self._on.follow_ups.RequestFollowUp, request, deadline
         )
@@ -74,8 +77,10 @@ class FollowUpCalls(Calls):
             PreconditionError: nothing is there yet (`NOTHING_TO_READ`), or the
                 follow-up is over.
         """
-        asked = ticket.signed.request.follow_up_id.hex()
-        request = self._requests.read_follow_up(asked, request_id)
+        asked = followup_pb2.ReadFollowUpRequest(
+            follow_up_id=ticket.signed.request.follow_up_id.hex()
+        )
+        request = self._requests.under(request_id, asked)
         response = await self._asker.call(
             self._on.follow_ups.ReadFollowUp, request, deadline
         )
@@ -119,9 +124,10 @@ class FollowUpCalls(Calls):
             NotFoundError: it is over, or may not be told any more.
         """
         note = confirmation_note(follow_up.signed, key, signers)
-        request = self._requests.confirm_follow_up(
-            follow_up.follow_up_id, note, request_id
+        asked = followup_pb2.ConfirmFollowUpRequest(
+            follow_up_id=follow_up.follow_up_id, note=note
         )
+        request = self._requests.under(request_id, asked)
         response = await self._asker.call(
             self._on.follow_ups.ConfirmFollowUp, request, deadline
         )
@@ -181,9 +187,10 @@ class FollowUpCalls(Calls):
         sealed = seal_payload(
             follow_up.signed, follow_up.confirmation, content, key, signers
         )
-        request = self._requests.release_follow_up(
-            follow_up.follow_up_id, sealed, request_id
+        asked = followup_pb2.ReleaseFollowUpRequest(
+            follow_up_id=follow_up.follow_up_id, sealed_payload=sealed
         )
+        request = self._requests.under(request_id, asked)
         response = await self._asker.call(
             self._on.follow_ups.ReleaseFollowUp, request, deadline
         )
