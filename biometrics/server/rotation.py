@@ -23,7 +23,7 @@ from biometrics import limits
 from biometrics.errors import PreconditionError, SealError, StorageError
 from biometrics.sealed import REFERENCES, Binding
 from biometrics.signing import Erased, erasure_note
-from biometrics.store import Rewrapped
+from biometrics.store import CHANGE_ID_BYTES, Rewrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from matcher.access import Access
 
 log = logging.getLogger(__name__)
-
-CHANGE_ID_BYTES = 16
 
 
 class Rotation:

@@ -15,6 +15,7 @@ from biometrics.store.consistency import Consistency
 from biometrics.store.cosignatures import CosignatureTable, Cosigned
 from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.custody_rows import (
+    CHANGE_ID_BYTES,
     Custody,
     CustodyState,
     DeletedKey,
@@ -66,6 +67,7 @@ from biometrics.store.store import Inspection, Store, inspect_store, open_store
 from biometrics.store.whole import WholeReader
 
 __all__ = [
+    "CHANGE_ID_BYTES",
     "FIRST_EXPIRED",
     "Agreed",
     "AgreementReader",
