@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 import sqlalchemy as sa
 
 from biometrics import limits
+from biometrics.delivery import together
 from biometrics.errors import (
     OUTCOME_UNKNOWN,
     DefectError,
@@ -329,11 +330,12 @@ class Writer:
             if reason == SYNC_FAILED:
                 self._stop()
             outcomes = [Outcome(error=_explain(error)) for _ in group]
-        for waiting, outcome in zip(group, outcomes, strict=True):
-            if outcome.error is None:
-                waiting.future.set_result(outcome.value)
-            else:
-                waiting.future.set_exception(outcome.error)
+        with together():
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                if outcome.error is None:
+                    waiting.future.set_result(outcome.value)
+                else:
+                    waiting.future.set_exception(outcome.error)
 
     def _stop(self) -> None:
         """Write nothing more until the database has recovered."""
