@@ -76,7 +76,8 @@ class ExchangeClient:
 
     Every method takes `deadline` in seconds, by default the profile's, and may
     raise any `ExchangeError` but a `ConfigurationError`. What it takes and does is
-    written at the call of its name in `biometrics.client.calls`, and told by `help`.
+    written at the call of its name in `biometrics.client.calls`, and told by `help`;
+    where that tells of an `AsyncGenerator`, here it is an iterator.
     """
 
     def __init__(
