@@ -148,12 +148,8 @@ class FollowUpTable:
 
         def operation(connection: sa.Connection) -> bytes:
             row = self._received(connection, follow_up_id, holder, gate)
-            agreed = gate.permit(row.terms)
-            refuse_absent(connection, row.terms.requester)
-            _require(row, FollowUpState.REQUESTED)
+            self._go_on(connection, row, gate, Kind.FOLLOW_UP_CONFIRMATION)
             tables.keep_confirmation(connection, follow_up_id, confirmation)
-            kind = Kind.FOLLOW_UP_CONFIRMATION
-            self._tell(connection, row.follow_up_id, row.terms, kind, agreed, [holder])
             return make_reply(row.ends_at)
 
         return self._once(holder, request, operation)
@@ -194,12 +190,8 @@ class FollowUpTable:
 
         def operation(connection: sa.Connection) -> bytes:
             row = self._received(connection, follow_up_id, holder, gate)
-            agreed = gate.permit(row.terms)
-            refuse_absent(connection, row.terms.requester)
-            _require(row, FollowUpState.CONFIRMED)
+            self._go_on(connection, row, gate, Kind.FOLLOW_UP_RELEASE)
             tables.keep_payload(connection, follow_up_id, payload)
-            kind = Kind.FOLLOW_UP_RELEASE
-            self._tell(connection, row.follow_up_id, row.terms, kind, agreed, [holder])
             return make_reply(row.ends_at)
 
         return self._once(holder, request, operation)
@@ -366,6 +358,21 @@ class FollowUpTable:
             raise _no_follow_up()
         return row
 
+    def _go_on(
+        self, connection: sa.Connection, row: FollowUpRow, gate: Gate, kind: Kind
+    ) -> None:
+        """Have a holder take a follow-up one step further, and tell it so.
+
+        Raises:
+            ExchangeError: nothing permits it, the requester is suspended, or another
+                step comes before.
+        """
+        agreed = gate.permit(row.terms)
+        refuse_absent(connection, row.terms.requester)
+        _require(row, _COMES_AFTER[kind])
+        holder = row.terms.holder
+        self._tell(connection, row.follow_up_id, row.terms, kind, agreed, [holder])
+
     def _still_told(
         self, connection: sa.Connection, row: FollowUpRow, gate: Gate
     ) -> bool:
@@ -464,6 +471,10 @@ class FollowUpTable:
         return self._writer.submit(operation)
 
 
+_COMES_AFTER: Final = {
+    Kind.FOLLOW_UP_CONFIRMATION: FollowUpState.REQUESTED,
+    Kind.FOLLOW_UP_RELEASE: FollowUpState.CONFIRMED,
+}
 _ENDS: Final = {
     FollowUpState.REFUSED: Kind.FOLLOW_UP_REFUSAL,
     FollowUpState.READ: Kind.FOLLOW_UP_READING,
