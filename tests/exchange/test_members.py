@@ -275,6 +275,7 @@ def test_a_witness_counts_from_when_the_settings_name_it(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And no longer than they do."""
+    caplog.set_level("INFO")
     path = world.root / "exchange.toml"
     text = path.read_text()
     client = world.client("XBB", "auditor")
