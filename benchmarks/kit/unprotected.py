@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from biometrics.calibration import FpirClass
 from biometrics.cli.app import main
 from biometrics.disclosure import Answer, Band, HolderAnswer, Outcome
-from biometrics.server import exchange
+from biometrics.server import matching
 from matcher.galleries import Shelf
 from matcher.match import Question
 
@@ -82,5 +82,5 @@ class UnprotectedMatcher:
 
 
 if __name__ == "__main__":
-    exchange.Matcher = UnprotectedMatcher  # type: ignore[assignment,misc]
+    matching.Matcher = UnprotectedMatcher  # type: ignore[assignment,misc]
     main()
