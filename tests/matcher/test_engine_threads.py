@@ -42,7 +42,7 @@ class Growth:
         self.searches = 0
 
     def run(self, work: Callable[[np.random.Generator], None], seed: int) -> None:
-        """Do something again and again until the end, or until enough was done by it."""
+        """Do something again and again until the end, and until enough is done."""
         random = np.random.default_rng(seed)
         while self.added < len(self.vectors) - 300 and (
             time.monotonic() < self.end or self.added <= ADDED or self.searches <= ASKED
