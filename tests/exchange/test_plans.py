@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 from world import AGREEMENTS, World, agreement, face, permit, record, unit
 
-from biometrics.client import Chunk
+from biometrics.client import Chunk, Probe, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +64,20 @@ def whole(path: Path, statement: str) -> list[str]:
     return [each[1] for each in found if each and each[1] in GROWING]
 
 
+def search(world: World) -> None:
+    """Search for some, with one template and with several."""
+    client = world.client("XCC")
+    finger = Template(space="tiny-finger", position="right-index", vector=unit(2))
+    both = record("both", unit(1))
+    both = replace(both, templates=(*both.templates, finger))
+    world.enroller("XAA").enrol(both)
+    for number in (1, 10, 12, 13, 500):
+        client.match(face(unit(number)), purpose="border-check")
+    client.match_many([face(unit(20)), face(unit(600))], purpose="border-check")
+    several = Probe(template=face(unit(1)), further=(finger,))
+    client.match(several, purpose="border-check")
+
+
 def test_no_statement_of_a_call_goes_through_a_table_that_grows(
     tmp_path: Path, statements: set[str]
 ) -> None:
@@ -79,9 +94,7 @@ def test_no_statement_of_a_call_goes_through_a_table_that_grows(
         enroller.replace("R11", face(unit(99)))
         enroller.protect("R12", excluded=["XCC"])
         enroller.withdraw("R13")
-        for number in (1, 10, 12, 13, 500):
-            client.match(face(unit(number)), purpose="border-check")
-        client.match_many([face(unit(20)), face(unit(600))], purpose="border-check")
+        search(world)
         list(enroller.records())
         enroller.duplicates(["R10", "R14"])
         enroller.galleries()
@@ -103,5 +116,7 @@ def test_no_statement_of_a_call_goes_through_a_table_that_grows(
             s for s in statements if not re.match(r"PRAGMA|BEGIN|COMMIT|SAVE|REL", s)
         ]
         assert len(asked) > 50
+        weighed = [s for s in asked if "lookup IN" in s and "template.template_id" in s]
+        assert weighed, "several templates were not searched with"
         grows = {s: tables for s in asked if (tables := whole(database, s))}
     assert not grows, grows
