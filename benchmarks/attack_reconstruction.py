@@ -260,7 +260,7 @@ def template_of(vector: NDArray[Any]) -> Template:
     return Template(
         space=_space_of(len(vector)),
         position=Position.FACE,
-        vector=vector.astype(np.float32),
+        values=vector.astype(np.float32),
         quality=None,
     )
 
@@ -283,7 +283,7 @@ def band_of(gallery: Gallery) -> Band:
     """Return what the product calls near in a space like a gallery."""
     decade = DECADES[gallery.name]
     threshold = Threshold(THRESHOLD, is_established=True, decade=decade)
-    return Band.about(threshold, gallery.dimension)
+    return Band.about(threshold, gallery.dimension**-0.5)
 
 
 def attacked(

@@ -92,7 +92,7 @@ def band_by_maxima(
         is_established=True,
         decade=float(strict - loose) / np.log10(_LOOSE / _STRICT),
     )
-    return Band.about(threshold, dimension)
+    return Band.about(threshold, dimension**-0.5)
 
 
 def near_of(found: Candidates, band: Band) -> dict[int, tuple[bool, bool]]:
@@ -172,7 +172,7 @@ def of_travellers(travellers: int, name: str, crossings_a_day: int) -> dict[str,
     )
     scores = np.einsum("sd,skd->sk", people[:, 0], people[:, 1:])
     threshold = Threshold(THRESHOLD, is_established=True, decade=DECADE)
-    band = Band.about(threshold, people.shape[2])
+    band = Band.about(threshold, people.shape[2] ** -0.5)
     ledger = Ledger()
     watch = Watch(ledger.clock, band)
     near = 0
@@ -198,7 +198,7 @@ def at_a_desk(people: int, times: int, days: int) -> dict[str, Any]:
         Population(seed=SEED, subjects=people, samples=times * days, failed=0.0)
     )
     threshold = Threshold(THRESHOLD, is_established=True, decade=DECADE)
-    band = Band.about(threshold, captures.shape[2])
+    band = Band.about(threshold, captures.shape[2] ** -0.5)
     clock = ManualClock(dt.datetime(2026, 1, 1, tzinfo=UTC))
     watch = Watch(clock, band)
     for day in range(days):

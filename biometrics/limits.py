@@ -34,6 +34,12 @@ MAX_QUALITY: Final = 100  # ISO/IEC 29794-1 scale
 # -- templates ----------------------------------------------------------------
 MIN_DIMENSION: Final = 16
 MAX_DIMENSION: Final = 4096
+# Of a print: fewer lie alike in prints of many fingers; at most as a record of ISO/IEC
+# 19794-2 has.
+MIN_MINUTIAE: Final = 12
+MAX_MINUTIAE: Final = 255
+MINUTIAE_BYTES: Final = 1536  # always: 6 for each, and for their number
+MAX_MINUTIA_PIXELS: Final = 4096  # at 500 an inch: eight inches, a palm
 # A vector shorter than this after centring, or than this part of its length before,
 # carries no direction in float32.
 MIN_NORM: Final = 1e-6
@@ -63,7 +69,9 @@ RESERVED_PROBES_PER_MEMBER: Final = 64  # are let in, however many others have w
 # codes, and each keeps another member waiting: see benchmarks/README.md, Overload.
 SCANNING_AT_ONCE: Final = 16
 PACE_SHARE: Final = 0.05  # of the last one in how long one is reckoned to take
-MAX_PROBES_PER_SCAN: Final = 32  # more gain little, and are confirmed all at once
+# Of probes, each of which is one or has one for each minutia: more gain little, and are
+# confirmed all at once.
+MAX_VECTORS_PER_SCAN: Final = 32
 # A record that is protected or withdrawn while it is searched for makes the search be
 # decided anew; one that this happens to so often in milliseconds is not steady.
 MAX_DECISIONS_PER_SEARCH: Final = 8
@@ -127,6 +135,7 @@ MATCHES_A_DAY_ALERTED: Final = 40
 PROBES_REMEMBERED: Final = 1000  # of each requester and template space, in memory
 SKETCH_DIRECTIONS: Final = 64  # errs by 0.12: 256 bytes a probe, and 15 us a search
 ALIKE_SHARE: Final = 0.8  # of the threshold
+ALIKE_PRINTS: Final = 0.4  # of sets of minutiae: see `biometrics.minutiae.outline`
 ALIKE_SECONDS: Final = 24 * 3600
 ALIKE_ALERTED: Final = 50  # auditors are told from so many on
 ALIKE_TOLD: Final = 100  # and no more are answered
@@ -359,7 +368,6 @@ MAX_PICTURE_BYTES: Final = 32 * 1024 * 1024
 MAX_PICTURE_PIXELS: Final = 2**26  # 192 MiB once decoded, in each process
 MIN_PICTURE_SIDE: Final = 32  # pixels; less shows nothing
 MAX_PIXELS_PER_INCH: Final = 4000
-MIN_MINUTIAE: Final = 8  # fewer lie alike in prints of many fingers
 EXTRACTOR_START_SECONDS: Final = 120.0  # of a process, its model included
 EXTRACTION_SECONDS: Final = 60.0  # of one picture; then its process is ended
 MAX_EXTRACTION_PROCESSES: Final = 256

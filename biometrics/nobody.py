@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from biometrics.templates import Template
+from biometrics import limits
+from biometrics.minutiae.layout import pack
+from biometrics.minutiae.model import draw_finger, draw_impression
+from biometrics.templates import Kind, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +26,17 @@ def draw_nobody(
 ) -> Template:
     """Return a template of nobody, as an extractor would have given it."""
     seed = np.frombuffer(random_bytes(_SEED_BYTES), np.uint32)
-    drawn = _drawn(space, np.random.default_rng(seed))
+    draw = _print if space.kind is Kind.MINUTIAE else _drawn
+    drawn = draw(space, np.random.default_rng(seed))
     return Template.parse(space, position, drawn.tobytes(), None)
+
+
+def _print(_space: TemplateSpace, random: np.random.Generator) -> NDArray[np.uint16]:
+    """Return the minutiae of an impression, of a finger that nobody has."""
+    while True:
+        shown = draw_impression(random, draw_finger(random)).minutiae
+        if limits.MIN_MINUTIAE <= len(shown) <= limits.MAX_MINUTIAE:
+            return pack(shown)
 
 
 def _drawn(space: TemplateSpace, random: np.random.Generator) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ from biometrics.settings import (
 )
 from biometrics.templates import (
     QUALITY_SCALE,
+    Kind,
     Metric,
     Modality,
     Normalisation,
@@ -34,6 +35,9 @@ from biometrics.templates import (
 
 _Name = Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
 _TABLE: Final = "space"
+_OF_VECTORS: Final = frozenset(
+    {"dimension", "metric", "normalisation", "centre", "centre_file", "spread_file"}
+)
 
 
 _Least = Annotated[int, Field(ge=1, le=limits.MAX_QUALITY)]
@@ -59,8 +63,11 @@ class _Space(Settings):
     extractor: _Name
     extractor_version: _Name
     positions: Words[Position]
+    kind: Word[Kind] = Kind.VECTOR
     # Bounded here too: an array of this size is made before the space is checked.
-    dimension: Annotated[int, Field(ge=limits.MIN_DIMENSION, le=limits.MAX_DIMENSION)]
+    dimension: Annotated[
+        int | None, Field(ge=limits.MIN_DIMENSION, le=limits.MAX_DIMENSION)
+    ] = None
     metric: Word[Metric] = Metric.COSINE
     normalisation: Word[Normalisation] = Normalisation.UNIT
     # One fault tells enough of 4,096 wrong numbers.
@@ -79,15 +86,17 @@ class _Space(Settings):
         Raises:
             InvalidRequestError: with every fault at once.
         """
-        centre = np.array(self.centre or np.zeros(self.dimension), np.float64)
+        self._check_kind()
+        dimension = self.dimension or 0
+        centre = np.array(self.centre or np.zeros(dimension), np.float64)
         if self.centre_file:
-            centre = _read_centre(folder / self.centre_file, self.dimension)
+            centre = _read_centre(folder / self.centre_file, dimension)
             if self.centre:
                 told = "is given by `centre` too; keep one of them"
                 raise _wrong_file("centre_file", "CENTRE_TWICE", told)
         spread = None
         if self.spread_file:
-            spread = _read_spread(folder / self.spread_file, self.dimension)
+            spread = _read_spread(folder / self.spread_file, dimension)
         centre.flags.writeable = False
         return TemplateSpace(
             name=self.name,
@@ -95,7 +104,8 @@ class _Space(Settings):
             extractor=self.extractor,
             extractor_version=self.extractor_version,
             positions=frozenset(self.positions),
-            dimension=self.dimension,
+            kind=self.kind,
+            dimension=dimension,
             metric=self.metric,
             centre=centre,
             spread=spread,
@@ -103,6 +113,28 @@ class _Space(Settings):
             quality_scale=self.quality_scale,
             least_quality=self.quality.value(self.positions),
         )
+
+    def _check_kind(self) -> None:
+        """Refuse what is missing for the kind, or belongs to another.
+
+        Raises:
+            InvalidRequestError: with every fault at once.
+        """
+        faults = []
+        if self.kind is Kind.VECTOR:
+            if self.dimension is None:
+                told = "is missing; a space of vectors has one"
+                faults.append(
+                    Fault(field="dimension", reason="MISSING_KEY", message=told)
+                )
+        else:
+            told = f"is of vectors, and the kind is `{self.kind}`; leave it out"
+            faults = [
+                Fault(field=name, reason="WRONG_KIND", message=told)
+                for name in sorted(_OF_VECTORS & self.model_fields_set)
+            ]
+        if faults:
+            raise InvalidRequestError.of(faults)
 
 
 def _read_centre(path: Path, dimension: int) -> NDArray[np.float64]:

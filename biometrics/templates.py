@@ -1,8 +1,12 @@
 """Template spaces, and templates as values that parse themselves.
 
 Terms follow ISO/IEC 2382-37. Only templates of one space are ever compared, and only
-of one position unless a probe names others. A template is centred and normalised when
-it is made, so that behind this module a score is an inner product.
+of one position unless a probe names others.
+
+A space is of one *kind*. Of vectors, a template is centred and normalised when it is
+made, so that behind this module a score is an inner product; of minutiae, it is as
+`biometrics.minutiae.layout` says. What follows from the kind for a search is in
+`matcher.kinds`.
 """
 
 from __future__ import annotations
@@ -12,12 +16,13 @@ import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
+from biometrics.minutiae import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,8 +63,15 @@ class Position(StrEnum):
         return Modality.IRIS if self.value.endswith("iris") else Modality.FINGERPRINT
 
 
+class Kind(StrEnum):
+    """What a template of a space is."""
+
+    VECTOR = "vector"
+    MINUTIAE = "minutiae"  # of one finger
+
+
 class Metric(StrEnum):
-    """How two templates of a space are compared."""
+    """How two vectors of a space are compared."""
 
     COSINE = "cosine"
 
@@ -80,12 +92,14 @@ class Basis(StrEnum):
 
 QUALITY_SCALE: Final = "ISO/IEC 29794-1"  # where a space names no other
 
+# Of fingers of different people, see benchmarks/results/fingers.json.
+_CHANCE_OF_PRINTS: Final = 0.04
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateSpace:
-    """Extractor, version, modality, positions, dimension and metric.
+    """Extractor, version, modality, positions, kind, dimension and metric.
 
     Attributes:
         name: lower case, by which templates refer to the space.
@@ -93,8 +107,10 @@ class TemplateSpace:
         extractor: what makes its templates.
         extractor_version: templates of another version are not comparable.
         positions: positions that it allows, of its modality.
-        dimension: number of components, `limits.MIN_DIMENSION` to `MAX_DIMENSION`.
-        metric: how its templates are compared.
+        kind: what a template is.
+        dimension: number of components, `limits.MIN_DIMENSION` to `MAX_DIMENSION`; 0
+            of a kind that has none, which has no centre and no spread either.
+        metric: how its vectors are compared.
         centre: float64 (dimension,), subtracted before normalising; zeros if none.
         spread: float64 (rows, dimension) whose random sums are spread as raw vectors
             are about the centre; None where nobody has said. Canaries are drawn by it.
@@ -116,6 +132,7 @@ class TemplateSpace:
     extractor: str
     extractor_version: str
     positions: frozenset[Position]
+    kind: Kind = Kind.VECTOR
     dimension: int
     metric: Metric = Metric.COSINE
     centre: NDArray[np.float64] = field(repr=False, compare=False)
@@ -146,8 +163,17 @@ class TemplateSpace:
                     f"must be one or more positions of the modality `{self.modality}`",
                 ),
                 (
+                    "kind",
+                    self.kind is Kind.MINUTIAE
+                    and self.modality is not Modality.FINGERPRINT,
+                    f"`{self.kind}` is for the modality `{Modality.FINGERPRINT}`",
+                ),
+                (
                     "dimension",
-                    not limits.MIN_DIMENSION <= self.dimension <= limits.MAX_DIMENSION,
+                    self.kind is Kind.VECTOR
+                    and not limits.MIN_DIMENSION
+                    <= self.dimension
+                    <= limits.MAX_DIMENSION,
                     (
                         f"`{self.dimension}` must be {limits.MIN_DIMENSION} to"
                         f" {limits.MAX_DIMENSION}"
@@ -175,6 +201,27 @@ class TemplateSpace:
             raise InvalidRequestError.of(faults)
         object.__setattr__(self, "identity", self._identity())
 
+    @property
+    def template_bytes(self) -> int:
+        """How long every template is, before it is sealed."""
+        return self.room(1).nbytes
+
+    def room(self, count: int) -> NDArray[Any]:
+        """Return room for so many templates to be opened into, a row each."""
+        if self.kind is Kind.MINUTIAE:
+            return np.empty((count, layout.ROWS, 3), "<u2")
+        return np.empty((count, self.dimension), np.float32)
+
+    @property
+    def chance(self) -> float:
+        """Standard deviation of the scores of what has nothing to do with each other.
+
+        Of vectors: that of the cosine of random directions.
+        """
+        if self.kind is Kind.MINUTIAE:
+            return _CHANCE_OF_PRINTS
+        return 1 / math.sqrt(self.dimension)
+
     def gate(self, position: Position, quality: int | None) -> list[Fault]:
         """Return what keeps a template of some quality from being enrolled."""
         least = self.least_quality.get(position, 0)
@@ -192,13 +239,12 @@ class TemplateSpace:
     def _identity(self) -> str:
         """Return the name with a digest of the definition."""
         digest = hashlib.sha256()
-        for part in (
-            self.modality,
-            self.extractor,
-            self.extractor_version,
-            self.metric,
-            self.normalisation,
-        ):
+        parts = [self.modality, self.extractor, self.extractor_version]
+        if self.kind is Kind.VECTOR:
+            parts += [self.metric, self.normalisation]
+        else:
+            parts += [self.kind]
+        for part in parts:
             digest.update(len(part).to_bytes(4, "big") + part.encode())
         digest.update(self.centre.astype("<f8").tobytes())
         return f"{self.name}@{digest.hexdigest()[:32]}"
@@ -240,18 +286,19 @@ class TemplateSpaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """One biometric template, centred and of unit length.
+    """One biometric template.
 
     Attributes:
         space: the template space.
         position: one of the space's positions.
-        vector: float32 (dimension,), unit length, read-only.
+        values: as it is sealed, read-only: a vector, float32 (dimension,), centred and
+            of unit length; or minutiae, see `biometrics.minutiae.layout`.
         quality: 0 to 100 on the space's scale, or None.
     """
 
     space: TemplateSpace
     position: Position
-    vector: NDArray[np.float32] = field(repr=False, compare=False)
+    values: NDArray[Any] = field(repr=False, compare=False)
     quality: int | None
 
     @classmethod
@@ -264,12 +311,13 @@ class Template:
         *,
         enrolled: bool = False,
     ) -> Template:
-        """Make a template from little-endian float32 components.
+        """Make a template of what its extractor gave.
 
         Args:
             space: the space that the caller named.
             position: where the sample was taken.
-            data: exactly `4 * space.dimension` bytes, as the extractor gave them.
+            data: exactly `space.template_bytes`: little-endian float32 components, or
+                minutiae as they are laid out.
             quality: 0 to 100, or None.
             enrolled: whether it is to be enrolled, which takes its quality too.
 
@@ -297,10 +345,11 @@ class Template:
             )
         elif enrolled:
             faults += space.gate(position, quality)
-        vector = _unit(space, data, faults)
+        read = _minutiae if space.kind is Kind.MINUTIAE else _unit
+        values = read(space, data, faults)
         if faults:
             raise InvalidRequestError.of(faults)
-        return cls(space=space, position=position, vector=vector, quality=quality)
+        return cls(space=space, position=position, values=values, quality=quality)
 
 
 def _unit(
@@ -337,3 +386,41 @@ def _unit(
     unit = (raw / norm).astype(np.float32)
     unit.flags.writeable = False
     return unit
+
+
+def _minutiae(
+    space: TemplateSpace, data: bytes, faults: list[Fault]
+) -> NDArray[np.uint16]:
+    """Return a set of minutiae, or append the fault and return none."""
+
+    def refuse(reason: str, message: str) -> NDArray[np.uint16]:
+        faults.append(Fault(field="data", reason=reason, message=message))
+        return np.zeros((0, 3), np.uint16)
+
+    if len(data) != limits.MINUTIAE_BYTES:
+        return refuse(
+            "WRONG_LENGTH",
+            f"{len(data)} bytes where the minutiae of `{space.name}` have"
+            f" {limits.MINUTIAE_BYTES}, however many there are",
+        )
+    packed = np.frombuffer(data, "<u2").reshape(layout.ROWS, 3)
+    count = int(packed[0, 0])
+    if (
+        count > limits.MAX_MINUTIAE
+        or packed[0, 1:].any()
+        or packed[1 + count :].any()
+        or (packed[:, :2] > layout.FARTHEST).any()
+    ):
+        return refuse(
+            "WRONG_LAYOUT",
+            f"must be a count, here {count}, of at most {limits.MAX_MINUTIAE} and two"
+            " zeros; then so many minutiae, no place of one beyond"
+            f" {limits.MAX_MINUTIA_PIXELS} pixels; then zeros",
+        )
+    if count < limits.MIN_MINUTIAE:
+        return refuse(
+            "TOO_FEW_MINUTIAE",
+            f"{count} minutiae, of {limits.MIN_MINUTIAE} that a comparison takes: an"
+            " empty or a partial print; capture again",
+        )
+    return packed

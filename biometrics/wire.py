@@ -17,12 +17,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.members import Member
-from biometrics.templates import Position, Template, TemplateSpaces
+from biometrics.templates import Kind, Position, Template, TemplateSpaces
 from biometrics.v1 import template_pb2
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from google.protobuf.descriptor import EnumDescriptor
     from google.protobuf.message import Message
@@ -181,10 +181,16 @@ class caught:  # noqa: N801 - reads as a statement, like contextlib.suppress
         return True
 
 
+DATA_TYPES: Final[Mapping[Kind, template_pb2.DataType.ValueType]] = {
+    Kind.VECTOR: template_pb2.DATA_TYPE_FLOAT32,
+    Kind.MINUTIAE: template_pb2.DATA_TYPE_MINUTIAE,
+}
+
+
 def read_template(
     message: template_pb2.Template, spaces: TemplateSpaces, *, enrolled: bool = False
 ) -> Template:
-    """Return the template of a message, centred and of unit length.
+    """Return the template of a message.
 
     Args:
         message: of a probe, or of a record.
@@ -196,11 +202,13 @@ def read_template(
     """
     space = spaces.named(message.space)
     position = read_word(Position, template_pb2.Position, message.position, "position")
-    if message.data_type != template_pb2.DATA_TYPE_FLOAT32:
+    data_type = DATA_TYPES[space.kind]
+    if message.data_type != data_type:
+        told = template_pb2.DataType.Name(data_type)
         fault = Fault(
             field="data_type",
             reason="UNKNOWN_VALUE",
-            message="must be DATA_TYPE_FLOAT32, little-endian",
+            message=f"must be {told}: `{space.name}` is of the kind `{space.kind}`",
         )
         raise InvalidRequestError.of([fault])
     quality = message.quality if message.HasField("quality") else None

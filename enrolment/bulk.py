@@ -200,7 +200,11 @@ class _Cutter:
 def _size(found: Found) -> int:
     """Return how many bytes a record has in a message, at most."""
     return _RECORD_BYTES + sum(
-        _TEMPLATE_BYTES + 4 * len(sample.vector)
+        _TEMPLATE_BYTES
+        + (
+            4 * len(sample.vector)
+            if isinstance(sample, VectorSample)
+            else limits.MINUTIAE_BYTES
+        )
         for sample in found.samples
-        if isinstance(sample, VectorSample)
     )

@@ -13,8 +13,9 @@ from biometrics import limits
 from biometrics.errors import Fault
 from biometrics.templates import Position
 from enrolment.admission import count_faults, reference_faults
+from enrolment.formats.finger import FingerView
 from enrolment.formats.image import ImageSample
-from enrolment.formats.source import PictureSample, VectorSample
+from enrolment.formats.source import PictureSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from enrolment.formats.source import Found, Sample
 
-NO_SPACE: Final = "NO_SPACE_FOR_MINUTIAE"
 NO_EXTRACTOR: Final = "NO_EXTRACTOR"
 NOT_EXTRACTED: Final = "PICTURE_NOT_EXTRACTED"
 _POSITIONS: Final = frozenset(position.value for position in Position)
@@ -52,12 +52,9 @@ def _sample_faults(sample: Sample) -> Iterator[Fault]:
         message = "is an image; enrol the embedding that an extractor makes of it"
         yield Fault(field="data", reason=NO_EXTRACTOR, message=message)
         return
-    if not isinstance(sample, VectorSample):
-        message = (
-            "no template space here holds minutiae; enrol the embedding that an"
-            " extractor makes of the image"
-        )
-        yield Fault(field="data", reason=NO_SPACE, message=message)
+    if isinstance(sample, FingerView):
+        if fault := _minutiae_fault(sample):
+            yield fault
         return
     if sample.position is not None and sample.position not in _POSITIONS:
         shown = sample.position[: limits.MAX_NAME_CHARACTERS]
@@ -68,6 +65,26 @@ def _sample_faults(sample: Sample) -> Iterator[Fault]:
         yield Fault(field="quality", reason="WRONG_QUALITY", message=message)
     if fault := _vector_fault(sample.vector):
         yield fault
+
+
+def _minutiae_fault(view: FingerView) -> Fault | None:
+    """Return what is wrong with a print, if anything is."""
+    least, most = limits.MIN_MINUTIAE, limits.MAX_MINUTIAE
+    count = len(view.minutiae)
+    if not least <= count <= most:
+        reason = "TOO_FEW_MINUTIAE" if count < least else "TOO_MANY_MINUTIAE"
+        message = (
+            f"{count} minutiae; there are {least} to {most}: an empty or a partial"
+            " print has too few to be compared; capture again"
+        )
+        return Fault(field="data", reason=reason, message=message)
+    if (view.placed()[:, :2] > limits.MAX_MINUTIA_PIXELS).any():
+        message = (
+            f"a minutia lies beyond {limits.MAX_MINUTIA_PIXELS} pixels at 500 an inch:"
+            " is the resolution that the record gives right?"
+        )
+        return Fault(field="data", reason="WRONG_PLACE", message=message)
+    return None
 
 
 def _vector_fault(vector: NDArray[np.floating]) -> Fault | None:

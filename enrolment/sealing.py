@@ -63,5 +63,5 @@ def seal_template(
         modality=template.space.modality.value,
         sample=sample,
         quality=template.quality,
-        sealed=vault.seal(binding, template.vector.data),
+        sealed=vault.seal(binding, template.values.data),
     )

@@ -22,6 +22,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.errors import ExhaustedError
+from matcher.kinds import searched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ class Resemblance:
         Args:
             requester: who searches.
             probe: with what.
-            threshold: least cosine from which templates of the space match.
+            threshold: least score from which templates of the space match.
 
         Returns:
             Whether auditors are to be told.
@@ -94,12 +95,13 @@ class Resemblance:
         """
         name = requester, probe.space.name
         known = self._remembered.setdefault(name, _Remembered())
+        kind = searched(probe.space)
         sketch, digest = self._sketch(probe), self._digest(probe)
         now = self._clock.monotonic()
         cosines = known.sketches @ sketch
         # In few steps of NumPy: each of those on as many rows gives the interpreter's
         # lock away, and everybody's calls wait until this thread has it again.
-        near = np.flatnonzero(cosines >= limits.ALIKE_SHARE * threshold).tolist()
+        near = np.flatnonzero(cosines >= kind.alike_from(threshold)).tolist()
         begun = now - limits.ALIKE_SECONDS
         alike = [row for row in near if known.moments[row] > begun]
         count = len(alike)
@@ -116,18 +118,21 @@ class Resemblance:
 
     def _digest(self, probe: Template) -> bytes:
         """Return what tells a probe from every other, and nothing of it."""
-        data = probe.vector.tobytes()
+        data = probe.values.tobytes()
         return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=self._key).digest()
 
     def _sketch(self, probe: Template) -> NDArray[np.float32]:
         """Return the projection of a probe, of unit length."""
-        dimension = probe.space.dimension
+        kind = searched(probe.space)
+        dimension = kind.outlined(probe.space)
         if dimension not in self._directions:
             shape = limits.SKETCH_DIRECTIONS, dimension
             self._directions[dimension] = self._random.standard_normal(
                 shape, np.float32
             )
-        sketch: NDArray[np.float32] = self._directions[dimension] @ probe.vector
+        sketch: NDArray[np.float32] = self._directions[dimension] @ kind.outline(
+            probe.values
+        )
         sketch /= np.sqrt(sketch @ sketch)
         return sketch
 

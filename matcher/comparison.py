@@ -11,6 +11,7 @@ from biometrics import limits
 from biometrics.errors import SealError
 from matcher.engine import Engine
 from matcher.galleries import Shelf
+from matcher.kinds import coded_as, make_shelf
 from matcher.segments import StaleError
 
 if TYPE_CHECKING:
@@ -117,9 +118,9 @@ def _loaded(
     codings = {}
     for position in space.positions:
         shelf, seed = Shelf(*gallery, position), key.seed(position)
-        engine.make(shelf, dimension=space.dimension, seed=seed)
+        make_shelf(engine, shelf, space, seed)
         codings[position.value] = engine.coding(shelf)
-    return files.load(gallery, space.identity, codings, journal.entry, key=key)
+    return files.load(gallery, coded_as(space), codings, journal.entry, key=key)
 
 
 def _alive(kept: Snapshot, position: str, gone: NDArray[np.int64]) -> NDArray[np.int64]:

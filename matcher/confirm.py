@@ -1,7 +1,8 @@
 """Opens the few candidates of a scan and decides exactly.
 
-Candidates are opened one at a time, into arrays that are overwritten afterwards. The
-comparison is float64, so that the decision does not depend on the engine's rounding.
+Candidates are opened one at a time, into arrays that are overwritten afterwards. They
+are compared exactly, in float64, as `kinds` says: no decision depends on the engine's
+rounding.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from biometrics import limits
 from biometrics.disclosure import Protection
 from biometrics.store import SeenRecord
+from matcher.kinds import searched
 from matcher.opening import Opener
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class Confirmation:
 
         Args:
             probe: what to compare with.
-            bands: by shelf, from which cosine on a template matches, or is near.
+            bands: by shelf, from which score on a template matches, or is near.
             found: template ids by shelf, each of the probe's space and position.
             rows: theirs, and maybe others, as `rows` read them after the scan.
         """
@@ -136,22 +138,20 @@ class Confirmation:
         lost = self._lost(gone)
         failed = lost | flooded
         moved = any(shelf.holder not in lost for shelf in gone)
-        exact = np.empty(probe.space.dimension, np.float64)
-        clear = np.empty(probe.space.dimension, np.float32)
-        vector = probe.vector.astype(np.float64)
+        (clear,) = probe.space.room(1)
+        comparison = searched(probe.space).comparison(probe.values)
         best: dict[bytes, tuple[float, Shelf, StoredTemplate]] = {}
         try:
             for shelf, template in _pairs(candidates, rows):
                 if not self._opener.can_open(shelf, template, clear):
                     failed.add(shelf.holder)
                     continue
-                np.copyto(exact, clear)
-                score = float(vector @ exact)
+                score = comparison.score(clear, bands[shelf].low)
                 if score > best.get(template.record_id, _NOTHING)[0]:
                     best[template.record_id] = score, shelf, template
         finally:
-            for each in (clear, exact, vector):
-                each.fill(0.0)
+            clear.fill(0)
+            comparison.forget()
         hits, misses = _told_apart(best.values(), bands)
         return Confirmed(
             hits=hits, failed=frozenset(failed), moved=moved, misses=misses

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from biometrics import limits
 from biometrics.calibration import BY_DEFAULT
 from biometrics.disclosure import Band
@@ -127,7 +125,7 @@ class Duplicates:
                 )
             finally:
                 for probe in probes:
-                    probe.vector.fill(0.0)
+                    probe.values.fill(0)
             if not self._can_search(holder, probes) or any(c.failed for c in confirmed):
                 return _UNAVAILABLE
             if any(each.moved for each in confirmed):
@@ -177,12 +175,12 @@ class Duplicates:
     def _probe(self, stored: StoredTemplate) -> Template:
         """Return a stored template as a probe."""
         space = self.spaces.named(stored.space)
-        vector = np.empty(space.dimension, np.float32)
-        self.vault.open_into(binding_of(stored, self.spaces), stored.sealed, vector)
+        (values,) = space.room(1)
+        self.vault.open_into(binding_of(stored, self.spaces), stored.sealed, values)
         return Template(
             space=space,
             position=Position(stored.position),
-            vector=vector,
+            values=values,
             quality=stored.quality,
         )
 

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from biometrics.calibration import Calibrations, Weights
     from biometrics.templates import TemplateSpace
 
-# Cosines of one record's templates, by the number of the probe's that each was compared
+# Scores of one record's templates, by the number of the probe's that each was compared
 # with. A number is missing where the record has nothing there; never are all.
 Scores = Mapping[int, Sequence[float]]
 
 
 class Lean(Enum):
-    """As if every cosine were higher or lower by what is still near; see `Band`."""
+    """As if every score were higher or lower by what is still near; see `Band`."""
 
     HIGHER = "higher"
     NOT = "not"
@@ -83,7 +83,7 @@ class Fused:
     """The templates together have to weigh enough, and one of them to stand out.
 
     Attributes:
-        bands: about the cosines that one stranger of all reaches: so few are opened.
+        bands: about the scores that one stranger of all reaches: so few are opened.
         weights: of each template's space.
         least: what they have to weigh, in decades.
     """
@@ -191,14 +191,14 @@ def aim_at(
         else:
             is_known = all(told[fpir].is_established for told in shared.values())
             rules[fpir] = Strictest(
-                tuple(Band.about(shared[s.name][fpir], s.dimension) for s in spaces)
+                tuple(Band.about(shared[s.name][fpir], s.chance) for s in spaces)
             )
         if is_known:
             established.add(fpir)
     return Aim(rules, frozenset(established), tuple(lowest[s.name] for s in spaces))
 
 
-# No likeness: of so many standard deviations is the cosine of random directions often.
+# No likeness: so many standard deviations are often reached by chance.
 _NO_LIKENESS: Final = 2.0
 
 
@@ -220,9 +220,9 @@ def _fused(
         weights.append(calibration.weights)
         threshold = replace(
             calibration.at(FpirClass.HUNDREDTH, size),
-            cosine=max(alone, _NO_LIKENESS / math.sqrt(space.dimension)),
+            cosine=max(alone, _NO_LIKENESS * space.chance),
         )
-        bands.append(Band.about(threshold, space.dimension))
+        bands.append(Band.about(threshold, space.chance))
     every = math.log10(rounded_up(sum(sizes.values())))
     return {
         fpir: Fused(tuple(bands), tuple(weights), every - math.log10(fpir.rate))

@@ -19,6 +19,7 @@ from biometrics.sealed import Binding
 from biometrics.store import ChangeKind
 from biometrics.templates import Position
 from matcher.galleries import GalleryName, GalleryState, Shelf
+from matcher.kinds import coded_as, make_shelf, searched
 from matcher.segments import Snapshot, StaleError
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Index:
         with self._applying:
             return Snapshot(
                 key=self._key(gallery),
-                identity=self._spaces.named(gallery.space).identity,
+                identity=coded_as(self._spaces.named(gallery.space)),
                 position=self._position,
                 change=self._change,
                 parts={
@@ -241,7 +242,7 @@ class Index:
         Raises:
             GalleryLockedError: the holder is locked.
         """
-        identity = self._spaces.named(gallery.space).identity
+        identity = coded_as(self._spaces.named(gallery.space))
         newest, *older = self._vault.every_codes(*gallery)
         stale: StaleError | None = None
         for key in (newest, *older):
@@ -306,14 +307,15 @@ class Index:
     def _add_to(self, shelf: Shelf, held: list[StoredTemplate]) -> None:
         """Open the templates of one shelf and add those that do."""
         self._make(shelf)
-        dimension = self._spaces.named(shelf.space).dimension
-        vectors = np.empty((len(held), dimension), np.float32)
+        space = self._spaces.named(shelf.space)
+        opened = space.room(len(held))
+        vectors = opened[:0]
         ids: list[int] = []
         try:
             for stored in held:
                 try:
                     binding = binding_of(stored, self._spaces)
-                    self._vault.open_into(binding, stored.sealed, vectors[len(ids)])
+                    self._vault.open_into(binding, stored.sealed, opened[len(ids)])
                 except SealError:
                     self._galleries.damage(
                         shelf.holder,
@@ -323,13 +325,15 @@ class Index:
                     )
                     continue
                 ids.append(stored.template_id)
-            self._engine.add(shelf, np.array(ids, np.int64), vectors[: len(ids)])
+            vectors, numbers = searched(space).coded(opened[: len(ids)])
+            self._engine.add(shelf, np.array(ids, np.int64)[numbers], vectors)
         except ValueError as error:  # numbers are given in order, and once
             self._galleries.damage(
                 shelf.holder, shelf.space, f"templates have others' numbers: {error}"
             )
         finally:
-            vectors.fill(0.0)
+            vectors.fill(0)
+            opened.fill(0)
 
     def _remove(self, changes: Sequence[Change]) -> None:
         """Remove what was withdrawn, wherever its holder has it."""
@@ -352,7 +356,7 @@ class Index:
             seed = self._key(GalleryName(shelf.holder, shelf.space)).seed(
                 shelf.position
             )
-            self._engine.make(shelf, dimension=space.dimension, seed=seed)
+            make_shelf(self._engine, shelf, space, seed)
 
     def _key(self, gallery: GalleryName) -> CodesKey:
         """Return the key that the codes of a gallery are of: one, whatever position.

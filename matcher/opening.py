@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from biometrics.errors import GalleryLockedError, SealError
 from biometrics.sealed import KEYS_ROTATED
 from matcher.index import binding_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from biometrics.custody import Vault
@@ -36,7 +35,7 @@ class Opener:
     galleries: Galleries
 
     def can_open(
-        self, shelf: Shelf, template: StoredTemplate, clear: NDArray[np.float32]
+        self, shelf: Shelf, template: StoredTemplate, clear: NDArray[Any]
     ) -> bool:
         """Open a template into `clear`; say whether its holder can be searched."""
         try:
@@ -49,7 +48,7 @@ class Opener:
         return True
 
     def _open(
-        self, shelf: Shelf, template: StoredTemplate, clear: NDArray[np.float32]
+        self, shelf: Shelf, template: StoredTemplate, clear: NDArray[Any]
     ) -> None:
         """Open a template into `clear`, if its row is as it was written.
 

@@ -19,25 +19,25 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
-import numpy as np
-
 from biometrics import limits
 from biometrics.callers import CALLER, ENDS
 from biometrics.delivery import delivered, together
 from biometrics.errors import ExhaustedError, UnavailableError
 from biometrics.turns import Turns
 from matcher.engine import Probes
+from matcher.kinds import searched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from biometrics.disclosure import Band
     from biometrics.store import StoredTemplate
     from biometrics.templates import Template
     from matcher.confirm import Candidates, Confirmed
-    from matcher.engine import Engine, Segment
+    from matcher.engine import Asked, Engine, Segment
     from matcher.galleries import Shelf
 
 
@@ -66,6 +66,18 @@ class _Scan:
     left: int
     found: dict[Shelf, list[int]]
     future: Future[Confirmed] = field(default_factory=Future)
+    made: NDArray[np.float32] | None = None
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Return what the probe asks with, on a thread of the scanner: it may take."""
+        if self.made is None:
+            self.made = searched(self.probe.space).vectors(self.probe.values)
+        return self.made
+
+    @property
+    def size(self) -> int:
+        """How many vectors it asks with."""
+        return searched(self.probe.space).size(self.probe.values)
 
     def candidates(self) -> int:
         """Return how many were found so far."""
@@ -79,6 +91,11 @@ class _Turn:
     scan: _Scan
     shelf: Shelf
     ready: Probes | None = None
+
+    def asked(self) -> Asked:
+        """Return what the probe asks of the shelf."""
+        band = self.scan.bands[self.shelf]
+        return searched(self.scan.probe.space).asked(self.scan.vectors(), band)
 
     def take(self, ids: NDArray[np.int64] | None) -> bool:
         """Take what one segment had, if it was scanned; say whether it was the last."""
@@ -230,7 +247,7 @@ class Scanner:
             if not self._waiting or self._stopping:
                 return None
             segment, waiting = self._waiting.popitem(last=False)
-            most = limits.MAX_PROBES_PER_SCAN
+            most = _at_once(waiting)
             if len(waiting) > most:
                 self._waiting[segment] = waiting[most:]
                 self._changed.notify()
@@ -298,6 +315,16 @@ class Scanner:
             scan.future.set_result(confirmed)
 
 
+def _at_once(turns: Sequence[_Turn]) -> int:
+    """Return how many turns go through a segment together: one at least."""
+    size = 0
+    for number, turn in enumerate(turns):
+        size += turn.scan.size
+        if number and size > limits.MAX_VECTORS_PER_SCAN:
+            return number
+    return len(turns)
+
+
 def _ready(segment: Segment, turns: list[_Turn]) -> Probes:
     """Return probes as the segments of their shelf take them.
 
@@ -305,13 +332,7 @@ def _ready(segment: Segment, turns: list[_Turn]) -> Probes:
     every step, and waits for it as long for one probe as for many.
     """
     if new := [turn for turn in turns if turn.ready is None]:
-        bands = [turn.scan.bands[turn.shelf] for turn in new]
-        probes = Probes.of(
-            segment.coding,
-            np.stack([turn.scan.probe.vector for turn in new]),
-            np.array([band.threshold for band in bands]),
-            np.array([band.low for band in bands]),
-        )
+        probes = Probes.asking(segment.coding, [turn.asked() for turn in new])
         for turn, ready in zip(new, probes.apart(), strict=True):
             turn.ready = ready
     return Probes.joined([turn.ready for turn in turns if turn.ready is not None])

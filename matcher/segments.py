@@ -57,7 +57,7 @@ class Snapshot:
     """A gallery's codes at one position of the journal.
 
     Attributes:
-        identity: of the template space.
+        identity: of the template space and its vectors; see `kinds.coded_as`.
         position: every change up to here is in it, and none after.
         change: record id of that change; empty at position 0.
         parts: by position on the body, segments with the rows that are alive.
@@ -137,7 +137,7 @@ class SegmentFiles:
 
         Args:
             gallery: whose.
-            identity: of the template space today.
+            identity: of the template space and its vectors today.
             codings: how the gallery is coded, by position on the body.
             change_at: record id of the change at a position of the journal.
             key: of the gallery's codes today.

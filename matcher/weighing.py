@@ -6,16 +6,16 @@ all. What stands out there is opened as a whole, and decided by the rule of its 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from biometrics import limits
 from matcher.confirm import Confirmed, Hit, hit_of
 from matcher.fusion import is_near
 from matcher.galleries import Shelf
+from matcher.kinds import searched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,15 +105,14 @@ class Weighing:
         return list(scored.values())
 
     def _score(self, template: StoredTemplate, probe: Template) -> float | None:
-        """Return the exact cosine of a template; None where it does not open."""
+        """Return the exact score of a template; None where it does not open."""
         shelf = Shelf(template.member, template.space, probe.position)
-        clear = np.empty(probe.space.dimension, np.float32)
-        exact = np.empty(probe.space.dimension, np.float64)
+        (clear,) = probe.space.room(1)
+        comparison = searched(probe.space).comparison(probe.values)
         try:
             if not self.opener.can_open(shelf, template, clear):
                 return None
-            np.copyto(exact, clear)
-            return float(probe.vector.astype(np.float64) @ exact)
+            return comparison.score(clear, -math.inf)
         finally:
-            for each in (clear, exact):
-                each.fill(0.0)
+            clear.fill(0)
+            comparison.forget()

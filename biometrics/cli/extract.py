@@ -33,9 +33,9 @@ from enrolment.extractors.written import TemplateFolder
 from enrolment.formats.finger import FingerView
 from enrolment.formats.opening import is_manifest
 from enrolment.formats.pictures import is_picture
-from enrolment.formats.source import Found, Source, Unreadable, VectorSample
+from enrolment.formats.source import Source, Unreadable, VectorSample
 from enrolment.gather import gather
-from enrolment.preflight import NO_SPACE, record_faults
+from enrolment.preflight import record_faults
 
 
 def extract(  # noqa: PLR0913 - the options of the command
@@ -115,7 +115,7 @@ def extract(  # noqa: PLR0913 - the options of the command
                 gathered,
                 _check_kind,
                 extract=lambda items: extraction(map(_without_templates, items)),
-                faults=_faults,
+                faults=record_faults,
             ):
                 for _, found in batch.records:
                     folder.add(found)
@@ -167,11 +167,6 @@ def _without_templates(read: Read) -> Read:
         return read
     refused = Unreadable(number=item.number, reference=item.reference, faults=faults)
     return replace(read, item=refused)
-
-
-def _faults(found: Found) -> list[Fault]:
-    """Return what is wrong with a record; that nothing searches minutiae is not."""
-    return [fault for fault in record_faults(found) if fault.reason != NO_SPACE]
 
 
 def _write_centre(path: Path, folder: TemplateFolder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,16 +16,14 @@ from enrolment.extractors.stage import Extraction
 from enrolment.extractors.workers import Workers, default_count
 from enrolment.formats.files import open_regular
 from enrolment.formats.pictures import is_picture, read_picture
-from enrolment.formats.source import VectorSample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from biometrics.client import ExchangeClient, SpaceInfo
     from enrolment.extractors.choice import Choice
+    from enrolment.formats.finger import FingerView
+    from enrolment.formats.source import VectorSample
 
 ModelOption = Annotated[
     Path | None,
@@ -81,8 +79,8 @@ def extraction_for(
 
 def extract_probe(
     path: Path, space: str, exchange: ExchangeClient, model: Path | None
-) -> NDArray[np.floating]:
-    """Return the vector of one picture, extracted here: the picture is never sent.
+) -> VectorSample | FingerView:
+    """Return what one picture has, extracted here: the picture is never sent.
 
     Raises:
         InvalidRequestError: it cannot be extracted, or not into that space.
@@ -100,10 +98,7 @@ def extract_probe(
                 for f in answer.faults
             ]
         )
-    sample = answer.extracted.sample
-    if not isinstance(sample, VectorSample):
-        raise InvalidRequestError("NO_SPACE_FOR_MINUTIAE", _NO_MINUTIAE)
-    return sample.vector
+    return answer.extracted.sample
 
 
 def takes_model(path: Path, model: Path | None) -> bool:
@@ -156,9 +151,3 @@ def _choose(space: str, spaces: Sequence[SpaceInfo], model: Path | None) -> Choi
             "UNKNOWN_SPACE", f"`{shown}` is no template space of this exchange"
         )
     return choose(found.extractor, found.extractor_version, model)
-
-
-_NO_MINUTIAE: Final = (
-    "no template space of this version compares minutiae, which is what this extractor"
-    " makes"
-)

@@ -30,9 +30,9 @@ from enrolment.formats.source import (
     VectorSample,
 )
 from enrolment.gather import gather
-from enrolment.preflight import NO_EXTRACTOR, NO_SPACE, NOT_EXTRACTED, record_faults
+from enrolment.preflight import NO_EXTRACTOR, NOT_EXTRACTED, record_faults
 
-_OURS: Final = frozenset({NO_EXTRACTOR, NO_SPACE, NOT_EXTRACTED})
+_OURS: Final = frozenset({NO_EXTRACTOR, NOT_EXTRACTED})
 
 
 @dataclass(slots=True)
@@ -62,8 +62,7 @@ class _Contents:
         if isinstance(item, Unreadable):
             self.refuse(item.number, item.faults)
             return
-        # That nothing here takes images or minutiae, or extracts, is no fault of the
-        # file.
+        # That nothing here takes images, or extracts, is no fault of the file.
         faults = tuple(f for f in record_faults(item) if f.reason not in _OURS)
         if faults:
             self.refuse(item.number, faults)

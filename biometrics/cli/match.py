@@ -11,7 +11,8 @@ from biometrics.cli.extraction import ModelOption, extract_probe, takes_model
 from biometrics.cli.output import print_json, print_line, print_table
 from biometrics.cli.probes import read_probe
 from biometrics.cli.session import JsonOption, ProfileOption, connect
-from biometrics.client import MatchAnswer, Probe, Template
+from biometrics.cli.terms import template_of
+from biometrics.client import MatchAnswer, Probe
 from biometrics.errors import InvalidRequestError
 from biometrics.signing.files import create_secret_file
 
@@ -21,8 +22,8 @@ def match(  # noqa: PLR0913 - the options of the command
     file: Annotated[
         Path,
         typer.Argument(
-            help="A picture; `.npz` with `embedding`, `.npy`, or bare little-endian"
-            " float32.",
+            help="A picture; a record of minutiae; `.npz` with `embedding`, `.npy`, or"
+            " bare little-endian float32.",
             metavar="FILE",
         ),
     ],
@@ -32,7 +33,7 @@ def match(  # noqa: PLR0913 - the options of the command
         str, typer.Option(help="Such as `border-check`.", metavar="WORD")
     ],
     row: Annotated[
-        int | None, typer.Option(help="Row of every file, from 0.", metavar="N")
+        int | None, typer.Option(help="Row or view of every file, from 0.", metavar="N")
     ] = None,
     position: Annotated[
         str, typer.Option(help="Such as `right-thumb`.", metavar="WORD")
@@ -95,20 +96,18 @@ def match(  # noqa: PLR0913 - the options of the command
     """
     parts = [_Part(space, position, file), *map(_parse, also or ())]
     models = [model, *[None] * (len(parts) - 1)]
-    vectors = [
+    read = [
         None if takes_model(part.file, each) else read_probe(part.file, row)
         for part, each in zip(parts, models, strict=True)
     ]
     with connect(context, profile) as exchange:
         templates = [
-            Template(
-                space=part.space,
-                position=part.position,
-                vector=extract_probe(part.file, part.space, exchange, each)
-                if vector is None
-                else vector,
+            template_of(
+                sample or extract_probe(part.file, part.space, exchange, each),
+                part.space,
+                part.position,
             )
-            for part, vector, each in zip(parts, vectors, models, strict=True)
+            for part, sample, each in zip(parts, read, models, strict=True)
         ]
         probe = Probe(
             template=templates[0],

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from dataclasses import replace as changed
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,8 @@ from biometrics.cli.session import (
     connect,
     read_reference,
 )
-from biometrics.client import ProtectOutcome, RecordInfo, Template
+from biometrics.cli.terms import template_of
+from biometrics.client import ProtectOutcome, RecordInfo
 
 app = typer.Typer(help="Your own records.", no_args_is_help=True)
 
@@ -99,15 +101,15 @@ def replace(  # noqa: PLR0913 - the options of the command
     file: Annotated[
         Path,
         typer.Argument(
-            help="The new sample: a picture; `.npz` with `embedding`, `.npy`, or bare"
-            " little-endian float32.",
+            help="The new sample: a picture; a record of minutiae; `.npz` with"
+            " `embedding`, `.npy`, or bare little-endian float32.",
             metavar="FILE",
         ),
     ],
     *,
     space: Annotated[str, typer.Option(help="Template space.", metavar="NAME")],
     row: Annotated[
-        int | None, typer.Option(help="Row of the file, from 0.", metavar="N")
+        int | None, typer.Option(help="Row or view of the file, from 0.", metavar="N")
     ] = None,
     position: Annotated[
         str, typer.Option(help="Such as `right-thumb`.", metavar="WORD")
@@ -138,16 +140,13 @@ def replace(  # noqa: PLR0913 - the options of the command
     Reference, protection, legal basis and expiry stay as they are. Searches find the
     record by the old sample until they find it by the new one.
     """
-    vector = None if takes_model(file, model) else read_probe(file, row)
+    read = None if takes_model(file, model) else read_probe(file, row)
     with connect(context, profile) as exchange:
-        if vector is None:
-            vector = extract_probe(file, space, exchange, model)
-        template = Template(
-            space=space, position=position, vector=vector, quality=quality
-        )
+        new = read or extract_probe(file, space, exchange, model)
+        template = template_of(new, space, position)
         done = exchange.replace(
             read_reference(reference),
-            template,
+            template if quality is None else changed(template, quality=quality),
             sample=sample,
             accept_lower_quality=accept_lower_quality,
         )

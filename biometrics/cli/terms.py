@@ -10,6 +10,7 @@ from biometrics.client import Chunk, Record, Template
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.members import Member
 from enrolment.admission import life_faults
+from enrolment.formats.finger import FingerView
 from enrolment.formats.source import VectorSample
 
 if TYPE_CHECKING:
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
     from enrolment.formats.source import Found, Source
 
 _OPTIONS: Final = {"legal_basis": "--legal-basis", "expire_time": "--expires"}
+
+
+_VECTOR: Final = "vector"
+
+
+def template_of(
+    sample: VectorSample | FingerView, space: str, position: str
+) -> Template:
+    """Return what is sent of a sample; what its file says beats `space` and so on."""
+    if isinstance(sample, FingerView):
+        return Template(
+            space=space,
+            position=sample.position or position,
+            minutiae=sample.placed(),
+            quality=sample.quality,
+        )
+    return Template(
+        space=sample.space or space,
+        position=sample.position or position,
+        vector=sample.vector,
+        quality=sample.quality,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +97,16 @@ class Terms:
         space = self._space(spaces or ())
         if space is None or source.dimension in {None, space.dimension}:
             return
+        reason = "WRONG_DIMENSION"
         message = (
             f"vectors of dimension {source.dimension} where `{space.name}` has"
             f" {space.dimension}"
         )
+        if space.kind != _VECTOR:
+            reason = "WRONG_KIND"
+            message = f"vectors where `{space.name}` is of the kind `{space.kind}`"
         where = f"{source.path}:embedding"
-        fault = Fault(field=where, reason="WRONG_DIMENSION", message=message)
+        fault = Fault(field=where, reason=reason, message=message)
         raise InvalidRequestError.of([fault])
 
     def chunk(self, batch: Batch) -> Chunk:
@@ -94,14 +121,9 @@ class Terms:
         return Record(
             reference=found.reference,
             templates=tuple(
-                Template(
-                    space=sample.space or self.space,
-                    position=sample.position or self.position,
-                    vector=sample.vector,
-                    quality=sample.quality,
-                )
+                template_of(sample, self.space, self.position)
                 for sample in found.samples
-                if isinstance(sample, VectorSample)  # as all are that are sent
+                if isinstance(sample, VectorSample | FingerView)  # as all that are sent
             ),
             excluded=self.excluded,
             legal_basis=self.legal_basis,

@@ -20,13 +20,18 @@ class Template:
         space: name of the template space.
         position: word such as `face` or `right-thumb`.
         vector: one-dimensional, of any floating-point type; neither centred nor
-            normalised, since the space says how that is done.
+            normalised, since the space says how that is done. None in a space of
+            minutiae.
+        minutiae: (n, 3), in a space of minutiae: how far each lies to the right of the
+            left edge and below the upper edge, in pixels at 500 an inch, and its
+            direction along the ridge in degrees, counter-clockwise from the right.
         quality: 0 to 100, or None.
     """
 
     space: str
     position: str
-    vector: ArrayLike = field(repr=False, compare=False)
+    vector: ArrayLike | None = field(default=None, repr=False, compare=False)
+    minutiae: ArrayLike | None = field(default=None, repr=False, compare=False)
     quality: int | None = None
 
 

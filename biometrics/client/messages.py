@@ -294,6 +294,67 @@ def vector_bytes(vector: ArrayLike) -> bytes:
     raise InvalidRequestError.of([Fault(field="data", reason=reason, message=message)])
 
 
+def minutiae_bytes(minutiae: ArrayLike) -> bytes:
+    """Return minutiae in the size that all have.
+
+    Args:
+        minutiae: (n, 3), see `Template`.
+
+    Raises:
+        InvalidRequestError: they are none. Whether they are enough is for the exchange
+            to say.
+    """
+    array = np.asarray(minutiae, np.float64)
+    most = limits.MAX_MINUTIAE
+    if array.ndim != 2 or array.shape[1] != 3:  # noqa: PLR2004 - x, y, direction
+        reason, message = (
+            "WRONG_SHAPE",
+            f"minutiae have the shape (n, 3), not `{array.shape}`",
+        )
+    elif len(array) > most:
+        reason, message = "TOO_MANY_MINUTIAE", f"{len(array)} minutiae; at most {most}"
+    elif not (
+        np.isfinite(array).all()
+        and (array[:, :2] >= 0).all()
+        and (array[:, :2] <= limits.MAX_MINUTIA_PIXELS).all()
+    ):
+        reason = "WRONG_PLACE"
+        message = (
+            "every number must be finite, and every place 0 to"
+            f" {limits.MAX_MINUTIA_PIXELS} pixels at 500 an inch from either edge"
+        )
+    else:
+        rows = np.zeros((1 + most, 3), "<u2")
+        rows[0, 0] = len(array)
+        rows[1 : 1 + len(array), :2] = np.rint(array[:, :2] * _TENTHS)
+        turns = np.rint(array[:, 2] % 360 / 360 * _CIRCLE)
+        rows[1 : 1 + len(array), 2] = turns % _CIRCLE
+        return rows.tobytes()
+    raise InvalidRequestError.of([Fault(field="data", reason=reason, message=message)])
+
+
+def _data(template: Template) -> tuple[template_pb2.DataType.ValueType, bytes]:
+    """Return how a template is written, and its bytes.
+
+    Raises:
+        InvalidRequestError: it is neither a vector nor minutiae.
+    """
+    if template.minutiae is not None and template.vector is None:
+        data = minutiae_bytes(template.minutiae)
+        return template_pb2.DATA_TYPE_MINUTIAE, data
+    if template.vector is not None and template.minutiae is None:
+        return template_pb2.DATA_TYPE_FLOAT32, vector_bytes(template.vector)
+    message = (
+        "a template is a vector or minutiae, as its space has it: give one of them"
+    )
+    fault = Fault(field="data", reason="WRONG_KIND", message=message)
+    raise InvalidRequestError.of([fault])
+
+
+_TENTHS: Final = 10
+_CIRCLE: Final = 1 << 16
+
+
 def _purpose(purpose: str, faults: list[Fault]) -> match_pb2.Purpose.ValueType:
     """Return the number of a purpose; append the fault of one that is none."""
     try:
@@ -353,9 +414,7 @@ def _template(
     template: Template, where: str, faults: list[Fault]
 ) -> template_pb2.Template:
     """Return a template's message; append what is wrong with it."""
-    message = template_pb2.Template(
-        space=template.space, data_type=template_pb2.DATA_TYPE_FLOAT32
-    )
+    message = template_pb2.Template(space=template.space)
     try:
         message.position = number_of(
             template_pb2.Position, template.position, "position"
@@ -363,7 +422,7 @@ def _template(
     except InvalidRequestError as error:
         faults.extend(fault.under(where) for fault in error.faults)
     try:
-        message.data = vector_bytes(template.vector)
+        message.data_type, message.data = _data(template)
     except InvalidRequestError as error:
         faults.extend(fault.under(where) for fault in error.faults)
     if template.quality is not None:

@@ -393,7 +393,8 @@ class SpaceInfo:
     any. `established` are the classes of FPIR that its calibration supports at present;
     `is_fused` says whether its scores can be fused with others of the same person.
     `calibrated` is its day, and `calibration_sha256` that of its file. `identity` has a
-    digest of all that makes templates comparable, the centre too.
+    digest of all that makes templates comparable, the centre too. `kind` is `vector` or
+    `minutiae`, which has no `dimension`, `metric` and `normalisation`.
     """
 
     name: str
@@ -413,6 +414,7 @@ class SpaceInfo:
     established: tuple[str, ...] = ()
     is_fused: bool = False
     least_quality: Mapping[str, int] = field(default_factory=dict)
+    kind: str = "vector"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

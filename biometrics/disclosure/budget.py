@@ -12,7 +12,6 @@ Pure: bands, counts and what follows from them. What is counted is kept by
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
@@ -29,9 +28,9 @@ class Band:
     """Where a template matches, and where it is near.
 
     Attributes:
-        low: cosine from which it is near.
-        threshold: cosine from which it matches.
-        high: cosine from which it is near no more.
+        low: score from which it is near.
+        threshold: score from which it matches.
+        high: score from which it is near no more.
     """
 
     low: float
@@ -44,30 +43,29 @@ class Band:
         return cls(threshold, threshold, threshold)
 
     @classmethod
-    def about(cls, threshold: Threshold, dimension: int) -> Self:
+    def about(cls, threshold: Threshold, chance: float) -> Self:
         """Return the band of a template space.
 
         `NEAR_DECADES` of the false match rate to either side, where a calibration tells
-        how many of them a step of cosine is. Elsewhere, and at the least,
-        `NEAR_DEVIATIONS` of the cosine of two random directions: what a probe that is
-        made anew at random moves by. And never more than twice that.
+        how many of them a step of score is. Elsewhere, and at the least,
+        `NEAR_DEVIATIONS` of the scores of what has nothing to do with each other: what
+        a probe that is made anew at random moves by. And never more than twice that.
 
         Args:
             threshold: of the calibration, as it is today.
-            dimension: of the space.
+            chance: standard deviation of those scores, of the space.
         """
-        deviation = 1 / math.sqrt(dimension)
-        half = limits.NEAR_DEVIATIONS * deviation
+        half = limits.NEAR_DEVIATIONS * chance
         if threshold.decade is not None:
-            most = limits.NEAR_DEVIATIONS_AT_MOST * deviation
+            most = limits.NEAR_DEVIATIONS_AT_MOST * chance
             half = min(max(half, limits.NEAR_DECADES * threshold.decade), most)
         cosine = threshold.cosine
         # Less than half of the threshold tells little, and costs the scan much.
         return cls(max(cosine - half, cosine / 2), cosine, cosine + half)
 
-    def is_near(self, cosine: float) -> bool:
-        """Say whether a cosine is near the threshold, at either side of it."""
-        return self.low <= cosine < self.high
+    def is_near(self, score: float) -> bool:
+        """Say whether a score is near the threshold, at either side of it."""
+        return self.low <= score < self.high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,7 +148,7 @@ def _space_notes(
             continue
         number = stored.register.first_template(member, row.space)
         for template in stored.journal.templates([number] if number else []).values():
-            buffer = bytearray(4 * spaces.named(row.space).dimension)
+            buffer = bytearray(spaces.named(row.space).template_bytes)
             try:
                 numbered[template.sealed.key_id].open_into(
                     binding_of(template, spaces), template.sealed, buffer

@@ -10,7 +10,7 @@ from biometrics.callers import CALLER
 from biometrics.disclosure import Level, Purpose, explain, permit
 from biometrics.errors import Fault, InvalidRequestError, RefusedError
 from biometrics.members import Member
-from biometrics.templates import Modality
+from biometrics.templates import Kind, Modality
 from biometrics.v1 import (
     agreement_pb2,
     agreement_pb2_grpc,
@@ -20,6 +20,7 @@ from biometrics.v1 import (
     template_pb2,
 )
 from biometrics.wire import (
+    DATA_TYPES,
     caught,
     read_number_token,
     read_page_size,
@@ -229,7 +230,7 @@ def _space(
     space: TemplateSpace, calibration: Calibration, established: Collection[FpirClass]
 ) -> space_pb2.Space:
     """Return the message of one template space; no threshold is told."""
-    return space_pb2.Space(
+    message = space_pb2.Space(
         name=space.name,
         modality=_modality(space.modality),
         extractor=space.extractor,
@@ -239,11 +240,11 @@ def _space(
             for position in sorted(space.positions)
         ],
         dimension=space.dimension,
-        data_type=template_pb2.DATA_TYPE_FLOAT32,
+        kind=space_pb2.Kind.ValueType(write_word(space_pb2.Kind, space.kind)),
+        data_type=DATA_TYPES[space.kind],
         threshold_basis=space_pb2.ThresholdBasis.ValueType(
             write_word(space_pb2.ThresholdBasis, calibration.basis)
         ),
-        metric=space_pb2.Metric.ValueType(write_word(space_pb2.Metric, space.metric)),
         quality_scale=space.quality_scale,
         is_fused=calibration.weights is not None,
         least_qualities=[
@@ -256,10 +257,15 @@ def _space(
             for position in sorted(space.least_quality)
         ],
         identity=space.identity,
-        normalisation=space_pb2.Normalisation.ValueType(
-            write_word(space_pb2.Normalisation, space.normalisation)
-        ),
         calibration_day=calibration.dated.isoformat(),
         calibration_sha256=calibration.digest,
         established_fpir_classes=[_fpir(c) for c in FpirClass if c in established],
     )
+    if space.kind is Kind.VECTOR:
+        message.metric = space_pb2.Metric.ValueType(
+            write_word(space_pb2.Metric, space.metric)
+        )
+        message.normalisation = space_pb2.Normalisation.ValueType(
+            write_word(space_pb2.Normalisation, space.normalisation)
+        )
+    return message

@@ -295,7 +295,7 @@ class _Examination:
         """Open a template, and check the tag of its record."""
         vault.index(row.member).check_record(row.attested, row.record_tag)
         binding = binding_of(row, self._spaces)
-        clear = bytearray(4 * self._spaces.named(row.space).dimension)
+        clear = bytearray(self._spaces.named(row.space).template_bytes)
         vault.open_into(binding, row.sealed, clear)
         clear[:] = bytes(len(clear))
 

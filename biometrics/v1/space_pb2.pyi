@@ -79,6 +79,30 @@ FPIR_CLASS_1E_4: FpirClass.ValueType  # 3
 """One in ten thousand."""
 Global___FpirClass: _TypeAlias = FpirClass  # noqa: Y015
 
+class _Kind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KIND_UNSPECIFIED: _Kind.ValueType  # 0
+    """Never sent."""
+    KIND_VECTOR: _Kind.ValueType  # 1
+    """A vector."""
+    KIND_MINUTIAE: _Kind.ValueType  # 2
+    """The minutiae of one finger."""
+
+class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+    """What a template of a space is."""
+
+KIND_UNSPECIFIED: Kind.ValueType  # 0
+"""Never sent."""
+KIND_VECTOR: Kind.ValueType  # 1
+"""A vector."""
+KIND_MINUTIAE: Kind.ValueType  # 2
+"""The minutiae of one finger."""
+Global___Kind: _TypeAlias = Kind  # noqa: Y015
+
 class _Metric:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -91,7 +115,7 @@ class _MetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Metric.ValueTy
     """The cosine of the angle between two vectors."""
 
 class Metric(_Metric, metaclass=_MetricEnumTypeWrapper):
-    """How two templates of a space are compared."""
+    """How two vectors of a space are compared."""
 
 METRIC_UNSPECIFIED: Metric.ValueType  # 0
 """Never sent."""
@@ -147,7 +171,7 @@ Global___LeastQuality: _TypeAlias = LeastQuality  # noqa: Y015
 
 @_typing.final
 class Space(_message.Message):
-    """One template space: extractor, version, modality, positions, dimension and
+    """One template space: extractor, version, modality, positions, kind, dimension and
     metric. Only templates of one space are ever compared.
     """
 
@@ -170,6 +194,7 @@ class Space(_message.Message):
     IDENTITY_FIELD_NUMBER: _builtins.int
     LEAST_QUALITIES_FIELD_NUMBER: _builtins.int
     IS_FUSED_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Name by which templates refer to it."""
     modality: _template_pb2.Modality.ValueType
@@ -179,15 +204,17 @@ class Space(_message.Message):
     extractor_version: _builtins.str
     """Output only. Version of the extractor."""
     dimension: _builtins.int
-    """Output only. Number of components of a vector."""
+    """Output only. Number of components of a vector; 0 of another kind."""
     data_type: _template_pb2.DataType.ValueType
-    """Output only. How the components are written."""
+    """Output only. How its templates are written."""
     threshold_basis: Global___ThresholdBasis.ValueType
     """Output only. What the threshold rests on."""
     metric: Global___Metric.ValueType
-    """Output only. How its templates are compared."""
+    """Output only. How its vectors are compared; of another kind unspecified, as is
+    `normalisation`.
+    """
     normalisation: Global___Normalisation.ValueType
-    """Output only. How its templates are normalised."""
+    """Output only. How its vectors are normalised."""
     calibration_day: _builtins.str
     """Output only. Day of the calibration, YYYY-MM-DD in UTC."""
     calibration_sha256: _builtins.str
@@ -206,6 +233,8 @@ class Space(_message.Message):
     templates of the same person. Several templates of a probe are fused where all of
     their spaces have it, and the promised FPIR is established in each.
     """
+    kind: Global___Kind.ValueType
+    """Output only. What its templates are."""
     @_builtins.property
     def positions(self) -> _containers.RepeatedScalarFieldContainer[_template_pb2.Position.ValueType]:
         """Output only. Positions that it allows."""
@@ -243,10 +272,11 @@ class Space(_message.Message):
         identity: _builtins.str = ...,
         least_qualities: _abc.Iterable[Global___LeastQuality] | None = ...,
         is_fused: _builtins.bool = ...,
+        kind: Global___Kind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "identity", b"identity", "is_fused", b"is_fused", "least_qualities", b"least_qualities", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "quality_scale", b"quality_scale", "threshold_basis", b"threshold_basis"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "identity", b"identity", "is_fused", b"is_fused", "kind", b"kind", "least_qualities", b"least_qualities", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "quality_scale", b"quality_scale", "threshold_basis", b"threshold_basis"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62iometrics/v1/template.proto\x12\rbiometrics.v1\"\xa0\x01\n\x08Template\x12\r\n\x05space\x18\x01 \x01(\t\x12)\n\x08position\x18\x02 \x01(\x0e\x32\x17.biometrics.v1.Position\x12*\n\tdata_type\x18\x03 \x01(\x0e\x32\x17.biometrics.v1.DataType\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x14\n\x07quality\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\n\n\x08_quality*d\n\x08Modality\x12\x18\n\x14MODALITY_UNSPECIFIED\x10\x00\x12\x11\n\rMODALITY_FACE\x10\x01\x12\x18\n\x14MODALITY_FINGERPRINT\x10\x02\x12\x11\n\rMODALITY_IRIS\x10\x03*\xe9\x02\n\x08Position\x12\x18\n\x14POSITION_UNSPECIFIED\x10\x00\x12\x11\n\rPOSITION_FACE\x10\x01\x12\x18\n\x14POSITION_RIGHT_THUMB\x10\x02\x12\x18\n\x14POSITION_RIGHT_INDEX\x10\x03\x12\x19\n\x15POSITION_RIGHT_MIDDLE\x10\x04\x12\x17\n\x13POSITION_RIGHT_RING\x10\x05\x12\x19\n\x15POSITION_RIGHT_LITTLE\x10\x06\x12\x17\n\x13POSITION_LEFT_THUMB\x10\x07\x12\x17\n\x13POSITION_LEFT_INDEX\x10\x08\x12\x18\n\x14POSITION_LEFT_MIDDLE\x10\t\x12\x16\n\x12POSITION_LEFT_RING\x10\n\x12\x18\n\x14POSITION_LEFT_LITTLE\x10\x0b\x12\x17\n\x13POSITION_RIGHT_IRIS\x10\x0c\x12\x16\n\x12POSITION_LEFT_IRIS\x10\r*<\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62iometrics/v1/template.proto\x12\rbiometrics.v1\"\xa0\x01\n\x08Template\x12\r\n\x05space\x18\x01 \x01(\t\x12)\n\x08position\x18\x02 \x01(\x0e\x32\x17.biometrics.v1.Position\x12*\n\tdata_type\x18\x03 \x01(\x0e\x32\x17.biometrics.v1.DataType\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x14\n\x07quality\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\n\n\x08_quality*d\n\x08Modality\x12\x18\n\x14MODALITY_UNSPECIFIED\x10\x00\x12\x11\n\rMODALITY_FACE\x10\x01\x12\x18\n\x14MODALITY_FINGERPRINT\x10\x02\x12\x11\n\rMODALITY_IRIS\x10\x03*\xe9\x02\n\x08Position\x12\x18\n\x14POSITION_UNSPECIFIED\x10\x00\x12\x11\n\rPOSITION_FACE\x10\x01\x12\x18\n\x14POSITION_RIGHT_THUMB\x10\x02\x12\x18\n\x14POSITION_RIGHT_INDEX\x10\x03\x12\x19\n\x15POSITION_RIGHT_MIDDLE\x10\x04\x12\x17\n\x13POSITION_RIGHT_RING\x10\x05\x12\x19\n\x15POSITION_RIGHT_LITTLE\x10\x06\x12\x17\n\x13POSITION_LEFT_THUMB\x10\x07\x12\x17\n\x13POSITION_LEFT_INDEX\x10\x08\x12\x18\n\x14POSITION_LEFT_MIDDLE\x10\t\x12\x16\n\x12POSITION_LEFT_RING\x10\n\x12\x18\n\x14POSITION_LEFT_LITTLE\x10\x0b\x12\x17\n\x13POSITION_RIGHT_IRIS\x10\x0c\x12\x16\n\x12POSITION_LEFT_IRIS\x10\r*T\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x16\n\x12\x44\x41TA_TYPE_MINUTIAE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POSITION']._serialized_start=313
   _globals['_POSITION']._serialized_end=674
   _globals['_DATATYPE']._serialized_start=676
-  _globals['_DATATYPE']._serialized_end=736
+  _globals['_DATATYPE']._serialized_end=760
   _globals['_TEMPLATE']._serialized_start=48
   _globals['_TEMPLATE']._serialized_end=208
 # @@protoc_insertion_point(module_scope)

@@ -129,20 +129,36 @@ class _DataTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataType.Val
     """Never valid in a request."""
     DATA_TYPE_FLOAT32: _DataType.ValueType  # 1
     """IEEE 754 binary32, little-endian, 4 bytes a component."""
+    DATA_TYPE_MINUTIAE: _DataType.ValueType  # 2
+    """Finger minutiae, always 1,536 bytes: rows of three 16-bit numbers without a sign,
+    little-endian. The first row is the count, 12 to 255, and two zeros. Each of the
+    others is one minutia: how far it lies from the left edge and from the upper edge,
+    in tenths of a pixel at 500 an inch (5.08 micrometres), at most 40,960; and its
+    direction along the ridge, counter-clockwise from the right, in 65,536ths of a
+    circle, as ISO/IEC 19794-2 has it in 256ths. Zeros follow.
+    """
 
 class DataType(_DataType, metaclass=_DataTypeEnumTypeWrapper):
-    """How the components of a vector are written in `Template.data`."""
+    """How a template is written in `Template.data`."""
 
 DATA_TYPE_UNSPECIFIED: DataType.ValueType  # 0
 """Never valid in a request."""
 DATA_TYPE_FLOAT32: DataType.ValueType  # 1
 """IEEE 754 binary32, little-endian, 4 bytes a component."""
+DATA_TYPE_MINUTIAE: DataType.ValueType  # 2
+"""Finger minutiae, always 1,536 bytes: rows of three 16-bit numbers without a sign,
+little-endian. The first row is the count, 12 to 255, and two zeros. Each of the
+others is one minutia: how far it lies from the left edge and from the upper edge,
+in tenths of a pixel at 500 an inch (5.08 micrometres), at most 40,960; and its
+direction along the ridge, counter-clockwise from the right, in 65,536ths of a
+circle, as ISO/IEC 19794-2 has it in 256ths. Zeros follow.
+"""
 Global___DataType: _TypeAlias = DataType  # noqa: Y015
 
 @_typing.final
 class Template(_message.Message):
-    """One biometric template, as the extractor gave it: neither centred nor
-    normalised, since the template space says how that is done.
+    """One biometric template, as the extractor gave it: a vector neither centred nor
+    normalised, since the template space says how that is done; or minutiae.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -159,10 +175,10 @@ class Template(_message.Message):
     position: Global___Position.ValueType
     """Required. One of the positions that the template space allows."""
     data_type: Global___DataType.ValueType
-    """Required. How `data` is written."""
+    """Required. How `data` is written: as the template space has it."""
     data: _builtins.bytes
-    """Required. Exactly dimension x size-of-component bytes. Every component is
-    finite, and the vector is not zero after the space's centring.
+    """Required. Exactly dimension x size-of-component bytes, or 1,536 of minutiae. Every
+    component is finite, and the vector is not zero after the space's centring.
     """
     quality: _builtins.int
     """Optional. Quality on the scale of the template space, 0 (worst) to 100."""

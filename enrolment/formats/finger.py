@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_PER_CM_AT_500: Final = 500 / 2.54
 _WORDS: Final = {
     1: "right-thumb",
     2: "right-index",
@@ -89,6 +95,15 @@ class FingerView:
     def position(self) -> str | None:
         """The word of a single, known finger, such as `right-thumb`; else None."""
         return word_of(self.position_code)
+
+    def placed(self) -> NDArray[np.float64]:
+        """Return the minutiae as a template of the exchange has them, (n, 3).
+
+        Pixels at 500 an inch from the left and from the upper edge, and degrees.
+        """
+        rows = [(each.x, each.y, each.angle) for each in self.minutiae]
+        scale = _PER_CM_AT_500 / self.horizontal, _PER_CM_AT_500 / self.vertical
+        return np.array(rows, np.float64).reshape(-1, 3) * (*scale, 360 / 256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

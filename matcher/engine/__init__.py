@@ -5,7 +5,7 @@ hashable name that the caller chooses.
 """
 
 from matcher.engine.engine import MOST_REMOVED, Engine
-from matcher.engine.probes import Coding, Probes
+from matcher.engine.probes import Asked, Coding, Probes
 from matcher.engine.segment import Segment, layout
 
-__all__ = ["MOST_REMOVED", "Coding", "Engine", "Probes", "Segment", "layout"]
+__all__ = ["MOST_REMOVED", "Asked", "Coding", "Engine", "Probes", "Segment", "layout"]

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import numpy as np
 
 from matcher.engine.code import Code
-from matcher.engine.probes import Coding, Probes
+from matcher.engine.probes import Asked, Coding, Probes
 from matcher.engine.rotation import Rotation
-from matcher.engine.segment import Segment, joined
+from matcher.engine.segment import Segment, joined, whole_sets
 from matcher.engine.shape import Shape
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class _Gallery:
     sealed: tuple[Segment, ...]
     tail: Segment
     last_id: int
+    has_sets: bool
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -63,6 +64,9 @@ class Engine(Generic[Name]):
     above the threshold, but for one in a million exactly at it, and may return others:
     the caller decides exactly. It returns no vector whose removal had returned before
     the search began. Ids are ascending: each addition's are above all before it.
+
+    Vectors under one id are a set: found where enough of a probe's vectors find one
+    each, see `probes`, and removed as one.
     """
 
     def __init__(self) -> None:
@@ -71,20 +75,23 @@ class Engine(Generic[Name]):
         self._changing = threading.Lock()
         self._compacting = threading.Lock()
 
-    def make(self, gallery: Name, *, dimension: int, seed: bytes) -> None:
+    def make(
+        self, gallery: Name, *, dimension: int, seed: bytes, has_sets: bool = False
+    ) -> None:
         """Make an empty gallery, if there is none of that name.
 
         Args:
             gallery: its name.
             dimension: of its vectors, 2 to 4096.
             seed: 32 secret bytes, which its rotation is made from.
+            has_sets: whether it may have several vectors under one id.
         """
         with self._changing:
             if gallery not in self._galleries:
                 rotation = Rotation(seed, Shape.of(dimension))
                 coding = Coding(Code.of(dimension), rotation)
                 empty = Segment.empty(coding)
-                self._galleries[gallery] = _Gallery(coding, (), empty, -1)
+                self._galleries[gallery] = _Gallery(coding, (), empty, -1, has_sets)
 
     def __contains__(self, gallery: Name) -> bool:
         """Say whether there is a gallery of that name."""
@@ -101,7 +108,8 @@ class Engine(Generic[Name]):
 
         Args:
             gallery: which; it must have been made.
-            ids: (n,), ascending, above every id that the gallery ever had.
+            ids: (n,), ascending, above every id that the gallery ever had; the same for
+                all vectors of a set, of which there are `TAIL_ROWS` at most.
             vectors: (n, dimension), of unit length.
 
         Raises:
@@ -109,12 +117,19 @@ class Engine(Generic[Name]):
         """
         with self._changing:
             now = self._galleries[gallery]
-            if len(ids) and (ids[0] <= now.last_id or (np.diff(ids) <= 0).any()):
+            step = 0 if now.has_sets else 1
+            if len(ids) and (ids[0] <= now.last_id or (np.diff(ids) < step).any()):
                 raise ValueError("ids must be ascending, and above those before")
-            while len(ids):
-                room = TAIL_ROWS - len(now.tail)
-                now = _with_tail(now, now.tail.grown(ids[:room], vectors[:room]))
-                ids, vectors = ids[room:], vectors[room:]
+            start = 0
+            while start < len(ids):
+                end = whole_sets(ids, start, TAIL_ROWS - len(now.tail))
+                if end == start:
+                    if not len(now.tail):
+                        raise ValueError(f"a set has more than {TAIL_ROWS} vectors")
+                    now = _sealed(now)
+                    continue
+                tail = now.tail.grown(ids[start:end], vectors[start:end])
+                now, start = _with_tail(now, tail), end
             self._galleries[gallery] = now
 
     def load(self, gallery: Name, segments: Iterable[Segment]) -> None:
@@ -171,7 +186,7 @@ class Engine(Generic[Name]):
         return () if now is None else now.segments
 
     def count(self, gallery: Name) -> int:
-        """Return the number of vectors in a gallery; 0 if there is none."""
+        """Return the number of ids in a gallery; 0 if there is none."""
         return sum(segment.count for segment in self.parts(gallery))
 
     def holds(self, gallery: Name, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -198,12 +213,19 @@ class Engine(Generic[Name]):
         now = self._galleries.get(gallery)
         if now is None:
             return [np.zeros(0, np.int64) for _ in vectors]
-        probes = Probes.of(now.coding, vectors, thresholds)
-        found = [part.search(probes) for part in now.segments]
-        return [
-            np.concatenate([np.zeros(0, np.int64), *(ids[number] for ids in found)])
-            for number in range(len(vectors))
-        ]
+        return _found(now, Probes.of(now.coding, vectors, thresholds))
+
+    def ask(self, gallery: Name, asked: Sequence[Asked]) -> list[NDArray[np.int64]]:
+        """Return, for each probe, the ids of its candidates, on the calling thread.
+
+        Args:
+            gallery: which gallery; one that does not exist has no candidates.
+            asked: what each asks.
+        """
+        now = self._galleries.get(gallery)
+        if now is None:
+            return [np.zeros(0, np.int64) for _ in asked]
+        return _found(now, Probes.asking(now.coding, asked))
 
     def compact(self, gallery: Name, *, most_removed: float = MOST_REMOVED) -> None:
         """Join small segments and leave out what was removed, while searches go on.
@@ -248,6 +270,15 @@ class Engine(Generic[Name]):
             self._galleries[gallery] = replace(now, sealed=sealed)
 
 
+def _found(gallery: _Gallery, probes: Probes) -> list[NDArray[np.int64]]:
+    """Return the ids of each probe's candidates, in all segments."""
+    found = [part.search(probes) for part in gallery.segments]
+    return [
+        np.concatenate([np.zeros(0, np.int64), *(ids[number] for ids in found)])
+        for number in range(len(probes))
+    ]
+
+
 def _with_tail(gallery: _Gallery, tail: Segment) -> _Gallery:
     """Return the gallery with another tail, sealed if it is full."""
     grown = replace(gallery, tail=tail, last_id=int(tail.ids[-1]))
@@ -261,7 +292,7 @@ def _sealed(gallery: _Gallery) -> _Gallery:
 
 def _is_worn(segment: Segment, most_removed: float) -> bool:
     """Say whether too many of a segment's rows were removed."""
-    return len(segment) - segment.count > most_removed * len(segment)
+    return segment.worn > most_removed * len(segment)
 
 
 def _to_join(sealed: Sequence[Segment], most_removed: float) -> slice | None:

@@ -52,7 +52,7 @@ class Segment:
 
     Attributes:
         coding: of the gallery.
-        ids: int64 (n,).
+        ids: int64 (n,); rows of one id are a set, which is whole in one segment.
         coarse: the codes that are scanned.
         signs: uint8 (n, padded / 8): a bit a component, packed.
         alive: bool (n,); False for what was removed.
@@ -84,14 +84,20 @@ class Segment:
 
     @property
     def count(self) -> int:
-        """How many rows a search can find."""
-        return int(np.count_nonzero(self.alive))
+        """How many ids a search can find."""
+        living = self.ids[self.alive]
+        return int(np.count_nonzero(np.diff(living))) + bool(len(living))
+
+    @property
+    def worn(self) -> int:
+        """How many rows were removed."""
+        return len(self) - int(np.count_nonzero(self.alive))
 
     def grown(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Segment:
         """Return a segment with more rows, coded.
 
         Args:
-            ids: (n,), ascending, above those that are there.
+            ids: (n,), ascending, above those that are there; of a set, all rows.
             vectors: (n, dimension), of unit length.
         """
         use_one_thread()
@@ -153,9 +159,13 @@ class Segment:
         """Return the rows that hold any of some ids, removed ones included."""
         if not len(self.ids):
             return np.zeros(0, np.intp)
-        places = np.searchsorted(self.ids, ids).clip(max=len(self.ids) - 1)
-        held: NDArray[np.bool_] = self.ids[places] == ids
-        return places[held]
+        ids = np.unique(ids)
+        first = np.searchsorted(self.ids, ids)
+        counts = np.searchsorted(self.ids, ids, side="right") - first
+        # The rows from each first one on, one after another.
+        within = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+        rows: NDArray[np.intp] = np.repeat(first, counts) + within
+        return rows
 
     def search(self, probes: Probes) -> list[NDArray[np.int64]]:
         """Return, for each probe, the ids of its candidates, in no order.
@@ -167,12 +177,17 @@ class Segment:
         # 1. Those that pass the probe's own coarse cut, and are still there.
         passed = (scores >= probes.coarse[whose]) & self.alive[rows]
         whose, scores, rows = whose[passed], scores[passed], rows[passed]
+        if probes.are_sets:  # most are of sets that too few vectors have found
+            borne = probes.borne_out(whose, self.ids[rows])
+            whose, scores, rows = whose[borne], scores[borne], rows[borne]
         # 2. Those that pass the fine cut.
         scores = scores + self._of_signs(probes.turned, whose, rows)
         passed = scores >= probes.fine[whose]
         passed |= _nearest(~passed & (scores >= probes.near[whose]), whose, scores)
         whose, ids = whose[passed], self.ids[rows[passed]]
-        bounds = np.searchsorted(whose, np.arange(len(probes.turned) + 1))
+        if probes.are_sets:
+            return _once(probes, whose, ids)
+        bounds = np.searchsorted(whose, np.arange(len(probes) + 1))
         return [ids[start:end] for start, end in pairwise(bounds)]
 
     def _scan(self, probes: Probes) -> _Found:
@@ -225,6 +240,15 @@ class Segment:
         return added
 
 
+def _once(
+    probes: Probes, whose: NDArray[np.intp], ids: NDArray[np.int64]
+) -> list[NDArray[np.int64]]:
+    """Return for each probe the sets that enough of its vectors have found."""
+    borne = probes.borne_out(whose, ids)
+    probe, found = probes.probe_of(whose[borne]), ids[borne]
+    return [np.unique(found[probe == number]) for number in range(len(probes))]
+
+
 def _nearest(
     near: NDArray[np.bool_], whose: NDArray[np.intp], scores: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
@@ -249,7 +273,7 @@ def joined(segments: Sequence[Segment], most_rows: int) -> list[Segment]:
 
     Args:
         segments: one or more, oldest first.
-        most_rows: of each that is returned.
+        most_rows: of each that is returned; no set has more.
     """
     use_one_thread()
     coding = segments[0].coding
@@ -263,13 +287,27 @@ def joined(segments: Sequence[Segment], most_rows: int) -> list[Segment]:
     ids = of_living(segment.ids for segment in segments)
     codes = of_living(segment.coarse.rows() for segment in segments)
     signs = of_living(segment.signs for segment in segments)
+    ends = [0]
+    while ends[-1] < len(ids):
+        ends.append(whole_sets(ids, ends[-1], most_rows))
     return [
         Segment(
             coding=coding,
-            ids=ids[start : start + most_rows].copy(),
-            coarse=CoarseCodes.of_rows(coding.code, codes[start : start + most_rows]),
-            signs=signs[start : start + most_rows].copy(),
-            alive=np.ones(len(ids[start : start + most_rows]), np.bool_),
+            ids=ids[start:end].copy(),
+            coarse=CoarseCodes.of_rows(coding.code, codes[start:end]),
+            signs=signs[start:end].copy(),
+            alive=np.ones(end - start, np.bool_),
         )
-        for start in range(0, len(ids), most_rows)
+        for start, end in pairwise(ends)
     ]
+
+
+def whole_sets(ids: NDArray[np.int64], start: int, most_rows: int) -> int:
+    """Return the end of as many rows as there may be, without cutting through a set.
+
+    It is `start` itself where not even the first set has room.
+    """
+    end = start + most_rows
+    if end >= len(ids):
+        return len(ids)
+    return int(np.searchsorted(ids, ids[end]))

@@ -24,23 +24,26 @@ def at(cosine: float, decade: float | None = None) -> Threshold:
 def test_without_a_measurement_the_band_follows_the_dimension() -> None:
     """A random direction moves a score by less in more dimensions."""
     for dimension in (128, 512, 2048):
-        band = Band.about(at(0.5), dimension)
+        band = Band.about(at(0.5), 1 / math.sqrt(dimension))
         half = limits.NEAR_DEVIATIONS / math.sqrt(dimension)
         assert (band.low, band.high) == pytest.approx((0.5 - half, 0.5 + half))
 
 
 def test_a_measured_band_is_wider_where_false_matches_fall_slowly() -> None:
     """It is so many decades, and never less than what a random probe moves by."""
-    slow, fast = Band.about(at(0.5, 0.05), 512), Band.about(at(0.5, 0.001), 512)
+    slow, fast = (
+        Band.about(at(0.5, 0.05), 512**-0.5),
+        Band.about(at(0.5, 0.001), 512**-0.5),
+    )
     assert slow.low == pytest.approx(0.5 - limits.NEAR_DECADES * 0.05)
     most = limits.NEAR_DEVIATIONS_AT_MOST / math.sqrt(512)
-    assert Band.about(at(0.5, 0.3), 512).low == pytest.approx(0.5 - most)
-    assert fast == Band.about(at(0.5), 512)
+    assert Band.about(at(0.5, 0.3), 512**-0.5).low == pytest.approx(0.5 - most)
+    assert fast == Band.about(at(0.5), 512**-0.5)
 
 
 def test_a_band_does_not_reach_below_half_of_its_threshold() -> None:
     """Where dimensions are few nearly everything would be near."""
-    assert Band.about(at(0.2), 16).low == 0.1
+    assert Band.about(at(0.2), 0.25).low == 0.1
 
 
 def test_both_sides_of_the_threshold_are_near_and_nothing_else_is() -> None:

@@ -48,7 +48,7 @@ def drawn(space: TemplateSpace, count: int = COUNT) -> NDArray[np.float32]:
     for reference, record in zip(references, records, strict=True):
         assert not isinstance(record, InvalidRequestError)
         assert (record.reference, record.is_canary) == (reference, True)
-        found += [template.vector for template in record.templates]
+        found += [template.values for template in record.templates]
     return np.array(found)
 
 

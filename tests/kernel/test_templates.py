@@ -54,11 +54,11 @@ vectors = st.lists(
 def test_templates_have_unit_length_and_keep_their_direction(values: list[float]):
     """The vector is normalised in float64 and kept as read-only float32."""
     template = Template.parse(SPACE, Position.FACE, written(values), 50)
-    assert template.vector.dtype == np.float32
-    assert not template.vector.flags.writeable
+    assert template.values.dtype == np.float32
+    assert not template.values.flags.writeable
     raw = np.asarray(values, np.float64)
-    np.testing.assert_allclose(template.vector, raw / np.linalg.norm(raw), atol=1e-7)
-    assert np.linalg.norm(template.vector.astype(np.float64)) == pytest.approx(1)
+    np.testing.assert_allclose(template.values, raw / np.linalg.norm(raw), atol=1e-7)
+    assert np.linalg.norm(template.values.astype(np.float64)) == pytest.approx(1)
 
 
 @given(vectors)
@@ -66,7 +66,7 @@ def test_length_of_the_raw_vector_does_not_matter(values: list[float]):
     """Twice the vector is the same template, since the metric is cosine."""
     once = Template.parse(SPACE, Position.FACE, written(values), None)
     twice = Template.parse(SPACE, Position.FACE, written(np.multiply(values, 2)), None)
-    np.testing.assert_array_equal(once.vector, twice.vector)
+    np.testing.assert_array_equal(once.values, twice.values)
 
 
 def test_centre_is_subtracted_before_normalising():
@@ -75,14 +75,14 @@ def test_centre_is_subtracted_before_normalising():
     space = replace(SPACE, centre=centre)
     raw = centre + np.eye(DIMENSION)[3] * 7
     template = Template.parse(space, Position.FACE, written(raw), None)
-    np.testing.assert_allclose(template.vector, np.eye(DIMENSION)[3], atol=1e-6)
+    np.testing.assert_allclose(template.values, np.eye(DIMENSION)[3], atol=1e-6)
 
 
 def test_components_are_little_endian():
     """The bytes mean the same on every machine."""
     data = b"\x00\x00\x80\x3f" + bytes(4 * (DIMENSION - 1))
     template = Template.parse(SPACE, Position.FACE, data, None)
-    np.testing.assert_array_equal(template.vector, np.eye(DIMENSION)[0])
+    np.testing.assert_array_equal(template.values, np.eye(DIMENSION)[0])
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_huge_components_do_not_overflow():
     """The largest float32 values still have a direction."""
     top = float(np.finfo(np.float32).max)
     template = Template.parse(SPACE, Position.FACE, written([top] * DIMENSION), None)
-    np.testing.assert_allclose(template.vector, 0.25)
+    np.testing.assert_allclose(template.values, 0.25)
 
 
 def test_every_fault_of_a_template_is_told_at_once():
@@ -134,7 +134,7 @@ def test_quality_is_optional_and_has_its_ends(quality: int | None):
 def test_a_template_does_not_print_its_vector():
     """A log line with a template shows no biometric data."""
     template = Template.parse(SPACE, Position.FACE, written(np.ones(DIMENSION)), None)
-    assert "vector" not in repr(template)
+    assert "values" not in repr(template)
     assert "0.25" not in repr(template)
 
 

@@ -108,7 +108,7 @@ def test_every_gallery_that_is_there_is_searched_at_the_threshold_in_force() -> 
         assert {band.threshold for band in bands.values()} == {at}
         assert not any(band.is_near(at) for band in bands.values())
     first, second = scanner.probes
-    assert not np.array_equal(first.vector, second.vector)
+    assert not np.array_equal(first.values, second.values)
     assert probes.drifts[SPACE].searches == 2
     assert probes.drifts[SPACE].matches == 0
 

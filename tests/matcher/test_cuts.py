@@ -1,5 +1,7 @@
 """No mate exactly at the threshold is lost, and these tests would see it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from coded import all_at, at_cosine, coding, units
@@ -42,12 +44,7 @@ class Mates:
     def lost(self, probes: Probes) -> tuple[int, int]:
         """Return how many mates both cuts lose, and how many the coarse one."""
         whole = self.segment.search(probes)
-        open_fine = Probes(
-            turned=probes.turned,
-            coarse=probes.coarse,
-            fine=np.full(ROWS, -np.inf),
-            near=probes.near,
-        )
+        open_fine = replace(probes, fine=np.full(ROWS, -np.inf))
         coarse = self.segment.search(open_fine)
         return tuple(  # type: ignore[return-value]
             sum(row not in ids for row, ids in enumerate(found))

@@ -48,7 +48,7 @@ SECONDS = 10
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine[Shelf]:
     """Three galleries, of one, a few and many segments."""
     monkeypatch.setattr("matcher.engine.engine.TAIL_ROWS", 128)
-    monkeypatch.setattr(limits, "MAX_PROBES_PER_SCAN", 64)
+    monkeypatch.setattr(limits, "MAX_VECTORS_PER_SCAN", 64)
     engine: Engine[Shelf] = Engine()
     for number, (shelf, people) in enumerate(PEOPLE.items()):
         engine.make(shelf, dimension=DIMENSION, seed=bytes([number] * 32))
@@ -177,7 +177,7 @@ def test_results_are_the_engines(engine: Engine[Shelf], scanner: Scanner) -> Non
         asked = at(vector, threshold)
         probe, _ = asked
         alone = {
-            shelf: engine.search(shelf, probe.vector[None], np.array([threshold]))[0]
+            shelf: engine.search(shelf, probe.values[None], np.array([threshold]))[0]
             for shelf in shelves
         }
         wanted.append(
@@ -243,7 +243,7 @@ def test_no_call_takes_more_probes_than_gain_by_it(
     engine: Engine[Shelf], scanner: Scanner, watch: Watch
 ) -> None:
     """Beyond 64 the others have their turn later; all get their answers."""
-    most = limits.MAX_PROBES_PER_SCAN
+    most = limits.MAX_VECTORS_PER_SCAN
     with watch.held(scanner):
         futures = [ask(scanner, at(unit(n % 10), SURE), [ONE]) for n in range(150)]
     assert [f.result(SECONDS)[ONE] for f in futures] == [[n % 10] for n in range(150)]
