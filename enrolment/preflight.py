@@ -53,7 +53,7 @@ def _sample_faults(sample: Sample) -> Iterator[Fault]:
         yield Fault(field="data", reason=NO_EXTRACTOR, message=message)
         return
     if isinstance(sample, FingerView):
-        if fault := _minutiae_fault(sample):
+        if fault := minutiae_fault(sample):
             yield fault
         return
     if sample.position is not None and sample.position not in _POSITIONS:
@@ -67,7 +67,7 @@ def _sample_faults(sample: Sample) -> Iterator[Fault]:
         yield fault
 
 
-def _minutiae_fault(view: FingerView) -> Fault | None:
+def minutiae_fault(view: FingerView) -> Fault | None:
     """Return what is wrong with a print, if anything is."""
     least, most = limits.MIN_MINUTIAE, limits.MAX_MINUTIAE
     count = len(view.minutiae)

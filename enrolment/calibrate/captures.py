@@ -1,4 +1,4 @@
-"""Files as blocks of unit vectors of one template space, with whom each is of.
+"""Files as blocks of templates of one template space, with whom each is of.
 
 A record is one person's, and its reference says whose: two with the same reference, in
 whichever files, are of one person. An `.npz` may say so by an array `subject` in the
@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from biometrics import limits
 from biometrics.errors import InvalidRequestError
+from biometrics.minutiae.layout import pack
+from biometrics.templates import Kind
 from enrolment.formats.archive import open_archive
 from enrolment.formats.arrays import read_npz
+from enrolment.formats.finger import FingerView
 from enrolment.formats.opening import open_source
 from enrolment.formats.source import Unreadable, VectorSample
+from enrolment.preflight import minutiae_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biometrics.templates import Position, TemplateSpace
+    from enrolment.formats.source import Block as ReadBlock
     from enrolment.formats.source import Found
 
 _LABELS: Final = ("subject", "reference", "group", "member")
@@ -35,7 +40,7 @@ NONE: Final = ""  # a label that a file does not give
 
 
 class Capture(NamedTuple):
-    """What a file says of one vector."""
+    """What a file says of one template."""
 
     subject: str
     reference: str
@@ -45,15 +50,16 @@ class Capture(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some captures: float32 (n, d) of unit length, and what is known of each.
+    """Some captures, and what is known of each.
 
     Attributes:
-        vectors: centred and normalised as the exchange does it.
+        templates: (n, ...), as `TemplateSpace.room` has them and the exchange makes
+            them.
         captures: (n,), in the same order.
         share: how much of all files is read behind them, 0 to 1.
     """
 
-    vectors: NDArray[np.float32]
+    templates: NDArray[Any]
     captures: list[Capture]
     share: float
 
@@ -64,10 +70,10 @@ class Captures:
 
     Attributes:
         paths: the files, each in a format that `enrol` reads.
-        space: template space of their vectors.
-        position: where they were taken; vectors that say another are passed over.
-        refused: by reason, how many records had no usable vector.
-        passed: vectors of other spaces or positions.
+        space: template space of their templates.
+        position: where they were taken; those that say another are passed over.
+        refused: by reason, how many records had no usable template.
+        passed: templates of other spaces or positions.
     """
 
     paths: Sequence[Path]
@@ -84,15 +90,61 @@ class Captures:
         """
         self.refused.clear()
         self.passed = 0
+        read = self._prints if self.space.kind is Kind.MINUTIAE else self._vectors_of
         for number, path in enumerate(self.paths):
-            reader = _array_rows if path.suffix.lower() == ".npz" else self._records
-            for share, rows, captures in reader(path):
-                if rows.shape[1:] != (self.space.dimension,):
-                    raise _wrong_dimension(path, rows, self.space)
-                vectors, usable = self._unit(rows)
-                kept = [c for c, good in zip(captures, usable, strict=True) if good]
+            for share, templates, captures in read(path):
                 done = (number + share) / len(self.paths)
-                yield Block(vectors, kept, done)
+                yield Block(templates, captures, done)
+
+    def _vectors_of(
+        self, path: Path
+    ) -> Iterator[tuple[float, NDArray[Any], list[Capture]]]:
+        """Yield the vectors of a file."""
+        reader = _array_rows if path.suffix.lower() == ".npz" else self._records
+        for share, rows, captures in reader(path):
+            if rows.shape[1:] != (self.space.dimension,):
+                raise _wrong_dimension(path, rows, self.space)
+            vectors, usable = self._unit(rows)
+            kept = [c for c, good in zip(captures, usable, strict=True) if good]
+            yield share, vectors, kept
+
+    def _prints(
+        self, path: Path
+    ) -> Iterator[tuple[float, NDArray[Any], list[Capture]]]:
+        """Yield the minutiae of a file.
+
+        Raises:
+            InvalidRequestError: it holds vectors, or cannot be read.
+        """
+        source = open_source(path)
+        if source.dimension is not None:
+            told = f"`{path}` has vectors where `{self.space.name}` is of minutiae"
+            raise InvalidRequestError("WRONG_KIND", told)
+        for block in source.blocks():
+            found = list(self._views(block, path.stem))
+            room = self.space.room(len(found))
+            for place, (view, _) in enumerate(found):
+                room[place] = pack(view.laid())
+            yield block.share, room, [capture for _, capture in found]
+
+    def _views(
+        self, block: ReadBlock, member: str
+    ) -> Iterator[tuple[FingerView, Capture]]:
+        """Yield the prints of this position that can be used."""
+        for item in block.items:
+            if isinstance(item, Unreadable):
+                self.refused[item.faults[0].reason] += 1
+                continue
+            for sample in item.samples:
+                if not isinstance(sample, FingerView) or (
+                    sample.position not in {None, self.position.value}
+                ):
+                    self.passed += 1
+                elif fault := minutiae_fault(sample):
+                    self.refused[fault.reason] += 1
+                else:
+                    name = item.reference
+                    yield sample, Capture(name, name, NONE, member)
 
     def _unit(
         self, rows: NDArray[np.float32]

@@ -8,17 +8,19 @@ templates, which makes it non-mated, and once more with those alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from biometrics.errors import InvalidRequestError
+from enrolment.calibrate.comparing import comparison
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from biometrics.templates import TemplateSpace
     from enrolment.calibrate.captures import Capture, Captures
 
 SHARES: Final = (1 / 16, 1 / 4, 1.0)  # of the people, in the sub-galleries
@@ -103,21 +105,23 @@ def search(
     for block in gallery.blocks():
         numbers = np.array([names.number(c.subject) for c in block.captures], np.int64)
         own = np.arange(row, row + len(numbers)) if probes is None else None
-        arena.take(block.vectors, block.captures, numbers, own)
+        arena.take(block.templates, block.captures, numbers, own)
         row += len(numbers)
         progress("search", block.share)
     if len(set(arena.people)) <= 1:
         raise InvalidRequestError(
-            "TOO_FEW_SUBJECTS", "the gallery needs usable vectors of two people or more"
+            "TOO_FEW_SUBJECTS",
+            "the gallery needs usable templates of two people or more",
         )
     return arena.result()
 
 
 @dataclass(frozen=True, slots=True)
 class _Probes:
-    """Who searches: `vectors` (q, d); `rows` (q,), where each stands in its files."""
+    """Who searches: `templates` (q, ...); `rows` (q,), where each is in its files."""
 
-    vectors: NDArray[np.float32]
+    space: TemplateSpace
+    templates: NDArray[Any]
     captures: list[Capture]
     subject: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -129,17 +133,18 @@ class _Probes:
         People are what is independent; a second capture of one would add little.
         """
         wanted = _wanted(captures, names, most, seed)
-        vectors = np.empty((len(wanted), captures.space.dimension), np.float32)
+        templates = captures.space.room(len(wanted))
         found: list[tuple[Capture, int, int]] = []
         row = 0
         for block in captures.blocks():
-            for vector, capture in zip(block.vectors, block.captures, strict=True):
+            for template, capture in zip(block.templates, block.captures, strict=True):
                 if row in wanted:
-                    vectors[len(found)] = vector
+                    templates[len(found)] = template
                     found.append((capture, wanted[row], row))
                 row += 1
         return cls(
-            vectors,
+            captures.space,
+            templates,
             [capture for capture, _, _ in found],
             np.array([number for _, number, _ in found], np.int64),
             np.array([row for _, _, row in found], np.int64),
@@ -162,7 +167,7 @@ def _wanted(captures: Captures, names: Names, most: int, seed: int) -> dict[int,
             row += 1
     if not held:
         raise InvalidRequestError(
-            "NO_PROBES", "no file has a usable vector to search with"
+            "NO_PROBES", "no file has a usable template to search with"
         )
     kept = random.permutation(sorted(held))[:most].tolist()
     return {held[number][1]: number for number in kept}
@@ -182,11 +187,14 @@ class _Arena:
         self._nearest = list(probes.captures)
         self._by_member: dict[str, NDArray[np.float64]] = {}
         self._pairs = np.zeros(len(BINS) - 1, np.int64)
+        self._compares = [
+            comparison(probes.space, probes.templates[part]) for part in self._parts()
+        ]
         self.people: set[int] = set()
 
     def take(
         self,
-        vectors: NDArray[np.float32],
+        templates: NDArray[Any],
         captures: list[Capture],
         numbers: NDArray[np.int64],
         own_rows: NDArray[np.int64] | None,
@@ -198,8 +206,8 @@ class _Arena:
         stratum = self._stratum(numbers)
         self._counts += np.bincount(stratum, minlength=len(SHARES))
         member = np.array([capture.member for capture in captures])
-        for part in self._parts():
-            scores = (self._probes.vectors[part] @ vectors.T).astype(np.float64)
+        for part, compare in zip(self._parts(), self._compares, strict=True):
+            scores = compare(templates)
             is_own = self._probes.subject[part, None] == numbers
             own = np.where(is_own, scores, NO_SCORE)
             if own_rows is not None:

@@ -105,6 +105,10 @@ class FingerView:
         scale = _PER_CM_AT_500 / self.horizontal, _PER_CM_AT_500 / self.vertical
         return np.array(rows, np.float64).reshape(-1, 3) * (*scale, 360 / 256)
 
+    def laid(self) -> NDArray[np.float64]:
+        """Return the minutiae as `biometrics.minutiae` compares them, (n, 3)."""
+        return self.placed() * (1, -1, np.pi / 180)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinutiaeRecord:
