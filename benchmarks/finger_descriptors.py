@@ -1,4 +1,4 @@
-"""Descriptors that were weighed against `matcher.minutiae.descriptor`."""
+"""Descriptors that were weighed against `biometrics.minutiae.descriptor`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from matcher.minutiae import descriptor
+from biometrics.minutiae import descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-__all__ = ["DESCRIPTORS"]
+__all__ = ["OTHERS", "unit"]
 
 NEIGHBOURS: Final = 6
 RADIUS: Final = 70.0
@@ -68,8 +68,19 @@ def _soft(
     return np.exp((np.cos(angle[..., None] - centres) - 1) * sharpness)
 
 
-DESCRIPTORS: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
-    "harmonics (ours)": descriptor.describe,
+def unit(
+    vectors: NDArray[np.float64], centre: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return vectors centred and of unit length; one that is the centre stays zero."""
+    centred = vectors - centre
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    centred /= np.where(length > 0, length, 1)
+    return centred
+
+
+# To be centred by the mean of others' prints, as ours need not be.
+OTHERS: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+    "harmonic sums": descriptor.sums,
     "histogram": histogram,
     f"{NEIGHBOURS} nearest": nearest,
 }

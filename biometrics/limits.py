@@ -62,6 +62,8 @@ REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
 # a gallery is broken, made to stop others, or searched at a threshold far below what
 # its size allows: 0.3 at 512-d has 5,634 candidates in a million. It is UNAVAILABLE.
 MAX_OPENINGS_PER_HOLDER: Final = 1024
+# Of prints: each is described and compared in half a millisecond.
+MAX_PRINTS_OPENED_PER_HOLDER: Final = 4096
 MAX_WAITING_PROBES: Final = 4096  # 16 batches, or every call that may run and more
 MAX_WAITING_PROBES_PER_MEMBER: Final = 2304  # 8 batches, and every other call
 RESERVED_PROBES_PER_MEMBER: Final = 64  # are let in, however many others have waiting

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from biometrics import limits
 from biometrics.disclosure import Protection
 from biometrics.store import SeenRecord
 from matcher.kinds import searched
@@ -100,6 +99,7 @@ class Confirmation:
         the time `follower` has caught up.
         """
         self._journal = journal
+        self._spaces = spaces
         self._opener = Opener(
             journal=journal, vault=vault, spaces=spaces, galleries=galleries
         )
@@ -109,7 +109,7 @@ class Confirmation:
 
     def rows(self, found: Iterable[Candidates]) -> Mapping[int, StoredTemplate]:
         """Read the rows of all candidates of some probes at once, for `confirm`."""
-        bounded = [_bounded(candidates)[0] for candidates in found]
+        bounded = [self._bounded(candidates)[0] for candidates in found]
         return self._journal.templates(
             sorted({n for some in bounded for ids in some.values() for n in ids})
         )
@@ -133,7 +133,7 @@ class Confirmation:
             found: template ids by shelf, each of the probe's space and position.
             rows: theirs, and maybe others, as `rows` read them after the scan.
         """
-        candidates, flooded = _bounded(found)
+        candidates, flooded = self._bounded(found)
         gone = _gone(candidates, rows)
         lost = self._lost(gone)
         failed = lost | flooded
@@ -156,6 +156,16 @@ class Confirmation:
         return Confirmed(
             hits=hits, failed=frozenset(failed), moved=moved, misses=misses
         )
+
+    def _bounded(self, found: Candidates) -> tuple[Candidates, frozenset[Member]]:
+        """Return candidates without those of holders with too many, and these."""
+        flooded = frozenset(
+            shelf.holder
+            for shelf, ids in found.items()
+            if len(ids) > searched(self._spaces.named(shelf.space)).most_opened
+        )
+        left = {s: ids for s, ids in found.items() if s.holder not in flooded}
+        return left, flooded
 
     def _lost(self, gone: Gone) -> set[Member]:
         """Return the holders of candidates that are gone without a withdrawal.
@@ -183,13 +193,6 @@ def _gone(candidates: Candidates, stored: Collection[int]) -> Gone:
         for shelf, ids in candidates.items()
     }
     return {shelf: ids for shelf, ids in gone.items() if len(ids)}
-
-
-def _bounded(found: Candidates) -> tuple[Candidates, frozenset[Member]]:
-    """Return candidates without those of holders with too many, and these holders."""
-    most = limits.MAX_OPENINGS_PER_HOLDER
-    flooded = frozenset(s.holder for s, ids in found.items() if len(ids) > most)
-    return {s: ids for s, ids in found.items() if s.holder not in flooded}, flooded
 
 
 def _pairs(

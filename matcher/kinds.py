@@ -53,6 +53,7 @@ class Searched(Protocol):
     Attributes:
         version: what tells its vectors from those of another version.
         has_sets: whether a template has several.
+        most_opened: templates of one holder in one search, at most.
     """
 
     @property
@@ -61,6 +62,10 @@ class Searched(Protocol):
 
     @property
     def has_sets(self) -> bool:
+        """See above."""
+
+    @property
+    def most_opened(self) -> int:
         """See above."""
 
     def dimension(self, space: TemplateSpace) -> int:
@@ -124,6 +129,11 @@ class Vectors:
 
     version = ""
     has_sets = False
+
+    @property
+    def most_opened(self) -> int:
+        """Return as many as are opened in some 30 ms."""
+        return limits.MAX_OPENINGS_PER_HOLDER
 
     def dimension(self, space: TemplateSpace) -> int:
         """Return that of the space."""
@@ -197,6 +207,11 @@ class Minutiae:
     """
 
     has_sets = True
+
+    @property
+    def most_opened(self) -> int:
+        """Return as many as are compared in some two seconds."""
+        return limits.MAX_PRINTS_OPENED_PER_HOLDER
 
     @property
     def version(self) -> str:

@@ -5,8 +5,8 @@ directions with the cores and deltas of a loop or a whorl (Sherlock and Monro 19
 impression shows a part of them, moved as skin stretches, with some missed, some that
 are none, and a few that are seen to point the other way.
 
-It is a model of what minutiae do around one another, no more: its fingers are easier to
-tell apart than those of people, and error rates measured on them flatter.
+It is a model of what minutiae do around one another, no more: error rates measured on
+such prints say nothing of those of people.
 """
 
 from __future__ import annotations

@@ -83,12 +83,32 @@ def score(one: Print, other: Print, *, least: float = 0.0) -> float:
     """
     if min(len(one.minutiae), len(other.minutiae)) < VOUCHERS:
         return 0.0
-    alike = one.vectors.astype(np.float64) @ other.vectors.T.astype(np.float64)
-    best = np.partition(alike.max(axis=1), -VOUCHERS)[-VOUCHERS]
-    vouched = max(most_vouched(float(best)), 0.0)
+    alike = _alike(one, other)
+    vouched = _vouched(alike)
     if vouched <= 0 or vouched < least:
         return vouched
     return min(_in_common(one.minutiae, other.minutiae, alike), vouched)
+
+
+def apart(one: Print, other: Print) -> tuple[float, float]:
+    """Return what two prints have in common, and the most that is vouched for.
+
+    The lesser is their score. Both have as many minutiae as take to vouch.
+    """
+    alike = _alike(one, other)
+    return _in_common(one.minutiae, other.minutiae, alike), _vouched(alike)
+
+
+def _alike(one: Print, other: Print) -> NDArray[np.float64]:
+    """Return how alike the surroundings of each minutia are to those of each other."""
+    alike: NDArray[np.float64] = one.vectors.astype(np.float64) @ other.vectors.T
+    return alike
+
+
+def _vouched(alike: NDArray[np.float64]) -> float:
+    """Return the most that surroundings vouch for, 0 at least."""
+    best = np.partition(alike.max(axis=1), -VOUCHERS)[-VOUCHERS]
+    return max(most_vouched(float(best)), 0.0)
 
 
 def _in_common(

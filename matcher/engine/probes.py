@@ -8,11 +8,14 @@ well. A set is found where so many of the probe's vectors find one of its own ea
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
+
+from matcher.engine.code import DEVIATIONS, DEVIATIONS_OF_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +110,12 @@ class Probes:
         # No table spans more than the probe's part is long and centroids are apart.
         step = lengths.max(axis=1) * (code.widest / _LARGEST_LOOK_UP)
         rounding = step.astype(np.float64) * (shape.subvectors / 2)
-        coarse = code.coarse.cut(thresholds, shape.padded)
+        most = math.inf
+        if sizes is not None:
+            # Half steps of any sign add up to less, nearly always.
+            rounding *= DEVIATIONS / math.sqrt(3 * shape.subvectors)
+            most = DEVIATIONS_OF_SETS
+        coarse = code.coarse.cut(thresholds, shape.padded, most)
         near = np.full(len(turned), np.inf)
         if lows is not None:
             # At the low end every other one is enough, and nearer nearly all are seen:
@@ -118,7 +126,7 @@ class Probes:
         return cls(
             turned=turned,
             coarse=coarse - rounding,
-            fine=code.fine.cut(thresholds, shape.padded) - rounding,
+            fine=code.fine.cut(thresholds, shape.padded, most) - rounding,
             near=near,
             sizes=ones if sizes is None else sizes,
             least=ones if least is None else least,
