@@ -106,8 +106,8 @@ def sums(minutiae: NDArray[np.float64]) -> NDArray[np.float64]:
     waves = np.stack([bearings[b] * directions[d] for b, d in _HARMONICS], axis=2)
     waves *= _DAMPED
     counts = _COUNT * rings.sum(axis=2)
-    summed = rings @ waves.view(np.float64)
-    return np.concatenate([counts, summed.reshape(len(minutiae), -1)], axis=1)
+    summed = (rings @ waves.view(np.float64)).reshape(-1, HARMONIC - RINGS)
+    return np.concatenate([counts, summed], axis=1)
 
 
 def whitened(

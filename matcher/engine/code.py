@@ -39,11 +39,11 @@ DEVIATIONS: Final = 5.3
 # for three, at 4.6 and 5.2 for four; beyond that it is near normal.
 _TAILS: Final = {1: (2.3, 3.2), 2: (1.1, 1.25), 3: (1.0, 1.2), 4: (1.0, 1.15)}
 _NORMAL: Final = (1.0, 1.0)
-# At most, of vectors of a set: a set is found by several, each of which is rarely just at
-# its threshold, so one in ten thousand of those that are may be lost. Beyond, so many
-# pass that have nothing to do with the probe that it takes several times as long. Of
-# 200,000 pairs at 128 dimensions one in ten thousand was farther by the fine error, by
-# the coarse one hardly any.
+# At most, of vectors of a set: a set is found by several, each of which is rarely just
+# at its threshold, so that one in ten thousand of those that are may be lost. Farther,
+# so many pass that have nothing to do with the probe that all takes several times as
+# long. Of 200,000 pairs at 128 dimensions one in ten thousand was farther by the fine
+# error, and hardly any by the coarse one.
 DEVIATIONS_OF_SETS: Final = 7.0
 
 

@@ -42,7 +42,7 @@ def folder(tmp_path: Path, gallery: Callable[..., Path]) -> Path:
 WRONG = {
     ("a.npz", "ZERO_VECTOR"),
     ("b.npz", "FILE_DAMAGED"),
-    ("c.fmr", "NO_SPACE_FOR_MINUTIAE"),
+    ("c.fmr", "TOO_FEW_MINUTIAE"),
     ("list/d.csv", "OUTSIDE_FOLDER"),
 }
 
@@ -88,7 +88,7 @@ def test_people_are_told_what_failed_and_what_was_passed_over(
     """A table of refusals, and one of counts."""
     told = ask("enrol", folder, "--space", "faces-v1")
     assert told.out.startswith("20 enrolled, 0 there already, 4 refused, in ")
-    assert "NO_SPACE_FOR_MINUTIAE" in told.out
+    assert "TOO_FEW_MINUTIAE" in told.out
     assert "failures to enrol in" in told.out
     assert "passed over in folders: 1 of `.txt`\n" in told.err
 
@@ -198,7 +198,7 @@ def test_failures_are_counted_within_bounds(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_inspect_shows_what_files_hold(run: Callable[..., Told], folder: Path):
-    """Minutiae are no fault of their file; references are not shown."""
+    """A print with three minutiae is too little; references are not shown."""
     told = run("inspect", folder, "--json")
     assert told.code == 1
     files = {Path(each["file"]).name: each for each in told.document["files"]}
@@ -206,18 +206,9 @@ def test_inspect_shows_what_files_hold(run: Callable[..., Told], folder: Path):
     assert files["a.npz"]["templates"] == {"vectors of 16, no position": 19}
     assert files["a.npz"]["faults"][0]["record"] == 4
     assert (files["b.npz"]["format"], files["b.npz"]["faulty"]) == (None, 1)
-    assert files["c.fmr"] == {
-        "file": str(folder / "c.fmr"),
-        "format": "ISO/IEC 19794-2:2011 finger minutiae",
-        "records": 1,
-        "templates": {
-            "views of minutiae, right-thumb": 1,
-            "views of minutiae, right-index": 1,
-        },
-        "minutiae": 6,
-        "faulty": 0,
-        "faults": [],
-    }
+    few = files["c.fmr"]
+    assert few["format"] == "ISO/IEC 19794-2:2011 finger minutiae"
+    assert {each["reason"] for each in few["faults"]} == {"TOO_FEW_MINUTIAE"}
     assert "ref-0" not in told.out
     assert run("inspect", folder / "c.fmr").code == 0
 

@@ -12,13 +12,12 @@ from PIL import Image
 from synthetic_prints import synthetic_print
 
 from biometrics.errors import InvalidRequestError
+from biometrics.minutiae.score import Print, score
 from enrolment.extractors.choice import FINGERPRINT, choose
 from enrolment.extractors.extractor import Picture
 from enrolment.formats.finger import FingerView
 from enrolment.formats.finger_writing import write_minutiae
 from enrolment.formats.minutiae import read_minutiae
-from matcher.minutiae.descriptor import DIMENSION
-from matcher.minutiae.score import Print, score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,9 +121,8 @@ def test_an_impression_upside_down_is_of_the_same_finger(
     extractor: Extractor, pixels: NDArray[np.uint8]
 ):
     """From pictures to the comparison of minutiae."""
-    nowhere = np.zeros(DIMENSION)
     first, again, other = (
-        Print.of(minutiae, nowhere)
+        Print.of(minutiae)
         for minutiae in (
             points(view(extractor, pixels)),
             points(view(extractor, coloured(synthetic_print(5, 1))[::-1, ::-1])),

@@ -25,7 +25,7 @@ from enrolment.formats.finger import FingerView, MinutiaType
 from enrolment.formats.image import Coding, ImageSample
 from enrolment.formats.opening import open_source
 from enrolment.formats.source import Found, Unreadable
-from enrolment.preflight import NO_EXTRACTOR, NO_SPACE, record_faults
+from enrolment.preflight import NO_EXTRACTOR, record_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ def test_a_whole_transaction_is_one_record_named_by_its_file(tmp_path: Path):
     assert (ten.position, ten.modality, ten.horizontal) == ("face", "face", None)
     assert isinstance(nine, FingerView)
     reasons = [fault.reason for fault in record_faults(found)]
-    assert reasons == [NO_EXTRACTOR, NO_EXTRACTOR, NO_SPACE, NO_EXTRACTOR]
+    assert reasons == [NO_EXTRACTOR, NO_EXTRACTOR, "TOO_FEW_MINUTIAE", NO_EXTRACTOR]
 
 
 def test_minutiae_of_incits_378_are_those_of_19794_2(tmp_path: Path):

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from matcher.minutiae.descriptor import DIMENSION, describe, unit
-from matcher.minutiae.score import Print, score
+from biometrics.minutiae.descriptor import DIMENSION, describe
+from biometrics.minutiae.outline import outline
+from biometrics.minutiae.score import (
+    VOUCHERS,
+    Print,
+    apart,
+    least_cosine,
+    most_vouched,
+    score,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-NOWHERE = np.zeros(DIMENSION)
 
 
 def minutiae(seed: int, count: int = 40) -> NDArray[np.float64]:
@@ -41,21 +47,21 @@ def pressed(given: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
 
 def like(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Return the score of two prints."""
-    return score(Print.of(one, NOWHERE), Print.of(other, NOWHERE))
+    return score(Print.of(one), Print.of(other))
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.6, np.pi, -2.0])
 def test_surroundings_do_not_change_when_a_print_is_moved(turn: float):
     """Nor when it is upside down."""
     given = minutiae(1)
-    assert describe(moved(given, turn)) == pytest.approx(describe(given), abs=1e-9)
+    assert describe(moved(given, turn)) == pytest.approx(describe(given), abs=1e-5)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.6, np.pi, -2.0])
 def test_a_print_is_like_itself(turn: float):
     """Wherever it lies: every minutia meets."""
     given = minutiae(2)
-    assert like(given, moved(given, turn)) == pytest.approx(1.0, abs=1e-6)
+    assert like(given, moved(given, turn)) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_impressions_of_one_finger_are_more_alike_than_those_of_others():
@@ -80,16 +86,56 @@ def test_few_minutiae_are_like_little(count: int):
     assert like(minutiae(4), minutiae(4)[:count]) < 0.2
 
 
-def test_a_minutia_alone_has_no_direction_to_compare():
-    """Its vector stays zero, centred by itself or not."""
-    (alone,) = describe(minutiae(6, 1))
-    assert not alone.any()
-    assert not unit(alone[None], alone).any()
+def test_a_minutia_alone_is_as_any_other_such():
+    """There is nothing around it to tell it by."""
+    one, other = describe(minutiae(6, 1)), describe(minutiae(7, 1))
+    assert one.shape == (1, DIMENSION)
+    assert one == pytest.approx(other)
 
 
 def test_minutiae_that_point_elsewhere_do_not_meet():
     """Even where they lie just alike, in surroundings that are alike."""
-    given = Print.of(minutiae(7), NOWHERE)
+    given = Print.of(minutiae(7))
     turned = given.minutiae.copy()
     turned[::2, 2] += np.pi / 2
     assert score(given, Print(turned, given.vectors)) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_score_is_vouched_for_by_surroundings():
+    """So an index that finds as many alike surroundings finds all that score so."""
+    fingers = [minutiae(seed) for seed in range(20)]
+    for number, finger in enumerate(fingers):
+        one = Print.of(pressed(finger, number))
+        for other in map(Print.of, fingers):
+            scored = score(one, other)
+            alike = (one.vectors @ other.vectors.T).max(axis=1)
+            vouching = alike >= least_cosine(scored) - 1e-6
+            assert scored == 0 or vouching.sum() >= VOUCHERS
+            assert scored == pytest.approx(min(apart(one, other)), abs=1e-9)
+
+
+def test_a_score_that_does_not_matter_is_told_to_be_low():
+    """Below what is asked for anything below it is said, and nothing above."""
+    one, other = Print.of(minutiae(1)), Print.of(minutiae(2))
+    exact = score(one, other)
+    assert exact < 0.9
+    assert exact <= score(one, other, least=0.9) < 0.9
+    same = Print.of(pressed(minutiae(1), 3))
+    assert score(one, same, least=0.2) == score(one, same) > 0.2
+
+
+def test_vouchers_and_scores_are_two_sides_of_one_line():
+    """The cosine that a score takes vouches for just that score."""
+    for scored in (0.0, 0.3, 1.0):
+        assert most_vouched(least_cosine(scored)) == pytest.approx(scored)
+
+
+def test_outlines_are_near_for_variations_and_for_nothing_else():
+    """A print that is varied a little; neither impressions nor other fingers."""
+    given = minutiae(8)
+    own = outline(describe(given))
+    random = np.random.default_rng(1)
+    varied = given + random.normal(0, (0.3, 0.3, 0.01), given.shape)
+    assert own @ outline(describe(varied)) > 0.6
+    assert own @ outline(describe(pressed(given, 1))) < 0.3
+    assert abs(own @ outline(describe(minutiae(9)))) < 0.1
