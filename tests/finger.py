@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from hypothesis import strategies as st
 
 from enrolment.formats.finger import (
@@ -16,6 +18,7 @@ from enrolment.formats.finger import (
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
+    from numpy.typing import NDArray
 
 
 def write_record(record: MinutiaeRecord) -> bytes:
@@ -104,6 +107,38 @@ def small_record(edition: int, views: int = 2) -> MinutiaeRecord:
             for code in range(1, 1 + views)
         ),
     )
+
+
+def record_of(
+    minutiae: NDArray[np.float64], *, code: int = 2, per_cm: int = 197
+) -> MinutiaeRecord:
+    """Return the record of one print, whose minutiae are as `prints.finger` has them.
+
+    Args:
+        minutiae: (n, 3).
+        code: of the finger.
+        per_cm: pixels, which the record is of.
+    """
+    rows = minutiae * (1, -1, 128 / np.pi)
+    rows[:, :2] -= rows[:, :2].min(axis=0)
+    rows[:, :2] *= per_cm * 2.54 / 500
+    placed = np.rint(rows).astype(int)
+    (view,) = small_record(2005, 1).views
+    found = tuple(
+        Minutia(x=x, y=y, type=MinutiaType.ENDING, angle=angle % 256, quality=None)
+        for x, y, angle in placed.tolist()
+    )
+    width, height = (placed[:, :2].max(axis=0) + 1).tolist()
+    whole = replace(
+        view,
+        position_code=code,
+        width=width,
+        height=height,
+        horizontal=per_cm,
+        vertical=per_cm,
+        minutiae=found,
+    )
+    return MinutiaeRecord(edition=2005, views=(whole,))
 
 
 @st.composite

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from finger import small_record, write_record
+from finger import record_of, small_record, write_record
+from prints import finger
 
 from biometrics import limits
 from biometrics.cli.load import Load
@@ -210,7 +211,13 @@ def test_inspect_shows_what_files_hold(run: Callable[..., Told], folder: Path):
     assert few["format"] == "ISO/IEC 19794-2:2011 finger minutiae"
     assert {each["reason"] for each in few["faults"]} == {"TOO_FEW_MINUTIAE"}
     assert "ref-0" not in told.out
-    assert run("inspect", folder / "c.fmr").code == 0
+    whole = folder / "whole.fmr"
+    whole.write_bytes(write_record(record_of(finger(1)[:40])))
+    told = run("inspect", whole, "--json")
+    assert told.code == 0
+    (each,) = told.document["files"]
+    assert each["templates"] == {"views of minutiae, right-index": 1}
+    assert (each["records"], each["minutiae"], each["faulty"]) == (1, 40, 0)
 
 
 def test_inspect_tells_people_the_first_faults(
