@@ -43,7 +43,7 @@ def list_spaces(
                 space.name,
                 space.modality,
                 f"{space.extractor} {space.extractor_version}",
-                space.dimension,
+                space.dimension or space.kind,
                 space.positions,
                 [space.threshold_basis, _established(space), *_fused(space)],
             )

