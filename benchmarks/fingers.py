@@ -220,6 +220,8 @@ def measure_search(prints: list[Impression], fingers: int) -> list[dict[str, Any
     gallery = [p.minutiae for p in real]
     gallery += strangers(prints, max(fingers - len(real), 0))
     engine = filled(gallery)
+    few = gallery if fingers <= EXHAUSTIVELY else []
+    ready = [Print.of(each) for each in few]
     minutiae = sum(len(part) for part in engine.parts("prints"))
     searching = PROBES if fingers <= EXHAUSTIVELY else PROBES[:1]
     probes = [p for p in prints if p.number in searching]
@@ -248,12 +250,11 @@ def measure_search(prints: list[Impression], fingers: int) -> list[dict[str, Any
             mates = {n for n, each in enumerate(real) if each.finger == probe.finger}
             found += bool(hits & mates)
             false += bool(hits - mates)
-            if fingers <= EXHAUSTIVELY:
-                lost += sum(
-                    score(own, Print.of(each), least=threshold) >= threshold
-                    for number, each in enumerate(gallery)
-                    if number not in candidates
-                )
+            lost += sum(
+                score(own, each, least=threshold) >= threshold
+                for number, each in enumerate(ready)
+                if number not in candidates
+            )
         rows.append(
             {
                 "fingers": fingers,
@@ -264,7 +265,7 @@ def measure_search(prints: list[Impression], fingers: int) -> list[dict[str, Any
                 "compare_ms": 1e3 * float(np.median(compare)),
                 "found": found / len(probes),
                 "false": false / len(probes),
-                "lost": lost if fingers <= EXHAUSTIVELY else None,
+                "lost": lost if ready else None,
             }
         )
     return rows

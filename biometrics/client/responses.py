@@ -414,7 +414,7 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
             extractor_version=space.extractor_version,
             positions=words_of(template_pb2.Position, space.positions),
             dimension=space.dimension,
-            kind=word_of(space_pb2.Kind, space.kind),
+            kind=word_of(space_pb2.Kind, space.kind) or "vector",  # as all once were
             data_type=word_of(template_pb2.DataType, space.data_type),
             metric=word_of(space_pb2.Metric, space.metric),
             normalisation=word_of(space_pb2.Normalisation, space.normalisation),

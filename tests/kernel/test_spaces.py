@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from biometrics import limits
 from biometrics.errors import ConfigurationError
 from biometrics.spaces import parse_spaces
-from biometrics.templates import Modality, Position
+from biometrics.templates import Kind, Modality, Position
 
 SPACE = """
 [[space]]
@@ -215,3 +216,52 @@ def test_a_file_that_says_nothing_of_spread_is_refused(
         parse_spaces(text, "spaces.toml", tmp_path)
     (fault,) = refused.value.faults
     assert (fault.reason, fault.field[-11:]) == (reason, "spread_file")
+
+
+PRINTS = """\
+version = 1
+[[space]]
+name = "prints"
+kind = "minutiae"
+modality = "fingerprint"
+extractor = "any"
+extractor_version = "1"
+positions = ["left-index"]
+"""
+
+
+def test_a_space_of_minutiae_has_no_more_to_say():
+    """Neither dimension nor centre; every template is of one size."""
+    space = parse_spaces(PRINTS, "spaces.toml").named("prints")
+    assert (space.kind, space.dimension) == (Kind.MINUTIAE, 0)
+    assert space.template_bytes == limits.MINUTIAE_BYTES
+    other = PRINTS.replace('"any"', '"other"')
+    assert parse_spaces(other, "").named("prints").identity != space.identity
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "where"),
+    [
+        ("dimension = 128", "WRONG_KIND", "space[0].dimension"),
+        ('metric = "cosine"', "WRONG_KIND", "space[0].metric"),
+        ("centre = [0.5]", "WRONG_KIND", "space[0].centre"),
+        ('spread_file = "x.npy"', "WRONG_KIND", "space[0].spread_file"),
+    ],
+)
+def test_what_is_of_vectors_does_not_go_with_minutiae(
+    line: str, reason: str, where: str
+):
+    """Each of them is named."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_spaces(f"{PRINTS}{line}\n", "spaces.toml")
+    (fault,) = caught.value.faults
+    assert fault.reason == reason
+    assert fault.field.endswith(where.partition(".")[2])
+
+
+def test_a_space_of_vectors_has_a_dimension():
+    """It is missed where nothing is said of a kind."""
+    text = PRINTS.replace('kind = "minutiae"\n', "")
+    with pytest.raises(ConfigurationError) as caught:
+        parse_spaces(text, "spaces.toml")
+    assert [fault.reason for fault in caught.value.faults] == ["MISSING_KEY"]
