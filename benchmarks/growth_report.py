@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.kit.tables import Column
-from benchmarks.kit.tables import show as show_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from benchmarks.kit.results import Results
 
 COLUMNS: Final = (
     Column("records", "records", ",d"),
@@ -35,17 +36,18 @@ NOTE: Final = (
 )
 
 
-def show(rows: list[dict[str, Any]], threshold: float) -> None:
+def show(kept: Results, threshold: float) -> None:
     """Print a table for each number of probes at once."""
-    for batch in sorted({row["probes"] for row in rows}):
-        chosen = [row for row in rows if row["probes"] == batch]
-        show_table(f"{_named(batch)}, threshold {threshold}", COLUMNS, chosen, NOTE)
+    for batch in sorted({row["probes"] for row in kept.rows}):
+        chosen = [row for row in kept.rows if row["probes"] == batch]
+        kept.show(f"{_named(batch)}, threshold {threshold}", COLUMNS, chosen, NOTE)
 
 
-def draw(rows: list[dict[str, Any]], threshold: float) -> None:
+def draw(kept: Results, threshold: float) -> None:
     """Draw time by size, one panel for each number of probes."""
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
+    rows = kept.rows
     batches = sorted({row["probes"] for row in rows})
     drawn, panels = plots.figure(len(batches), width=10.0, height=4.4, sharey=True)
     for axes, batch in zip(panels, batches, strict=True):
@@ -59,7 +61,7 @@ def draw(rows: list[dict[str, Any]], threshold: float) -> None:
         x=0.01,
         ha="left",
     )
-    plots.save(drawn, "growth")
+    plots.save(drawn, kept)
 
 
 def _panel(axes: Axes, rows: list[dict[str, Any]]) -> None:

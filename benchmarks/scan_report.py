@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.kit.tables import Column
-from benchmarks.kit.tables import show as show_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
+
+    from benchmarks.kit.results import Results
 
 COLUMNS: Final = (
     Column("contender", "contender"),
@@ -34,32 +35,32 @@ KINDS: Final = ("ours", "exhaustive float32", "codes", "graph", "database")
 DRAWN: Final = ("effective 180", "FPIR 0.001")
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def show(kept: Results) -> None:
     """Print a table for each gallery and threshold, in the order of the run."""
     tables: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
+    for row in kept.rows:
         place = tuple(row[name] for name in ("gallery", "records", "at", "threshold"))
         tables.setdefault(place, []).append(row)
     for (gallery, records, at, threshold), group in tables.items():
         shown = f"threshold {threshold:.3f}"
         reached = f" ({at})" if at.startswith("FPIR") else ""
         title = f"{gallery}, {records:,} templates, {shown}{reached}"
-        show_table(title, COLUMNS, _lines(group), NOTE)
+        kept.show(title, COLUMNS, _lines(group), NOTE)
 
 
-def draw(rows: list[dict[str, Any]], records: int, name: str) -> None:
+def draw(kept: Results, records: int, part: str = "") -> None:
     """Draw how long a probe takes each, and which lose mates, as bars.
 
     Args:
-        rows: of the whole run; those of `DRAWN` are drawn.
+        kept: the whole run; rows of `DRAWN` are drawn.
         records: of the gallery.
-        name: of the picture.
+        part: added to the picture's name.
     """
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
     chosen = [
         row
-        for row in rows
+        for row in kept.rows
         if (row["gallery"], row["at"]) == DRAWN
         and row["records"] == records
         and "missing" not in row
@@ -84,7 +85,7 @@ def draw(rows: list[dict[str, Any]], records: int, name: str) -> None:
     kinds = [kind for kind in KINDS if kind in {row["kind"] for row in chosen}]
     handles = [panels[0].barh(0, 0, **_look(kind), label=kind) for kind in kinds]
     drawn.legend(handles=handles, loc="outside lower center", ncols=len(kinds))
-    plots.save(drawn, name)
+    plots.save(drawn, kept, part)
 
 
 def _bars(axes: Axes, rows: list[dict[str, Any]]) -> None:

@@ -8,13 +8,15 @@ import importlib
 import importlib.util
 import os
 import platform
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["PACKAGES", "fingerprint", "resident_bytes", "use_threads"]
+__all__ = ["PACKAGES", "commit", "fingerprint", "resident_bytes", "use_threads"]
 
 PACKAGES: Final = (
     "numpy",
@@ -61,6 +63,20 @@ def fingerprint() -> dict[str, Any]:
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "load_at_start": [round(load, 2) for load in os.getloadavg()],
     }
+
+
+def commit() -> str:
+    """Return the project's commit that is measured, marked if the tree differs."""
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    told = subprocess.run(  # noqa: S603 - no shell, and nothing that a user gave
+        [git, "-C", Path(__file__).parent, "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or "unknown"
 
 
 def use_threads(threads: int) -> None:
