@@ -32,7 +32,14 @@ __all__ = ["QUICK", "Results", "command", "medians", "shown"]
 
 PICTURES: Final = FOLDER.with_name("pictures")
 QUICK: Final = "--quick: to see that it runs, not what it finds"
-_APART: Final = ("json", "resume", "plot", "quick", "root")  # no setting of a figure
+_APART: Final = (
+    "json",
+    "resume",
+    "plot",
+    "quick",
+    "root",
+    "postgres",
+)  # no setting of a figure
 _EARLIER: Final = ("command", "date", "commit", "machine", "seconds", "peak_mib")
 
 
@@ -179,10 +186,19 @@ class Results:
 
 
 def command() -> str:
-    """Return the command as it was typed, absolute paths cut to their last part."""
+    """Return the command as it was typed, less what names a place or has a password.
+
+    Absolute paths are cut to their last part, and of a URL there is nothing.
+    """
     python, *arguments = sys.orig_argv
-    shown = (Path(each).name if each.startswith("/") else each for each in arguments)
-    return " ".join([Path(python).name, *shown])
+    return " ".join([Path(python).name, *map(_public, arguments)])
+
+
+def _public(argument: str) -> str:
+    """Return an argument as others may read it."""
+    if "://" in argument:
+        return "URL"
+    return Path(argument).name if argument.startswith("/") else argument
 
 
 def _is(row: dict[str, Any], key: dict[str, Any]) -> bool:
@@ -200,7 +216,7 @@ def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 def shown(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options that make the figures, as JSON takes them."""
     made = {name: v for name, v in vars(options).items() if name not in _APART}
-    return dict(json.loads(json.dumps(made, default=str)))
+    return dict(json.loads(json.dumps(made, default=lambda path: path.name)))
 
 
 def _said(value: Any) -> str:
