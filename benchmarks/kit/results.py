@@ -32,14 +32,8 @@ __all__ = ["QUICK", "Results", "command", "medians", "shown"]
 
 PICTURES: Final = FOLDER.with_name("pictures")
 QUICK: Final = "--quick: to see that it runs, not what it finds"
-_APART: Final = (
-    "json",
-    "resume",
-    "plot",
-    "quick",
-    "root",
-    "postgres",
-)  # no setting of a figure
+# Of options: no setting of a figure, or a place.
+_APART: Final = ("json", "resume", "plot", "quick", "root", "postgres")
 _EARLIER: Final = ("command", "date", "commit", "machine", "seconds", "peak_mib")
 
 
