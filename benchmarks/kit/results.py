@@ -111,12 +111,7 @@ class Results:
             title = f"{title} ({QUICK})"
         measured = self._head["options"] | self._head["settings"]
         told = ", ".join(f"{name} {_said(value)}" for name, value in measured.items())
-        tables.show(
-            f"{title}\n[dim]{told}[/dim]",
-            columns,
-            self.rows if rows is None else rows,
-            note,
-        )
+        tables.show(title, columns, self.rows if rows is None else rows, told, note)
 
     def picture(self, part: str = "") -> Path:
         """Return where a picture goes: among the committed ones, or beside the file.
