@@ -228,10 +228,13 @@ def parse() -> argparse.Namespace:
 
 def run(kept: results.Results, options: argparse.Namespace) -> None:
     """Grow the gallery from size to size, and measure what is not kept yet."""
+    grown = sizes(options.smallest, options.largest)
+    if all(kept.has(records=each, probes=batch) for each in grown for batch in BATCHES):
+        return
     gallery = Gallery(options.seed, effective_dimension=EFFECTIVE_DIMENSION)
     growing = Growing(gallery, options.largest, options.floats)
     with scanner_of(growing.engine, options.threads) as scanner:
-        for records in sizes(options.smallest, options.largest):
+        for records in grown:
             tables.progress(f"growing to {records:,}")
             growing.grow(records)
             found = [

@@ -154,16 +154,19 @@ def draw(kept: results.Results, rows: list[dict[str, Any]]) -> None:
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
     drawn, (axes,) = plots.figure(width=7.0)
-    for number, (field, how, name) in enumerate(
-        (
-            ("float32", "enrolled", "float32 vectors"),
-            ("resident", "enrolled", "resident, enrolled"),
-            ("resident", "loaded", "resident, loaded from segments"),
-            ("arrays", "enrolled", "our arrays alone"),
-        )
+    for number, field, how, name in (
+        (1, "float32", "enrolled", "float32 vectors"),
+        (0, "resident", "enrolled", "ours, resident, enrolled"),
+        (5, "arrays", "enrolled", "ours, the arrays alone"),
     ):
-        chosen = sorted((r["dimension"], r[field]) for r in rows if r["how"] == how)
-        axes.plot(*zip(*chosen, strict=True), label=name, **plots.series(number))
+        points = _points(rows, field, how)
+        axes.plot(*zip(*points, strict=True), label=name, **plots.series(number))
+    # It would hide the line of what was enrolled: rings about its points.
+    axes.plot(
+        *zip(*_points(rows, "resident", "loaded"), strict=True),
+        label="ours, resident, loaded from segments",
+        **plots.rings(0),
+    )
     axes.plot(FULL_DIMENSION, BAR, "k_", markersize=18, label=f"bar: {BAR} at 512-d")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
@@ -172,9 +175,16 @@ def draw(kept: results.Results, rows: list[dict[str, Any]]) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("dimension")
     axes.set_ylabel("bytes a template")
-    axes.set_title("Memory a template takes")
+    axes.set_title("Memory that a template takes, by dimension")
     axes.legend()
     plots.save(drawn, kept)
+
+
+def _points(
+    rows: list[dict[str, Any]], field: str, how: str
+) -> list[tuple[int, float]]:
+    """Return dimensions, ascending, and a field of the rows of one kind."""
+    return sorted((r["dimension"], r[field]) for r in rows if r["how"] == how)
 
 
 def parse() -> argparse.Namespace:

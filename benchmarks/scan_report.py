@@ -49,7 +49,7 @@ def show(kept: Results) -> None:
 
 
 def draw(kept: Results, records: int, part: str = "") -> None:
-    """Draw how long a probe takes each, and which lose mates, as bars.
+    """Draw how long a probe takes each, and which lose mates, as points.
 
     Args:
         kept: the whole run; rows of `DRAWN` are drawn.
@@ -70,10 +70,10 @@ def draw(kept: Results, records: int, part: str = "") -> None:
     single = {row["contender"]: row["ms"] for row in chosen if row["probes"] == 1}
     order = sorted(single, key=single.__getitem__, reverse=True)
     height = 1.4 + 0.32 * len(order)
-    drawn, panels = plots.figure(2, width=11.0, height=height, sharey=True)
+    drawn, panels = plots.figure(2, width=11.0, height=height, sharex=True, sharey=True)
     for axes, probes in zip(panels, (1, 32), strict=True):
         by_name = {r["contender"]: r for r in chosen if r["probes"] == probes}
-        _bars(axes, [by_name[each] for each in order])
+        _points(axes, [by_name[each] for each in order])
         axes.set_title("one probe" if probes == 1 else f"{probes} probes at once")
     threshold = chosen[0]["threshold"]
     drawn.suptitle(
@@ -83,21 +83,21 @@ def draw(kept: Results, records: int, part: str = "") -> None:
         ha="left",
     )
     kinds = [kind for kind in KINDS if kind in {row["kind"] for row in chosen}]
-    handles = [panels[0].barh(0, 0, **_look(kind), label=kind) for kind in kinds]
+    handles = [panels[0].plot([], [], **_look(kind), label=kind)[0] for kind in kinds]
     drawn.legend(handles=handles, loc="outside lower center", ncols=len(kinds))
     plots.save(drawn, kept, part)
 
 
-def _bars(axes: Axes, rows: list[dict[str, Any]]) -> None:
-    """Draw one bar a contender, its time and its losses beside it."""
+def _points(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    """Draw one point a contender, its time and its losses beside it."""
     for place, row in enumerate(rows):
-        axes.barh(place, row["ms"], height=0.7, **_look(row["kind"]))
+        axes.plot(row["ms"], place, **_look(row["kind"]))
         missed = row["mates_at"] - row["mates_at_found"]
         loss = f", loses {missed} of {row['mates_at']}" if missed else ""
         axes.annotate(
             f"{row['ms']:,.2f}{loss}",
             (row["ms"], place),
-            xytext=(4, 0),
+            xytext=(8, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
@@ -105,18 +105,18 @@ def _bars(axes: Axes, rows: list[dict[str, Any]]) -> None:
     axes.set_yticks(range(len(rows)), [row["contender"] for row in rows])
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,g}")
-    axes.grid(visible=False, axis="y")
-    axes.margins(x=0.35, y=0.02)
+    axes.xaxis.set_minor_formatter("")
+    axes.margins(x=0.3, y=0.06)
     axes.set_xlabel("ms a probe")
 
 
 def _look(kind: str) -> dict[str, Any]:
-    """Return colour and hatch of a kind."""
+    """Return colour and marker of a kind; ours is the first."""
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
     number = KINDS.index(kind)
-    look = {"color": plots.COLOURS[number], "hatch": plots.HATCHES[number]}
-    return look | {"edgecolor": "white", "linewidth": 0}
+    look = {"color": plots.COLOURS[number], "marker": plots.MARKERS[number]}
+    return look | {"linestyle": "", "markersize": 8}
 
 
 def _lines(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -166,8 +166,10 @@ def draw(found: results.Results) -> None:
         axes.set_xlabel("callers, each with one search at a time")
         axes.set_ylim(bottom=0)
         axes.legend()
-    waiting.set_title("ms a search: line the median, above it to the 99th percentile")
-    carried.set_title("searches a second")
+    waiting.set_title("latency: median, and up to the 99th percentile")
+    waiting.set_ylabel("ms a search")
+    carried.set_title("throughput")
+    carried.set_ylabel("searches a second")
     records = max(row["records"] for row in rows)
     drawn.suptitle(
         f"Searches of {records:,} templates over gRPC by load", x=0.01, ha="left"

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from benchmarks.kit.results import Results
 
-__all__ = ["COLOURS", "HATCHES", "figure", "label_end", "save", "series"]
+__all__ = ["COLOURS", "HATCHES", "figure", "rings", "save", "series"]
 
 COLOURS: Final = (
-    "#0072B2",  # blue
+    "#0072B2",  # blue: ours
     "#D55E00",  # vermilion
     "#009E73",  # bluish green
     "#CC79A7",  # reddish purple
@@ -37,7 +37,10 @@ COLOURS: Final = (
     "#F0E442",  # yellow: last, as it is faint on paper
 )
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
-LINES: Final = ("-", "--", "-.", ":", "-", "--", "-.", ":")
+LINES: Final = (
+    *("-", "--", "-.", ":"),
+    *((0, (8, 3)), (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (3, 1, 1, 1))),
+)
 HATCHES: Final = ("", "///", "...", "xx", "\\\\\\", "++", "oo", "--")
 _STYLE: Final = {
     "figure.dpi": 150,
@@ -91,16 +94,15 @@ def series(number: int) -> dict[str, Any]:
     }
 
 
-def label_end(axes: Axes, x: float, y: float, text: str, number: int) -> None:
-    """Write a series' name beside its last point, instead of a legend."""
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center",
-        color=COLOURS[number % len(COLOURS)],
-    )
+def rings(number: int) -> dict[str, Any]:
+    """Return the look of points about those of a series, for `plot`."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": "o",
+        "linestyle": "",
+        "markerfacecolor": "none",
+        "markersize": 11,
+    }
 
 
 def save(drawn: Figure, kept: Results, part: str = "") -> None:
