@@ -275,6 +275,16 @@ def parse() -> argparse.Namespace:
     return options
 
 
+def shared(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what all rows share: galleries and thresholds are in the rows' keys.
+
+    So one file has the large gallery of one run and the small one of another.
+    """
+    of_rows = ("records", "slow_records", "thresholds")
+    shown = results.shown(options)
+    return {name: value for name, value in shown.items() if name not in of_rows}
+
+
 def main() -> None:
     """Measure every gallery, and print, keep and draw what was found."""
     options = parse()
@@ -282,7 +292,7 @@ def main() -> None:
     kept = results.Results(
         __doc__.split("\n", maxsplit=1)[0],
         key=KEY,
-        settings=results.shown(options) | {"nearest": peers.NEAREST, "margin": MARGIN},
+        settings=shared(options) | {"nearest": peers.NEAREST, "margin": MARGIN},
         options=options,
     )
     for arena in arenas(options):
