@@ -15,6 +15,7 @@ beside the exhaustive ones and ours; 0 leaves a gallery out.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -87,11 +88,15 @@ class Arena:
         self._vectors = self._gallery.vectors(self._records)
         # Ids are not rows, so that a contender that takes one for the other loses.
         self._ids = 7 * np.arange(self._records, dtype=np.int64) + 3
-        contenders = [each for each in self._contenders if self._build(each)]
-        for at in open_ones:
-            kept.add(self._rows(self._trial(at), contenders))
-        for each in contenders:
-            each.close()
+        contenders = []
+        # A database writes its files anew when it ends, unless it was closed before.
+        with ExitStack() as built:
+            for each in self._contenders:
+                if self._build(each):
+                    built.callback(each.close)
+                    contenders.append(each)
+            for at in open_ones:
+                kept.add(self._rows(self._trial(at), contenders))
 
     def _has(self, kept: results.Results, at: str) -> bool:
         """Say whether every row of a threshold is kept."""
