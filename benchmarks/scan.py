@@ -281,11 +281,11 @@ def parse() -> argparse.Namespace:
 
 
 def shared(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what all rows share: galleries and thresholds are in the rows' keys.
+    """Return what all rows share; each row says its gallery, threshold and numbers.
 
     So one file has the large gallery of one run and the small one of another.
     """
-    of_rows = ("records", "slow_records", "thresholds")
+    of_rows = ("records", "slow_records", "thresholds", "rounds", "mates")
     shown = results.shown(options)
     return {name: value for name, value in shown.items() if name not in of_rows}
 
