@@ -33,7 +33,7 @@ class Column:
 
 def progress(text: str) -> None:
     """Tell what is being done, apart from the figures."""
-    Console(stderr=True).print(text, style="dim")
+    Console(stderr=True).print(text, style="dim", markup=False)
 
 
 def show(
