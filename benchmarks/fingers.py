@@ -282,7 +282,12 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(os.environ.get("BIOMETRICS_DATA", "")) / "fingerprints-synthetic"
     if not folder.is_dir():
-        tables.progress("`BIOMETRICS_DATA` names no folder with these prints: skipped")
+        told = (
+            "`BIOMETRICS_DATA` names no folder with these prints (benchmarks/README.md)"
+        )
+        if not options.quick:
+            raise SystemExit(told)
+        tables.progress(f"{told}: skipped")
         return
     use_threads(1)
     impressions = IMPRESSIONS
