@@ -287,7 +287,7 @@ def main() -> None:
         )
         if not options.quick:
             raise SystemExit(told)
-        tables.progress(f"{told}: skipped")
+        tables.progress(f"skipped: {told}")
         return
     use_threads(1)
     impressions = IMPRESSIONS
