@@ -28,7 +28,6 @@ from benchmarks.kit import command, machine, results, tables
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, Gallery
 from benchmarks.kit.intervals import clopper_pearson
 from biometrics.calibration import FpirClass, searches_needed
-from enrolment.calibrate import tail
 from enrolment.synthetic import Population, synthesise
 
 if TYPE_CHECKING:
@@ -139,6 +138,8 @@ def _row(
     options: argparse.Namespace,
 ) -> Iterator[dict[str, Any]]:
     """Yield what became of the promise at each size, over all repeats."""
+    from enrolment.calibrate import tail  # noqa: PLC0415 - of an extra
+
     maxima, mated = scores
     base, grown = where
     growth = np.array([options.sizes[place] / options.sizes[base] for place in grown])

@@ -17,15 +17,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from benchmarks.kit import command, results, tables
 from biometrics.errors import ConfigurationError
 from enrolment.extractors.choice import FACE, FINGERPRINT, choose
 from enrolment.extractors.workers import Workers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from synthetic_prints import synthetic_print
 
 QUICK = {"pictures": 2, "processes": [1]}
 
@@ -41,6 +38,9 @@ def portrait() -> bytes | None:
 
 def finger() -> bytes:
     """Return the picture of a print of nobody's."""
+    from PIL import Image  # noqa: PLC0415 - of an extra
+    from synthetic_prints import synthetic_print  # noqa: PLC0415 - likewise
+
     data = io.BytesIO()
     Image.fromarray(synthetic_print(5)).save(data, "PNG", dpi=(500, 500))
     return data.getvalue()

@@ -29,8 +29,6 @@ from benchmarks.kit.intervals import clopper_pearson
 from benchmarks.kit.tables import Column
 from biometrics.calibration import Calibration, Calibrations, FpirClass
 from biometrics.templates import Modality, Position, TemplateSpace
-from enrolment.calibrate.captures import Captures
-from enrolment.calibrate.measure import measure
 from enrolment.synthetic import Population, synthesise
 from matcher.fusion import Rule, aim_at
 
@@ -105,6 +103,9 @@ def calibrated(
 ) -> Calibration:
     """Calibrate a space on the enrolled, by searches of those who calibrate."""
     count, last = options.calibrating, options.calibrating + options.records
+    from enrolment.calibrate.captures import Captures  # noqa: PLC0415 - of an extra
+    from enrolment.calibrate.measure import measure  # noqa: PLC0415 - likewise
+
     with tempfile.TemporaryDirectory() as folder:
         gallery, probes = Path(folder, "gallery.npz"), Path(folder, "probes.npz")
         # Those who calibrate are enrolled too, so that some searches are mated.

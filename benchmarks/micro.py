@@ -14,8 +14,6 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from benchmarks.kit import command, results, tables
 
 _STEPS: Final = Path(__file__).with_name("test_micro.py")
@@ -30,6 +28,8 @@ COLUMNS: Final = (
 
 def main() -> None:
     """Time every step."""
+    import pytest  # noqa: PLC0415 - of an extra
+
     parser = command.Parser("micro", __doc__, quick={})
     parser.add_argument("--seconds", default=1.0, help="of each step, at least")
     options = parser.parse_args()
