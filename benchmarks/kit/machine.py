@@ -66,17 +66,30 @@ def fingerprint() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the project's commit that is measured, marked if the tree differs."""
+    """Return the project's commit that is measured, marked if the tree differs.
+
+    Figures and pictures are no part of what is measured: those of a run before count
+    as no difference.
+    """
+    told = _git("describe", "--always").stdout.strip()
+    if not told:
+        return "unknown"
+    apart = (f":(top,exclude)benchmarks/{name}" for name in ("results", "pictures"))
+    differs = _git("diff", "--quiet", "HEAD", "--", ":(top)", *apart).returncode
+    return f"{told}-dirty" if differs else told
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Return what git says of the project; of no project, or without git, nothing."""
     git = shutil.which("git")
     if git is None:
-        return "unknown"
-    told = subprocess.run(  # noqa: S603 - no shell, and nothing that a user gave
-        [git, "-C", Path(__file__).parent, "describe", "--always", "--dirty"],
+        return subprocess.CompletedProcess(arguments, 1, "", "")
+    return subprocess.run(  # noqa: S603 - no shell, and nothing that a user gave
+        [git, "-C", Path(__file__).parent, *arguments],
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip() or "unknown"
 
 
 def use_threads(threads: int) -> None:
