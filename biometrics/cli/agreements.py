@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from biometrics.cli import signing, versions
+from biometrics.cli import matrix, signed, signing, versions
 from biometrics.cli.output import print_json, print_line, print_prose, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.client import AgreementInfo
@@ -30,9 +30,9 @@ def group() -> None:
 app.command("key")(signing.make_key)
 app.command("propose")(signing.sign_first)
 app.command("approve")(signing.sign_second)
-app.command("check")(signing.check)
+app.command("check")(signed.check)
 app.command("diff")(versions.diff)
-app.command("matrix")(versions.matrix)
+app.command("matrix")(matrix.matrix)
 app.command("simulate")(versions.simulate)
 
 

@@ -15,6 +15,7 @@ from biometrics.disclosure.compare import stretches, turns
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Collection
 
     from biometrics.disclosure.agreements import Agreements
     from biometrics.disclosure.clauses import Purpose
@@ -86,6 +87,26 @@ def prohibition_differences(
             if comes is not None
         )
     return found
+
+
+def forbidden_pairs(
+    agreements: Agreements,
+    members: Collection[Member],
+    searches: Collection[tuple[Purpose, Modality]],
+    day: dt.date,
+) -> set[tuple[Member, Member]]:
+    """Return each (holder, requester) for which a clause forbids all of `searches`."""
+    return {
+        (holder, requester)
+        for holder, requester in product(members, members)
+        if all(
+            any(
+                clause.is_valid_on(day)
+                for clause in _prohibitions(agreements, (holder, requester, *search))
+            )
+            for search in searches
+        )
+    }
 
 
 _About = tuple["Member", "Member | None", "Purpose", "Modality"]
