@@ -87,5 +87,5 @@ def strangers(
     for code, sources in sorted(named.items()):
         yield (
             f"{', '.join(sources)}: {code} has no agreement here, and nobody is listed"
-            " to sign for it: if it is mistyped, these lines have no effect"
+            " to sign for it: if it is mistyped, lines about it have no effect"
         )

@@ -99,5 +99,5 @@ def _footing(file: GivenFile, signers: Signers | None) -> str:
             told = "signed"
     return (
         f"{file.version.holder} revision {file.version.revision},"
-        f" {file.digest.hex()[:_DIGITS]}, {told}"
+        f" SHA-256 {file.digest.hex()[:_DIGITS]}, {told}"
     )
