@@ -218,10 +218,11 @@ def test_a_version_of_the_future_is_not_in_order_yet(
     assert told.err.startswith("warning: `XAA.toml` is dated 2")
     assert "until then the exchange refuses it, as DATED_IN_FUTURE\n" in told.err
     found = run("agreements", "check", folder)
-    assert (found.code, found.err) == (0, told.err)
+    (before, _, _) = told.err.partition(" by this computer's clock it is ")
+    assert (found.code, found.err.startswith(before)) == (0, True)
     assert "7 agreements in order, 1 of the future; list of signers: " in found.out
     (warning,) = run("agreements", "check", folder, "--json").document["warnings"]
-    assert f"warning: {warning}\n" == told.err
+    assert f"warning: {warning}".startswith(before)
 
 
 def test_a_code_of_nobody_is_warned_of_before_anybody_signs(
