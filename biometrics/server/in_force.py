@@ -74,6 +74,10 @@ class InForce:
         """Return the agreements in force; any thread, and they never change."""
         return self._agreements
 
+    def version_of(self, holder: Member) -> SignedVersion | None:
+        """Return what `agreements` has of a holder; None where nothing is in force."""
+        return self._indexed.get(holder)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the list of those whose signatures count."""
