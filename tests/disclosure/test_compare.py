@@ -20,7 +20,10 @@ from biometrics.disclosure.compare import (
     named_members,
     strongest,
 )
-from biometrics.disclosure.prohibitions import prohibition_differences
+from biometrics.disclosure.prohibitions import (
+    forbidden_pairs,
+    prohibition_differences,
+)
 from biometrics.disclosure.wording import in_words, prohibitions_in_words
 from biometrics.members import Member
 from biometrics.templates import Modality
@@ -418,6 +421,27 @@ def test_what_differs_on_a_day_is_told_and_nothing_else(
         ]
         expected = [levels] if levels[0] is not levels[1] and day >= TODAY else []
         assert told_of == expected
+
+
+def test_a_pair_is_forbidden_where_all_that_is_asked_is():
+    """By name or to everybody, on that day; what is not permitted is not forbidden."""
+    border = Purpose.BORDER_CHECK
+    until = dt.date(2026, 6, 30)
+    agreements = Agreements(
+        [
+            permission(holder=XBB, requester=XAA),
+            prohibition(XCC),
+            prohibition(last=until, purposes=frozenset({VISA})),
+        ]
+    )
+    both, visa = [(VISA, FACE), (border, FACE)], [(VISA, FACE)]
+    for searches, day, whom in (
+        (both, TODAY, {XCC}),
+        (visa, TODAY, {XAA, XBB, XCC}),
+        (visa, until + dt.timedelta(days=1), {XCC}),
+    ):
+        pairs = forbidden_pairs(agreements, ALL, searches, day)
+        assert pairs == {(XAA, each) for each in whom}
 
 
 @settings(max_examples=60)
