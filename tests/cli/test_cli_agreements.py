@@ -5,22 +5,26 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
+from typer.main import get_command
 
+from biometrics import disclosure
 from biometrics.cli import main
+from biometrics.cli.app import app
 from biometrics.clock import SystemClock
 from biometrics.server.development import write_agreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from matplotlib.figure import Figure
 
@@ -537,3 +541,18 @@ def test_a_log_is_simulated(run: Run, folder: Path, old: Path, tmp_path: Path) -
     assert (told.code, "line 1: " in told.err) == (2, True)
     told = run("agreements", "simulate", old, folder, tmp_path / "none")
     assert (told.code, "cannot be read" in told.err) == (2, True)
+
+
+def test_every_command_on_the_page_for_signers_is_one_of_ours() -> None:
+    """With every option that stands beside it."""
+    root = get_command(app)
+    page = (Path(disclosure.__file__).parent / "README.md").read_text("utf-8")
+    told = re.findall(r"`biometrics ([^`]*)`", page)
+    assert len(told) > 15
+    for text in told:
+        words = text.split()
+        command: Any = root
+        while words and hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        options = {name for each in command.params for name in each.opts}
+        assert {word for word in words if word.startswith("--")} <= options, text
