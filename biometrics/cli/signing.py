@@ -92,7 +92,10 @@ def sign_first(
     signed = propose(agreement, read_signing_key(key), listed, SystemClock().now())
     _tell(signed)
     warn(doubts([signed.version], agreement, listed))
-    print_line(f"next, another signer: biometrics agreements approve {agreement}")
+    print_line(
+        "next, another signer, to whom you read the sha256: biometrics agreements"
+        f" approve {agreement} --sha256 DIGITS"
+    )
 
 
 def sign_second(
