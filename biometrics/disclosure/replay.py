@@ -125,7 +125,7 @@ def read_questions(lines: Iterable[bytes], source: str) -> Iterator[Question]:
                     ".".join(map(str, each["loc"])),
                     _TOLD.get(each["type"], told_of(each)),
                 )
-                for each in error.errors(include_url=False, include_input=False)
+                for each in error.errors()
             ]
             raise _no_question(source, number, found) from error
 
