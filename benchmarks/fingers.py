@@ -22,7 +22,6 @@ to see whether one is lost that matches.
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.finger_descriptors import OTHERS, unit
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.machine import use_threads
 from biometrics import limits
 from biometrics.client import Chunk, Record, Template
@@ -58,6 +57,9 @@ THRESHOLDS = (0.3, 0.4, 0.5)
 PROBES = (2, 3, 4)  # impressions that search; the first is enrolled
 PIECE = 1000  # prints put into the engine at once
 EXHAUSTIVELY = 1000  # prints at most that are all compared, to see what is lost
+
+
+QUICK = {"extracted": None, "search": [40], "serve": [40]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,26 +375,39 @@ SERVICE = (
 )
 
 
+def show(found: results.Results) -> None:
+    """Show what was measured."""
+    accuracy = [row for row in found.rows if "eer" in row]
+    found.show("one impression enrolled, each of them in turn", ACCURACY, accuracy)
+    searches = [row for row in found.rows if "fingers" in row]
+    found.show("one thread, without an exchange", SEARCH, searches)
+    served = [row for row in found.rows if "served" in row]
+    title = "a whole exchange, client in the same process; threshold 0.4"
+    found.show(title, SERVICE, served)
+
+
 def main() -> None:
     """Measure descriptors, the comparison, and searches."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = command.Parser("fingers", __doc__, quick=QUICK)
     parser.add_argument(
         "--extracted", type=Path, help="a folder for each set, by `biometrics extract`"
     )
-    parser.add_argument("--search", type=int, nargs="*", default=[1000, 10000])
-    parser.add_argument("--serve", type=int, nargs="*", default=[1000])
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "fingers")
+    parser.add_argument("--search", nargs="*", default=[1000, 10000])
+    parser.add_argument("--serve", nargs="*", default=[1000])
     options = parser.parse_args()
     folder = Path(os.environ.get("BIOMETRICS_DATA", "")) / "fingerprints-synthetic"
     if not folder.is_dir():
-        tables.progress("`BIOMETRICS_DATA` names no folder with these prints: skipped")
+        told = (
+            "`BIOMETRICS_DATA` names no folder with these prints (benchmarks/README.md)"
+        )
+        if not options.quick:
+            raise SystemExit(told)
+        tables.progress(f"skipped: {told}")
         return
     use_threads(1)
     impressions = IMPRESSIONS
     if options.quick:
-        options.extracted, options.search, impressions = None, [40], 2
-        options.serve = [40]
+        impressions = 2
     found = results.Results(
         "how well, and how fast, are fingers found by their minutiae?",
         key=("by", "fingers", "threshold", "served"),
@@ -400,8 +415,7 @@ def main() -> None:
             "minutiae": "LEADER" if options.extracted else "records",
             "impressions": impressions,
         },
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     read = read_extracted if options.extracted else read_records
     prints = [
@@ -418,14 +432,8 @@ def main() -> None:
     for fingers in options.serve:
         if not found.has(served=fingers):
             found.add(measure_service(prints, fingers))
-    accuracy = [row for row in found.rows if "eer" in row]
-    tables.show("one impression enrolled, each of them in turn", ACCURACY, accuracy)
-    searches = [row for row in found.rows if "fingers" in row]
-    tables.show("one thread, without an exchange", SEARCH, searches)
-    served = [row for row in found.rows if "served" in row]
-    title = "a whole exchange, client in the same process; threshold 0.4"
-    tables.show(title, SERVICE, served)
+    show(found)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

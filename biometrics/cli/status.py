@@ -122,14 +122,14 @@ def summary(
     searches = since("biometrics_call_seconds_count", method=f"{_MATCH}Match")
     return {
         "serving": alone("serving") == 1,
-        "calls": calls / seconds if before else calls,
-        "searches": searches / seconds if before else searches,
+        "calls": calls / seconds if before else int(calls),
+        "searches": searches / seconds if before else int(searches),
         "search_ms_at_most": 1e3 * took / searches if searches else None,
-        "refused_as_busy": busy / seconds if before else busy,
-        "searches_waiting": alone("searches_waiting"),
+        "refused_as_busy": busy / seconds if before else int(busy),
+        "searches_waiting": int(alone("searches_waiting")),
         "searches_at_once": alone("searches_at_once"),
-        "behind_changes": None if math.isnan(behind) else behind,
-        "slot_overruns": alone("slot_overruns"),
+        "behind_changes": None if math.isnan(behind) else int(behind),
+        "slot_overruns": int(alone("slot_overruns")),
         "certificate_days": _days(alone("certificate_seconds_left")),
         "revocations_days": _days(alone("revocations_seconds_left")),
     }

@@ -7,6 +7,7 @@ has none.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ class MatchAnswer:
         regional: over every holder searched, the unnamed ones included.
         holders: those that an agreement names to the requester, by code.
         receipt_status: `not-issued` or `issued`.
-        receipt: the text of it; keep it with the answer.
+        receipt: the text of it; `kept` has it with the answer.
         fallback_positions: those that the probe was compared with beside its own.
     """
 
@@ -85,6 +86,11 @@ class MatchAnswer:
             lines.append(f"{each.holder} {each.outcome}{given}")
         lines += [f"fallback {position}" for position in self.fallback_positions]
         return "\n".join(lines) + "\n"
+
+    @property
+    def kept(self) -> str:
+        """The answer with its receipt, as a file for `audit verify --receipt`."""
+        return json.dumps({"answer": self.text, "receipt": self.receipt})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,13 +382,30 @@ class AgreementInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionInfo:
+    """Which version of one's own agreement is in force.
+
+    `sha256` is that of the file, in hexadecimal digits; `signers` are the names of
+    those who have signed it.
+    """
+
+    revision: int
+    sha256: str
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Whether a search would be permitted today, and which line decides."""
+    """Whether a search would be permitted today, and which line decides.
+
+    `own_version` is what is in force of the holder's agreement, if one is the holder.
+    """
 
     permitted: bool
     level: str
     decided_by: str
     text: str
+    own_version: VersionInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

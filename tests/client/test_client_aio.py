@@ -76,6 +76,7 @@ def test_every_call_answers_as_the_synchronous_one(
             await client.permissions(),
             [record async for record in client.records()],
             await client.agreements(),
+            await client.own_version(),
             await client.explain(**asked),
             await client.spaces(),
             await client.protect("ref-1", excluded=["XAD"]),
@@ -94,6 +95,7 @@ def test_every_call_answers_as_the_synchronous_one(
             client.permissions(),
             list(client.records()),
             client.agreements(),
+            client.own_version(),
             client.explain(**asked),
             client.spaces(),
             client.protect("ref-1", excluded=["XAD"]),
@@ -106,6 +108,12 @@ def test_every_call_answers_as_the_synchronous_one(
 
 
 @pytest.mark.usefixtures("script")
+def test_it_is_made_where_it_is_used(profile: Profile):
+    """Out of an event loop it would belong to none, and fail when it is used."""
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        AsyncExchangeClient(profile)
+
+
 def test_records_follow_the_pages(
     run: Callable[..., Any], person: Callable[[int], Record]
 ):

@@ -28,6 +28,7 @@ from biometrics.client import (
     SpaceInfo,
     Template,
     TemplateInfo,
+    VersionInfo,
     WithdrawReceipt,
 )
 from biometrics.client.responses import read_answer
@@ -286,16 +287,22 @@ def test_agreements_come_back_as_words_and_days(exchange: ExchangeClient):
     )
 
 
+OWN = VersionInfo(revision=3, sha256="ab" * 32, signers=("Ministry", "Parliament"))
+
+
 def test_an_explanation_names_the_line_that_decides(exchange: ExchangeClient):
     """A permitted search names its clause; one without a clause names none."""
     asked = {"holder": "XAA", "purpose": "visa", "modality": "face"}
+    assert exchange.own_version() == OWN
     assert exchange.explain(requester="XAB", **asked) == Explanation(
         permitted=True,
         level="holder",
         decided_by="XAA.toml:12",
         text="permitted by the clause",
+        own_version=OWN,
     )
     refused = exchange.explain(requester="XAC", **asked)
+    assert refused.own_version is None
     assert (refused.permitted, refused.level, refused.decided_by) == (False, "", "")
 
 
@@ -357,6 +364,25 @@ def test_every_fault_of_a_request_is_reported_at_once(
     assert "border-check, visa, asylum-and-protection" in faults["purpose"]
     assert "unspecified" not in faults["purpose"]
     assert not script.requests
+
+
+def test_one_code_in_the_place_of_several_is_refused(
+    exchange: ExchangeClient, face: Callable[..., Template]
+):
+    """A text is not taken letter by letter."""
+    probe = Probe(template=face(1), excluded_holders="XBB")  # type: ignore[arg-type]
+    record = Record(reference="r", templates=(face(1),), excluded="XAA")  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequestError) as asked:
+        exchange.match(probe, purpose="visa", holders="XRA")
+    with pytest.raises(InvalidRequestError) as enrolled:
+        exchange.enrol(record)
+    faults = [*asked.value.faults, *enrolled.value.faults]
+    assert {each.field: each.reason for each in faults} == {
+        "holders": "NOT_A_LIST",
+        "probe.excluded_holders": "NOT_A_LIST",
+        "record.excluded_requesters": "NOT_A_LIST",
+    }
+    assert '`("XRA",)`' in str(asked.value)
 
 
 def test_an_unknown_modality_is_refused_with_those_allowed(exchange: ExchangeClient):
