@@ -46,6 +46,7 @@ from enrolment.formats.source import Found
 from matcher.engine import Asked, Engine
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
@@ -375,6 +376,21 @@ SERVICE = (
 )
 
 
+def measure(
+    found: results.Results, prints: list[Impression], options: argparse.Namespace
+) -> None:
+    """Measure what is not kept yet."""
+    if not found.has(by="the score"):
+        found.add(measure_votes(prints))
+        found.add(measure_score(prints))
+    for fingers in options.search:
+        if not found.has(fingers=fingers):
+            found.add(measure_search(prints, fingers))
+    for fingers in options.serve:
+        if not found.has(served=fingers):
+            found.add(measure_service(prints, fingers))
+
+
 def show(found: results.Results) -> None:
     """Show what was measured."""
     accuracy = [row for row in found.rows if "eer" in row]
@@ -423,15 +439,7 @@ def main() -> None:
         for name in SETS
         for each in read((options.extracted or folder) / name, impressions)
     ]
-    if not found.has(by="the score"):
-        found.add(measure_votes(prints))
-        found.add(measure_score(prints))
-    for fingers in options.search:
-        if not found.has(fingers=fingers):
-            found.add(measure_search(prints, fingers))
-    for fingers in options.serve:
-        if not found.has(served=fingers):
-            found.add(measure_service(prints, fingers))
+    measure(found, prints, options)
     show(found)
 
 
