@@ -59,9 +59,10 @@ class Confirmation(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Scan:
-    """One probe, and how many segments are left to be scanned, or passed over."""
+    """One probe of `size` vectors, and how many segments are left for it."""
 
     probe: Template
+    size: int
     bands: Mapping[Shelf, Band]
     left: int
     found: dict[Shelf, list[int]]
@@ -73,11 +74,6 @@ class _Scan:
         if self.made is None:
             self.made = searched(self.probe.space).vectors(self.probe.values)
         return self.made
-
-    @property
-    def size(self) -> int:
-        """How many vectors it asks with."""
-        return searched(self.probe.space).size(self.probe.values)
 
     def candidates(self) -> int:
         """Return how many were found so far."""
@@ -193,7 +189,8 @@ class Scanner:
 
     def _put(self, probe: Template, bands: Mapping[Shelf, Band]) -> Future[Confirmed]:
         """Have a probe wait at all segments that it is to be compared with."""
-        scan = _Scan(probe, bands, 0, {shelf: [] for shelf in bands})
+        size = searched(probe.space).size(probe.values)
+        scan = _Scan(probe, size, bands, 0, {shelf: [] for shelf in bands})
         work = [
             (part, turn)
             for turn in [_Turn(scan, shelf) for shelf in bands]

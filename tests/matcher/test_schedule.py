@@ -311,7 +311,10 @@ def test_whoever_gave_up_is_not_scanned_for_and_has_its_place_till_its_turn(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await asyncio.gather(
-                    *(scanner.search(at(unit(n), SURE), [ONE]) for n in range(2))
+                    *(
+                        scanner.search(at(unit(n), SURE)[0], {ONE: Band.without(SURE)})
+                        for n in range(2)
+                    )
                 )
 
     with watch.held(scanner):
