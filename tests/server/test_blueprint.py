@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 import stat
 import tomllib
@@ -124,16 +125,15 @@ def test_the_spaces_are_valid(config: Config):
         assert not any(each.is_established for each in told.values())
 
 
-def test_the_space_that_is_commented_out_is_valid_with_a_centre(config: Config):
+def test_spaces_that_are_commented_out_are_valid_with_a_centre(config: Config):
     """Taking the signs away and filling in the centre is all there is to do."""
     text = config.spaces.read_text()
-    head, _, tail = text.partition("# [[space]]")
     centre = ", ".join(["0.1"] * 128)
-    tail = tail.replace("\n# ", "\n").replace(
-        'centre_file = "face-dlib-128.npy"', f"centre = [{centre}]"
-    )
-    names = [space.name for space in parse_spaces(f"{head}[[space]]{tail}", "x")]
-    assert names == ["face-dlib-128", "face-synthetic-512"]
+    for block in re.findall(r"(?m)^# \[\[space\]\]\n(?:# .+\n)+", text):
+        text = text.replace(block, re.sub(r"(?m)^# ", "", block))
+    text = text.replace('centre_file = "face-dlib-128.npy"', f"centre = [{centre}]")
+    names = [space.name for space in parse_spaces(text, "x")]
+    assert names == ["face-dlib-128", "face-synthetic-512", "finger-minutiae"]
 
 
 def test_a_state_never_finds_those_who_fled_it(agreements: Agreements):
