@@ -139,3 +139,10 @@ def test_outlines_are_near_for_variations_and_for_nothing_else():
     assert own @ outline(describe(varied)) > 0.6
     assert own @ outline(describe(pressed(given, 1))) < 0.3
     assert abs(own @ outline(describe(minutiae(9)))) < 0.1
+
+
+def test_the_largest_prints_are_compared_by_fewer_proposals():
+    """Which find how one lies over the other all the same."""
+    given = minutiae(10, 255) * (3, 3, 1)
+    assert like(given, moved(given, 0.7)) == pytest.approx(1.0, abs=1e-5)
+    assert like(pressed(given, 1), moved(given, 0.7)) > 0.5
