@@ -66,6 +66,11 @@ _DAMPED: Final = np.exp(
 )
 HARMONIC: Final = RINGS * (1 + 2 * len(_HARMONICS))
 _SHORTEST: Final = 1e-9
+_FARTHEST: Final = RADIUS * (1 + _FADE)
+_AT: Final = np.linspace(_INNERMOST, 1, RINGS) * RADIUS  # where rings lie
+_SPREAD: Final = RADIUS / RINGS * _WIDTH
+# At most, the nearest: more do not fit between ridges, and would only take time.
+_NEIGHBOURS: Final = 40
 _FILE: Final = "whitening.f32"
 
 
@@ -86,18 +91,18 @@ def describe(minutiae: NDArray[np.float64]) -> NDArray[np.float32]:
 def sums(minutiae: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the harmonic sums of each minutia, (n, HARMONIC)."""
     place = minutiae[:, 0] + 1j * minutiae[:, 1]
-    back = np.exp(-1j * minutiae[:, 2])
+    turned = np.exp(1j * minutiae[:, 2])
     apart = place[None, :] - place[:, None]
-    distance = np.abs(apart)
-    weight = np.clip((RADIUS * (1 + _FADE) - distance) / (RADIUS * _FADE), 0, 1)
-    np.fill_diagonal(weight, 0)
-    at = np.linspace(_INNERMOST, 1, RINGS) * RADIUS
-    spread = RADIUS / RINGS * _WIDTH
-    rings = np.exp(-((distance[:, None, :] - at[:, None]) ** 2) / (2 * spread**2))
+    nearest = _nearest(np.abs(apart))
+    away = np.take_along_axis(apart, nearest, axis=1)
+    distance = np.abs(away)
+    weight = np.clip((_FARTHEST - distance) / (RADIUS * _FADE), 0, 1)
+    rings = np.exp(-((distance[:, None, :] - _AT[:, None]) ** 2) / (2 * _SPREAD**2))
     rings *= weight[:, None, :]
     # Of phases rather than angles: powers are their multiples.
-    bearing = apart / np.maximum(distance, _SHORTEST) * back[:, None]
-    direction = np.conj(back)[None, :] * back[:, None]
+    back = np.conj(turned)[:, None]
+    bearing = away / np.maximum(distance, _SHORTEST) * back
+    direction = turned[nearest] * back
     bearings = [np.ones_like(bearing), bearing]
     while len(bearings) <= BEARINGS:
         bearings.append(bearings[-1] * bearing)
@@ -108,6 +113,16 @@ def sums(minutiae: NDArray[np.float64]) -> NDArray[np.float64]:
     counts = _COUNT * rings.sum(axis=2)
     summed = (rings @ waves.view(np.float64)).reshape(-1, HARMONIC - RINGS)
     return np.concatenate([counts, summed], axis=1)
+
+
+def _nearest(distance: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return as many neighbours of each minutia as any has, (n, k), and all it has."""
+    np.fill_diagonal(distance, np.inf)
+    most = int((distance < _FARTHEST).sum(axis=1).max(initial=0))
+    count = min(most, _NEIGHBOURS)
+    order = np.argpartition(distance, max(count - 1, 0), axis=1) if count else distance
+    nearest: NDArray[np.intp] = order[:, :count].astype(np.intp)
+    return nearest
 
 
 def whitened(
