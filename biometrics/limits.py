@@ -380,3 +380,21 @@ LEAST_CALIBRATION_SUBJECTS: Final = 20  # below, a tenth of the maxima is no tai
 MAX_COMPARISONS: Final = 1 << 40  # of one search, far beyond any; fits a signed number
 MAX_THRESHOLDS: Final = 128  # three classes, every power of two up to that
 MAX_METHOD_CHARACTERS: Final = 512  # how a calibration was made, in words
+
+# -- shards on a cluster --------------------------------------------------------
+MAX_SHARDS: Final = 128  # one call to each for one probe: beyond, those cost the most
+MIN_SHARD_MEGABYTES: Final = 256  # Python, FAISS and Ray themselves
+DEFAULT_SHARD_MEGABYTES: Final = 4096
+MAX_SHARD_CORES: Final = 256
+# Consecutive templates of one gallery in one shard: a small gallery is in one, and is
+# searched by one call; of a large one every shard has as many as any other.
+DEFAULT_TEMPLATES_TOGETHER: Final = 1 << 15
+# To one shard: while one call is on its way, another is worked at.
+SHARD_CALLS_AT_ONCE: Final = 2
+MAX_TURNS_PER_CALL: Final = 4096  # 16 probes, 64 holders, four positions
+SHARD_SEARCH_SECONDS: Final = 5.0  # a pass takes milliseconds; then it is lost
+SHARD_FOLLOW_SECONDS: Final = 10.0  # a page of changes, likewise
+SHARD_GREET_SECONDS: Final = 10.0  # asked again until Ray has started it
+SHARD_LOAD_SECONDS: Final = 3600.0  # all that it has, without what it kept on disk
+SHARD_STOP_SECONDS: Final = 30.0  # it saves codes
+SHARD_RETRY_SECONDS: Final = 0.25

@@ -58,6 +58,7 @@ from biometrics.server.region import RegionService
 from biometrics.server.reviews import ReviewService
 from biometrics.server.roll import Roll
 from biometrics.server.rotation import Rotation
+from biometrics.server.site import site_of
 from biometrics.server.stages import Stages, begin_tracing, end_tracing
 from biometrics.server.tending import Tending
 from biometrics.server.tls import Trusted, trust_notes
@@ -89,12 +90,8 @@ from matcher.access import Access
 from matcher.alike import Resemblance
 from matcher.confirm import Confirmation
 from matcher.duplicates import Duplicates
-from matcher.engine import Engine
 from matcher.follower import Follower
-from matcher.galleries import Galleries, GalleryName, Shelf
-from matcher.index import Index
-from matcher.keeper import Keeper
-from matcher.loading import Loading
+from matcher.galleries import Galleries, GalleryName
 from matcher.match import Matcher
 from matcher.schedule import Scanner
 from matcher.segments import SegmentFiles
@@ -197,32 +194,39 @@ class Exchange:
             workers = parts.enter_context(
                 ThreadPoolExecutor(limits.WORKER_THREADS, "worker")
             )
-            engine: Engine[Shelf] = Engine()
-            index = Index(
-                vault=vault, spaces=spaces, engine=engine, galleries=galleries
-            )
             files = SegmentFiles(config.segments, random_bytes)
+            site = parts.enter_context(
+                site_of(
+                    config,
+                    store,
+                    vault=vault,
+                    spaces=spaces,
+                    galleries=galleries,
+                    files=files,
+                )
+            )
             follower = Follower(
                 journal=store.journal,
-                index=index,
+                index=site.index,
                 files=files,
                 galleries=galleries,
                 on_failure=health.lose,
-            )
-            keeper = Keeper(
-                index=index, engine=engine, galleries=galleries, files=files
             )
             confirmation = Confirmation(
                 journal=store.journal,
                 vault=vault,
                 spaces=spaces,
                 galleries=galleries,
-                engine=engine,
+                engine=site.engine,
                 follower=follower,
             )
             scanner = parts.enter_context(
                 Scanner(
-                    engine=engine, confirmation=confirmation, scanned=metrics.scanned
+                    engine=site.engine,
+                    confirmation=confirmation,
+                    comparing=site.comparing,
+                    threads=site.threads,
+                    scanned=metrics.scanned,
                 )
             )
             slots = Slots(config.slot_seconds)
@@ -281,16 +285,9 @@ class Exchange:
             access = Access(
                 galleries=galleries,
                 follower=follower,
-                loading=Loading(
-                    index=index,
-                    journal=store.journal,
-                    register=store.register,
-                    files=files,
-                    vault=vault,
-                    spaces=spaces,
-                ),
+                loading=site.loading,
                 scanner=scanner,
-                keeper=keeper,
+                keeper=site.keeper,
             )
             key = SigningKey(f"{config.trust_domain}/erasure", vault.signing_seed())
             log.info("what the exchange states is signed by %s", key.verifier.text)
@@ -443,7 +440,7 @@ class Exchange:
                     waiting=in_turn.waiting,
                     at_once=in_turn.at_once,
                     overruns=lambda: slots.overruns,
-                    behind=lambda: store.journal.end() - index.position,
+                    behind=lambda: store.journal.end() - site.index.position,
                     galleries=partial(sizes, store, roll),
                     calibrations=rates.used,
                     certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),
@@ -463,15 +460,15 @@ class Exchange:
             follower.start()
             parts.callback(follower.stop)
             await asyncio.to_thread(follower.wait_until_loaded)
-            index.verify(
+            site.index.verify(
                 {
                     GalleryName(member, row.space): row.templates
                     for member in roll
                     for row in store.register.galleries(member)
                 }
             )
-            keeper.start()
-            parts.callback(keeper.stop)
+            site.keeper.start()
+            parts.callback(site.keeper.stop)
             parts.push_async_callback(access.stop)
             parts.push_async_callback(tending.stop)
             tending.begin(*roll)
