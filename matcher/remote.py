@@ -83,7 +83,7 @@ class Remote:
             "concurrency_groups": _THREADS,
             "scheduling_strategy": "SPREAD",
         }
-        self._actor = ray.remote(Shard).options(**options).remote(plan)
+        self._actor = ray.remote(**options)(Shard).remote(plan)
 
     def ask(self, asked: Call, *, seconds: float) -> Any:  # noqa: ANN401
         """Return what a method of the shard returns.
