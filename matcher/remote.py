@@ -17,6 +17,7 @@ from ray import exceptions
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
+from biometrics.settings import is_local
 from matcher.shard import Shard
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _THREADS: Final = {
     "load": limits.LOADING_THREADS,
     "keep": 1,
 }
-_LOCAL: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class LostError(Exception):
@@ -165,7 +165,7 @@ def _join(address: str) -> None:
             " and the exchange ask for a token, by `RAY_AUTH_MODE=token` and"
             " `RAY_AUTH_TOKEN_PATH`",
         )
-    if not _is_local(address) and os.environ.get("RAY_USE_TLS") != "1":
+    if not is_local(address) and os.environ.get("RAY_USE_TLS") != "1":
         raise ConfigurationError(
             "CLUSTER_WITHOUT_TLS",
             f"`{address}` is on another machine: have its nodes and the exchange use"
@@ -184,7 +184,3 @@ def _join(address: str) -> None:
             f"the Ray cluster at `{address}` cannot be joined: {error}; see that it"
             " runs, and that the exchange has its token",
         ) from error
-
-
-def _is_local(address: str) -> bool:
-    return address.rpartition(":")[0] in _LOCAL

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -142,7 +142,9 @@ def _compare(segment: Segment, turns: Sequence[Turn]) -> list[NDArray[np.int64]]
     return segment.search(_ready(segment, turns))
 
 
-IN_THIS_PROCESS: Final = Comparing(_compare, limits.MAX_PROBES_PER_SCAN)
+def in_this_process() -> Comparing:
+    """Return how segments of this process are compared."""
+    return Comparing(_compare, limits.MAX_PROBES_PER_SCAN)
 
 
 class Scanner:
@@ -153,7 +155,7 @@ class Scanner:
         *,
         engine: Parts,
         confirmation: Confirmation,
-        comparing: Comparing = IN_THIS_PROCESS,
+        comparing: Comparing | None = None,
         threads: int | None = None,
         turns: Turns | None = None,
         scanned: Callable[[int], None] = lambda _: None,
@@ -167,7 +169,7 @@ class Scanner:
         self._turns = turns or Turns(limits.SCANNING_AT_ONCE)
         self._engine = engine
         self._confirmation = confirmation
-        self._comparing = comparing
+        self._comparing = comparing or in_this_process()
         self._waiting: OrderedDict[Part, list[Turn]] = OrderedDict()
         self._unconfirmed: deque[list[Scan]] = deque()
         self._running: set[Scan] = set()

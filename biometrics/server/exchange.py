@@ -99,12 +99,13 @@ from matcher.service import DuplicateService, MatchService
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.server.config import Config
     from biometrics.store import Store
+    from matcher.shares import Standing
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ class Exchange:
         trusted: its certificates, and whose it believes.
         verifier: the key that what it states is to be checked by.
         settings: what of its settings is taken up while it runs.
+        shards: how it is about each shard; there may be none.
     """
 
     port: int
@@ -128,6 +130,7 @@ class Exchange:
     trusted: Trusted
     verifier: str
     settings: Settings
+    shards: Callable[[], Sequence[Standing]]
     _health: Health
     _doors: tuple[Door, ...]
     _follower: Follower
@@ -443,6 +446,7 @@ class Exchange:
                     behind=lambda: store.journal.end() - site.index.position,
                     galleries=partial(sizes, store, roll),
                     calibrations=rates.used,
+                    shards=site.shards,
                     certificate_seconds=lambda: seconds_left(trusted.trust.end, clock),
                     revocation_seconds=lambda: (
                         None
@@ -500,6 +504,7 @@ class Exchange:
                 trusted=trusted,
                 verifier=key.verifier.text,
                 settings=settings,
+                shards=site.shards,
                 _health=health,
                 _doors=doors,
                 _follower=follower,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from biometrics.callers import Caller
     from biometrics.members import Member
     from biometrics.server.hour import Hour
+    from matcher.shares import Standing
 
 # In seconds. A search takes two slots, 50 ms unless set otherwise.
 _STEPS: Final = (0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0, 20.0, 300.0)
@@ -60,6 +61,7 @@ class Gauges:
             comparisons a search has, and up to how many it is good.
         certificate_seconds: until the server's certificate ends.
         revocation_seconds: until nobody is believed; infinite where no list is asked.
+        shards: how it is about each shard; there may be none.
     """
 
     serving: Callable[[], bool]
@@ -71,6 +73,7 @@ class Gauges:
     calibrations: Callable[[], Mapping[str, tuple[int, int]]]
     certificate_seconds: Callable[[], float]
     revocation_seconds: Callable[[], float | None]
+    shards: Callable[[], Sequence[Standing]]
 
 
 class Metrics:
@@ -175,6 +178,7 @@ class Metrics:
         )
         self._registry.register(_Sizes(gauges.galleries))
         self._registry.register(_Used(gauges.calibrations))
+        self._registry.register(_Shards(gauges.shards))
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serve the figures over HTTP at `host:port`; return what ends that.
@@ -245,6 +249,31 @@ class _Used(Collector):
         for space, (comparisons, reach) in self._read().items():
             used.add_metric((space,), coarse(comparisons) / reach)
         yield used
+
+
+class _Shards(Collector):
+    """How it is about each shard of a cluster."""
+
+    def __init__(self, read: Callable[[], Sequence[Standing]]) -> None:
+        """Read it by `read`."""
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield both figures; see `prometheus_client.registry.Collector`."""
+        searched = GaugeMetricFamily(
+            "biometrics_shard_searched",
+            "1 if a shard is searched; 0 while it is lost, its holders UNAVAILABLE.",
+            labels=("shard",),
+        )
+        held = GaugeMetricFamily(
+            "biometrics_shard_templates_at_most",
+            "Templates of a shard, rounded up to a power of four.",
+            labels=("shard",),
+        )
+        for shard in self._read():
+            searched.add_metric((str(shard.number),), shard.is_ready)
+            held.add_metric((str(shard.number),), coarse(shard.templates))
+        yield from (searched, held)
 
 
 def coarse(templates: int) -> int:

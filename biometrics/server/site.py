@@ -6,12 +6,14 @@ and answers does the same for both, and does not know which it is.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics.errors import ConfigurationError
+from biometrics.settings import is_local
 from matcher.access import Keeping
 from matcher.confirm import Holds
 from matcher.engine import Engine
@@ -19,7 +21,7 @@ from matcher.follower import Followed
 from matcher.index import Index
 from matcher.keeper import Keeper
 from matcher.loading import Loading
-from matcher.schedule import IN_THIS_PROCESS, Comparing, Parts
+from matcher.schedule import Comparing, Parts, in_this_process
 from matcher.shard import ShardPlan
 from matcher.shares import Sharing, Standing
 
@@ -93,6 +95,18 @@ def refuse_without_ray(config: Config) -> None:
         )
 
 
+def prepare_ray(address: str) -> None:
+    """Set what Ray reads when it is imported, where the operator has not.
+
+    Args:
+        address: of the head of a cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if is_local(address):
+        # It takes the loopback address for another of this machine's otherwise.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+
 @contextmanager
 def site_of(
     config: Config,
@@ -113,6 +127,7 @@ def site_of(
         yield _here(store, vault, spaces, galleries=galleries, files=files)
         return
     refuse_without_ray(config)
+    prepare_ray(config.cluster.address)
     from matcher.fleet import Fleet  # noqa: PLC0415 - an extra
     from matcher.remote import on_cluster  # noqa: PLC0415
 
@@ -166,7 +181,7 @@ def _here(
     return Site(
         index=index,
         engine=engine,
-        comparing=IN_THIS_PROCESS,
+        comparing=in_this_process(),
         threads=None,
         loading=Loading(
             index=index, journal=store.journal, register=store.register, files=files

@@ -34,6 +34,7 @@ def served() -> set[str]:
             calibrations=dict,
             certificate_seconds=float,
             revocation_seconds=float,
+            shards=list,
         )
     )
     return {family.name for family in metrics._registry.collect()}

@@ -65,6 +65,7 @@ def served() -> Iterator[tuple[Away, str]]:
             calibrations=lambda: {"face": (5000, 4096)},
             certificate_seconds=lambda: 60.0,
             revocation_seconds=lambda: None,
+            shards=list,
         )
     )
     away.asked.clear()

@@ -1,0 +1,207 @@
+"""Galleries in three shards on a Ray cluster: the answers of one machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from world import AGREEMENTS, World, agreement, at_cosine, face, permit, record, unit
+
+from biometrics.client import Chunk, Outcome
+from biometrics.members import Member
+from matcher.shares import Sharing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from biometrics.client import ExchangeClient
+    from matcher.remote import Remote
+
+SHARDS = 3
+TOGETHER = 8
+PEOPLE = 200
+FEW = 4
+SECONDS = 60.0
+RULES = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
+
+
+class ClusterWorld(World):
+    """A world whose galleries are in shards."""
+
+    remotes: list[Remote]
+
+    def on(self, address: str) -> ClusterWorld:
+        """Have its galleries on a cluster."""
+        settings = self.root / "exchange.toml"
+        settings.write_text(
+            f'{settings.read_text()}\n[matcher]\nengine = "ray"\n'
+            f'address = "{address}"\nshards = {SHARDS}\nshard_mb = 300\n'
+            f"templates_together = {TOGETHER}\n"
+        )
+        return self
+
+    def kill(self, number: int) -> None:
+        """Kill the process of a shard, as a machine does that is gone."""
+        import ray  # noqa: PLC0415 - an extra
+
+        asked = self.remotes[number]._actor.__ray_call__.remote(lambda _: os.getpid())
+        os.kill(ray.get(asked), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def sharded(
+    cluster: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ClusterWorld]:
+    """An exchange with three shards, in which two holders have enrolled people."""
+    from matcher import remote  # noqa: PLC0415 - an extra
+
+    root = tmp_path_factory.mktemp("sharded")
+    world = ClusterWorld(root, agreements=RULES).on(cluster)
+    world.remotes = []
+    make = remote.Remote.__init__
+
+    def made(self: Remote, *plan: object, **more: object) -> None:
+        make(self, *plan, **more)  # type: ignore[arg-type]
+        world.remotes.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote.Remote, "__init__", made)
+        with world:
+            yield world
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An exchange with the same agreements, on one machine."""
+    with World(tmp_path_factory.mktemp("whole"), agreements=RULES) as world:
+        yield world
+
+
+def until(is_so: Callable[[], bool]) -> float:
+    """Wait until something is so; return how long that took."""
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() < began + SECONDS, "it never was"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def outcomes(
+    client: ExchangeClient, vector: NDArray[np.float32], *holders: str
+) -> dict[str, Outcome]:
+    """Return what a search answers, by holder."""
+    asked = holders or ("XAA", "XBB")
+    answer = client.match(face(vector), purpose="border-check", holders=asked)
+    return {told.holder: told.outcome for told in answer.holders}
+
+
+def places(world: World, holder: str) -> set[int]:
+    """Return the numbers of the shards that have something of a holder."""
+    sharing = Sharing(SHARDS, TOGETHER)
+    journal = world.exchange.store.journal
+    return {
+        sharing.place_of(stored)
+        for change in journal.changes(0, journal.end())
+        for stored in change.templates
+        if stored.member == Member(holder)
+    }
+
+
+def enrol(world: World, holder: str, numbers: range) -> None:
+    """Enrol people."""
+    people = tuple(record(f"case-{n}", unit(n)) for n in numbers)
+    list(world.enroller(holder).enrol_many([Chunk(records=people)]))
+
+
+def test_answers_are_those_of_one_machine(sharded: ClusterWorld, whole: World) -> None:
+    """Whatever is enrolled, withdrawn, locked, opened, rotated and destroyed."""
+    random = np.random.default_rng(1)
+
+    def compare(count: int) -> Counter[str]:
+        told: Counter[str] = Counter()
+        for _ in range(count):
+            number, cosine = int(random.integers(2 * PEOPLE)), random.uniform(0.3, 1)
+            probe = at_cosine(unit(number), cosine, seed=int(random.integers(1 << 30)))
+            here = outcomes(whole.client("XCC"), probe)
+            assert outcomes(sharded.client("XCC"), probe) == here
+            told.update(outcome.value for outcome in here.values())
+        return told
+
+    worlds = (sharded, whole)
+    for world in worlds:
+        enrol(world, "XAA", range(PEOPLE))
+        enrol(world, "XBB", range(PEOPLE, PEOPLE + FEW))
+    assert compare(60).keys() == {"match", "no-match"}
+    assert {s.templates > 0 for s in sharded.exchange.shards()} == {True}
+    for world in worlds:
+        for number in range(0, PEOPLE, 2):
+            world.enroller("XAA").withdraw(f"case-{number}")
+    compare(40)
+    for world in worlds:
+        world.client("XAA", "administrator").lock()
+    assert "unavailable" in compare(10)
+    for world in worlds:
+        enrol(world, "XBB", range(2 * PEOPLE - FEW, 2 * PEOPLE))
+        world.client("XAA", "administrator").unlock()
+    compare(40)
+    for world in worlds:
+        world.client("XAA", "administrator").rotate()
+        enrol(world, "XAA", range(2 * PEOPLE, 2 * PEOPLE + FEW))
+    compare(40)
+    for world in worlds:
+        world.client("XBB", "administrator").destroy()
+    assert "not-comparable" in compare(10)
+
+
+def test_a_lost_shard_makes_nobody_a_stranger(sharded: ClusterWorld) -> None:
+    """Searches of its holders are UNAVAILABLE until it is back; others' go on."""
+    enrol(sharded, "XRA", range(1000, 1000 + FEW))
+    enrol(sharded, "XAA", range(2000, 2000 + PEOPLE))
+    victim = min({0, 1, 2} - places(sharded, "XRA"))
+    assert victim in places(sharded, "XAA")
+    stopping = threading.Event()
+    told: dict[str, Counter[str]] = {n: Counter() for n in ("XAA", "XRA", "nobody")}
+
+    def search(first: int) -> None:
+        random = np.random.default_rng(first)
+        client = sharded.client("XCC")
+        while not stopping.is_set():
+            mate = 2000 + int(random.integers(PEOPLE // 2))
+            told["XAA"][outcomes(client, unit(mate), "XAA")["XAA"].value] += 1
+            mate = 1000 + int(random.integers(FEW))
+            told["XRA"][outcomes(client, unit(mate), "XRA")["XRA"].value] += 1
+            stranger = unit(int(random.integers(5000, 1 << 30)))
+            told["nobody"][outcomes(client, stranger, "XAA")["XAA"].value] += 1
+
+    threads = [threading.Thread(target=search, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: told["nobody"]["no-match"] > FEW)
+        sharded.kill(victim)
+        until(lambda: told["XAA"]["unavailable"] > 0)
+        # What is written meanwhile is in effect when it is back.
+        enrol(sharded, "XAA", range(3000, 3000 + 8 * FEW))
+        for number in range(2000 + PEOPLE // 2, 2000 + PEOPLE):
+            sharded.enroller("XAA").withdraw(f"case-{number}")
+        until(lambda: all(shard.is_ready for shard in sharded.exchange.shards()))
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    assert told["XAA"].keys() == {"match", "unavailable"}
+    assert told["XRA"].keys() == {"match"}
+    assert told["nobody"].keys() == {"no-match", "unavailable"}
+    client = sharded.client("XCC")
+    for number in (*range(2000, 2000 + PEOPLE), *range(3000, 3000 + 8 * FEW)):
+        is_there = number < 2000 + PEOPLE // 2 or number >= 3000
+        wanted = Outcome.MATCH if is_there else Outcome.NO_MATCH
+        assert outcomes(client, unit(number), "XAA") == {"XAA": wanted}
