@@ -398,3 +398,5 @@ SHARD_GREET_SECONDS: Final = 10.0  # asked again until Ray has started it
 SHARD_LOAD_SECONDS: Final = 3600.0  # all that it has, without what it kept on disk
 SHARD_STOP_SECONDS: Final = 30.0  # it saves codes
 SHARD_RETRY_SECONDS: Final = 0.25
+MAX_TRIAL_NODES: Final = 8  # on one machine: 400 MB each, before any shard
+TRIAL_OBJECTS_BYTES: Final = 80 * 1024 * 1024  # the least that Ray takes

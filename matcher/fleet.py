@@ -359,8 +359,12 @@ class Fleet:
         with self._noted:
             place.position = reached.position
             place.counts = reached.counts
-            # Its own word, but for what is on its way there.
-            place.has |= {GalleryName(s.holder, s.space) for s in reached.counts}
+            # Shelves that are empty are of galleries that are elsewhere.
+            place.has |= {
+                GalleryName(shelf.holder, shelf.space)
+                for shelf, count in reached.counts.items()
+                if count
+            }
             self._noted.notify_all()
         for gallery in reached.damaged:
             self._galleries.damage(*gallery, "a shard of it is not whole")
@@ -399,6 +403,8 @@ class Fleet:
                 self._vault.retire(change.member)
             if change.kind is ChangeKind.DESTROYED:
                 self._galleries.destroy(change.member)
+                for place in self._places:
+                    place.has = {g for g in place.has if g.holder != change.member}
 
     def _drop(self, holder: Member) -> None:
         """Note that no shard has keys of a holder any more."""

@@ -81,17 +81,18 @@ class Site:
     shards: Callable[[], Sequence[Standing]]
 
 
-def refuse_without_ray(config: Config) -> None:
-    """Refuse settings that need what is not installed.
+def refuse_without_ray() -> None:
+    """Refuse what needs Ray where it is not installed.
 
     Raises:
         ConfigurationError: with what to install.
     """
-    if config.cluster is not None and find_spec("ray") is None:
+    if find_spec("ray") is None:
         raise ConfigurationError(
             "EXTRA_MISSING",
-            '`[matcher] engine = "ray"` needs Ray, which is not installed: install'
-            " the exchange with the extra `cluster`, or set `engine` to `local`",
+            "shards need Ray, which is not installed: install the extra `cluster`,"
+            " `pip install 'regional-biometrics-exchange[cluster]'`, or set"
+            ' `[matcher] engine = "local"`',
         )
 
 
@@ -126,7 +127,7 @@ def site_of(
         files.discard_shards()
         yield _here(store, vault, spaces, galleries=galleries, files=files)
         return
-    refuse_without_ray(config)
+    refuse_without_ray()
     prepare_ray(config.cluster.address)
     from matcher.fleet import Fleet  # noqa: PLC0415 - an extra
     from matcher.remote import on_cluster  # noqa: PLC0415

@@ -157,7 +157,7 @@ def test_answers_are_those_of_one_machine(sharded: ClusterWorld, whole: World) -
         enrol(world, "XAA", range(2 * PEOPLE, 2 * PEOPLE + FEW))
     compare(40)
     for world in worlds:
-        world.client("XBB", "administrator").destroy()
+        world.client("XBB", "administrator").destroy(confirm_holder="XBB")
     assert "not-comparable" in compare(10)
 
 

@@ -1,0 +1,44 @@
+"""A Ray cluster on one machine, to try shards and to test them: nodes are processes.
+
+What it shows is how shards work together and fail, not how fast they are.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from ray.cluster_utils import Cluster
+
+from biometrics import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# All of it on the loopback interface, and with nothing that only shows.
+_NODE: Final[dict[str, Any]] = {
+    "node_ip_address": "127.0.0.1",
+    "object_store_memory": limits.TRIAL_OBJECTS_BYTES,
+    "include_dashboard": False,
+    "no_monitor": True,
+    "include_log_monitor": False,
+}
+
+
+@contextmanager
+def nodes(count: int, *, memory_bytes: int, cores: int) -> Iterator[str]:
+    """Have a cluster until the block ends; yield the address of its head.
+
+    Args:
+        count: of nodes.
+        memory_bytes: that each offers to shards.
+        cores: likewise.
+    """
+    node = _NODE | {"memory": memory_bytes, "num_cpus": cores}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        for _ in range(count - 1):
+            cluster.add_node(**node)
+        yield cluster.address
+    finally:
+        cluster.shutdown()
