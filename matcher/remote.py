@@ -8,6 +8,7 @@ its calls. A call is never repeated by Ray: the process that answers may be anot
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -173,11 +174,11 @@ def _join(address: str) -> None:
             " `RAY_TLS_CA_CERT`",
         )
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            configure_logging=False,
-        )
+        # From the main thread it would take the signals that drain an exchange.
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(
+                ray.init, address=address, log_to_driver=False, configure_logging=False
+            ).result()
     except (ConnectionError, RuntimeError, exceptions.RayError) as error:
         raise ConfigurationError(
             "CLUSTER_UNREACHABLE",
