@@ -10,20 +10,22 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
 from ray import exceptions
+from ray._private import state
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
 from biometrics.settings import is_local
+from matcher.calls import LostError
 from matcher.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from matcher.calls import Call
     from matcher.shard import ShardPlan
 
 # Threads by what they do, so that no search waits for a load.
@@ -35,42 +37,11 @@ _THREADS: Final = {
 }
 
 
-class LostError(Exception):
-    """A shard did not answer; the message says why, of nobody's records.
-
-    Attributes:
-        is_alive: whether its process is there and failed: then it is of no use.
-    """
-
-    def __init__(self, why: str, *, is_alive: bool = False) -> None:
-        """Say why."""
-        super().__init__(why)
-        self.is_alive = is_alive
+# Of an actor, after its process or node has ended.
+_GONE: Final = frozenset({"RESTARTING", "PENDING_CREATION", "DEAD"})
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call to a shard.
-
-    Attributes:
-        method: of `Shard`.
-        arguments: of the method.
-        more: those that have names.
-        group: of threads there, that it is for.
-    """
-
-    method: str
-    arguments: tuple[Any, ...]
-    more: dict[str, Any]
-    group: str | None = None
-
-
-def call(method: str, *arguments: Any, group: str | None = None, **more: Any) -> Call:  # noqa: ANN401
-    """Return a call of a method of `Shard`, on a group of threads there."""
-    return Call(method, arguments, more, group)
-
-
-class Remote:
+class RayShard:
     """One shard, wherever it runs."""
 
     def __init__(self, plan: ShardPlan, *, memory_bytes: int) -> None:
@@ -86,20 +57,32 @@ class Remote:
         }
         self._actor = ray.remote(**options)(Shard).remote(plan)
 
-    def ask(self, asked: Call, *, seconds: float) -> Any:  # noqa: ANN401
-        """Return what a method of the shard returns.
-
-        Raises:
-            LostError: it did not answer.
-        """
-        return answered(self.send(asked), seconds=seconds)
-
     def send(self, asked: Call) -> Any:  # noqa: ANN401
-        """Send a call; the answer is for `answered`."""
+        """Send a call; the answer is for `answer`."""
         method = getattr(self._actor, asked.method)
         if asked.group is not None:
             method = method.options(concurrency_group=asked.group)
         return method.remote(*asked.arguments, **asked.more)
+
+    def answer(self, sent: Any, *, seconds: float) -> Any:  # noqa: ANN401
+        """Return what a call that was sent returns.
+
+        Raises:
+            LostError: it was not answered.
+        """
+        try:
+            return ray.get(sent, timeout=seconds)
+        except exceptions.GetTimeoutError as error:
+            raise LostError(f"no answer within {seconds:g} s", is_alive=True) from error
+        except exceptions.RayTaskError as error:
+            raise LostError(f"it failed: {error.cause!r}", is_alive=True) from error
+        except exceptions.RayError as error:
+            raise LostError(type(error).__name__) from error
+
+    def is_gone(self) -> bool:
+        """Say whether Ray has seen the end of the process that was there last."""
+        told = state.actors(self._actor._actor_id.hex())  # noqa: SLF001
+        return told.get("State") in _GONE
 
     def restart(self) -> None:
         """End its process; Ray starts another."""
@@ -110,26 +93,10 @@ class Remote:
         ray.kill(self._actor)
 
 
-def answered(sent: Any, *, seconds: float) -> Any:  # noqa: ANN401
-    """Return what a call that was sent returns.
-
-    Raises:
-        LostError: it was not answered.
-    """
-    try:
-        return ray.get(sent, timeout=seconds)
-    except exceptions.GetTimeoutError as error:
-        raise LostError(f"no answer within {seconds:g} s", is_alive=True) from error
-    except exceptions.RayTaskError as error:
-        raise LostError(f"it failed: {error.cause!r}", is_alive=True) from error
-    except exceptions.RayError as error:
-        raise LostError(type(error).__name__) from error
-
-
 @contextmanager
 def on_cluster(
     address: str, plans: Sequence[ShardPlan], *, memory_bytes: int
-) -> Iterator[list[Remote]]:
+) -> Iterator[list[RayShard]]:
     """Have shards on a Ray cluster that is there, until the block ends.
 
     Args:
@@ -142,7 +109,7 @@ def on_cluster(
     """
     _join(address)
     try:
-        yield [Remote(plan, memory_bytes=memory_bytes) for plan in plans]
+        yield [RayShard(plan, memory_bytes=memory_bytes) for plan in plans]
     finally:
         ray.shutdown()
 

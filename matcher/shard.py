@@ -375,15 +375,13 @@ class Shard:
 
     def _reached(self) -> Reached:
         known = self._galleries.known()
-        holders = {gallery.holder for gallery in known}
         return Reached(
             position=self._index.position,
             counts=self._index.counts(),
             open=frozenset(
-                holder
-                for holder in holders
-                if self._galleries.closed(holder) is None
-                and self._keys.is_unlocked(holder)
+                member
+                for member in self._keys.members
+                if self._galleries.closed(member) is None
             ),
             damaged=frozenset(
                 gallery

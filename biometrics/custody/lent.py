@@ -48,6 +48,11 @@ class LentKeys:
         """What is to be sealed to: of this object, and gone with it."""
         return self._sealing.public
 
+    @property
+    def members(self) -> frozenset[Member]:
+        """Of whom there are some."""
+        return frozenset(self._keys)
+
     def take(self, member: Member, sealed: bytes) -> None:
         """Hold the keys of a member, in place of those that were lent before.
 

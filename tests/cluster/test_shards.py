@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biometrics.client import ExchangeClient
-    from matcher.remote import Remote
+    from matcher.remote import RayShard
 
 SHARDS = 3
 TOGETHER = 8
@@ -36,7 +36,7 @@ RULES = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
 class ClusterWorld(World):
     """A world whose galleries are in shards."""
 
-    remotes: list[Remote]
+    remotes: list[RayShard]
 
     def on(self, address: str) -> ClusterWorld:
         """Have its galleries on a cluster."""
@@ -66,14 +66,14 @@ def sharded(
     root = tmp_path_factory.mktemp("sharded")
     world = ClusterWorld(root, agreements=RULES).on(cluster)
     world.remotes = []
-    make = remote.Remote.__init__
+    make = remote.RayShard.__init__
 
-    def made(self: Remote, *plan: object, **more: object) -> None:
+    def made(self: RayShard, *plan: object, **more: object) -> None:
         make(self, *plan, **more)  # type: ignore[arg-type]
         world.remotes.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remote.Remote, "__init__", made)
+        patch.setattr(remote.RayShard, "__init__", made)
         with world:
             yield world
 

@@ -1,0 +1,11 @@
+"""The galleries on a cluster, in shards; see `matcher/README.md`.
+
+place.py      what is known of each shard, and which are searched
+lending.py    keys, sealed to shards
+mending.py    shards that are lost, until they are back
+fleet.py      all of it: an index to follow with, an engine to search
+"""
+
+from matcher.fleet.fleet import Fleet
+
+__all__ = ["Fleet"]
