@@ -25,6 +25,9 @@ _NODE: Final[dict[str, Any]] = {
 }
 
 
+_TRIES: Final = 3  # a busy machine takes longer than Ray waits
+
+
 @contextmanager
 def nodes(count: int, *, memory_bytes: int, cores: int) -> Iterator[str]:
     """Have a cluster until the block ends; yield the address of its head.
@@ -35,10 +38,22 @@ def nodes(count: int, *, memory_bytes: int, cores: int) -> Iterator[str]:
         cores: likewise.
     """
     node = _NODE | {"memory": memory_bytes, "num_cpus": cores}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
+    cluster = Cluster()
     try:
-        for _ in range(count - 1):
-            cluster.add_node(**node)
+        for _ in range(count):
+            _add(cluster, node)
         yield cluster.address
     finally:
         cluster.shutdown()
+
+
+def _add(cluster: Cluster, node: dict[str, Any]) -> None:
+    """Add a node; the first one is the head."""
+    for left in reversed(range(_TRIES)):
+        try:
+            cluster.add_node(**node)
+        except Exception:  # Ray's own are no more than that
+            if not left:
+                raise
+        else:
+            return
