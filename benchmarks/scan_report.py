@@ -103,6 +103,7 @@ def _bars(axes: Axes, rows: list[dict[str, Any]]) -> None:
         )
     axes.set_yticks(range(len(rows)), [row["contender"] for row in rows])
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.35, y=0.02)
     axes.set_xlabel("ms a probe")

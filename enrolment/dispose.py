@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.delivery import delivered
 from biometrics.errors import DefectError, SealError, UnavailableError
 from biometrics.store import FIRST_EXPIRED
 
@@ -128,4 +129,4 @@ class Disposal:
             key.check_record(found.attested, found.record_tag)
 
         disposed = self._records.dispose(member, row.lookup, check=check)
-        return (await asyncio.wrap_future(disposed)).done
+        return (await delivered(disposed)).done

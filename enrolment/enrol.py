@@ -11,11 +11,11 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import wrap_future
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from biometrics.delivery import delivered
 from biometrics.errors import ConflictError, Fault, InvalidRequestError
 from biometrics.sealed import Attested, reference_binding
 from biometrics.store import EnrolResult, NewRecord
@@ -124,8 +124,8 @@ class Enrolment:
                 if part.stop == request.count:
                     break
                 added = self.records.add(request.holder, sealed.records)
-                outcomes += sealed.outcomes((await wrap_future(added)).results)
-            committed = await wrap_future(
+                outcomes += sealed.outcomes((await delivered(added)).results)
+            committed = await delivered(
                 self.records.enrol(
                     request.holder,
                     sealed.records,

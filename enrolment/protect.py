@@ -9,10 +9,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from biometrics.delivery import delivered
 from biometrics.store import NewProtection
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class LateProtection:
         def attest(row: LiveRecord) -> NewProtection:
             return _attested(key, row, request.excluded)
 
-        committed = await asyncio.wrap_future(
+        committed = await delivered(
             self._records.protect(
                 request.holder,
                 key.lookup(request.reference),

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.delivery import delivered
 from biometrics.errors import (
     DefectError,
     Fault,
@@ -131,7 +132,7 @@ class Replacement:
                 digest=key.digest(request.content),
                 make_reply=reply,
             )
-            committed = await asyncio.wrap_future(stored)
+            committed = await delivered(stored)
             if committed is not None:
                 await self._index.searchable(committed.position)
                 return key.open_reply(request.request_id, committed.reply)

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
+
+from biometrics.delivery import delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ class Withdrawal:
                 reference.
         """
         key = self._vault.index(request.holder)
-        committed = await asyncio.wrap_future(
+        committed = await delivered(
             self._records.withdraw(
                 request.holder,
                 key.lookup(request.reference),

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
+from biometrics.delivery import delivered, together
 from biometrics.errors import DefectError, StorageError, UnavailableError
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class Follower:
         self._start: int | None = None  # the journal's end when following began
         self._is_loaded = False
         self._moved = threading.Condition()
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, Future[None]]] = []
         self._catching_up = 0  # threads
         self._failed = False
         self._stopping = threading.Event()
@@ -124,7 +126,7 @@ class Follower:
             UnavailableError: it took longer than `limits.SEARCHABLE_WAIT_SECONDS`.
                 The change is durable all the same.
         """
-        future = asyncio.get_running_loop().create_future()
+        future: Future[None] = Future()
         with self._moved:
             if self._is_at(position):
                 return
@@ -133,7 +135,8 @@ class Follower:
             self._waiting.append((position, future))
             self._moved.notify_all()
         try:
-            await asyncio.wait_for(future, limits.SEARCHABLE_WAIT_SECONDS)
+            async with asyncio.timeout(limits.SEARCHABLE_WAIT_SECONDS):
+                await delivered(future)
         except TimeoutError as error:
             raise _not_searchable() from error
 
@@ -202,8 +205,10 @@ class Follower:
             self._failed = True
             lost, self._waiting = self._waiting, []
             self._moved.notify_all()
-        for _, future in lost:
-            future.get_loop().call_soon_threadsafe(_finish, future, _not_searchable())
+        with together():
+            for _, future in lost:
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(_not_searchable())
         self._on_failure()
 
     def _advance(self, position: int) -> None:
@@ -212,8 +217,10 @@ class Follower:
             due = [f for p, f in self._waiting if p <= position]
             self._waiting = [(p, f) for p, f in self._waiting if p > position]
             self._moved.notify_all()
-        for future in due:
-            future.get_loop().call_soon_threadsafe(_finish, future)
+        with together():
+            for future in due:
+                if future.set_running_or_notify_cancel():  # somebody still waits
+                    future.set_result(None)
 
 
 def _not_searchable() -> UnavailableError:
@@ -224,13 +231,3 @@ def _not_searchable() -> UnavailableError:
         " request_id",
         retry_after=limits.JOURNAL_POLL_SECONDS,
     )
-
-
-def _finish(future: asyncio.Future[None], error: Exception | None = None) -> None:
-    """Resolve a future whose waiter may have gone away."""
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)

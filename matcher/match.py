@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from biometrics import limits
+from biometrics.delivery import delivered
 from biometrics.disclosure import (
     Answer,
     Band,
@@ -234,7 +235,7 @@ class Matcher:
                 #    read, or has expired, and keeps nothing: then all is decided anew,
                 #    by the rules of that moment.
                 with self.timed(Stage.STORE):
-                    stored = await asyncio.wrap_future(
+                    stored = await delivered(
                         self.answers.commit(
                             *key,
                             self._sealing(search, decided),
@@ -330,6 +331,8 @@ class Matcher:
         Probes that wait together share a pass over each gallery. Once one of them
         fails, nobody waits for the others.
         """
+        if len(planned) == 1:  # the most of all requests: nobody to share with
+            return [await self._result(requester, planned[0])]
         tasks = [
             asyncio.ensure_future(self._result(requester, each)) for each in planned
         ]

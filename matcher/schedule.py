@@ -24,6 +24,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.callers import CALLER, ENDS
+from biometrics.delivery import delivered, together
 from biometrics.errors import ExhaustedError, UnavailableError
 from biometrics.turns import Turns
 from matcher.engine import Probes
@@ -215,7 +216,10 @@ class Scanner:
         """
         caller = CALLER.get(None)
         async with self._turns.turn(caller and caller.member, ENDS.get(None)):
-            return await asyncio.wrap_future(self.submit(probe, bands))
+            future = self._put(probe, bands)
+            # Whoever asks in the same turn of the loop shares the pass.
+            asyncio.get_running_loop().call_soon(self._begin)
+            return await delivered(future)
 
     def settle(self) -> None:
         """Block until every search is done that has begun by now.
@@ -228,6 +232,12 @@ class Scanner:
 
     def submit(self, probe: Template, bands: Mapping[Shelf, Band]) -> Future[Confirmed]:
         """Begin the search of one probe; see `search`."""
+        future = self._put(probe, bands)
+        self._begin()
+        return future
+
+    def _put(self, probe: Template, bands: Mapping[Shelf, Band]) -> Future[Confirmed]:
+        """Have a probe wait at all segments that it is to be compared with."""
         scan = Scan(probe, bands, 0, {shelf: [] for shelf in bands})
         work = [
             (part, turn)
@@ -247,8 +257,12 @@ class Scanner:
             self._running.add(scan)
             for part, turn in work:
                 self._waiting.setdefault(part, []).append(turn)
-            self._changed.notify(len(work))
         return scan.future
+
+    def _begin(self) -> None:
+        """Have what waits scanned."""
+        with self._changed:
+            self._changed.notify(len(self._waiting))
 
     def _work(self) -> None:
         """Scan a segment, confirm a group that waits, and so on until told to stop.
@@ -323,12 +337,10 @@ class Scanner:
             for scan in scans
             if not scan.future.done() and scan.future.set_running_or_notify_cancel()
         ]
-        try:
+        rows: Mapping[int, StoredTemplate] | None = None  # may be for one of them alone
+        with suppress(Exception):
             rows = self._confirmation.rows(scan.found for scan in waiting)
-        except Exception:  # noqa: BLE001 - it may be for one of them alone
-            for scan in waiting:
-                self._confirm(scan, None)
-        else:
+        with together():
             for scan in waiting:
                 self._confirm(scan, rows)
         with self._changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,6 +74,7 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         self._clock = clock
         self._offer: _Offer | None = None
         self._signed: Checkpoint | None = None
+        self._signing = threading.Lock()
 
     async def GetCheckpoint(
         self, request: v1.GetCheckpointRequest, context: Context
@@ -166,26 +168,28 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         """Return the newest checkpoint, signed.
 
         It begins with the last one, of before a restart too where that was cosigned: a
-        page that is damaged must not become a history that the exchange has signed for.
+        page that is damaged, or gone, must not become a history that the exchange has
+        signed for.
 
         Raises:
             DefectError: it does not.
         """
-        head = self._log.head()
-        origin = origin_of(self._key.verifier.name, head.life)
-        checkpoint = Checkpoint(origin=origin, size=head.size, root=head.root)
-        known = self._signed
-        if known is None and cosigned:
-            known = Checkpoint.parse(cosigned[0], self._key.verifier)
-        is_later = known is not None and known.size <= head.size
-        if known and is_later and not goes_on(known, checkpoint, self._log):
-            raise DefectError(
-                "LOG_DAMAGED",
-                f"the log's pages do not lead to the {known.size} leaves that were"
-                " signed: one is damaged or was edited, restore the database from a"
-                " backup",
-            )
-        self._signed = checkpoint
+        with self._signing:  # no later one is signed between reading this and signing
+            head = self._log.head()
+            origin = origin_of(self._key.verifier.name, head.life)
+            checkpoint = Checkpoint(origin=origin, size=head.size, root=head.root)
+            known = self._signed
+            if known is None and cosigned:
+                known = Checkpoint.parse(cosigned[0], self._key.verifier)
+            is_shorter = known is not None and known.size > head.size
+            if known and (is_shorter or not goes_on(known, checkpoint, self._log)):
+                raise DefectError(
+                    "LOG_DAMAGED",
+                    f"the log's pages do not lead to the {known.size} leaves that were"
+                    " signed: one is damaged, lost or was edited, restore the database"
+                    " from a backup",
+                )
+            self._signed = checkpoint
         return checkpoint.signed_by(self._key)
 
     def _add_cosignature(self, member: Member, data: bytes) -> None:

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.delivery import delivered
 from biometrics.errors import ExchangeError, GalleryLockedError
 from biometrics.server.health import Cause
 from biometrics.server.told import tell
@@ -55,7 +56,7 @@ async def keep_ending_follow_ups(store: Store) -> None:
     """End follow-ups whose time is over, time and again."""
     while True:
         try:
-            ended = await asyncio.wrap_future(
+            ended = await delivered(
                 store.follow_ups.end_due(limits.MAX_FOLLOW_UPS_LISTED)
             )
         except ExchangeError as error:

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.custody import NOT_AT_HAND
+from biometrics.delivery import delivered
 from biometrics.errors import (
     OUTCOME_UNKNOWN,
     ExchangeError,
@@ -184,7 +185,7 @@ class Custodian:
             return
         async with self._turns.of(holder):
             keys = await asyncio.to_thread(self._vault.successors, holder)
-            await asyncio.wrap_future(self._store.custody.begin_unasked(holder, keys))
+            await delivered(self._store.custody.begin_unasked(holder, keys))
             await asyncio.to_thread(self._adopt, holder)
         self._tending.begin(holder)
 
@@ -295,7 +296,7 @@ class Custodian:
     ) -> bytes:
         """Store whether a member's galleries are open; return the sealed reply."""
         key = self._vault.index(asked.holder)
-        committed = await asyncio.wrap_future(
+        committed = await delivered(
             self._store.custody.set_open(
                 asked.holder,
                 is_open=is_open,
@@ -325,7 +326,7 @@ class Custodian:
             if (stored := await self._replayed(asked)) is None:
                 # 1. Store newer keys, and use them.
                 keys = await asyncio.to_thread(self._vault.successors, holder)
-                committed = await asyncio.wrap_future(
+                committed = await delivered(
                     self._store.custody.begin(
                         holder,
                         keys,
@@ -356,7 +357,7 @@ class Custodian:
                 before = self._access.close(holder)
                 # 2. Store.
                 try:
-                    committed = await asyncio.wrap_future(
+                    committed = await delivered(
                         self._store.destruction.destroy(
                             holder,
                             change_id=self._random_bytes(CHANGE_ID_BYTES),

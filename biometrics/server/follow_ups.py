@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.delivery import delivered
 from biometrics.disclosure import Level, Purpose, permit
 from biometrics.errors import NotFoundError, RefusedError
 from biometrics.sealed import reference_binding
@@ -231,7 +232,7 @@ class FollowUps:
         def make_reply(*told: object) -> bytes:
             return index.seal_reply(asked.request_id, encode(*told))
 
-        stored = await asyncio.wrap_future(step(request=request, make_reply=make_reply))
+        stored = await delivered(step(request=request, make_reply=make_reply))
         return index.open_reply(asked.request_id, stored)
 
     def _received(self, holder: Member) -> list[Received]:

@@ -102,15 +102,14 @@ class Metrics:
             buckets=_STEPS,
             registry=self._registry,
         )
-        self._stages = Histogram(
+        stages = Histogram(
             "biometrics_stage_seconds",
             "How long stages of searches took; between them they wait for their slot.",
             ("stage",),
             buckets=STAGE_STEPS,
             registry=self._registry,
         )
-        for stage in Stage:
-            self._stages.labels(stage)
+        self._stages = {stage: stages.labels(stage) for stage in Stage}
         self._scanned = Counter(
             "biometrics_templates_scanned",
             "Templates that searches were compared with, of each rounded up.",
@@ -141,7 +140,7 @@ class Metrics:
 
     def took(self, stage: Stage, seconds: float) -> None:
         """Count a stage of a search."""
-        self._stages.labels(stage).observe(step(seconds, STAGE_STEPS))
+        self._stages[stage].observe(step(seconds, STAGE_STEPS))
 
     def scanned(self, templates: int) -> None:
         """Count what a probe is compared with."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from biometrics import limits
 from biometrics.callers import CALLER, Role
+from biometrics.delivery import delivered
 from biometrics.errors import Fault, InvalidRequestError, RefusedError
 from biometrics.store import AlertKind, Side, Verdict
 from biometrics.v1 import review_pb2 as v1
@@ -65,7 +66,7 @@ class ReviewService(review_pb2_grpc.ReviewServiceServicer):
                 " auditor",
             )
         decided = self._reviews.decide(case_id, caller.member, side, verdict)
-        return v1.DecideReviewResponse(decided=await asyncio.wrap_future(decided))
+        return v1.DecideReviewResponse(decided=await delivered(decided))
 
     async def ListAlerts(
         self, request: v1.ListAlertsRequest, context: Context

@@ -20,6 +20,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.delivery import delivered
 from biometrics.errors import PreconditionError, SealError, StorageError
 from biometrics.sealed import REFERENCES, Binding
 from biometrics.signing import Erased, erasure_note
@@ -91,7 +92,7 @@ class Rotation:
             for key in await asyncio.to_thread(self._store.custody.old, holder):
                 await self._rewrap(key)
             # 3. Delete the older keys.
-            position = await asyncio.wrap_future(
+            position = await delivered(
                 self._store.custody.retire(
                     holder, change_id=self._random_bytes(CHANGE_ID_BYTES)
                 )
@@ -147,7 +148,7 @@ class Rotation:
             rewrapped = await asyncio.to_thread(self._rewrapped, key, values)
             lost += len(values) - len(rewrapped)
             if rewrapped:
-                await asyncio.wrap_future(self._store.custody.rewrap(key, rewrapped))
+                await delivered(self._store.custody.rewrap(key, rewrapped))
             await asyncio.sleep(limits.LOADING_PAUSE_SECONDS)
         if lost:
             raise PreconditionError(

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from biometrics import limits
+from biometrics.delivery import delivered
 from biometrics.errors import (
     GalleryLockedError,
     PreconditionError,
@@ -110,4 +111,4 @@ class Tending:
             deleting = self._store.destruction.delete_some(
                 holder, limits.DELETED_AT_ONCE
             )
-            is_more = await asyncio.wrap_future(deleting)
+            is_more = await delivered(deleting)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 import sqlalchemy as sa
 
 from biometrics import limits
+from biometrics.delivery import together
 from biometrics.errors import (
     OUTCOME_UNKNOWN,
     DefectError,
@@ -115,8 +116,8 @@ class Writer:
     """Group commit.
 
     Operations that wait are run in one transaction, and those of one batch that stand
-    together by one call; if one raises, all are undone and run again, each alone in its
-    own savepoint, so that it is undone alone. They are run in
+    together by one call; if one raises that may have written, all are undone and run
+    again, each alone in its own savepoint, so that it is undone alone. They are run in
     the order in which they came, but that those which write several records take turns
     with all others. Futures resolve after the commit and never before; if the
     transaction as a whole fails, every future of the group has the error and nothing of
@@ -168,6 +169,8 @@ class Writer:
         self._closing = False
         self._sync_failed = False
         self._is_told = False
+        self._written = 0  # statements
+        sa.event.listen(database.writing, "before_cursor_execute", self._note)
         self._thread = threading.Thread(target=self._serve, name="store-writer")
         self._thread.daemon = True  # a process that forgot to close still ends
         self._thread.start()
@@ -189,7 +192,7 @@ class Writer:
             StorageError: writing is stopped after a failed flush.
             UnavailableError: the store is closed.
         """
-        return self.join(_one_by_one, operation, weight=weight)
+        return self.join(self._each, operation, weight=weight)
 
     def join(
         self, batch: Batch[T, U], part: T, *, weight: int = 1, within: float = 0.0
@@ -329,11 +332,12 @@ class Writer:
             if reason == SYNC_FAILED:
                 self._stop()
             outcomes = [Outcome(error=_explain(error)) for _ in group]
-        for waiting, outcome in zip(group, outcomes, strict=True):
-            if outcome.error is None:
-                waiting.future.set_result(outcome.value)
-            else:
-                waiting.future.set_exception(outcome.error)
+        with together():
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                if outcome.error is None:
+                    waiting.future.set_result(outcome.value)
+                else:
+                    waiting.future.set_exception(outcome.error)
 
     def _stop(self) -> None:
         """Write nothing more until the database has recovered."""
@@ -391,9 +395,45 @@ class Writer:
             return Outcome()
         return self._attempt(
             connection,
-            _one_by_one,
+            self._each,
             lambda held: self._housekeeping.run(held, operations),
         )
+
+    def _each(
+        self,
+        connection: sa.Connection,
+        operations: Sequence[Callable[[sa.Connection], T]],
+    ) -> list[Outcome[T]]:
+        """Run operations that share no statement.
+
+        One that is refused before it has written anything leaves the others as they
+        are: anybody can send what is to be refused.
+        """
+        outcomes: list[Outcome[T]] = []
+        for operation in operations:
+            marks, written = self._marks(), self._written
+            try:
+                outcomes.append(Outcome(operation(connection)))
+            except ExchangeError as refusal:
+                was_refused = not isinstance(refusal.__cause__, DATABASE_ERRORS)
+                if self._written > written or not was_refused:
+                    raise
+                self._undo(marks)
+                outcomes.append(Outcome(error=refusal))
+        return outcomes
+
+    def _note(self, _: object, __: object, statement: str, *___: object) -> None:
+        """Count a statement that may have written."""
+        self._written += not statement.startswith("SELECT")
+
+    def _marks(self) -> list[int]:
+        """Return how much each memory has pending, for `_undo`."""
+        return [memory.mark() for memory in self._memories]
+
+    def _undo(self, marks: Sequence[int]) -> None:
+        """Have the memories forget what came since `marks`."""
+        for memory, mark in zip(self._memories, marks, strict=True):
+            memory.undo(mark)
 
     def _apart(
         self, connection: sa.Connection, batch: Batch[T, U], parts: list[T]
@@ -414,7 +454,7 @@ class Writer:
             SQLAlchemyError: the connection is lost, and the transaction with it.
         """
         connection.exec_driver_sql("SAVEPOINT operation")
-        marks = [memory.mark() for memory in self._memories]
+        marks = self._marks()
         try:
             (outcome,) = batch(connection, [part])
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
@@ -423,21 +463,13 @@ class Writer:
                 raise
             if not self._database.has_transaction(connection):
                 raise _GivenUpError(error) from error
-            for memory, mark in zip(self._memories, marks, strict=True):
-                memory.undo(mark)
+            self._undo(marks)
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT operation")
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
             if isinstance(error, DATABASE_ERRORS):
                 return Outcome(error=_explain(error))
             return Outcome(error=error)
         return outcome
-
-
-def _one_by_one(
-    connection: sa.Connection, operations: Sequence[Callable[[sa.Connection], T]]
-) -> list[Outcome[T]]:
-    """Run operations that share no statement."""
-    return [Outcome(operation(connection)) for operation in operations]
 
 
 def _together(

@@ -318,7 +318,7 @@ versions = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(versions, versions)
 def test_what_differs_on_a_day_is_told_and_nothing_else(
     old: list[Clause], new: list[Clause]

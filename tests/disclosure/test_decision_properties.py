@@ -133,7 +133,7 @@ def told(permission: Permission | None):
     return 0 if permission is None else 1 + permission.level.rank
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds, classes)
 def test_decision_agrees_with_a_plain_reading_of_the_clauses(
     clauses: list[Clause], established: frozenset[FpirClass]
@@ -150,7 +150,7 @@ def test_decision_agrees_with_a_plain_reading_of_the_clauses(
             assert permission.clause.level is permission.level
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds, forbids())
 def test_one_prohibition_more_never_tells_more(
     clauses: list[Clause], prohibition: Clause
@@ -161,7 +161,7 @@ def test_one_prohibition_more_never_tells_more(
         assert told(ask(after, question)) <= told(ask(before, question))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds, permits(), st.integers(0, 12))
 def test_one_permission_less_never_tells_more(
     clauses: list[Clause], permission: Clause, place: int
@@ -173,7 +173,7 @@ def test_one_permission_less_never_tells_more(
         assert told(ask(after, question)) <= told(ask(before, question))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds, classes, st.sampled_from(FpirClass))
 def test_one_class_more_never_tells_less(
     clauses: list[Clause], established: frozenset[FpirClass], more: FpirClass
@@ -230,7 +230,7 @@ def searched(clauses: list[Clause], holders: frozenset[Member]):
     return {each.holder: each.level for each in plan.permissions}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     group_worlds,
     forbids(),
@@ -251,7 +251,7 @@ def test_one_prohibition_more_never_makes_a_search_reach_further(
     assert all(after[each] <= before[each] for each in after)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(group_worlds, st.data(), st.frozensets(st.sampled_from(GROUP), max_size=2))
 def test_one_permission_less_never_makes_a_search_reach_further(
     clauses: list[Clause], data: st.DataObject, holders: frozenset[Member]
@@ -311,7 +311,7 @@ def test_who_falls_back_to_presence_joins_the_group():
     assert searched(unnamed, frozenset()) == dict.fromkeys(GROUP[:5], Level.PRESENCE)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_order_of_clauses_changes_nothing(data: st.DataObject):
     """Any permutation gives the same clauses, decisions and citations."""
@@ -323,7 +323,7 @@ def test_order_of_clauses_changes_nothing(data: st.DataObject):
         assert ask(shuffled, question) == ask(agreements, question)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds)
 def test_explanation_never_differs_from_the_decision(clauses: list[Clause]):
     """What explain reports is what permit decides, and it cites a real clause."""
@@ -347,7 +347,7 @@ def test_explanation_never_differs_from_the_decision(clauses: list[Clause]):
         assert explanation.decided_by in explanation.text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds, st.frozensets(st.sampled_from(MEMBERS)))
 def test_plan_holds_exactly_what_is_permitted_or_refuses(
     clauses: list[Clause], holders: frozenset[Member]
@@ -389,7 +389,7 @@ def test_plan_holds_exactly_what_is_permitted_or_refuses(
             assert list(search().permissions) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds, *[st.frozensets(st.sampled_from(MEMBERS))] * 2, st.sampled_from(MEMBERS))
 def test_one_mark_more_never_searches_more(
     clauses: list[Clause],

@@ -106,7 +106,7 @@ def test_arrays_of_unequal_length_are_not_written(tmp_path: Path) -> None:
     deflated=st.booleans(),
     chunk=st.integers(1, 40),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_float_order_and_chunk_gives_the_same_rows(
     folder: Path, rows: NDArray[Any], *, by_column: bool, deflated: bool, chunk: int
 ) -> None:
@@ -414,7 +414,7 @@ def sound(request: pytest.FixtureRequest, folder: Path) -> bytes:
 
 
 @given(share=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_file_that_was_cut_anywhere_is_refused(
     folder: Path, sound: bytes, share: float
 ) -> None:
@@ -425,7 +425,7 @@ def test_a_file_that_was_cut_anywhere_is_refused(
 
 
 @given(data=st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_damaged_file_is_refused_or_gives_what_it_held(
     folder: Path, sound: bytes, data: st.DataObject
 ) -> None:
@@ -447,7 +447,7 @@ def test_a_damaged_file_is_refused_or_gives_what_it_held(
 
 
 @given(junk=st.binary(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_as_an_array_are_refused(folder: Path, junk: bytes) -> None:
     """Whatever follows the magic."""
     for start in (b"", b"\x93NUMPY\x01\x00", header(GOOD)):

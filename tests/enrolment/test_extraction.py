@@ -62,7 +62,7 @@ def test_records_keep_their_order_and_none_stops_the_others(
     extraction: Extraction, monkeypatch: pytest.MonkeyPatch
 ):
     """Whatever a picture does to the process that it is extracted in."""
-    monkeypatch.setattr(limits, "EXTRACTION_SECONDS", 2.0)
+    monkeypatch.setattr(limits, "EXTRACTION_SECONDS", 4.0)
     plain = VectorSample(vector=np.ones(16, np.float32))
     given = [
         read(0, picture(SLOW)),

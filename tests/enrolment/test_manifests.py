@@ -351,7 +351,7 @@ def texts() -> st.SearchStrategy[str]:
 
 
 @given(names=st.lists(texts(), min_size=1, max_size=5, unique=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_reference_comes_through(named: Path, names: list[str]):
     """Quoted as CSV and JSON quote."""
     folder = named

@@ -33,7 +33,7 @@ def changed(data: bytes, at: int, new: bytes) -> bytes:
 
 
 @given(record=records())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_written_is_read(record: MinutiaeRecord):
     """Every field of every view, in both editions."""
     assert read_minutiae(write_record(record)) == record
@@ -123,7 +123,7 @@ def test_a_wrong_field_is_named(edition: int, at: int, new: bytes, field: str):
 
 @EDITIONS
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_damage_is_refused_or_read_and_never_anything_else(
     edition: int, data: st.DataObject
 ):
@@ -139,7 +139,7 @@ def test_damage_is_refused_or_read_and_never_anything_else(
 
 
 @given(junk=st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_are_refused(junk: bytes):
     """Text where numbers belong, too."""
     for start in (b"", b"FMR\0", b"FMR\0 20\0", b"FMR\x00030\0"):

@@ -40,7 +40,7 @@ def test_what_is_cut_at_every_byte_is_read_or_refused(path: Path):
 
 @each_kept
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damage_anywhere_is_read_or_refused(path: Path, data: st.DataObject):
     """Bytes that are changed, left out, put in, or replaced by text."""
     target, damaged = TARGETS[path.parent.name], bytearray(path.read_bytes())

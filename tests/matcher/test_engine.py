@@ -264,7 +264,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_history_leaves_what_a_list_would(history: list[tuple[str, int]]):
     """Whatever was added, removed and compacted, exactly what is left is found."""
     engine = engine_with(0)

@@ -105,7 +105,7 @@ some_outcomes = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     plan=plans(),
     outcomes=some_outcomes,
@@ -141,7 +141,7 @@ def test_one_exclusion_more_never_tells_more(
             assert hit.seen not in after_of.records
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans(), some_outcomes, some_hits, st.sampled_from(REQUESTERS))
 def test_what_is_masked_is_as_if_it_had_not_been_found(
     plan: SearchPlan,

@@ -27,7 +27,7 @@ def found(codes: CoarseCodes, probes: np.ndarray) -> list[tuple[int, int, float]
 
 
 @given(dimensions, sizes)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_rows_make_the_same_codes_again(dimension: int, count: int):
     """What is taken out row by row is what was put in, and can be put back."""
     codes, turned = coded(dimension, count)
@@ -39,7 +39,7 @@ def test_rows_make_the_same_codes_again(dimension: int, count: int):
 
 
 @given(dimensions, sizes, sizes)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_growing_leaves_the_old_codes_as_they_were(dimension: int, old: int, new: int):
     """A search that has begun goes on in codes that nobody changes."""
     codes, turned = coded(dimension, old)
@@ -68,7 +68,7 @@ def test_rows_in_several_lists_are_found_as_in_one(
 
 
 @given(dimensions, sizes, sizes)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_codes_from_rows_can_grow(dimension: int, old: int, new: int):
     """A last block that is not full takes further rows."""
     codes, turned = coded(dimension, old)

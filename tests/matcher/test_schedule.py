@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biometrics.store import StoredTemplate
-    from matcher.confirm import Candidates
+    from matcher.confirm import Candidates, Confirmed
     from matcher.engine import Probes
 
 SHELVES = [Shelf(Member(f"XA{letter}"), SPACE, Position.FACE) for letter in "ABC"]
@@ -218,6 +218,25 @@ def test_probes_that_wait_share_one_call(
     segments = {*engine.parts(TWO), *engine.parts(THREE)}
     assert len(watch.calls) == len(segments)
     assert dict(watch.calls) == dict.fromkeys(segments, 40)
+
+
+def test_probes_of_one_turn_of_the_loop_share_one_call(
+    engine: Engine[Shelf], scanner: Scanner, watch: Watch
+) -> None:
+    """Though every worker is free: none takes the first of them before the last."""
+    people = range(limits.SCANNING_AT_ONCE)
+
+    async def ask(person: int) -> Confirmed:
+        time.sleep(0.005)  # noqa: ASYNC251 - workers could begin meanwhile
+        probe, _ = at(unit(person), SURE)
+        return await scanner.search(probe, {TWO: Band.without(SURE)})
+
+    async def at_once() -> list[Confirmed]:
+        return await asyncio.gather(*[ask(person) for person in people])
+
+    found: object = asyncio.run(at_once())
+    assert found == [{TWO: [person]} for person in people]
+    assert dict(watch.calls) == dict.fromkeys(engine.parts(TWO), len(people))
 
 
 def test_no_call_takes_more_probes_than_gain_by_it(

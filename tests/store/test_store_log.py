@@ -20,6 +20,7 @@ from biometrics.errors import (
     DefectError,
     NotFoundError,
     PreconditionError,
+    UnavailableError,
 )
 from biometrics.store import Cosigned, Disclosed, open_store
 from biometrics.store.cosignatures import superseded
@@ -30,6 +31,7 @@ from biometrics.store.schema import LOG_LEAF
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import sqlalchemy as sa
     from store.places import Place
 
     from biometrics.members import Member
@@ -120,6 +122,31 @@ def test_an_operation_that_fails_takes_its_leaf_with_it_alone(shelf: Shelf) -> N
     assert members(shelf) == [{"XBB"}, {"XBB"}]
     assert list(log_faults(shelf.reading)) == []
     answer(shelf, "after")
+    assert list(log_faults(shelf.reading)) == []
+
+
+def test_a_refusal_takes_its_leaf_with_it_though_nothing_was_written(
+    shelf: Shelf,
+) -> None:
+    """A leaf is in the database at the end of the transaction, and not before."""
+    log = shelf.store._writer._log
+
+    def refuse(connection: sa.Connection) -> None:
+        log.append(connection, Mention(member=XCC, kind=Kind.SEARCHED))
+        raise UnavailableError("NOT_NOW", "not now")
+
+    with shelf.held():
+        refused = shelf.store._writer.submit(refuse)
+        asked = shelf.store.answers.commit(
+            XBB,
+            digest("a")[:16],
+            digest("m"),
+            lambda _: b"answer",
+            Disclosed(mentions=(Mention(member=XBB, kind=Kind.SEARCH),)),
+        )
+    assert isinstance(refused.exception(30), UnavailableError)
+    assert asked.result(30) == b"answer"
+    assert members(shelf) == [{"XBB"}]
     assert list(log_faults(shelf.reading)) == []
 
 

@@ -21,6 +21,7 @@ from biometrics.errors import (
     StorageError,
     UnavailableError,
 )
+from biometrics.store.failures import translated
 from biometrics.store.log import Log
 from biometrics.store.schema import INDEX_KEY, REFERENCE_RECORD
 from biometrics.store.writer import Outcome, Writer
@@ -91,6 +92,51 @@ def test_a_failing_operation_is_undone_alone(shelf: Shelf) -> None:
     with pytest.raises(UnavailableError, match="not now"):
         failing.result(30)
     assert words(shelf) == ["after", "before"]
+
+
+def refuse(connection: sa.Connection) -> str:
+    """Read, and refuse what is asked."""
+    connection.execute(sa.select(INDEX_KEY.c.member)).all()
+    raise UnavailableError("NOT_NOW", "not now")
+
+
+def lose(connection: sa.Connection) -> str:
+    """Fail to read."""
+    with translated():
+        connection.exec_driver_sql("SELECT nothing FROM nowhere")
+    return "read"
+
+
+@pytest.mark.parametrize(
+    ("fails", "error", "times"),
+    [
+        (refuse, UnavailableError, 1),
+        (put_and_fail("failing"), UnavailableError, 2),
+        (lose, DefectError, 2),
+    ],
+)
+def test_what_is_refused_before_it_writes_costs_its_neighbours_nothing(
+    shelf: Shelf,
+    fails: Callable[[sa.Connection], str],
+    error: type[Exception],
+    times: int,
+) -> None:
+    """They are run once; only what may have written is undone with all others."""
+    runs: list[str] = []
+
+    def noted(connection: sa.Connection) -> str:
+        runs.append("run")
+        return put("noted")(connection)
+
+    with shelf.held():
+        before = shelf.store._writer.submit(noted)
+        failing = shelf.store._writer.submit(fails)
+        after = shelf.store._writer.submit(put("after"))
+    assert (before.result(30), after.result(30)) == ("noted", "after")
+    with pytest.raises(error):
+        failing.result(30)
+    assert len(runs) == times
+    assert words(shelf) == ["after", "noted"]
 
 
 def test_a_failing_statement_is_a_defect_and_undone_alone(shelf: Shelf) -> None:
