@@ -5,7 +5,8 @@ What it shows is how shards work together and fail, not how fast they are.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import socket
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ray.cluster_utils import Cluster
@@ -25,6 +26,14 @@ _NODE: Final[dict[str, Any]] = {
 }
 
 
+# Of what runs beside a node. Where Ray is to find free ones itself, it waits for 15 s
+# for these programs to have started, which they may not on a busy machine.
+_PORTS: Final = (
+    "metrics_agent_port",
+    "metrics_export_port",
+    "dashboard_agent_listen_port",
+    "runtime_env_agent_port",
+)
 _TRIES: Final = 3  # a busy machine takes longer than Ray waits
 
 
@@ -51,9 +60,19 @@ def _add(cluster: Cluster, node: dict[str, Any]) -> None:
     """Add a node; the first one is the head."""
     for left in reversed(range(_TRIES)):
         try:
-            cluster.add_node(**node)
+            cluster.add_node(**node, **_ports())
         except Exception:  # Ray's own are no more than that
             if not left:
                 raise
         else:
             return
+
+
+def _ports() -> dict[str, int]:
+    """Return a free port for each of `_PORTS`."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in _PORTS]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        numbers = [int(each.getsockname()[1]) for each in sockets]
+    return dict(zip(_PORTS, numbers, strict=True))
