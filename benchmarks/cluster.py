@@ -40,6 +40,7 @@ MACHINE_CORES: Final = 16
 MACHINE_GIB: Final = 128
 MACHINE_A_MONTH: Final = 500.0
 BYTES_A_TEMPLATE: Final = 180  # biometrics/server/README.md, Sizing
+MODEL_RECORDS: Final = 100_000  # from which what a template adds can be told
 SPARE: Final = 0.7  # of memory that codes may fill: segments are joined in the rest
 TEMPLATES: Final = (10_000_000, 100_000_000, 1_000_000_000)
 MACHINES: Final = (1, 2, 4, 8, 16, 32, 64)
@@ -213,6 +214,8 @@ def main() -> None:
         COLUMNS,
         found.rows,
     )
+    if options.records < MODEL_RECORDS:
+        return  # a search of so few takes no longer than one of none
     tables.show(
         "a model, not a measurement",
         MODEL,
