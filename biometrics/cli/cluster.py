@@ -66,13 +66,20 @@ def up(
         # Ray puts its own in their place.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
-        print_line(
-            f"ready: {nodes} nodes. In `exchange.toml`:\n\n"
-            f'[matcher]\nengine = "ray"\naddress = "{address}"\n'
-            f"shards = {nodes}\nshard_mb = {limits.MIN_SHARD_MEGABYTES}\n\n"
-            "and where `biometrics serve` runs:\n\n"
-            f"export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={token.resolve()}"
-        )
+        for line in (
+            f"ready: {nodes} nodes. In `exchange.toml`:",
+            "",
+            "[matcher]",
+            'engine = "ray"',
+            f'address = "{address}"',
+            f"shards = {nodes}",
+            f"shard_mb = {limits.MIN_SHARD_MEGABYTES}",
+            "",
+            "and where `biometrics serve` runs:",
+            "",
+            f"export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={token.resolve()}",
+        ):
+            print_line(line)
         stopping.wait()
 
 

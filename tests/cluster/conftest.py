@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from biometrics.server.site import prepare_ray
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+prepare_ray("127.0.0.1:0")  # before any test imports Ray
 
 
 @pytest.fixture(scope="session")
@@ -17,12 +21,9 @@ def cluster() -> Iterator[str]:
     """The address of a cluster of three nodes."""
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed: the extra `cluster`")
-    from biometrics.server.site import prepare_ray  # noqa: PLC0415
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        prepare_ray("127.0.0.1:0")
         from matcher import trial  # noqa: PLC0415 - an extra
 
         with trial.nodes(3, memory_bytes=1 << 30, cores=2) as address:
