@@ -1,26 +1,53 @@
 """Files that are on the disk, not only in the system's memory.
 
-Errors are the system's own: whoever writes tells whose file it was.
+Errors are the system's own: `cannot_write` and `cannot_read` tell them of a file that a
+person has named, under one reason each wherever it was.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from biometrics.errors import ConfigurationError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 OWNER_ONLY: Final = 0o600
 READABLE: Final = 0o644
+# How a file system says that it has no files without a name: NFS and FUSE, old kernels.
+_NAMELESS_NOT: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 
 
 def cause_of(error: OSError) -> str:
     """Return why the system could not do something, for the end of a sentence."""
     return (error.strerror or "unknown cause").lower()
+
+
+def cannot_write(path: Path, error: OSError, more: str = "") -> ConfigurationError:
+    """Return why a file or folder that a person has named cannot be written.
+
+    Args:
+        path: that was named.
+        error: of the system.
+        more: what else there is to say, from its colon or semicolon on.
+    """
+    if isinstance(error, FileExistsError):
+        told = f"`{path}` exists and is not overwritten{more}; name another"
+        return ConfigurationError("FILE_EXISTS", told)
+    told = f"`{path}` cannot be written: {cause_of(error)}{more}"
+    return ConfigurationError("CANNOT_WRITE", told)
+
+
+def cannot_read(path: Path, error: OSError) -> ConfigurationError:
+    """Return why a file that a person has named cannot be read."""
+    told = f"`{path}` cannot be read: {cause_of(error)}"
+    return ConfigurationError("UNREADABLE_FILE", told)
 
 
 def make_durable(path: Path) -> None:
@@ -56,8 +83,8 @@ def create_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: it is there already, or cannot be written.
     """
-    with _draft(path, data, OWNER_ONLY) as draft:
-        os.link(draft, path)  # unlike a rename, it replaces nothing
+    with _draft(path, data, OWNER_ONLY) as give_name:
+        give_name(path)  # unlike a rename, it replaces nothing
     make_durable(path.parent)
 
 
@@ -67,17 +94,47 @@ def put_file(path: Path, data: bytes, mode: int) -> None:
     Raises:
         OSError: it cannot be written; what was there stays.
     """
-    with _draft(path, data, mode) as draft:
-        draft.replace(path)
+    draft = _draft_of(path)
+    with _draft(path, data, mode) as give_name:
+        try:
+            give_name(draft)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     make_durable(path.parent)
 
 
 @contextmanager
-def _draft(path: Path, data: bytes, mode: int) -> Iterator[Path]:
-    """Give a durable file beside `path`; nothing is left of it under its own name."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+def _draft(path: Path, data: bytes, mode: int) -> Iterator[Callable[[Path], None]]:
+    """Give what names a durable file that lies where `path` does.
+
+    Until then it has no name, so that a process which is killed leaves none of it
+    behind: it may be a key. Where the file system knows no such files, it has one of
+    its own, which a kill leaves.
+    """
+    folder = path.parent.absolute()
     try:
-        write_new(draft, [data], mode)
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
+        number = os.open(folder, os.O_WRONLY | os.O_TMPFILE, mode)
+    except OSError as error:
+        if error.errno not in _NAMELESS_NOT:
+            raise
+        draft = _draft_of(folder / path.name)
+        try:
+            write_new(draft, [data], mode)
+            yield lambda name: os.link(draft, name)
+        finally:
+            draft.unlink(missing_ok=True)
+        return
+    with os.fdopen(number, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(number)
+        # To follow that link, which names the open file, the system call has to be
+        # asked to; Python does so only where it is also given a folder to start from.
+        opened = f"/proc/self/fd/{number}"
+        yield lambda name: os.link(opened, name, src_dir_fd=number)
+
+
+def _draft_of(path: Path) -> Path:
+    """Return a name beside `path` that nothing has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")

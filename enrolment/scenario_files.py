@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.files import cannot_write
 from enrolment.formats.arrays import write_npz
 from enrolment.population import Kind
 from enrolment.scenario import NOWHERE
@@ -70,10 +70,7 @@ def write_region(region: Region, folder: Path, form: Form) -> list[Path]:
             )
         return _write(region, folder, form)
     except OSError as error:
-        told = cause_of(error)
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{folder}` cannot be written to: {told}"
-        ) from error
+        raise cannot_write(folder, error) from error
 
 
 def _write(region: Region, folder: Path, form: Form) -> list[Path]:

@@ -1,7 +1,6 @@
 """Keys of witnesses, and what a witness states by them: a timestamped cosignature.
 
-    public key:  <name>+<key id>+<base64 of 0x04 and the public key>
-    secret key:  PRIVATE+KEY+<name>+<key id>+<base64 of 0x04 and the seed>
+The kind of both is 0x04: see `biometrics.signing.ed25519`. They sign nothing else.
 
 A cosignature is a line below a checkpoint. It states that at its time this was the
 largest tree that the witness had seen of the log, and that every one that it had seen
@@ -13,69 +12,25 @@ Source: C2SP, "tlog-cosignature", for Ed25519.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PrivateKey,
-    Ed25519PublicKey,
-)
+from typing import TYPE_CHECKING, Final
 
 from biometrics.errors import InvalidRequestError
 from biometrics.signing import Signature
-from biometrics.signing.keys import (
-    key_id_of,
-    no_key,
-    read_key,
-    refuse_wrong_name,
-    write_key,
-)
+from biometrics.signing.ed25519 import PublicKey, SecretKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from biometrics.signing import Note
 
-_KIND: Final = b"\x04"  # type of the signature: C2SP, "signed-note"
-_SEED_BYTES: Final = 32
 _TIME_BYTES: Final = 8
-_SECRET: Final = "PRIVATE+KEY+"  # noqa: S105 - how every secret key begins
 
 
-@dataclass(frozen=True, slots=True)
-class WitnessKey:
-    """The public key of a witness.
+class WitnessKey(PublicKey):
+    """The public key of a witness."""
 
-    Attributes:
-        name: not empty, without space or plus; best an address, such as
-            `exchange.example/XAA/witness`.
-        public: 32 bytes, of Ed25519; it signs nothing but cosignatures.
-    """
+    __slots__ = ()
 
-    name: str
-    public: bytes
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a public key.
-
-        Raises:
-            InvalidRequestError: it is none, or its id is not that of name and key.
-        """
-        key = cls(*read_key(text, _KIND, "a public key of a witness"))
-        if key.text != text:
-            raise no_key("a public key of a witness")
-        return key
-
-    @property
-    def key_id(self) -> bytes:
-        """Four bytes; with the name they say which key cosigned."""
-        return key_id_of(self.name, _KIND + self.public)
-
-    @property
-    def text(self) -> str:
-        """The key as `parse` reads it."""
-        return write_key(self.name, self.key_id, _KIND + self.public)
+    kind = b"\x04"  # type of the signature: C2SP, "signed-note"
+    what = "a public key of a witness"
 
     def cosigned(self, note: Note) -> Cosignature | None:
         """Return this witness's cosignature of a checkpoint; None if there is none.
@@ -106,10 +61,7 @@ class WitnessKey:
 
     def _has_signed(self, value: bytes, stated: bytes) -> bool:
         """Say whether a time and a signature behind it are this key's."""
-        key = Ed25519PublicKey.from_public_bytes(self.public)
-        try:
-            key.verify(value[_TIME_BYTES:], stated)
-        except InvalidSignature:
+        if not self.verifies(value[_TIME_BYTES:], stated):
             return False
         return not value[0] >> 7  # a time has 63 bits
 
@@ -127,52 +79,13 @@ class Cosignature:
     time: int
 
 
-class WitnessSecret:
-    """The secret key of a witness; it is in no message."""
+class WitnessSecret(SecretKey[WitnessKey]):
+    """The secret key of a witness."""
 
-    __slots__ = ("_private", "_seed", "public")
+    __slots__ = ()
 
-    def __init__(self, name: str, seed: bytes) -> None:
-        """Hold the key that the 32 bytes of `seed` make.
-
-        Raises:
-            InvalidRequestError: the name cannot be a key's.
-        """
-        refuse_wrong_name(name)
-        self._seed = seed
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
-        public = self._private.public_key().public_bytes_raw()
-        self.public = WitnessKey(name, public)
-
-    @classmethod
-    def generate(cls, name: str, random_bytes: Callable[[int], bytes]) -> Self:
-        """Make a new key.
-
-        Raises:
-            InvalidRequestError: the name cannot be a key's.
-        """
-        return cls(name, random_bytes(_SEED_BYTES))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a secret key.
-
-        Raises:
-            InvalidRequestError: it is none, or its id is not that of name and key.
-        """
-        what = "a secret key of a witness"
-        if not text.startswith(_SECRET):
-            raise no_key(what)
-        key = cls(*read_key(text.removeprefix(_SECRET), _KIND, what))
-        if key.text != text:
-            raise no_key(what)
-        return key
-
-    @property
-    def text(self) -> str:
-        """The secret key as `parse` reads it."""
-        key = self.public
-        return _SECRET + write_key(key.name, key.key_id, _KIND + self._seed)
+    of = WitnessKey
+    what = "a secret key of a witness"
 
     def cosign(self, text: str, time: int) -> Signature:
         """Return the line below a checkpoint.
@@ -181,7 +94,7 @@ class WitnessSecret:
             text: of the checkpoint, without signatures.
             time: now, in seconds since 1970.
         """
-        value = self._private.sign(_stated(text, time))
+        value = self.value_of(_stated(text, time))
         return Signature(
             name=self.public.name,
             key_id=self.public.key_id,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from biometrics.audit.pages import Pages
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.files import cannot_write
 from biometrics.signing.files import replace_file
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ class Memory:
             (folder / _FOLDER).mkdir(_PRIVATE, parents=True, exist_ok=True)
             lock = os.open(folder / _FOLDER / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise ConfigurationError(
-                "CANNOT_WRITE",
-                f"`{folder}` cannot be written: {cause_of(error)}",
-            ) from error
+            raise cannot_write(folder, error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield cls(folder)

@@ -101,7 +101,13 @@ class Pages:
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Put a file in its place, whole."""
+        """Put a file in its place, whole; it is not flushed to the disk.
+
+        Whatever is written here was brought from the exchange, and is checked before it
+        is believed: what a loss of power takes or spoils is told as damaged, and can be
+        brought again. What must not be forgotten is written by `replace_file`: see
+        `biometrics.audit.memory`.
+        """
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.draft")

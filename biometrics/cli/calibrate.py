@@ -16,7 +16,7 @@ from biometrics.cli.progress import ShareProgress
 from biometrics.cli.session import JsonOption
 from biometrics.clock import SystemClock
 from biometrics.errors import ConfigurationError, InvalidRequestError
-from biometrics.files import OWNER_ONLY, READABLE, cause_of, put_file
+from biometrics.files import OWNER_ONLY, READABLE, cannot_write, put_file
 from biometrics.settings import read_text
 from biometrics.spaces import parse_spaces
 from biometrics.templates import Position, TemplateSpace
@@ -250,9 +250,7 @@ def write_file(path: Path, text: str, *, private: bool = False) -> None:
     try:
         put_file(path, text.encode(), OWNER_ONLY if private else READABLE)
     except OSError as error:
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {cause_of(error)}"
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 _COLUMNS: Final = ("subject", "reference", "found_subject", "found_reference")

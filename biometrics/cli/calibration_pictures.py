@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from biometrics.calibration import FpirClass
-from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.cli.figures import figures, save
+from biometrics.files import cannot_write
 from enrolment.calibrate.searches import BINS, NO_SCORE
 
 if TYPE_CHECKING:
@@ -43,29 +43,19 @@ def draw(measured: Measured, folder: Path) -> list[Path]:
         ConfigurationError: matplotlib is not installed, or a picture cannot be
             written.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ConfigurationError(
-            "EXTRA_MISSING",
-            "pictures need matplotlib; install it with `pip install"
-            " 'regional-biometrics-exchange[pictures]'`",
-        ) from error
+    figure_of = figures()
     name = measured.calibration.space
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for what, paint in _PICTURES.items():
-            figure = Figure(figsize=_INCHES, dpi=200, layout="constrained")
+            figure = figure_of(figsize=_INCHES, dpi=200, layout="constrained")
             paint(figure, measured)
             path = folder / f"{name}-{what}.png"
-            figure.savefig(path, metadata={"Software": None})
+            save(figure, path)
             paths.append(path)
     except OSError as error:
-        told = cause_of(error)
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{folder}` cannot be written: {told}"
-        ) from error
+        raise cannot_write(folder, error) from error
     return paths
 
 

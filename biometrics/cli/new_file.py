@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of, make_durable, write_new
+from biometrics.files import cannot_write, cause_of, make_durable, write_new
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,7 @@ def write_new_file(path: Path, data: bytes) -> None:
         write_new(path, [data])
         make_durable(path.parent)
     except OSError as error:
-        raise ConfigurationError(
-            "FILE_NOT_MADE", f"`{path}` cannot be written: {cause_of(error)}"
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 class NewFile:
@@ -58,11 +56,13 @@ class NewFile:
         self._option = option
         self._file: IO[str] | None = None
         if os.path.lexists(path):
-            raise self._error("is there already; it is kept as it is")
+            raise self._error("FILE_EXISTS", "is there already; it is kept as it is")
         if not path.parent.is_dir():
-            raise self._error("has no folder to be in; make that first")
+            raise self._error("CANNOT_WRITE", "has no folder to be in; make that first")
         if not os.access(path.parent, os.W_OK):
-            raise self._error("lies in a folder that is not to be written to")
+            raise self._error(
+                "CANNOT_WRITE", "lies in a folder that is not to be written to"
+            )
 
     def __enter__(self) -> Self:
         """Return the file."""
@@ -94,13 +94,13 @@ class NewFile:
             self._file.write(text)
             self._file.flush()
         except OSError as error:
-            told = cause_of(error)
-            raise self._error(f"cannot be written: {told}") from error
+            told = f"cannot be written: {cause_of(error)}"
+            raise self._error("CANNOT_WRITE", told) from error
 
-    def _error(self, told: str) -> ConfigurationError:
+    def _error(self, reason: str, told: str) -> ConfigurationError:
         """Return an error about the file."""
         return ConfigurationError(
-            "FILE_NOT_MADE",
+            reason,
             f"`{self._path}`, for {self._what}, {told}; name a file that is not"
             f" there with `{self._option}`",
         )

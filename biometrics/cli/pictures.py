@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
+from biometrics.cli.figures import figures, refuse_other_name, save
 from biometrics.disclosure import Level
-from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,20 +53,13 @@ def draw_matrix(
         ConfigurationError: matplotlib is not installed, or the picture cannot be
             written.
     """
-    if path.suffix != ".png":
-        raise ConfigurationError("NOT_PNG", f"`{path}` must end in `.png`")
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
-        from matplotlib.patches import Patch, Rectangle  # noqa: PLC0415 - likewise
-    except ImportError as error:
-        raise ConfigurationError(
-            "EXTRA_MISSING",
-            "pictures need matplotlib; install it with `pip install"
-            " 'regional-biometrics-exchange[pictures]'`",
-        ) from error
+    refuse_other_name(path)
+    figure_of = figures()
+    from matplotlib.patches import Patch, Rectangle  # noqa: PLC0415 - of the extra
+
     size = len(members)
     inches = _FIELD_INCHES * max(size, _LEAST_FIELDS) + _MARGIN_INCHES
-    figure = Figure(figsize=(inches, inches + 0.6), dpi=200, layout="constrained")
+    figure = figure_of(figsize=(inches, inches + 0.6), dpi=200, layout="constrained")
     axes = figure.add_subplot(
         xlim=(0, size), ylim=(size, 0), aspect="equal", xlabel="requester, who learns"
     )
@@ -112,10 +104,4 @@ def draw_matrix(
         fontsize=8,
         frameon=False,
     )
-    try:
-        figure.savefig(path, metadata={"Software": None})
-    except OSError as error:
-        told_why = cause_of(error)
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {told_why}"
-        ) from error
+    save(figure, path)

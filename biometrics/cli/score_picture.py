@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.cli.figures import figures, refuse_other_name, save
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,17 +30,9 @@ def draw_scores(path: Path, panels: Mapping[str, Scores]) -> None:
         ConfigurationError: matplotlib is not installed, or the picture cannot be
             written.
     """
-    if path.suffix != ".png":
-        raise ConfigurationError("NOT_PNG", f"`{path}` must end in `.png`")
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ConfigurationError(
-            "EXTRA_MISSING",
-            "pictures need matplotlib; install it with `pip install"
-            " 'regional-biometrics-exchange[pictures]'`",
-        ) from error
-    figure = Figure(figsize=(7, 2.7 * len(panels) + 0.6), layout="constrained")
+    refuse_other_name(path)
+    size = (7, 2.7 * len(panels) + 0.6)
+    figure = figures()(figsize=size, dpi=150, layout="constrained")
     for number, (name, scores) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(len(panels), 1, number, xlim=(-0.8, 1))
         for values, told, colour, line in (
@@ -59,10 +50,4 @@ def draw_scores(path: Path, panels: Mapping[str, Scores]) -> None:
         axes.set_ylabel("density")
         axes.legend(frameon=False, fontsize=9)
     figure.supxlabel("cosine after centring", fontsize=10)
-    try:
-        figure.savefig(path, dpi=150, metadata={"Software": None})
-    except OSError as error:
-        told = cause_of(error)
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
-        ) from error
+    save(figure, path)

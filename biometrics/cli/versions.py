@@ -31,7 +31,7 @@ from biometrics.errors import (
     Fault,
     InvalidRequestError,
 )
-from biometrics.files import cause_of
+from biometrics.files import cannot_read
 from biometrics.members import Member
 from biometrics.settings import configuration_error, read_text
 from biometrics.templates import Modality
@@ -137,10 +137,7 @@ def simulate(
         with log.open("rb") as file:
             found = replay(before, after, read_questions(file, str(log)))
     except OSError as error:
-        told = cause_of(error)
-        raise ConfigurationError(
-            "UNREADABLE_FILE", f"`{log}` cannot be read: {told}"
-        ) from error
+        raise cannot_read(log, error) from error
     if as_json:
         print_json(_replayed(found))
         return

@@ -7,7 +7,7 @@ same error and the same field names.
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from biometrics.client.words import number_of
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.v1 import (
     agreement_pb2,
-    custody_pb2,
     enrolment_pb2,
     followup_pb2,
     match_pb2,
@@ -28,25 +27,70 @@ from biometrics.v1 import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from google.protobuf.message import Message
     from numpy.typing import ArrayLike
 
     from biometrics.client.inputs import Chunk, Record, Template
-    from biometrics.signing import FollowUpTicket
 
 RequestId = uuid.UUID | str | None
-M = TypeVar("M", bound="Message")
+
+
+class _Sized(Protocol):
+    """A message, of which is asked how large it is."""
+
+    def ByteSize(self) -> int:  # noqa: N802 - named by protobuf
+        """Return how many bytes are sent."""
+
+
+class _Asked(_Sized, Protocol):
+    """A request that has effects."""
+
+    request_id: str
+
+
+SizedT = TypeVar("SizedT", bound=_Sized)
+AskedT = TypeVar("AskedT", bound=_Asked)
 
 _UUID4: Final = 4
 _SINGLE: Final = np.dtype("<f4")
 
 
 class RequestMaker:
-    """Makes the requests that have effects, each under its request id."""
+    """Makes the requests that have effects, each under its request id.
+
+    Those in which nothing can be wrong that is seen from here are put under it as they
+    are.
+    """
 
     def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
         """Take random request ids from `random_bytes`."""
         self._random_bytes = random_bytes
+
+    def under(
+        self, given: RequestId, message: AskedT, faults: Sequence[Fault] = ()
+    ) -> AskedT:
+        """Put a request under its id, and return it if it can be sent.
+
+        Args:
+            given: its id; None for a random one.
+            message: the request.
+            faults: what is wrong with it.
+
+        Raises:
+            InvalidRequestError: with every fault that can be seen from here.
+        """
+        if given is None:
+            made = uuid.UUID(bytes=self._random_bytes(16), version=_UUID4)
+            message.request_id = str(made)
+            return _sound(message, faults)
+        try:
+            message.request_id = str(uuid.UUID(str(given)))
+        except ValueError:
+            told = "must be a UUID, or left out for a random one"
+            wrong = Fault(
+                field="request_id", reason="REQUEST_ID_REQUIRED", message=told
+            )
+            faults = [wrong, *faults]
+        return _sound(message, faults)
 
     def match(
         self,
@@ -62,12 +106,11 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = match_pb2.MatchRequest(
-            request_id=self._request_id(given, faults),
             purpose=_purpose(purpose, faults),
             probe=_probe(probe, "probe", faults),
             holders=holders,
         )
-        return _sound(message, faults)
+        return self.under(given, message, faults)
 
     def batch(
         self,
@@ -83,7 +126,6 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = match_pb2.BatchMatchRequest(
-            request_id=self._request_id(given, faults),
             purpose=_purpose(purpose, faults),
             probes=[
                 _probe(probe, f"probes[{index}]", faults)
@@ -91,7 +133,7 @@ class RequestMaker:
             ],
             holders=holders,
         )
-        return _sound(message, faults)
+        return self.under(given, message, faults)
 
     def enrol(self, record: Record, given: RequestId) -> enrolment_pb2.EnrolRequest:
         """Return the enrolment of one record.
@@ -101,10 +143,9 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = enrolment_pb2.EnrolRequest(
-            request_id=self._request_id(given, faults),
             record=_record(record, "record", faults),
         )
-        return _sound(message, faults)
+        return self.under(given, message, faults)
 
     def chunk(self, chunk: Chunk) -> enrolment_pb2.BulkEnrolRequest:
         """Return the enrolment of one chunk.
@@ -114,27 +155,12 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = enrolment_pb2.BulkEnrolRequest(
-            request_id=self._request_id(chunk.request_id, faults),
             records=[
                 _record(record, f"records[{index}]", faults)
                 for index, record in enumerate(chunk.records)
             ],
         )
-        return _sound(message, faults)
-
-    def withdraw(
-        self, reference: str, given: RequestId
-    ) -> enrolment_pb2.WithdrawRequest:
-        """Return the withdrawal of one record.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = enrolment_pb2.WithdrawRequest(
-            request_id=self._request_id(given, faults), reference=reference
-        )
-        return _sound(message, faults)
+        return self.under(chunk.request_id, message, faults)
 
     def plant(
         self, count: int, space: str, position: str, given: RequestId
@@ -145,9 +171,7 @@ class RequestMaker:
             InvalidRequestError: with every fault that can be seen from here.
         """
         faults: list[Fault] = []
-        message = enrolment_pb2.PlantCanariesRequest(
-            request_id=self._request_id(given, faults), space=space
-        )
+        message = enrolment_pb2.PlantCanariesRequest(space=space)
         try:
             message.position = number_of(template_pb2.Position, position, "position")
         except InvalidRequestError as error:
@@ -158,7 +182,7 @@ class RequestMaker:
         else:
             told = f"`{count}` must be 1 to {most}"
             faults.append(Fault(field="count", reason="WRONG_COUNT", message=told))
-        return _sound(message, faults)
+        return self.under(given, message, faults)
 
     def replace(
         self,
@@ -176,7 +200,6 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = enrolment_pb2.ReplaceRequest(
-            request_id=self._request_id(given, faults),
             reference=reference,
             template=_template(template, "template", faults),
             accept_lower_quality=accept_lower_quality,
@@ -189,119 +212,7 @@ class RequestMaker:
                 faults.append(
                     Fault(field="sample", reason="WRONG_SAMPLE", message=told)
                 )
-        return _sound(message, faults)
-
-    def protect(
-        self,
-        reference: str,
-        excluded: Sequence[str],
-        given: RequestId,
-        *,
-        exclude_nobody: bool,
-    ) -> enrolment_pb2.ProtectRequest:
-        """Return the protection of one record.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = enrolment_pb2.ProtectRequest(
-            request_id=self._request_id(given, faults),
-            reference=reference,
-            excluded_requesters=excluded,
-            exclude_nobody=exclude_nobody,
-        )
-        return _sound(message, faults)
-
-    def lock(self, given: RequestId) -> custody_pb2.LockRequest:
-        """Return the request to close one's galleries.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = custody_pb2.LockRequest(request_id=self._request_id(given, faults))
-        return _sound(message, faults)
-
-    def unlock(self, given: RequestId) -> custody_pb2.UnlockRequest:
-        """Return the request to open one's galleries.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = custody_pb2.UnlockRequest(request_id=self._request_id(given, faults))
-        return _sound(message, faults)
-
-    def rotate(self, given: RequestId) -> custody_pb2.RotateRequest:
-        """Return the request to replace the keys of one's galleries.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = custody_pb2.RotateRequest(request_id=self._request_id(given, faults))
-        return _sound(message, faults)
-
-    def destroy(
-        self, confirm_holder: str, given: RequestId
-    ) -> custody_pb2.DestroyRequest:
-        """Return the request to destroy one's galleries.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = custody_pb2.DestroyRequest(
-            request_id=self._request_id(given, faults), confirm_holder=confirm_holder
-        )
-        return _sound(message, faults)
-
-    def follow_up(
-        self, ticket: FollowUpTicket, given: RequestId
-    ) -> followup_pb2.RequestFollowUpRequest:
-        """Return the request for a follow-up.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = followup_pb2.RequestFollowUpRequest(
-            request_id=self._request_id(given, faults),
-            reference=ticket.reference,
-            note=ticket.signed.note.data,
-        )
-        return _sound(message, faults)
-
-    def read_follow_up(
-        self, follow_up_id: str, given: RequestId
-    ) -> followup_pb2.ReadFollowUpRequest:
-        """Return the request to read what was given.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = followup_pb2.ReadFollowUpRequest(
-            request_id=self._request_id(given, faults), follow_up_id=follow_up_id
-        )
-        return _sound(message, faults)
-
-    def confirm_follow_up(
-        self, follow_up_id: str, note: bytes, given: RequestId
-    ) -> followup_pb2.ConfirmFollowUpRequest:
-        """Return the confirmation of a follow-up.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = followup_pb2.ConfirmFollowUpRequest(
-            request_id=self._request_id(given, faults),
-            follow_up_id=follow_up_id,
-            note=note,
-        )
-        return _sound(message, faults)
+        return self.under(given, message, faults)
 
     def refuse_follow_up(
         self, follow_up_id: str, refusal: str, given: RequestId
@@ -312,47 +223,12 @@ class RequestMaker:
             InvalidRequestError: with every fault that can be seen from here.
         """
         faults: list[Fault] = []
-        message = followup_pb2.RefuseFollowUpRequest(
-            request_id=self._request_id(given, faults), follow_up_id=follow_up_id
-        )
+        message = followup_pb2.RefuseFollowUpRequest(follow_up_id=follow_up_id)
         try:
             message.refusal = number_of(followup_pb2.Refusal, refusal, "refusal")
         except InvalidRequestError as error:
             faults.extend(error.faults)
-        return _sound(message, faults)
-
-    def release_follow_up(
-        self, follow_up_id: str, sealed: bytes, given: RequestId
-    ) -> followup_pb2.ReleaseFollowUpRequest:
-        """Return the gift of a payload.
-
-        Raises:
-            InvalidRequestError: the request id is no UUID.
-        """
-        faults: list[Fault] = []
-        message = followup_pb2.ReleaseFollowUpRequest(
-            request_id=self._request_id(given, faults),
-            follow_up_id=follow_up_id,
-            sealed_payload=sealed,
-        )
-        return _sound(message, faults)
-
-    def _request_id(self, given: RequestId, faults: list[Fault]) -> str:
-        """Return the given UUID, or a random one."""
-        if given is None:
-            made = uuid.UUID(bytes=self._random_bytes(16), version=_UUID4)
-            return str(made)
-        try:
-            return str(uuid.UUID(str(given)))
-        except ValueError:
-            faults.append(
-                Fault(
-                    field="request_id",
-                    reason="REQUEST_ID_REQUIRED",
-                    message="must be a UUID, or left out for a random one",
-                )
-            )
-            return ""
+        return self.under(given, message, faults)
 
 
 def decide_review_request(case: str, verdict: str) -> review_pb2.DecideReviewRequest:
@@ -501,7 +377,7 @@ def _template(
     return message
 
 
-def _sound(message: M, faults: Sequence[Fault]) -> M:
+def _sound(message: SizedT, faults: Sequence[Fault]) -> SizedT:
     """Return the message if it has no fault and is not too large to be sent."""
     if faults:
         raise InvalidRequestError.of(faults)

@@ -122,7 +122,7 @@ def read_small_file(path: Path, what: str) -> bytes:
             data = file.read(limits.MAX_PROFILE_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(
-            "FILE_NOT_READ",
+            "UNREADABLE_FILE",
             f"`{path}`, which should be {what}, cannot be read: {cause_of(error)}",
         ) from error
     if len(data) > limits.MAX_PROFILE_BYTES:

@@ -9,7 +9,6 @@ could not be told from a stream to resume.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import queue
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import TYPE_CHECKING, Self
@@ -19,15 +18,12 @@ import grpc
 from biometrics import limits
 from biometrics.client.bulk import ended_early
 from biometrics.client.status import translate
-from biometrics.errors import ExchangeError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from biometrics.client.bulk import Window
     from biometrics.client.channel import Peers
     from biometrics.client.inputs import Chunk
-    from biometrics.client.results import ChunkOutcome
     from biometrics.client.sealer import Recipient
     from biometrics.v1 import enrolment_pb2, enrolment_pb2_grpc
 
@@ -66,28 +62,6 @@ class BulkStream:
         to = self._recipient
         for message in messages:
             self._outbox.put(message if to is None else to.seal(message))
-
-    def drive(
-        self, window: Window, source: Iterator[Chunk]
-    ) -> Generator[ChunkOutcome, None, float]:
-        """Yield outcomes until all is acknowledged or the stream breaks.
-
-        Returns:
-            The seconds to wait before another stream, should one be needed.
-
-        Raises:
-            ExchangeError: what broke the stream will not pass.
-        """
-        while window.is_waiting():
-            try:
-                response = self.receive()
-            except ExchangeError as error:
-                return window.pause_after(error)
-            yield window.settle(response)
-            for chunk in itertools.islice(source, window.room):
-                self.send(window.add(chunk))
-        self.finish()
-        return 0.0
 
     def receive(self) -> enrolment_pb2.BulkEnrolResponse:
         """Wait for the next response.

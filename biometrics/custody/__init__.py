@@ -6,6 +6,7 @@ from biometrics.custody.handed import NOT_AT_HAND, HandedKeyProvider
 from biometrics.custody.index import IndexKey, open_index_key
 from biometrics.custody.keyring import KeyRows, open_keys
 from biometrics.custody.lent import LentKeys
+from biometrics.custody.owned import KEY_FILE_UNREACHABLE
 from biometrics.custody.providers import (
     FileKeyProvider,
     KeyProvider,
@@ -22,6 +23,7 @@ from biometrics.custody.sources import (
 from biometrics.custody.vault import Vault
 
 __all__ = [
+    "KEY_FILE_UNREACHABLE",
     "NOT_AT_HAND",
     "CodesKey",
     "FileKeyProvider",

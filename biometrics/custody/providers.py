@@ -6,10 +6,10 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final, Protocol
 
-from biometrics.custody.owned import read_owned, told
+from biometrics.custody.owned import read_owned
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
 from biometrics.errors import ConfigurationError
-from biometrics.files import create_file
+from biometrics.files import cannot_write, create_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +101,11 @@ def create_key_file(path: Path, random_bytes: Callable[[int], bytes]) -> None:
         ConfigurationError: the file exists already, or cannot be written.
     """
     text = _HEADER + random_bytes(KEY_BYTES).hex().encode() + b"\n"
-    with told(path, "written"):
+    try:
         create_file(path, text)
+    except OSError as error:
+        lost = ": what its key wraps would be lost"
+        raise cannot_write(path, error, lost) from error
 
 
 def read_key_file(path: Path) -> bytes:

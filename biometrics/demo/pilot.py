@@ -40,12 +40,11 @@ from biometrics.demo.process import ConsoleProcess, ServerProcess, free_port
 from biometrics.demo.tally import Asked, Pair
 from biometrics.demo.truth import Agreements, Truth
 from biometrics.errors import (
-    ConfigurationError,
     ExhaustedError,
     InvalidRequestError,
     RefusedError,
 )
-from biometrics.files import cause_of
+from biometrics.files import cannot_write
 from biometrics.members import Member
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.development_pki import DevelopmentPki
@@ -197,10 +196,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(_PRIVATE, parents=True)
     except OSError as error:
-        raise ConfigurationError(
-            "CANNOT_WRITE",
-            f"`{path}` cannot be made: {cause_of(error)}; name a new folder",
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def take_captures(plan: Plan) -> Captures:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from biometrics import limits
 from biometrics.callers import CALLER, ENDS
 from biometrics.errors import DeadlineError, ExhaustedError, InvalidRequestError
-from biometrics.server.handlers import Call, Guard
+from biometrics.server.handlers import Call, Check, Guard
 from biometrics.turns import Turns
 
 if TYPE_CHECKING:
@@ -23,21 +23,19 @@ if TYPE_CHECKING:
 _NO_DEADLINE_SECONDS: Final = 365 * 24 * 3600
 
 
-class Deadlines(Guard):
+class Deadlines(Check):
     """Refuses calls without a deadline, and those that cannot be answered in time."""
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         """Ask for deadlines by `methods`."""
         self._methods = methods
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def check(self, call: Call) -> None:
         """Look at the time that is left."""
         if self._methods[call.method].needs_deadline:
             seconds = call.context.time_remaining()
             _check_deadline(seconds)
             ENDS.set(asyncio.get_running_loop().time() + seconds)
-        yield
 
 
 class RunningCalls(Guard):

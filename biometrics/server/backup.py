@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from biometrics.custody import FileKeyProvider, KeyFile
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of, make_durable, write_new
+from biometrics.files import cannot_write, make_durable, write_new
 from biometrics.server.config import read_config
 from biometrics.store.backups import restrictions_of, write_copy
 
@@ -374,7 +374,4 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigurationError(
-            "CANNOT_WRITE",
-            f"`{path}` cannot be written: {cause_of(error)}; nothing was left behind",
-        ) from error
+        raise cannot_write(path, error, "; nothing was left behind") from error

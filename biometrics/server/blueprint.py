@@ -28,7 +28,7 @@ from biometrics.audit.cosignature import WitnessSecret
 from biometrics.callers import Caller, Role
 from biometrics.custody import create_key_file
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.files import cannot_write
 from biometrics.members import Member
 from biometrics.server.config import read_config
 from biometrics.server.development import write_agreement, write_signers
@@ -119,11 +119,7 @@ def write_exchange(
         read_config(draft / "exchange.toml")  # whatever was handed in is checked too
         draft.rename(target)
     except OSError as error:
-        raise ConfigurationError(
-            "CANNOT_WRITE",
-            f"`{directory}` cannot be written: {cause_of(error)};"
-            " nothing was left behind",
-        ) from error
+        raise cannot_write(directory, error, "; nothing was left behind") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return directory / "exchange.toml"

@@ -31,6 +31,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,10 @@ from biometrics.errors import (
     UnavailableError,
 )
 from biometrics.exclusive import Exclusive
-from biometrics.store import Custody, CustodyState, RequestKey
+from biometrics.store import CHANGE_ID_BYTES, Custody, CustodyState, RequestKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from biometrics.clock import Clock
     from biometrics.custody import Vault
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
     from matcher.access import Access
 
 log = logging.getLogger(__name__)
-
-CHANGE_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,15 +229,9 @@ class Custodian:
         async with self._turns.of(holder):
             if (stored := await self._replayed(asked)) is None:
                 # 1. Close the door.
-                before = self._access.close(holder)
-                # 2. Store.
-                try:
+                with self._closed(holder):
+                    # 2. Store.
                     stored = await self._set_open(asked, encode, is_open=False)
-                except ExchangeError as error:
-                    # Where nobody knows, it stays closed; the journal decides.
-                    if error.reason != OUTCOME_UNKNOWN:
-                        self._access.undo(holder, before)
-                    raise
             # 3. Wait until all is dropped, and nobody has any of it.
             await self._caught_up()
             if self._access.is_locked(holder):  # not opened since this was asked first
@@ -342,6 +335,18 @@ class Custodian:
         # 2. Answer.
         return key.open_reply(asked.request_id, stored)
 
+    @contextmanager
+    def _closed(self, holder: Member) -> Iterator[None]:
+        """Close a holder's galleries; open them again where that was not stored."""
+        before = self._access.close(holder)
+        try:
+            yield
+        except ExchangeError as error:
+            # Where nobody knows, they stay closed; the journal decides.
+            if error.reason != OUTCOME_UNKNOWN:
+                self._access.undo(holder, before)
+            raise
+
     def _adopt(self, holder: Member) -> None:
         """Use every key of a holder that is durable."""
         self._vault.adopt(holder, self._store.keys.gallery_keys(holder))
@@ -354,9 +359,8 @@ class Custodian:
         async with self._turns.of(holder):
             if (stored := await self._replayed(asked)) is None:
                 # 1. Close the door.
-                before = self._access.close(holder)
-                # 2. Store.
-                try:
+                with self._closed(holder):
+                    # 2. Store.
                     committed = await delivered(
                         self._store.destruction.destroy(
                             holder,
@@ -367,11 +371,6 @@ class Custodian:
                             ),
                         )
                     )
-                except ExchangeError as error:
-                    # Where nobody knows, it stays closed; the journal decides.
-                    if error.reason != OUTCOME_UNKNOWN:
-                        self._access.undo(holder, before)
-                    raise
                 stored = committed.reply
             # 3. Wait until all is dropped, and nobody has any of it.
             await self._caught_up()

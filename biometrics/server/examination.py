@@ -26,7 +26,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from biometrics import limits
 from biometrics.clock import SystemClock
-from biometrics.custody import FileKeyProvider, Vault, open_keys
+from biometrics.custody import (
+    KEY_FILE_UNREACHABLE,
+    FileKeyProvider,
+    Vault,
+    open_keys,
+)
 from biometrics.errors import (
     ConfigurationError,
     ExchangeError,
@@ -45,7 +50,7 @@ from matcher.index import binding_of
 from matcher.segments import SegmentFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from biometrics.custody import KeyProvider
@@ -63,7 +68,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 _RESTORE: Final = "restore the database from a backup"
-_MISSING_KEY: Final = "KEY_FILE_UNREACHABLE"
+# What a numbered row of each kind is called.
+_ROW: Final = {"references": "record", "answers": "stored answer"}
 
 
 @dataclass(slots=True)
@@ -183,7 +189,7 @@ class _Examination:
 
     def _of_counts(self) -> Iterator[Fault]:
         """Count what there is to do; that too can fail."""
-        self._counts = counts = self._stored.consistency.counts()
+        self._counts = counts = self._stored.sealed.counts()
         self._found.position = counts.position
         self._found.records = counts.records
         self._found.templates = counts.templates
@@ -208,7 +214,8 @@ class _Examination:
                 self._found.locked[member.code] = error.message
             except ConfigurationError as error:
                 self._found.locked[member.code] = error.message
-                if error.reason != _MISSING_KEY:  # a file that is wrong is a fault
+                # A file that is wrong is a fault; one that is away is not.
+                if error.reason != KEY_FILE_UNREACHABLE:
                     self._found.add(_fault(f"key of {member}", error))
         exchange = FileKeyProvider(self._config.exchange_key)
         rows = _ReadKeys(self._stored)
@@ -271,7 +278,7 @@ class _Examination:
     def _of_templates(self, vault: Vault) -> Iterator[Fault]:
         """Open every template, and believe no row whose tag is not its own."""
         done, total = 0, self._counts.templates
-        for numbers in self._stored.consistency.template_numbers():
+        for numbers in self._stored.sealed.template_numbers():
             self._show("templates", done, total)
             rows = self._stored.journal.templates(numbers)
             for number in numbers:
@@ -294,33 +301,38 @@ class _Examination:
 
     def _of_references(self, vault: Vault) -> Iterator[Fault]:
         """Open every reference, and look its record up by it."""
-        done, total = 0, self._counts.records
-        for rows in self._stored.consistency.references():
-            self._show("references", done, total)
-            for number, row in rows:
-                yield from self._opened(
-                    "references",
-                    f"record {number}",
-                    row,
-                    lambda row: _open_reference(vault, row),
-                )
-            done += len(rows)
-        self._show("references", done, done)
+        return self._of_pages(
+            "references",
+            self._counts.records,
+            self._stored.sealed.references(),
+            lambda row: _open_reference(vault, row),
+        )
 
     def _of_answers(self, vault: Vault) -> Iterator[Fault]:
         """Open every stored answer."""
-        done, total = 0, self._counts.replies
-        for rows in self._stored.consistency.replies():
-            self._show("answers", done, total)
+        return self._of_pages(
+            "answers",
+            self._counts.replies,
+            self._stored.sealed.replies(),
+            lambda row: _open_answer(vault, row),
+        )
+
+    def _of_pages(
+        self,
+        kind: str,
+        total: int,
+        pages: Iterable[Sequence[tuple[int, Row | None]]],
+        open_it: Callable[[Row], None],
+    ) -> Iterator[Fault]:
+        """Open every value of some pages of numbered rows."""
+        done = 0
+        for rows in pages:
+            self._show(kind, done, total)
             for number, row in rows:
-                yield from self._opened(
-                    "answers",
-                    f"stored answer {number}",
-                    row,
-                    lambda row: _open_answer(vault, row),
-                )
+                where = f"{_ROW[kind]} {number}"
+                yield from self._opened(kind, where, row, open_it)
             done += len(rows)
-        self._show("answers", done, done)
+        self._show(kind, done, done)
 
     def _opened(
         self, kind: str, where: str, row: Row | None, open_it: Callable[[Row], None]
@@ -361,7 +373,7 @@ class _Examination:
                     vault=vault,
                     spaces=self._spaces,
                     journal=self._stored.journal,
-                    numbers=self._stored.consistency.numbers_of_gallery,
+                    numbers=self._stored.sealed.numbers_of_gallery,
                 ):
                     yield self._code_fault(gallery, told)
             except GalleryLockedError:

@@ -71,12 +71,20 @@ class Guard(ABC):
         """Return what to enter before a call is read, and to leave once it is sent."""
 
 
+class Check(ABC):
+    """One part of what every call passes through that has nothing to do at its end."""
+
+    @abstractmethod
+    async def check(self, call: Call) -> None:
+        """Raise if a call is not to be read."""
+
+
 class Gate(grpc.aio.ServerInterceptor):
-    """Leads every call through the same guards, whatever its method."""
+    """Leads every call through the same guards and checks, whatever its method."""
 
     def __init__(
         self,
-        guards: Sequence[Guard],
+        guards: Sequence[Guard | Check],
         *,
         methods: Mapping[str, Method],
         unseal: Unseal,
@@ -122,7 +130,10 @@ class Gate(grpc.aio.ServerInterceptor):
             try:
                 async with AsyncExitStack() as entered:
                     for guard in self._guards:
-                        await entered.enter_async_context(guard.around(call))
+                        if isinstance(guard, Check):
+                            await guard.check(call)
+                        else:
+                            await entered.enter_async_context(guard.around(call))
                     await answer(incoming, context)
             except BaseException as error:
                 _let_go(error)

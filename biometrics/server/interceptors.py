@@ -21,7 +21,7 @@ from biometrics.callers import CALLER, Role
 from biometrics.errors import ExchangeError, RefusedError, UnauthenticatedError
 from biometrics.members import suspended
 from biometrics.server.admission import Deadlines, RunningCalls
-from biometrics.server.handlers import Call, Gate, Guard, until_gone
+from biometrics.server.handlers import Call, Check, Gate, Guard, until_gone
 from biometrics.server.identity import identify, shown_proof
 from biometrics.server.status import (
     PUSHBACK,
@@ -85,7 +85,7 @@ def chain(  # noqa: PLR0913 - what the guards are made of
         clock: for the duration in the log.
         random_bytes: for the numbers of incidents.
     """
-    guards = [
+    guards: list[Guard | Check] = [
         Statuses(random_bytes),  # errors leave as google.rpc.Status
         CallLog(clock, methods, metrics),  # one line a call
         identity,  # who is it? sets CALLER
@@ -170,7 +170,7 @@ class CallLog(Guard):
             )
 
 
-class Identity(Guard):
+class Identity(Check):
     """Refuses whoever is no member's system, and old TLS."""
 
     def __init__(
@@ -189,8 +189,7 @@ class Identity(Guard):
         self._authorities = authorities
         self._clock = clock
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def check(self, call: Call) -> None:
         """Set CALLER for the rest of the call."""
         caller = identify(
             self.proof(call.context),
@@ -200,7 +199,6 @@ class Identity(Guard):
             now=self._clock.now(),
         )
         CALLER.set(caller)
-        yield
 
     def proof(self, context: Context) -> Mapping[str, Iterable[bytes]]:
         """Return what TLS has proved of a call's caller, as grpcio gives it."""
@@ -226,7 +224,7 @@ class Shown(Identity):
         return shown_proof(found[0])
 
 
-class TakingPart(Guard):
+class TakingPart(Check):
     """Refuses the systems of a suspended member, but for those that look after it.
 
     Its administrators can still lock and destroy what is its own, and its auditors see
@@ -237,16 +235,14 @@ class TakingPart(Guard):
         """Know by `roll` who takes part."""
         self._roll = roll
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:  # noqa: ARG002 - any
+    async def check(self, call: Call) -> None:  # noqa: ARG002 - any
         """Look whose the call is."""
         caller = CALLER.get()
         if caller.role not in _LOOK_AFTER and self._roll.is_suspended(caller.member):
             raise suspended(caller.member)
-        yield
 
 
-class MethodTable(Guard):
+class MethodTable(Check):
     """Refuses roles that have no business with a method, and methods without a row.
 
     Behind the identity, so that strangers do not learn which methods there are.
@@ -257,8 +253,7 @@ class MethodTable(Guard):
         self._methods = methods
         self._roles = frozenset(roles)
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
+    async def check(self, call: Call) -> None:
         """Compare the caller's role with the row."""
         row, role = self._methods.get(call.method), CALLER.get().role
         if role not in self._roles:
@@ -275,7 +270,6 @@ class MethodTable(Guard):
                 f"the role `{role}` in the client certificate may not call this"
                 " method; use the certificate of another role",
             )
-        yield
 
 
 def _coarse(seconds: float) -> int:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,7 @@ from biometrics.audit import Kind, Mention, Scribe
 from biometrics.clock import SystemClock
 from biometrics.custody import FileKeyProvider, open_index_key
 from biometrics.errors import ConfigurationError, SealError
-from biometrics.files import make_durable, write_new
+from biometrics.files import cannot_write, create_file
 from biometrics.server.backup import (
     DATABASE,
     EXCHANGE_KEY,
@@ -48,7 +47,7 @@ from biometrics.server.backup import (
 from biometrics.server.config import read_config
 from biometrics.server.policy import read_auditors
 from biometrics.store.backups import restoring
-from biometrics.store.follow_ups import end_all
+from biometrics.store.follow_up_tables import end_all
 from biometrics.store.keys import index_key_of
 from biometrics.store.log import begin_anew
 from biometrics.store.moment import Moment, moment_of
@@ -200,7 +199,7 @@ def restore_keys(path: Path, folder: Path) -> list[str]:
             due.append((name, place, content))
         elif place.read_bytes() != content:
             raise ConfigurationError(
-                "KEY_FILE_EXISTS",
+                "FILE_EXISTS",
                 f"`{place}` is another key than the backup's, and is not overwritten:"
                 " what it wraps would be lost; move it away first",
             )
@@ -346,16 +345,8 @@ def _other_format(folder: Path) -> ConfigurationError:
 
 def _write_key(place: Path, content: bytes) -> None:
     """Write a key file whole or not at all, for its owner only."""
-    draft = place.with_name(f".{place.name}.draft")
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.unlink(missing_ok=True)
-        write_new(draft, [content])
-        os.link(draft, place)  # unlike a rename, it replaces nothing
-        draft.unlink()
-        make_durable(place.parent)
+        create_file(place, content)
     except OSError as error:
-        raise ConfigurationError(
-            "KEY_FILE_UNREACHABLE",
-            f"`{place}` cannot be written, {error.strerror}; name a file that can",
-        ) from error
+        raise cannot_write(place, error) from error

@@ -24,7 +24,7 @@ from biometrics.delivery import delivered
 from biometrics.errors import PreconditionError, SealError, StorageError
 from biometrics.sealed import REFERENCES, Binding
 from biometrics.signing import Erased, erasure_note
-from biometrics.store import Rewrapped
+from biometrics.store import CHANGE_ID_BYTES, Rewrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from matcher.access import Access
 
 log = logging.getLogger(__name__)
-
-CHANGE_ID_BYTES = 16
 
 
 class Rotation:

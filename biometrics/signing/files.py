@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from biometrics.errors import ConfigurationError, InvalidRequestError
-from biometrics.files import READABLE, cause_of, create_file, put_file
+from biometrics.files import READABLE, cannot_write, create_file, put_file
 from biometrics.settings import read_text
 from biometrics.signing.keys import SigningKey
 
@@ -82,12 +82,5 @@ def _told(path: Path) -> Iterator[None]:
     """Tell an error of the operating system as one of the signer's files."""
     try:
         yield
-    except FileExistsError as error:
-        raise ConfigurationError(
-            "KEY_FILE_EXISTS", f"`{path}` exists and is not overwritten; name another"
-        ) from error
     except OSError as error:
-        told = cause_of(error)
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {told}"
-        ) from error
+        raise cannot_write(path, error) from error

@@ -11,10 +11,11 @@ from biometrics.store.answer_rows import (
 )
 from biometrics.store.answers import AnswerWriter
 from biometrics.store.budget import Budget
-from biometrics.store.consistency import Consistency, Counts
+from biometrics.store.consistency import Consistency
 from biometrics.store.cosignatures import CosignatureTable, Cosigned
 from biometrics.store.custody import CustodyWriter, RequestKey
 from biometrics.store.custody_rows import (
+    CHANGE_ID_BYTES,
     Custody,
     CustodyState,
     DeletedKey,
@@ -61,10 +62,12 @@ from biometrics.store.rows import (
     TemplateRow,
     WholeRecord,
 )
+from biometrics.store.sealed_rows import Counts, SealedRows
 from biometrics.store.store import Inspection, Store, inspect_store, open_store
 from biometrics.store.whole import WholeReader
 
 __all__ = [
+    "CHANGE_ID_BYTES",
     "FIRST_EXPIRED",
     "Agreed",
     "AgreementReader",
@@ -124,6 +127,7 @@ __all__ = [
     "ReviewTable",
     "Rewrapped",
     "RotationWriter",
+    "SealedRows",
     "SeenRecord",
     "Side",
     "Store",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from biometrics.members import Member
+
+
+# Of a change of custody in the journal, where an enrolment has its record's.
+CHANGE_ID_BYTES: Final = 16
 
 
 class CustodyState(StrEnum):

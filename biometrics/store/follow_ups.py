@@ -14,155 +14,50 @@ that a holder refuses.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Final
-
-import sqlalchemy as sa
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
 from biometrics.audit import Kind, Mention
-from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.errors import ExhaustedError, NotFoundError, PreconditionError
-from biometrics.sealed import Sealed, locked
+from biometrics.sealed import locked
+from biometrics.store import follow_up_tables as tables
 from biometrics.store.answer_rows import QuotaUse, Taken
 from biometrics.store.custody import custody_of
 from biometrics.store.custody_rows import CustodyState
 from biometrics.store.failures import translated
-from biometrics.store.follow_up_rows import (
-    Agreed,
-    FollowUpRow,
-    FollowUpState,
-    ReceivedRow,
-    Refusal,
-    Terms,
-)
+from biometrics.store.follow_up_rows import Agreed, FollowUpState, ReceivedRow
 from biometrics.store.masking import may_be_told
 from biometrics.store.membership import refuse_absent, refuse_apart
-from biometrics.store.rows import ReferenceRow, Reply
-from biometrics.store.schema import (
-    FOLLOW_UP,
-    FOLLOW_UP_RECORD,
-    RECORD,
-    REFERENCE,
-    REFERENCE_RECORD,
-)
-from biometrics.store.values import member_of, word_of
+from biometrics.store.rows import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Future
 
+    import sqlalchemy as sa
+
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.store.budget import Budget
     from biometrics.store.custody import RequestKey
-    from biometrics.store.follow_up_rows import Gate, NewFollowUp
+    from biometrics.store.follow_up_rows import (
+        FollowUpRow,
+        Gate,
+        NewFollowUp,
+        Refusal,
+        Terms,
+    )
     from biometrics.store.log import Log
     from biometrics.store.replies import Replies
     from biometrics.store.writer import Writer
 
 _ANSWERING: Final = dt.timedelta(hours=limits.FOLLOW_UP_HOURS)
 _KEPT: Final = dt.timedelta(days=limits.FOLLOW_UP_KEPT_DAYS)
-_LIVE: Final = frozenset(
-    {FollowUpState.REQUESTED, FollowUpState.CONFIRMED, FollowUpState.RELEASED}
-)
 # Of an end that needs no agreement.
 _NOTHING: Final = Agreed(b"", b"")
 # What is counted beside quotas of agreements; see `budget`.
 _USE: Final = b"follow-ups "
-
-_GIVEN: Final = sa.select(REFERENCE.c.reference_digest).where(
-    REFERENCE.c.reference_digest == sa.bindparam("of_digest"),
-    REFERENCE.c.holder == sa.bindparam("of_holder"),
-    REFERENCE.c.requester == sa.bindparam("of_requester"),
-    REFERENCE.c.purpose == sa.bindparam("of_purpose"),
-    REFERENCE.c.modality == sa.bindparam("of_modality"),
-    REFERENCE.c.expires_at > sa.bindparam("now"),
-)
-_GIVEN_RECORDS: Final = sa.select(
-    REFERENCE_RECORD.c.record_id, REFERENCE_RECORD.c.lookup
-).where(REFERENCE_RECORD.c.reference_digest == sa.bindparam("of_digest"))
-_USE_UP: Final = sa.delete(REFERENCE).where(
-    REFERENCE.c.reference_digest == sa.bindparam("of_digest")
-)
-_ADD: Final = sa.insert(FOLLOW_UP)
-_ADD_RECORDS: Final = sa.insert(FOLLOW_UP_RECORD)
-_IS_IT: Final = FOLLOW_UP.c.follow_up_id == sa.bindparam("of_follow_up")
-_FIND: Final = sa.select(FOLLOW_UP).where(_IS_IT)
-_PAYLOAD: Final = sa.select(FOLLOW_UP.c.payload).where(_IS_IT)
-_RECORDS: Final = sa.select(
-    FOLLOW_UP_RECORD.c.record_id, FOLLOW_UP_RECORD.c.lookup
-).where(FOLLOW_UP_RECORD.c.follow_up_id == sa.bindparam("of_follow_up"))
-_CONFIRM: Final = (
-    sa.update(FOLLOW_UP)
-    .where(_IS_IT)
-    .values(
-        state=FollowUpState.CONFIRMED.value, confirmation=sa.bindparam("now_confirmed")
-    )
-)
-_RELEASE: Final = (
-    sa.update(FOLLOW_UP)
-    .where(_IS_IT)
-    .values(
-        state=FollowUpState.RELEASED.value,
-        payload=sa.bindparam("now_payload"),
-    )
-)
-_CLOSE: Final = (
-    sa.update(FOLLOW_UP)
-    .where(_IS_IT)
-    .values(
-        state=sa.bindparam("now_state"),
-        refusal=sa.bindparam("now_refusal"),
-        confirmation=None,
-        payload=None,
-        ends_at=sa.bindparam("now_ends"),
-    )
-)
-_FORGET_RECORDS: Final = sa.delete(FOLLOW_UP_RECORD).where(
-    FOLLOW_UP_RECORD.c.follow_up_id == sa.bindparam("of_follow_up")
-)
-_FORGET: Final = sa.delete(FOLLOW_UP).where(_IS_IT)
-_OVER: Final = (
-    sa.select(FOLLOW_UP)
-    .where(FOLLOW_UP.c.ends_at <= sa.bindparam("now"))
-    .order_by(FOLLOW_UP.c.ends_at)
-    .limit(sa.bindparam("most"))
-)
-_REQUESTED: Final = (
-    sa.select(FOLLOW_UP)
-    .where(FOLLOW_UP.c.requester == sa.bindparam("of_member"))
-    .order_by(FOLLOW_UP.c.requested_at.desc(), FOLLOW_UP.c.follow_up_id)
-    .limit(limits.MAX_FOLLOW_UPS_LISTED)
-)
-_RECEIVED: Final = (
-    sa.select(FOLLOW_UP)
-    .where(
-        FOLLOW_UP.c.holder == sa.bindparam("of_member"),
-        FOLLOW_UP.c.state.in_(sorted(state.value for state in _LIVE)),
-        FOLLOW_UP.c.ends_at > sa.bindparam("now"),
-    )
-    .order_by(
-        sa.case((FOLLOW_UP.c.state == FollowUpState.RELEASED.value, 1), else_=0),
-        FOLLOW_UP.c.requested_at,
-        FOLLOW_UP.c.follow_up_id,
-    )
-    .limit(limits.MAX_FOLLOW_UPS_LISTED)
-    .offset(sa.bindparam("passed"))
-)
-_OWN: Final = sa.select(
-    RECORD.c.record_id,
-    RECORD.c.generation,
-    RECORD.c.reference_key_id,
-    RECORD.c.reference_wrapped_key,
-    RECORD.c.reference_ciphertext,
-).where(
-    RECORD.c.member == sa.bindparam("of_member"),
-    RECORD.c.lookup == sa.bindparam("of_lookup"),
-)
-_OF_STRANGERS: Final = sa.delete(FOLLOW_UP).where(
-    FOLLOW_UP.c.holder.not_in(sa.bindparam("members", expanding=True))
-    | FOLLOW_UP.c.requester.not_in(sa.bindparam("members", expanding=True))
-)
 
 
 class FollowUpTable:
@@ -253,13 +148,8 @@ class FollowUpTable:
 
         def operation(connection: sa.Connection) -> bytes:
             row = self._received(connection, follow_up_id, holder, gate)
-            agreed = gate.permit(row.terms)
-            refuse_absent(connection, row.terms.requester)
-            _require(row, FollowUpState.REQUESTED)
-            values = {"of_follow_up": follow_up_id, "now_confirmed": confirmation}
-            connection.execute(_CONFIRM, values)
-            kind = Kind.FOLLOW_UP_CONFIRMATION
-            self._tell(connection, row.follow_up_id, row.terms, kind, agreed, [holder])
+            self._go_on(connection, row, gate, Kind.FOLLOW_UP_CONFIRMATION)
+            tables.keep_confirmation(connection, follow_up_id, confirmation)
             return make_reply(row.ends_at)
 
         return self._once(holder, request, operation)
@@ -300,13 +190,8 @@ class FollowUpTable:
 
         def operation(connection: sa.Connection) -> bytes:
             row = self._received(connection, follow_up_id, holder, gate)
-            agreed = gate.permit(row.terms)
-            refuse_absent(connection, row.terms.requester)
-            _require(row, FollowUpState.CONFIRMED)
-            values = {"of_follow_up": follow_up_id, "now_payload": payload}
-            connection.execute(_RELEASE, values)
-            kind = Kind.FOLLOW_UP_RELEASE
-            self._tell(connection, row.follow_up_id, row.terms, kind, agreed, [holder])
+            self._go_on(connection, row, gate, Kind.FOLLOW_UP_RELEASE)
+            tables.keep_payload(connection, follow_up_id, payload)
             return make_reply(row.ends_at)
 
         return self._once(holder, request, operation)
@@ -331,10 +216,10 @@ class FollowUpTable:
         """
 
         def operation(connection: sa.Connection) -> bytes:
-            row = self._find(connection, follow_up_id)
+            row = tables.find(connection, follow_up_id, self._clock.now())
             if row is None or row.terms.requester != requester:
                 raise _no_follow_up()
-            if row.state not in _LIVE:
+            if row.state not in tables.LIVE:
                 raise PreconditionError(
                     "FOLLOW_UP_OVER",
                     f"the follow-up is over: {row.state}; what is read is read once",
@@ -343,9 +228,7 @@ class FollowUpTable:
             refuse_absent(connection, row.terms.holder)
             _refuse_locked(connection, row.terms.holder)
             told = self._still_told(connection, row, gate)
-            payload = connection.execute(
-                _PAYLOAD, {"of_follow_up": follow_up_id}
-            ).scalar_one()
+            payload = tables.payload_of(connection, follow_up_id)
             if payload is None or not told:
                 raise PreconditionError(
                     "NOTHING_TO_READ",
@@ -368,26 +251,19 @@ class FollowUpTable:
         """
 
         def operation(connection: sa.Connection) -> int:
-            now = to_microseconds(self._clock.now())
-            rows = connection.execute(_OVER, {"now": now, "most": most}).all()
-            for found in rows:
-                if word_of(FollowUpState, found.state) in _LIVE:
-                    row = self._row(found)
+            found = tables.over(connection, self._clock.now(), most)
+            for row, is_to_end in found:
+                if is_to_end:
                     self._close(connection, row, FollowUpState.EXPIRED)
                 else:
-                    connection.execute(_FORGET, {"of_follow_up": found.follow_up_id})
-            return len(rows)
+                    tables.forget(connection, row.follow_up_id)
+            return len(found)
 
         return self._writer.submit(operation)
 
     def keep_only(self, members: Collection[Member]) -> Future[int]:
         """Delete the follow-ups of whoever is no member any more; say how many."""
-
-        def operation(connection: sa.Connection) -> int:
-            codes = [member.code for member in members]
-            return connection.execute(_OF_STRANGERS, {"members": codes}).rowcount
-
-        return self._writer.submit(operation)
+        return self._writer.submit(partial(tables.keep_only, members=members))
 
     def requested(self, requester: Member) -> list[FollowUpRow]:
         """Return the newest follow-ups that a member has asked for; any thread.
@@ -396,8 +272,7 @@ class FollowUpTable:
             StorageError: they cannot be read now.
         """
         with translated(), self._engine.connect() as connection:
-            rows = connection.execute(_REQUESTED, {"of_member": requester.code}).all()
-        return [self._row(row) for row in rows]
+            return tables.requested_by(connection, requester, self._clock.now())
 
     def received(self, holder: Member, gate: Gate) -> list[ReceivedRow]:
         """Return the oldest follow-ups that wait for a holder; last, for being read.
@@ -407,18 +282,20 @@ class FollowUpTable:
         Raises:
             StorageError: they cannot be read now.
         """
-        values = {"of_member": holder.code, "now": to_microseconds(self._clock.now())}
+        now = self._clock.now()
         found: list[ReceivedRow] = []
         passed, most = 0, limits.MAX_FOLLOW_UPS_LISTED
         with translated(), self._engine.connect() as connection:
             # What may not be told takes nobody's place in the list.
             while len(found) < most and (
-                rows := connection.execute(_RECEIVED, values | {"passed": passed}).all()
+                rows := tables.received_by(connection, holder, now, passed)
             ):
                 passed += len(rows)
                 found += [
-                    ReceivedRow(row=row, references=_references(connection, row))
-                    for row in map(self._row, rows)
+                    ReceivedRow(
+                        row=row, references=tables.references_of(connection, row)
+                    )
+                    for row in rows
                     if self._still_told(connection, row, gate)
                 ]
         return found[:most]
@@ -428,35 +305,11 @@ class FollowUpTable:
     ) -> dt.datetime | None:
         """Use a reference up; return when its follow-up expires, if it has one."""
         terms, now = new.terms, self._clock.now()
-        records = _presented(connection, new, now)
+        records = tables.use_up(connection, new, now)
         if not self._may_be_told(connection, terms, records, gate):
             return None
         ends_at = now + _ANSWERING
-        connection.execute(
-            _ADD,
-            {
-                "follow_up_id": new.follow_up_id,
-                "holder": terms.holder.code,
-                "requester": terms.requester.code,
-                "purpose": terms.purpose,
-                "modality": terms.modality,
-                "state": FollowUpState.REQUESTED.value,
-                "note": new.note,
-                "requested_at": to_microseconds(now),
-                "ends_at": to_microseconds(ends_at),
-            },
-        )
-        connection.execute(
-            _ADD_RECORDS,
-            [
-                {
-                    "follow_up_id": new.follow_up_id,
-                    "record_id": record_id,
-                    "lookup": lookup,
-                }
-                for record_id, lookup in records.items()
-            ],
-        )
+        tables.add(connection, new, records, now=now, ends_at=ends_at)
         kind, sides = Kind.FOLLOW_UP_REQUEST, [terms.requester, terms.holder]
         self._tell(connection, new.follow_up_id, terms, kind, agreed, sides)
         return ends_at
@@ -495,21 +348,36 @@ class FollowUpTable:
         Raises:
             NotFoundError: there is none.
         """
-        row = self._find(connection, follow_up_id)
+        row = tables.find(connection, follow_up_id, self._clock.now())
         if (
             row is None
             or row.terms.holder != holder
-            or row.state not in _LIVE
+            or row.state not in tables.LIVE
             or not self._still_told(connection, row, gate)
         ):
             raise _no_follow_up()
         return row
 
+    def _go_on(
+        self, connection: sa.Connection, row: FollowUpRow, gate: Gate, kind: Kind
+    ) -> None:
+        """Have a holder take a follow-up one step further, and tell it so.
+
+        Raises:
+            ExchangeError: nothing permits it, the requester is suspended, or another
+                step comes before.
+        """
+        agreed = gate.permit(row.terms)
+        refuse_absent(connection, row.terms.requester)
+        _require(row, _COMES_AFTER[kind])
+        holder = row.terms.holder
+        self._tell(connection, row.follow_up_id, row.terms, kind, agreed, [holder])
+
     def _still_told(
         self, connection: sa.Connection, row: FollowUpRow, gate: Gate
     ) -> bool:
         """Say whether a follow-up's records may still be told to its requester."""
-        records = _records(connection, row.follow_up_id)
+        records = tables.records_of(connection, row.follow_up_id)
         return self._may_be_told(connection, row.terms, records, gate)
 
     def _may_be_told(
@@ -540,14 +408,13 @@ class FollowUpTable:
         agreed: Agreed = _NOTHING,
     ) -> None:
         """End a follow-up: nothing of it is left but that it was."""
-        values = {
-            "of_follow_up": row.follow_up_id,
-            "now_state": state.value,
-            "now_refusal": None if refusal is None else refusal.value,
-            "now_ends": to_microseconds(self._clock.now() + _KEPT),
-        }
-        connection.execute(_CLOSE, values)
-        connection.execute(_FORGET_RECORDS, {"of_follow_up": row.follow_up_id})
+        tables.close(
+            connection,
+            row.follow_up_id,
+            state,
+            refusal=refusal,
+            kept_until=self._clock.now() + _KEPT,
+        )
         sides = [row.terms.requester, row.terms.holder]
         kind = _ENDS[state]
         self._tell(connection, row.follow_up_id, row.terms, kind, agreed, sides)
@@ -603,98 +470,16 @@ class FollowUpTable:
 
         return self._writer.submit(operation)
 
-    def _find(
-        self, connection: sa.Connection, follow_up_id: bytes
-    ) -> FollowUpRow | None:
-        """Return a follow-up, whoever's it is."""
-        row = connection.execute(_FIND, {"of_follow_up": follow_up_id}).first()
-        return None if row is None else self._row(row)
 
-    def _row(self, row: sa.Row[*tuple[Any, ...]]) -> FollowUpRow:
-        """Return what a row says, and the clock."""
-        state = word_of(FollowUpState, row.state)
-        ends_at = from_microseconds(row.ends_at)
-        if state in _LIVE and ends_at <= self._clock.now():
-            state = FollowUpState.EXPIRED
-        return FollowUpRow(
-            follow_up_id=row.follow_up_id,
-            terms=Terms(
-                member_of(row.holder),
-                member_of(row.requester),
-                row.purpose,
-                row.modality,
-            ),
-            state=state,
-            refusal=None if row.refusal is None else word_of(Refusal, row.refusal),
-            note=row.note,
-            confirmation=row.confirmation,
-            requested_at=from_microseconds(row.requested_at),
-            ends_at=ends_at,
-        )
-
-
+_COMES_AFTER: Final = {
+    Kind.FOLLOW_UP_CONFIRMATION: FollowUpState.REQUESTED,
+    Kind.FOLLOW_UP_RELEASE: FollowUpState.CONFIRMED,
+}
 _ENDS: Final = {
     FollowUpState.REFUSED: Kind.FOLLOW_UP_REFUSAL,
     FollowUpState.READ: Kind.FOLLOW_UP_READING,
     FollowUpState.EXPIRED: Kind.FOLLOW_UP_EXPIRY,
 }
-
-
-def end_all(connection: sa.Connection) -> None:
-    """Have no reference and no follow-up left, in a database that was restored.
-
-    What was used up or read since the backup must not be there again, and the backup
-    does not know what that was. The same search gives a new reference.
-    """
-    connection.execute(sa.delete(FOLLOW_UP))
-    connection.execute(sa.delete(REFERENCE))
-
-
-def _presented(
-    connection: sa.Connection, new: NewFollowUp, now: dt.datetime
-) -> Mapping[bytes, bytes]:
-    """Use a reference up, and return the records behind it; none of a wrong one.
-
-    One that was given to another, or for something else, stays as it is.
-    """
-    of_digest = {"of_digest": new.reference_digest}
-    values = {
-        "of_holder": new.terms.holder.code,
-        "of_requester": new.terms.requester.code,
-        "of_purpose": new.terms.purpose,
-        "of_modality": new.terms.modality,
-        "now": to_microseconds(now),
-    }
-    if connection.execute(_GIVEN, of_digest | values).first() is None:
-        return {}
-    rows = connection.execute(_GIVEN_RECORDS, of_digest).all()
-    connection.execute(_USE_UP, of_digest)
-    return {row.record_id: row.lookup for row in rows}
-
-
-def _records(connection: sa.Connection, follow_up_id: bytes) -> Mapping[bytes, bytes]:
-    """Return the records that a follow-up is about, until it is over."""
-    rows = connection.execute(_RECORDS, {"of_follow_up": follow_up_id})
-    return {row.record_id: row.lookup for row in rows}
-
-
-def _references(
-    connection: sa.Connection, row: FollowUpRow
-) -> tuple[ReferenceRow, ...]:
-    """Return the holder's own references of the records of a follow-up, sealed."""
-    found = []
-    for lookup in _records(connection, row.follow_up_id).values():
-        values = {"of_member": row.terms.holder.code, "of_lookup": lookup}
-        own = connection.execute(_OWN, values).first()
-        if own is None:  # withdrawn since, and the next look will tell
-            continue
-        sealed = Sealed(
-            key_id=own.reference_key_id,
-            wrapped_key=own.reference_wrapped_key,
-            ciphertext=own.reference_ciphertext,
-        )
-        found.append(ReferenceRow(own.record_id, own.generation, sealed))
-    return tuple(found)
 
 
 def _require(row: FollowUpRow, state: FollowUpState) -> None:

@@ -15,7 +15,11 @@ from biometrics import limits
 from biometrics.errors import ConfigurationError
 from biometrics.store.agreements import supersede
 from biometrics.store.custody import custody_of, set_custody
-from biometrics.store.custody_rows import CustodyState, ErasureKind
+from biometrics.store.custody_rows import (
+    CHANGE_ID_BYTES,
+    CustodyState,
+    ErasureKind,
+)
 from biometrics.store.destruction import destroy
 from biometrics.store.keys import index_key_of
 from biometrics.store.live import find_live
@@ -206,7 +210,7 @@ def carry_out(
         row = {"holder": document["holder"], "revision": document["revision"]}
         return supersede(connection, row | values)
     member = member_of(document["member"])
-    change_id = random_bytes(_CHANGE_ID_BYTES)
+    change_id = random_bytes(CHANGE_ID_BYTES)
     if kind == INDEXED:
         return _index(connection, member, document)
     if kind == DESTROYED:
@@ -324,5 +328,4 @@ def _keep_out(  # noqa: PLR0917 - a column each
     return True
 
 
-_CHANGE_ID_BYTES: Final = 16
 _BYTES_OF_AGREED: Final = ("digest", "data", "note")

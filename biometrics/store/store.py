@@ -32,6 +32,7 @@ from biometrics.store.register import RecordReader
 from biometrics.store.replies import Replies
 from biometrics.store.reviews import ReviewTable
 from biometrics.store.rotation import RotationWriter
+from biometrics.store.sealed_rows import SealedRows
 from biometrics.store.upgrade import is_current, upgrade
 from biometrics.store.whole import WholeReader
 from biometrics.store.writer import Writer
@@ -269,6 +270,7 @@ class Inspection:
     journal: JournalReader
     log: LogReader
     consistency: Consistency
+    sealed: SealedRows
 
 
 @contextmanager
@@ -309,6 +311,7 @@ def inspect_store(
             JournalReader(database.reading, JournalHead()),
             LogReader(database.reading),
             Consistency(database),
+            SealedRows(database.reading),
         )
     finally:
         database.close()

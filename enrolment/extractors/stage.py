@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from biometrics.errors import Fault
     from enrolment.bulk import Read
+    from enrolment.extractors.answer import Answer
     from enrolment.extractors.choice import Choice
     from enrolment.extractors.extractor import Extracted
-    from enrolment.extractors.workers import Answer
 
 _AHEAD: Final = 2  # pictures read for each process, so that none waits for a file
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics.errors import Fault, InvalidRequestError
+from enrolment.extractors.answer import Answer
 from enrolment.extractors.picture import decode
 from enrolment.extractors.preview import draw_preview
-from enrolment.extractors.workers import Answer
 
 if TYPE_CHECKING:
     from enrolment.extractors.extractor import Extractor

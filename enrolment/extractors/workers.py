@@ -14,22 +14,18 @@ import queue
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError, ExchangeError, Fault
+from enrolment.extractors.answer import Answer
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from enrolment.extractors.choice import Choice
-    from enrolment.extractors.extractor import Extracted
 
 _SPAWN: Final = multiprocessing.get_context("spawn")
 _NO_START: Final = (
@@ -39,22 +35,6 @@ _NO_START: Final = (
         " do the extra's packages fit this computer?"
     ),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What became of one picture.
-
-    Attributes:
-        extracted: what was found, or None if the picture is refused.
-        faults: why it is; none if it is not.
-        preview: uint8 (height, width, 3), a small picture with what was found drawn
-            in, if it was asked for and the picture could be decoded.
-    """
-
-    extracted: Extracted | None = None
-    faults: tuple[Fault, ...] = ()
-    preview: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
 
 class Workers:

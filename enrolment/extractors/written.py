@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of
+from biometrics.files import cannot_write, cause_of
 from enrolment.formats.finger import FingerView
 from enrolment.formats.finger_writing import write_minutiae
 from enrolment.formats.source import VectorSample
@@ -124,9 +124,7 @@ class TemplateFolder:
             with os.fdopen(opened, "wb") as file:
                 file.write(data)
         except OSError as error:
-            told = cause_of(error)
-            message = f"`{path}` cannot be written: {told}"
-            raise ConfigurationError("FILE_NOT_MADE", message) from error
+            raise cannot_write(path, error) from error
 
 
 def _csv(lines: list[list[str]]) -> bytes:

@@ -69,7 +69,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         if error.errno == errno.EINVAL:  # the directory points to before the file
             raise _refusal(path, "FILE_DAMAGED", _DAMAGED) from error
         told = cause_of(error)
-        raise _refusal(path, "FILE_NOT_READ", f"cannot be read: {told}") from error
+        raise _refusal(path, "UNREADABLE_FILE", f"cannot be read: {told}") from error
     except _DAMAGE as error:
         raise _refusal(path, "FILE_DAMAGED", _DAMAGED) from error
 

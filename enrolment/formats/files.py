@@ -87,7 +87,7 @@ def _told(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         told = _LINKS.get(error.errno or 0) or cause_of(error)
-        raise _refusal(name, "FILE_NOT_READ", f"cannot be read: {told}") from error
+        raise _refusal(name, "UNREADABLE_FILE", f"cannot be read: {told}") from error
 
 
 def _refusal(name: str, reason: str, message: str) -> InvalidRequestError:

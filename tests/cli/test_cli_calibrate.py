@@ -142,7 +142,7 @@ def test_a_gallery_without_mates_has_no_fnir(run: Run, folder: Path) -> None:
         (("--probes", "none.npz"), "none.npz"),
         (("--output", "no/where.toml"), "has no folder to be in"),
         (("--same", "spaces.toml"), "must be a table as `--review` writes it"),
-        (("--pictures", "spaces.toml"), "cannot be written"),
+        (("--pictures", "spaces.toml"), "exists and is not overwritten"),
         (("--searches", "19"), "equal to 20"),
     ],
 )

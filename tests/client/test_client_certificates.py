@@ -96,15 +96,15 @@ def test_until_the_new_one_is_whole_the_old_one_serves(
             changed = tmp_path / "client.pem" if broken == "cut" else profile.authority
             whole = changed.read_bytes()
             changed.write_bytes(whole + whole[: len(whole) // 2])
-        line = client._line
+        line = client._asker.line
         client.spaces()
-        assert client._line is line
+        assert client._asker.line is line
         if broken == "bundle":
             profile.authority.write_bytes(whole + whole)
         (tmp_path / "client.pem").write_bytes(certificate)
         (tmp_path / "client.key").write_bytes(key)
         client.spaces()
-        assert client._line is not line
+        assert client._asker.line is not line
 
 
 def test_an_old_line_is_closed_when_no_call_can_be_on_it(

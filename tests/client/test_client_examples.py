@@ -6,23 +6,27 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from biometrics.client import Record, Template
+from biometrics.client import Record, Template, aio, client
 from biometrics.testing import ExchangeInProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
+    from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "biometrics/client/examples"
 PAGE = ROOT / "biometrics/client/README.md"
 SECONDS = 120
 NODE = shutil.which("node")
+INDENTED = re.compile(r"(?:^    .*\n|^\n(?=    ))+", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -111,6 +115,21 @@ def test_the_example_for_node(clients: Path):
     assert lines[4].startswith("INVALID_ARGUMENT WRONG_DIMENSION: probe.templates[0]")
     assert lines[5] == "  probe.templates[0].data: WRONG_DIMENSION"
     assert lines[6].startswith("PERMISSION_DENIED NOT_PERMITTED: no agreement permits")
+
+
+@pytest.mark.parametrize("module", [client, aio])
+def test_the_examples_in_the_docstrings(
+    clients: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+):
+    """As they stand at the head of each client."""
+    monkeypatch.chdir(clients)
+    assert module.__doc__ is not None
+    (example,) = INDENTED.findall(module.__doc__)
+    session: dict[str, Any] = {
+        "embedding": np.random.default_rng(6).standard_normal(512)
+    }
+    exec(textwrap.dedent(example), session)  # noqa: S102 - our own
+    assert session["answer"].regional in {"no-match", "not-comparable"}
 
 
 def blocks() -> Iterator[str]:

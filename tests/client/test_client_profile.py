@@ -79,7 +79,7 @@ def test_a_profile_that_is_not_there_is_told(tmp_path: Path):
     """The error says what should be there."""
     with pytest.raises(ConfigurationError, match="a client profile") as caught:
         Profile.load(tmp_path / "absent.toml")
-    assert caught.value.reason == "FILE_NOT_READ"
+    assert caught.value.reason == "UNREADABLE_FILE"
 
 
 def test_an_enormous_file_is_not_read(path: Path):

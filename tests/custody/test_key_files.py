@@ -53,7 +53,7 @@ def test_a_file_is_never_overwritten(tmp_path: Path):
     before = (tmp_path / "a.key").read_bytes()
     with pytest.raises(ConfigurationError) as refused:
         create_key_file(tmp_path / "a.key", os.urandom)
-    assert refused.value.reason == "KEY_FILE_EXISTS"
+    assert refused.value.reason == "FILE_EXISTS"
     assert (tmp_path / "a.key").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.key"]
 
@@ -63,7 +63,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
     path = tmp_path / "nowhere" / "a.key"
     with pytest.raises(ConfigurationError) as refused:
         create_key_file(path, os.urandom)
-    assert refused.value.reason == "KEY_FILE_UNREACHABLE"
+    assert refused.value.reason == "CANNOT_WRITE"
     assert refusal(path) == "KEY_FILE_UNREACHABLE"
 
 

@@ -239,7 +239,7 @@ def test_subjects_may_be_texts_and_records_are_a_bound(tmp_path: Path):
 def running(tmp_path: Path):
     """A demo that has begun to enrol or search, and its server."""
     demo = subprocess.Popen(
-        [sys.executable, "-m", "biometrics.cli", "demo", "--records", "5000"],
+        [sys.executable, "-m", "biometrics.cli", "demo", "--records", "500"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -271,7 +271,7 @@ def servers(folder: Path) -> list[int]:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """Return once it holds; fail if it does not in time."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)

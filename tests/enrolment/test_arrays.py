@@ -368,9 +368,9 @@ def test_a_chunk_without_rows_is_a_mistake_of_the_program(tmp_path: Path) -> Non
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     """Missing files, folders, other formats."""
-    assert refused(tmp_path / "none.npz") == {"none.npz": "FILE_NOT_READ"}
+    assert refused(tmp_path / "none.npz") == {"none.npz": "UNREADABLE_FILE"}
     (tmp_path / "folder.npz").mkdir()
-    assert refused(tmp_path / "folder.npz") == {"folder.npz": "FILE_NOT_READ"}
+    assert refused(tmp_path / "folder.npz") == {"folder.npz": "UNREADABLE_FILE"}
     (tmp_path / "bare.npz").write_bytes(npy(ROWS))
     assert refused(tmp_path / "bare.npz") == {"bare.npz": "FILE_DAMAGED"}
     empty = pack(tmp_path / "empty.npz")

@@ -368,7 +368,7 @@ def test_keys_are_backed_up_apart_and_come_back(made: Made, tmp_path: Path) -> N
     assert {p.name: p.read_bytes() for p in (root / "keys").iterdir()} == before
     (root / "keys/XAA.key").unlink()
     (root / "keys/XBB.key").write_bytes(before["XCC.key"])
-    assert refusal(lambda: restore_keys(settings, folder)) == "KEY_FILE_EXISTS"
+    assert refusal(lambda: restore_keys(settings, folder)) == "FILE_EXISTS"
     assert not (root / "keys/XAA.key").exists()
     assert refusal(lambda: restore_keys(settings, made.folder)) == "NOT_A_KEY_BACKUP"
     beside = made.folder / "keys"

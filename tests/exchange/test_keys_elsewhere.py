@@ -14,6 +14,7 @@ from world import AGREEMENTS, World, agreement, face, permit, record, unit
 
 from biometrics import limits
 from biometrics.client import ExchangeClient, Outcome
+from biometrics.client.blocking import finish
 from biometrics.clock import ManualClock, SystemClock
 from biometrics.custody import create_key_file, read_key_file
 from biometrics.errors import (
@@ -158,12 +159,18 @@ def test_a_wrong_key_opens_nothing_and_is_forgotten(keeper: Keeper, tmp_path: Pa
     assert keeper.outcomes() == BOTH
 
 
+def send_unlock(client: ExchangeClient, request: custody_pb2.UnlockRequest) -> None:
+    """Send a request as it is."""
+    asker = client._asker
+    finish(asker.send(asker.line.services.custody.Unlock, request, 10))
+
+
 def test_what_was_recorded_on_the_way_opens_nothing_later(keeper: Keeper):
     """Not in another request, not as a replay, and not after a restart."""
     keeper.administrator.lock()
     number = uuid.uuid4()
     with keeper.knowing() as knowing:
-        recipient = knowing._learn(None)
+        recipient = finish(knowing._asker.learn(None))
         sealed = recipient.hand_over(read_key_file(keeper.key), str(number))
 
         def unlock(request_id: uuid.UUID) -> None:
@@ -171,7 +178,7 @@ def test_what_was_recorded_on_the_way_opens_nothing_later(keeper: Keeper):
             request = custody_pb2.UnlockRequest(
                 request_id=str(request_id), sealed_key=sealed
             )
-            knowing._send(knowing._line.custody.Unlock, request, 10)
+            send_unlock(knowing, request)
 
         unlock(number)
         first = keeper.administrator.lock()
@@ -197,7 +204,8 @@ def test_what_was_recorded_before_a_lock_never_opens_again(
     with keeping(tmp_path, "handed-over", clock) as world:
         keeper = Keeper(world, tmp_path / "XAA.key")
         with keeper.knowing() as knowing:
-            recipient, key = knowing._learn(None), read_key_file(keeper.key)
+            recipient = finish(knowing._asker.learn(None))
+            key = read_key_file(keeper.key)
             arrived, held_back = (
                 custody_pb2.UnlockRequest(
                     request_id=str(number),
@@ -205,18 +213,18 @@ def test_what_was_recorded_before_a_lock_never_opens_again(
                 )
                 for number in (uuid.uuid4(), uuid.uuid4())
             )
-            knowing._send(knowing._line.custody.Unlock, arrived, 10)
+            send_unlock(knowing, arrived)
             keeper.administrator.lock()
             clock.advance(dt.timedelta(seconds=limits.REPLAY_WINDOW_SECONDS + 1))
             for request in (arrived, held_back):
                 with pytest.raises(PreconditionError) as refused:
-                    knowing._send(knowing._line.custody.Unlock, request, 10)
+                    send_unlock(knowing, request)
                 assert refused.value.reason == "SEALED_TO_ANOTHER"
                 assert keeper.administrator.custody().state == "locked"
         keeper.unlock()
         keeper.administrator.destroy(confirm_holder="XAA")
         with keeper.knowing() as knowing:
-            assert knowing._learn(None) != recipient
+            assert finish(knowing._asker.learn(None)) != recipient
 
 
 def test_a_handing_over_is_repeated_under_its_request_id(keeper: Keeper):

@@ -21,6 +21,7 @@ from biometrics.client import (
     MatchAnswer,
     sealer,
 )
+from biometrics.client.blocking import finish
 from biometrics.errors import (
     ConflictError,
     ExchangeError,
@@ -111,14 +112,14 @@ def test_after_a_restart_it_is_sealed_anew(tmp_path: Path):
         number = uuid.uuid4()
         with ExchangeClient(knowing(world, "XAA", "enroller")) as enroller:
             enroller.enrol(record("case-1", unit(1)), request_id=number)
-            before = enroller._sealer.recipient
+            before = enroller._asker._sealer.recipient
         world.restart()
         assert world.exchange.verifier == verifier
         with ExchangeClient(knowing(world, "XAA", "enroller")) as enroller:
-            enroller._sealer.recipient = before
+            enroller._asker._sealer.recipient = before
             again = enroller.enrol(record("case-1", unit(1)), request_id=number)
             assert again.status is EnrolStatus.ENROLLED  # as it was answered
-            assert enroller._sealer.recipient != before
+            assert enroller._asker._sealer.recipient != before
             with pytest.raises(ConflictError):
                 enroller.enrol(record("case-2", unit(2)), request_id=number)
 
@@ -130,16 +131,18 @@ def test_a_call_that_is_sealed_again_has_one_deadline(
     now, left = [0.0], []
     monkeypatch.setattr(sealer, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with ExchangeClient(knowing(world, "XCC")) as client:
-        send = client._send
+        send = client._asker.send
 
-        def slow(method: object, request: Message, deadline: float | None) -> object:
+        async def slow(
+            method: object, request: Message, deadline: float | None
+        ) -> object:
             left.append(deadline)
             now[0] += 2
             if len(left) == 2:
                 raise PreconditionError(SEALED_TO_ANOTHER, "it was restarted")
-            return send(method, request, 10)  # type: ignore[arg-type, type-var]
+            return await send(method, request, 10)  # type: ignore[arg-type, type-var]
 
-        monkeypatch.setattr(client, "_send", slow)
+        monkeypatch.setattr(client._asker, "send", slow)
         client.match(face(unit(1)), purpose="border-check", deadline=7)
     assert left == [7, 5, 3, 1]
 
@@ -148,16 +151,16 @@ def test_a_load_goes_on_over_a_restart(world: World, monkeypatch: pytest.MonkeyP
     """Its stream breaks, and the next one is sealed to the exchange as it is then."""
     people = [(record(f"load-{n}", unit(100 + n)),) for n in range(3)]
     with ExchangeClient(knowing(world, "XAA", "enroller")) as enroller:
-        learn, learnt = enroller._learn, []
+        learn, learnt = enroller._asker.learn, []
 
-        def stale(deadline: float | None) -> object:
-            fresh = learn(deadline)
+        async def stale(deadline: float | None) -> object:
+            fresh = await learn(deadline)
             learnt.append(fresh)
             # As if it had been restarted right after it was asked.
             return fresh if len(learnt) > 1 else replace(fresh, member=fresh_other)
 
-        fresh_other = type(learn(None).member)("XBB")
-        monkeypatch.setattr(enroller, "_learn", stale)
+        fresh_other = type(finish(learn(None)).member)("XBB")
+        monkeypatch.setattr(enroller._asker, "learn", stale)
         outcomes = list(enroller.enrol_many(Chunk(records=p) for p in people))
     assert len(learnt) == 2
     assert [o.outcomes[0].status for o in outcomes] == [EnrolStatus.ENROLLED] * 3
@@ -172,12 +175,12 @@ def test_the_asynchronous_client_seals_too(world: World, arrived: list[bytes]):
             loaded = [o async for o in enroller.enrol_many([chunk])]
         async with AsyncExchangeClient(knowing(world, "XCC")) as client:
             first = await client.match(face(unit(50)), purpose="border-check")
-            recipient = client._sealer.recipient
+            recipient = client._asker._sealer.recipient
             assert recipient is not None
             stale = replace(recipient, member=type(recipient.member)("XAA"))
-            client._sealer.recipient = stale
+            client._asker._sealer.recipient = stale
             second = await client.match(face(unit(51)), purpose="border-check")
-            assert client._sealer.recipient == recipient
+            assert client._asker._sealer.recipient == recipient
         return first.regional, second.regional, len(loaded)
 
     assert asyncio.run(body()) == ("match", "no-match", 1)
@@ -212,21 +215,24 @@ def test_who_stands_between_cannot_have_it_sealed_for_another_member(
     ):
         caught: list[Message] = []
 
-        def between(_method: object, request: Message, _deadline: object) -> object:
+        async def between(
+            _method: object, request: Message, _deadline: object
+        ) -> object:
             if isinstance(request, custody_pb2.GetSealingKeyRequest):
                 # The accomplice's key, which the exchange has signed too.
-                return ExchangeClient._send(
-                    accomplice, accomplice._line.custody.GetSealingKey, request, 10
-                )
+                asker = accomplice._asker
+                method = asker.line.services.custody.GetSealingKey
+                return await asker.send(method, request, 10)
             caught.append(request)
             raise PreconditionError("CAUGHT", "it does not get through")
 
         with monkeypatch.context() as patch:
-            patch.setattr(enroller, "_send", between)
+            patch.setattr(enroller._asker, "send", between)
             with pytest.raises(PreconditionError, match="get through"):
                 enroller.enrol(record("case-9", unit(9)))
+        asker = accomplice._asker
         with pytest.raises(PreconditionError) as refused:
-            accomplice._send(accomplice._line.enrolment.Enrol, caught[0], 10)
+            finish(asker.send(asker.line.services.enrolment.Enrol, caught[0], 10))
         assert refused.value.reason == "SEALED_TO_ANOTHER"
 
 
@@ -235,25 +241,26 @@ def test_a_lock_of_its_member_does_not_stop_a_client(world: World):
     administrator = world.client("XCC", "administrator")
     with ExchangeClient(knowing(world, "XCC")) as client:
         client.match(face(unit(3)), purpose="border-check")
-        before = client._sealer.recipient
+        before = client._asker._sealer.recipient
         administrator.lock()
         administrator.unlock()
         client.match(face(unit(4)), purpose="border-check")
-        assert client._sealer.recipient != before
+        assert client._asker._sealer.recipient != before
 
 
 def refusal(world: World, request: Message) -> ExchangeError:
     """Return why a request is refused that was made by hand."""
     with ExchangeClient(world.profile("XCC")) as client:
+        asker = client._asker
         with pytest.raises(ExchangeError) as refused:
-            client._send(client._line.matching.Match, request, 10)
+            finish(asker.send(asker.line.services.matching.Match, request, 10))
         return refused.value
 
 
 def test_what_is_sealed_otherwise_is_refused(world: World):
     """Something beside it, one in another, another message, or nothing of the kind."""
     with ExchangeClient(knowing(world, "XCC")) as client:
-        to = client._learn(None)
+        to = finish(client._asker.learn(None))
     inner = match_pb2.MatchRequest(request_id=str(uuid.uuid4()))
     whole = to.seal(inner)
     beside = match_pb2.MatchRequest(request_id=inner.request_id, sealed=whole.sealed)

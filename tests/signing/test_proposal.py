@@ -201,7 +201,7 @@ def test_a_signing_key_is_for_its_owner_alone(tmp_path: Path):
     create_signing_key(path, FIRST)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read_signing_key(path).verifier == FIRST.verifier
-    assert reason(lambda: create_signing_key(path, SECOND), path) == "KEY_FILE_EXISTS"
+    assert reason(lambda: create_signing_key(path, SECOND), path) == "FILE_EXISTS"
     path.chmod(0o640)
     assert reason(lambda: read_signing_key(path), path) == "KEY_FILE_EXPOSED"
     path.chmod(0o600)

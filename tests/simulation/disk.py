@@ -176,10 +176,15 @@ class Disk:
             self._flushed(key)
 
     def flushed_number(self, number: int) -> None:
-        """Note that an open file that has no name any more is on the disk."""
+        """Note that an open file is on the disk that has no name, any more or yet."""
         with self._lock:
-            if self.image is None:
-                self._flushed(_key(os.fstat(number)))
+            if self.image is not None:
+                return
+            key = _key(os.fstat(number))
+            if key not in self._files:
+                flags = os.O_RDONLY | os.O_CLOEXEC
+                self._files[key] = _File(os.open(f"/proc/self/fd/{number}", flags))
+            self._flushed(key)
 
     def _flushed(self, key: _Key) -> None:
         if (one := self._files.get(key)) is not None:
@@ -308,6 +313,8 @@ def _key(status: os.stat_result) -> _Key:
 def _kind(path: Path) -> str:
     """Return what a path is, without what is random in its name."""
     name = path.name
+    if name.endswith(" (deleted)"):  # as Linux shows what has no name
+        return "nameless"
     if name.startswith("."):  # a draft, with digits at its end
         return name.rpartition(".")[0]
     return "segment" if ".segment" in name else name

@@ -19,11 +19,14 @@ import biometrics.server.exchange as composed
 from biometrics import limits
 from biometrics.callers import CALLER, Caller, Role
 from biometrics.client import ExchangeClient
-from biometrics.client.client import _Line
+from biometrics.client.asker import Asker
+from biometrics.client.calls import AllCalls
+from biometrics.client.line import BlockingLine
 from biometrics.client.messages import RequestMaker
 from biometrics.client.responses import read_chunk_outcomes
 from biometrics.client.sealer import Sealer
 from biometrics.members import Member
+from biometrics.server import edge
 from biometrics.server.config import read_config
 from biometrics.server.doors import Door
 from biometrics.server.exchange import Exchange
@@ -118,7 +121,7 @@ def no_doors() -> Iterator[list[Parts]]:
     scripts = SimpleNamespace(from_config=lambda _: SCRIPTS)
     with ExitStack() as stack:
         stack.enter_context(patch.object(upgrade, "ScriptDirectory", scripts))
-        stack.enter_context(patch.object(composed, "make_doors", doors))
+        stack.enter_context(patch.object(edge, "make_doors", doors))
         for function, name in (
             ("keep_erasing", "store"),
             ("keep_disposing", ""),
@@ -260,17 +263,11 @@ class Client(ExchangeClient):
         """Call as one of a member's systems."""
         self._node = node
         self._caller = Caller(member=Member(member), role=Role(role), name=role)
-        self._deadline = 10.0
-        self._has_answered = True
-        self._requests = RequestMaker(random_bytes)
-        self._sealer = Sealer("")
         with patch("grpc.secure_channel", lambda *_: self):
-            self._direct = _Line.open(_NOWHERE)
-
-    @property
-    def _line(self) -> _Line:
-        """The line into the process."""
-        return self._direct
+            line = BlockingLine(_NOWHERE)
+        self._requests = RequestMaker(random_bytes)
+        self._asker = Asker(_OneLine(line), Sealer(""), 10.0)
+        self._calls = AllCalls(self._asker, self._requests)
 
     def close(self) -> None:
         """Have nothing to close."""
@@ -304,6 +301,15 @@ class Client(ExchangeClient):
             each async for each in handler.stream_stream(sent(), None)
         ]
         return [o.status for each in responses for o in read_chunk_outcomes(each)]
+
+
+class _OneLine:
+    """Stands for `Lines` that follow no file."""
+
+    def __init__(self, line: BlockingLine) -> None:
+        """Have one line."""
+        self.current = lambda: line
+        self.take_idle = list
 
 
 class _Nowhere:

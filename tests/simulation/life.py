@@ -41,6 +41,7 @@ from biometrics.server.development import write_agreement
 from biometrics.server.policy import read_signers
 from biometrics.signing import read_signing_key
 from biometrics.signing.proposal import approve, propose
+from biometrics.v1 import enrolment_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -312,9 +313,10 @@ class Life:
             one: None,
         }
         requests = client._requests
+        withdrawal = enrolment_pb2.WithdrawRequest(reference=one.reference)
         asked: list[tuple[str, Any]] = [
             ("Enrol", requests.enrol(record(key.reference, unit(number)), None)),
-            ("Withdraw", requests.withdraw(one.reference, None)),
+            ("Withdraw", requests.under(None, withdrawal)),
         ]
         others = [k for k in self.ledger.alive(holder) if k != one]
         found = others[int(self.random.integers(len(others)))]

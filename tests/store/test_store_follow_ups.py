@@ -25,11 +25,11 @@ from biometrics.store import (
     FollowUpState,
     Refusal,
     RequestKey,
-    follow_ups,
+    follow_up_tables,
     inspect_store,
     open_store,
 )
-from biometrics.store.follow_ups import end_all
+from biometrics.store.follow_up_tables import end_all
 from biometrics.store.log_check import log_faults
 from biometrics.store.schema import LOG_LEAF
 
@@ -515,10 +515,10 @@ def test_lists_begin_with_the_newest_and_the_oldest(
     desk.confirm()
     desk.release()
     desk.shelf.protect("B", XBB)
-    statement = follow_ups._RECEIVED
+    statement = follow_up_tables._RECEIVED
     for most in (1, 2, 100):
         monkeypatch.setattr(limits, "MAX_FOLLOW_UPS_LISTED", most)
-        monkeypatch.setattr(follow_ups, "_RECEIVED", statement.limit(most))
+        monkeypatch.setattr(follow_up_tables, "_RECEIVED", statement.limit(most))
         waiting = desk.table.received(XAA, desk.gate)
         shown = [each.row.follow_up_id for each in waiting]
         assert shown == [named[2], named[3], named[0]][:most]

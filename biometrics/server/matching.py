@@ -1,0 +1,170 @@
+"""The matcher's parts, from the galleries in memory to an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from biometrics import limits
+from biometrics.audit import ReceiptIssuer
+from biometrics.server.site import site_of
+from biometrics.server.stages import Stages
+from biometrics.slots import Slots
+from matcher.access import Access
+from matcher.alike import Resemblance
+from matcher.confirm import Confirmation
+from matcher.duplicates import Duplicates
+from matcher.follower import Follower
+from matcher.galleries import GalleryName
+from matcher.match import Matcher
+from matcher.schedule import Scanner
+from matcher.segments import SegmentFiles
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from biometrics.server.ground import Ground
+    from biometrics.server.site import Site
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """What searches, and what it searches in.
+
+    Attributes:
+        workers: threads for what would hold up the event loop.
+        site: the galleries in memory, wherever that is.
+        files: their codes on disk.
+        follower: brings the journal's changes to the index.
+        access: opens and closes the galleries of a member.
+        slots: when an answer leaves.
+        matcher: answers searches.
+        duplicates: finds who of one's own resemble one another.
+    """
+
+    workers: ThreadPoolExecutor
+    site: Site
+    files: SegmentFiles
+    follower: Follower
+    access: Access
+    slots: Slots
+    matcher: Matcher
+    duplicates: Duplicates
+
+    async def start(self, ground: Ground, parts: AsyncExitStack) -> None:
+        """Load every gallery; on return they are searched, and follow the journal.
+
+        What is to be stopped goes to `parts`.
+        """
+        store = ground.store
+        if not store.register.is_whole():
+            log.warning("rows of the database are missing: codes are made anew")
+            self.files.discard_all()
+        self.follower.start()
+        parts.callback(self.follower.stop)
+        await asyncio.to_thread(self.follower.wait_until_loaded)
+        self.site.index.verify(
+            {
+                GalleryName(member, row.space): row.templates
+                for member in ground.roll
+                for row in store.register.galleries(member)
+            }
+        )
+        self.site.keeper.start()
+        parts.callback(self.site.keeper.stop)
+        parts.push_async_callback(self.access.stop)
+
+
+def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
+    """Make the matcher; what is to be closed goes to `parts`."""
+    store, vault, spaces = ground.store, ground.vault, ground.spaces
+    galleries = ground.galleries
+    workers = parts.enter_context(ThreadPoolExecutor(limits.WORKER_THREADS, "worker"))
+    # Galleries in memory, and their codes on disk.
+    files = SegmentFiles(ground.config.segments, ground.random_bytes)
+    site = parts.enter_context(
+        site_of(
+            ground.config,
+            store,
+            vault=vault,
+            spaces=spaces,
+            galleries=galleries,
+            files=files,
+        )
+    )
+    follower = Follower(
+        journal=store.journal,
+        index=site.index,
+        files=files,
+        galleries=galleries,
+        on_failure=ground.health.lose,
+    )
+    # What a search compares, and decides.
+    confirmation = Confirmation(
+        journal=store.journal,
+        vault=vault,
+        spaces=spaces,
+        galleries=galleries,
+        engine=site.engine,
+        follower=follower,
+    )
+    scanner = parts.enter_context(
+        Scanner(
+            engine=site.engine,
+            confirmation=confirmation,
+            comparing=site.comparing,
+            threads=site.threads,
+            scanned=ground.metrics.scanned,
+        )
+    )
+    slots = Slots(ground.config.slot_seconds)
+    matcher = Matcher(
+        agreements=ground.in_force.agreements,
+        calibrations=ground.calibrations,
+        galleries=galleries,
+        precedence=ground.precedence,
+        scanner=scanner,
+        slots=slots,
+        answers=store.answers,
+        receipts=ReceiptIssuer(ground.log_key),
+        budget=store.budget,
+        resemblance=Resemblance(ground.clock, ground.random_bytes),
+        vault=vault,
+        workers=workers,
+        clock=ground.clock,
+        timed=Stages(ground.metrics.took, ground.tracing).timed,
+        random_bytes=ground.random_bytes,
+    )
+    duplicates = Duplicates(
+        whole=store.whole,
+        vault=vault,
+        spaces=spaces,
+        calibrations=ground.calibrations,
+        galleries=galleries,
+        scanner=scanner,
+        workers=workers,
+        clock=ground.clock,
+    )
+    # How a holder closes and opens its own.
+    access = Access(
+        galleries=galleries,
+        follower=follower,
+        loading=site.loading,
+        scanner=scanner,
+        keeper=site.keeper,
+    )
+    return Matching(
+        workers=workers,
+        site=site,
+        files=files,
+        follower=follower,
+        access=access,
+        slots=slots,
+        matcher=matcher,
+        duplicates=duplicates,
+    )
