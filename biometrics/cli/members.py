@@ -98,6 +98,13 @@ def join(  # noqa: PLR0913 - an option each
             metavar="FILE",
         ),
     ] = None,
+    witness: Annotated[
+        Path | None,
+        typer.Option(
+            help="Public key of its witness, as `audit witness-key` printed it there.",
+            metavar="FILE",
+        ),
+    ] = None,
     signer: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,17 +132,18 @@ def join(  # noqa: PLR0913 - an option each
     from biometrics.server.policy import read_signers  # noqa: PLC0415 - likewise
 
     member = Member(code)
-    if development and (auditor is not None or signer):
+    if development and (auditor or witness or signer):
         raise InvalidRequestError(
             "ONE_OR_THE_OTHER",
-            "`--development` makes auditor and signers itself; leave out `--auditor`"
-            " and `--signer`, or it",
+            "`--development` makes auditor, witness and signers itself; leave out"
+            " `--auditor`, `--witness` and `--signer`, or it",
         )
     asked = Asked(
         member=member,
         name=name,
         key=key or f"keys/{member}.key",
         auditor=auditor,
+        witness=witness,
         signers=dict(map(_signer, signer or [])),
         is_development=development,
     )
@@ -165,6 +173,7 @@ def list_members(config: ConfigOption, *, as_json: JsonOption = False) -> None:
             "standing": membership.value,
             "in_effect": last.get(member) is membership,
             "auditor": member in settings.auditors,
+            "witness": member in settings.witnesses,
             "signers": len(signers.of(member)),
         }
         for member, membership in settings.memberships.items()
@@ -173,11 +182,14 @@ def list_members(config: ConfigOption, *, as_json: JsonOption = False) -> None:
         print_json({"members": rows})
         return
     print_table(
-        ("code", "name", "standing", "in effect", "auditor", "signers"),
+        ("code", "name", "standing", "in effect", "auditor", "witness", "signers"),
         [
             (
                 *(row["code"], row["name"], row["standing"]),
-                *("yes" if row[key] else "no" for key in ("in_effect", "auditor")),
+                *(
+                    "yes" if row[key] else "no"
+                    for key in ("in_effect", "auditor", "witness")
+                ),
                 row["signers"],
             )
             for row in rows

@@ -18,7 +18,6 @@ from biometrics.server.follow_up_service import FollowUpService
 from biometrics.server.interceptors import Identity, Shown, TakingPart, chain
 from biometrics.server.methods import METHODS, SHOWN
 from biometrics.server.metrics import Gauges
-from biometrics.server.policy import read_witnesses
 from biometrics.server.region import RegionService
 from biometrics.server.reviews import ReviewService
 from biometrics.signing import sealing_key_note
@@ -136,7 +135,7 @@ def make_servicers(ground: Ground, matching: Matching, holding: Holding) -> Serv
                 log=store.log,
                 cosignatures=store.cosignatures,
                 key=ground.log_key,
-                witnesses=read_witnesses(ground.config.witnesses),
+                witnesses=ground.witnesses,
                 clock=clock,
             ),
         ),

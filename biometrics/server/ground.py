@@ -20,6 +20,7 @@ from biometrics.server.policy import (
     read_auditors,
     read_calibrated,
     read_signers,
+    read_witnesses,
     unaudited,
 )
 from biometrics.server.rates import Rates
@@ -33,9 +34,10 @@ from biometrics.store import open_store
 from matcher.galleries import Galleries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AsyncExitStack
 
+    from biometrics.audit.cosignature import WitnessKey
     from biometrics.calibration import Calibrations
     from biometrics.clock import Clock
     from biometrics.members import Member
@@ -69,6 +71,7 @@ class Ground:
         log_key: signs the log, and receipts.
         rates: which threshold counts today.
         in_force: what the members have agreed.
+        witnesses: whose cosignatures of the log are kept.
         precedence: searches go before enrolments.
         settings: what of the settings is taken up while the exchange runs.
     """
@@ -90,6 +93,7 @@ class Ground:
     log_key: SigningKey
     rates: Rates
     in_force: InForce
+    witnesses: Mapping[Member, WitnessKey]
     precedence: Precedence
     settings: Settings
 
@@ -128,6 +132,7 @@ def lay(
     health = Health(s.full_name for s in SERVICES)
     # The store, who takes part, and the keys that open what is in it.
     auditors = read_auditors(config.auditors)
+    witnesses = read_witnesses(config.witnesses)
     store = parts.enter_context(
         open_store(
             config.database,
@@ -173,6 +178,7 @@ def lay(
         log_key=log_key,
         rates=rates,
         in_force=in_force,
+        witnesses=witnesses,
         precedence=Precedence(),
         settings=Settings(
             config,
@@ -181,6 +187,7 @@ def lay(
             memberships=memberships,
             unlocking=unlocking,
             auditors=auditors,
+            witnesses=witnesses,
             in_force=in_force,
         ),
     )

@@ -1,7 +1,7 @@
 """What a member needs to join, file by file, and its table in the settings at last.
 
 1. Its key, unless it keeps it itself or it lies on a token.
-2. Its auditor's key, to which the log is handed.
+2. Its auditor's key, to which the log is handed, and its witness's, which cosigns it.
 3. Who signs its agreement.
 4. For development: its agreement, signed, and certificates of its systems.
 5. Its `[[member]]` in `exchange.toml`: from then on it is a member.
@@ -15,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from biometrics.audit import AuditorKey, AuditorSecret
+from biometrics.audit import AuditorSecret
+from biometrics.audit.cosignature import WitnessSecret
 from biometrics.callers import Caller, Role
 from biometrics.custody import KeyFile, create_key_file, parse_source
-from biometrics.errors import ConfigurationError, InvalidRequestError
+from biometrics.errors import ConfigurationError
 from biometrics.members import Membership
 from biometrics.server.blueprint import ROLES, no_agreement
 from biometrics.server.config import read_config
@@ -27,7 +28,7 @@ from biometrics.server.development import (
     write_agreement,
 )
 from biometrics.server.development_pki import DevelopmentPki, target_of
-from biometrics.server.policy import read_signers
+from biometrics.server.policy import read_auditors, read_signers, read_witnesses
 from biometrics.server.tables import editing, put, with_standing, with_table
 from biometrics.settings import read_text
 from biometrics.signing.files import (
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from biometrics.server.config import Config
 
 _PRIVATE: Final = 0o700
+# Folders of the public keys that a member's settings name.
+_PLACES: Final = {"auditor": "auditors", "witness": "witnesses"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class Asked:
         name: for people.
         key: where its key-encryption key comes from, as the settings say it.
         auditor: file of its auditor's public key, None for none.
+        witness: likewise of its witness's.
         signers: public keys of those who sign its agreement, by name.
         is_development: make everything here that members make themselves.
     """
@@ -64,6 +68,7 @@ class Asked:
     name: str
     key: str
     auditor: Path | None
+    witness: Path | None = None
     signers: Mapping[str, str] = field(default_factory=dict)
     is_development: bool = False
 
@@ -89,20 +94,19 @@ class Joining:
         """
         with editing(self._root):
             config = read_config(self._path)
-            auditor = self._auditor_path(asked)
             table = {"code": asked.member.code, "name": asked.name, "key": asked.key}
-            if auditor:
-                table["auditor"] = auditor
-            self._refuse_other(config, asked, auditor)
+            own = _own_of(asked)
+            table |= {name: f"{_PLACES[name]}/{asked.member}.pub" for name in own}
+            self._refuse_other(config, asked, table)
             source = parse_source(asked.key, self._root)
             # 1. Its key.
             if isinstance(source, KeyFile) and not source.path.exists():
                 source.path.parent.mkdir(_PRIVATE, exist_ok=True)
                 create_key_file(source.path, self._random_bytes)
             source.open(self._random_bytes)  # what is there has to be a key
-            # 2. Its auditor's.
-            if auditor:
-                self._put_auditor(asked, self._root / auditor)
+            # 2. Its auditor's, and its witness's.
+            for name, given in own.items():
+                self._put_public(config, asked.member, name, given)
             # 3. Its signers.
             self._put_signers(config, asked)
             # 4. What a member of a pilot on one computer has.
@@ -147,51 +151,70 @@ class Joining:
                 put(self._path, text, read_config)
             return read_config(self._path)
 
-    def _auditor_path(self, asked: Asked) -> str:
-        """Return where the auditor's public key is to be; empty where none is named."""
-        is_named = asked.auditor is not None or asked.is_development
-        return f"auditors/{asked.member}.pub" if is_named else ""
-
-    def _refuse_other(self, config: Config, asked: Asked, auditor: str) -> None:
+    def _refuse_other(
+        self, config: Config, asked: Asked, table: Mapping[str, str]
+    ) -> None:
         """Refuse a member that is there with other things."""
         member = asked.member
         if member not in config.members:
             return
         if config.memberships[member] is Membership.LEFT:
             raise _has_left(member)
-        own = config.auditors.get(member)
+
+        def wanted(name: str) -> Path | None:
+            return self._root / table[name] if name in table else None
+
         is_same = (
             config.member_names[member] == asked.name
             and config.members[member] == parse_source(asked.key, self._root)
-            and (own == self._root / auditor if auditor else own is None)
+            and config.auditors.get(member) == wanted("auditor")
+            and config.witnesses.get(member) == wanted("witness")
         )
         if not is_same:
             raise ConfigurationError(
                 "ALREADY_A_MEMBER",
-                f"{member} is a member already, with another name, key or auditor, and"
-                " nothing was changed: `biometrics members list` shows it; edit its"
-                " [[member]] in the settings, and restart",
+                f"{member} is a member already, with another name, key, auditor or"
+                " witness, and nothing was changed: `biometrics members list` shows it;"
+                " edit its [[member]] in the settings, and restart",
             )
 
-    def _put_auditor(self, asked: Asked, path: Path) -> None:
-        """Put the auditor's public key where the settings name it."""
+    def _put_public(
+        self, config: Config, member: Member, name: str, given: Path | None
+    ) -> None:
+        """Put a public key where the settings name it."""
+        path = self._root / _PLACES[name] / f"{member}.pub"
         path.parent.mkdir(_PRIVATE, exist_ok=True)
-        given = asked.auditor
         if given is None:
-            secret = path.with_suffix(".key")
-            if not secret.exists():
-                made = AuditorSecret.generate(asked.member, self._random_bytes)
-                create_secret_file(secret, made.text)
-            key = AuditorSecret.parse(read_secret_file(secret)).public
+            text = self._made(config, member, name, path.with_suffix(".key"))
+        elif name == "auditor":
+            text = read_auditors({member: given})[member].text
         else:
-            key = _read_auditor(given, asked.member)
-        if path.exists() and read_text(path).strip() != key.text:
+            # No two members have the same one.
+            text = read_witnesses({**config.witnesses, member: given})[member].text
+        if path.exists() and read_text(path).strip() != text:
             raise ConfigurationError(
-                "OTHER_AUDITOR",
+                f"OTHER_{name.upper()}",
                 f"`{path}` is there with another key; nothing is overwritten: find out"
                 " whose it is, and take it away",
             )
-        replace_file(path, f"{key.text}\n".encode())
+        replace_file(path, f"{text}\n".encode())
+
+    def _made(self, config: Config, member: Member, name: str, path: Path) -> str:
+        """Return a public key whose secret one is in a file, which is made if need be.
+
+        For development: a member makes its own, where nobody here can read them.
+        """
+        kind = AuditorSecret if name == "auditor" else WitnessSecret
+        if not path.exists():
+            secret = (
+                AuditorSecret.generate(member, self._random_bytes)
+                if name == "auditor"
+                else WitnessSecret.generate(
+                    f"{config.trust_domain}/{member}/witness", self._random_bytes
+                )
+            )
+            create_secret_file(path, secret.text)
+        return kind.parse(read_secret_file(path)).public.text
 
     def _put_signers(self, config: Config, asked: Asked) -> None:
         """List those who sign for the member."""
@@ -229,22 +252,12 @@ class Joining:
             pki.ensure(caller, target_of(own or config.listen))
 
 
-def _read_auditor(path: Path, member: Member) -> AuditorKey:
-    """Return an auditor's public key.
-
-    Raises:
-        ConfigurationError: it is none, or another member's.
-    """
-    try:
-        key = AuditorKey.parse(read_text(path).strip())
-    except InvalidRequestError as error:
-        raise ConfigurationError(error.reason, f"`{path}` {error.message}") from error
-    if key.member != member:
-        raise ConfigurationError(
-            "OTHER_MEMBER",
-            f"`{path}` is the key of an auditor of {key.member}, not of {member}",
-        )
-    return key
+def _own_of(asked: Asked) -> dict[str, Path | None]:
+    """Return whose public keys a member has, and in which file; None: made here."""
+    named = {"auditor": asked.auditor, "witness": asked.witness}
+    if asked.is_development:
+        return named
+    return {name: path for name, path in named.items() if path is not None}
 
 
 def _has_left(member: Member) -> ConfigurationError:

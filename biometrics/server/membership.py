@@ -26,7 +26,12 @@ from typing import TYPE_CHECKING, Final
 from biometrics.errors import ConfigurationError, ExchangeError
 from biometrics.members import Membership
 from biometrics.server.config import read_config
-from biometrics.server.policy import read_auditors, read_signers, unaudited
+from biometrics.server.policy import (
+    read_auditors,
+    read_signers,
+    read_witnesses,
+    unaudited,
+)
 from biometrics.server.stamp import stamp_of
 from biometrics.server.told import Told
 from biometrics.store import CustodyState
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.audit import AuditorKey
+    from biometrics.audit.cosignature import WitnessKey
     from biometrics.members import Member
     from biometrics.server.config import Config
     from biometrics.server.in_force import InForce
@@ -48,7 +54,7 @@ if TYPE_CHECKING:
 # Of the settings, what is taken up, and what only people read.
 _TAKEN_OF_MEMBER: Final = frozenset({"member_names", "memberships"})
 _TAKEN: Final = _TAKEN_OF_MEMBER | {"members", "auditors"}
-_TOLD_BY_MEMBER: Final = _TAKEN | {"witnesses"}
+_TOLD_APART: Final = _TAKEN | {"witnesses"}
 
 
 class Memberships:
@@ -135,6 +141,7 @@ class Settings:
         memberships: Memberships,
         unlocking: Unlocking,
         auditors: MutableMapping[Member, AuditorKey],
+        witnesses: MutableMapping[Member, WitnessKey],
         in_force: InForce,
     ) -> None:
         """Go on from `config`, which was taken up at the start.
@@ -146,6 +153,7 @@ class Settings:
             memberships: how it is about each.
             unlocking: has members at hand.
             auditors: whom the log is handed to, by which its entries are sealed.
+            witnesses: whose cosignatures are kept.
             in_force: the agreements in force.
         """
         self._config = config
@@ -154,6 +162,7 @@ class Settings:
         self._memberships = memberships
         self._unlocking = unlocking
         self._auditors = auditors
+        self._witnesses = witnesses
         self._in_force = in_force
         self._files = _files(config)
         self._at_start = self._stamps()
@@ -207,11 +216,34 @@ class Settings:
                 yield from self._of_member(member, config)
             except ExchangeError as error:
                 yield _refused(f"settings: {member}", error)
-        if all(
+        yield from self._of_witnesses(config)
+        if self._config.witnesses == config.witnesses and all(
             self._config.memberships.get(member) is said
             for member, said in config.memberships.items()
         ):
             self._settings = stamp
+
+    def _of_witnesses(self, config: Config) -> Iterator[Told]:
+        """Take up whose cosignatures are kept, if other files are named."""
+        if self._config.witnesses == config.witnesses:
+            return
+        try:
+            keys = read_witnesses(config.witnesses)
+        except ConfigurationError as error:
+            yield _refused("settings: witnesses", error)
+            return
+        for member in sorted(self._witnesses.keys() | keys.keys()):
+            key = keys.get(member)
+            if key == self._witnesses.get(member):
+                continue
+            if key is None:
+                del self._witnesses[member]
+                text = f"{member} has no witness from now on"
+            else:
+                self._witnesses[member] = key
+                text = f"the witness of {member} is {key.text} from now on"
+            yield Told(text, is_warning=False)
+        self._config = replace(self._config, witnesses=config.witnesses)
 
     def _of_member(self, member: Member, config: Config) -> Iterator[Told]:
         """Take up a member that is new, or how it is about one.
@@ -333,7 +365,7 @@ def _waiting(before: Config, config: Config) -> Iterator[str]:
     """Yield what differs between settings and is not taken up."""
     for name in (field.name for field in fields(config)):
         is_other = getattr(before, name) != getattr(config, name)
-        if is_other and name not in _TOLD_BY_MEMBER:
+        if is_other and name not in _TOLD_APART:
             yield f"`{_AS_WRITTEN.get(name, name)}`"
     for member in before.members:
         if member not in config.members:
@@ -344,9 +376,7 @@ def _waiting(before: Config, config: Config) -> Iterator[str]:
 
 
 def _waiting_of(member: Member, before: Config, config: Config) -> Iterator[str]:
-    """Yield what differs of a member; of a new one all but its witness is taken up."""
-    if before.witnesses.get(member) != config.witnesses.get(member):
-        yield f"`witness` of {member}"
+    """Yield what differs of a member; of a new one all is taken up."""
     if member not in before.members:
         return
     if before.members[member] != config.members[member]:

@@ -10,6 +10,7 @@ import pytest
 from world import World, agreement, permit
 
 from biometrics.audit import AuditorSecret
+from biometrics.audit.cosignature import WitnessSecret
 from biometrics.members import Member
 from biometrics.signing import SigningKey
 
@@ -58,6 +59,7 @@ def test_a_member_joins_passes_is_suspended_and_is_listed(
         "standing": "suspended",
         "in_effect": True,
         "auditor": True,
+        "witness": True,
         "signers": 2,
     } in rows
     assert "sample state C" in run("members", "list", *config).out
@@ -96,10 +98,16 @@ def test_a_member_that_keeps_its_keys_is_told_what_to_do_next(
         (["--development", *signers], "`--development` makes"),
         (["--auditor", world.root / "auditors/XBB.pub"], "not of XKK"),
         (["--auditor", world.root / "exchange.toml"], "exchange.toml"),
+        (["--witness", world.root / "exchange.toml"], "exchange.toml"),
+        (["--witness", world.root / "witnesses/XBB.pub"], "witness of XBB"),
     ):
         refused = run(*own, *wrong)
         assert refused.code == 2
         assert said in refused.err
+    witness = tmp_path / "witness.pub"
+    made = WitnessSecret.generate("exchange.test/XKK/witness", os.urandom)
+    witness.write_text(made.public.text + "\n")
+    own = (*own, "--witness", witness)
     joined = run(*own, "--auditor", path, *signers)
     assert joined.code == 0, joined.err
     assert "URI:spiffe://exchange.test/member/XKK/client/client-1" in joined.out
@@ -107,7 +115,9 @@ def test_a_member_that_keeps_its_keys_is_told_what_to_do_next(
     assert run(*own, "--auditor", path, *signers).code == 0
     others = ("--signer", f"c={keys[0]}", "--signer", f"d={keys[1]}")
     assert "lists other signers" in run(*own, "--auditor", path, *others).err
-    assert "another name, key or auditor" in run(*own[:-1], "keys/K.key").err
+    other = [*own[:-3], "keys/K.key", *own[-2:]]
+    assert "another name, key, auditor or witness" in run(*other).err
+    assert "another name, key, auditor or witness" in run(*own[:-2]).err
     assert "no member code" in run("members", "join", "ZZZ", *config, "--name", "z").err
 
 

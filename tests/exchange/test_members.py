@@ -16,14 +16,21 @@ import pytest
 from world import World, agreement, face, permit, record, unit
 
 from biometrics.audit import AuditorSecret
+from biometrics.audit.cosignature import WitnessSecret
 from biometrics.audit.entry import read_entry
 from biometrics.audit.scribe import open_entry
 from biometrics.client import Chunk
 from biometrics.clock import SystemClock
-from biometrics.errors import ConfigurationError, ExchangeError, RefusedError
+from biometrics.errors import (
+    ConfigurationError,
+    ExchangeError,
+    PreconditionError,
+    RefusedError,
+)
 from biometrics.members import Member, Membership
 from biometrics.server.development import write_agreement
 from biometrics.server.joining import Asked, Joining
+from biometrics.signing import Note
 from biometrics.signing.files import read_secret_file
 from biometrics.store import inspect_store
 from matcher.schedule import Scanner
@@ -250,17 +257,46 @@ def test_settings_that_are_not_good_or_wait_for_a_restart_are_told_once(
     ):
         text = text.replace(old, new)
     path.write_text(text)
-    waits = "settings: `key` of XBB, `name`, `witness` of XBB: counts from the next"
+    waits = "settings: `key` of XBB, `name`: counts from the next"
     wait_until(lambda: waits in caplog.text)
+    wait_until(lambda: "witnesses refused as REPEATED_WITNESS" in caplog.text)
     (world.root / "spaces.toml").touch()
     wait_until(lambda: "spaces.toml` was edited" in caplog.text)
     time.sleep(2.2)
-    for said in ("UNKNOWN_VERSION", waits, "was edited"):
+    for said in ("UNKNOWN_VERSION", waits, "was edited", "REPEATED_WITNESS"):
         assert caplog.text.count(said) == 1
     assert world.exchange is not None
     world.exchange.settings.remind()
     wait_until(lambda: caplog.text.count(waits) == 2)
     assert outcome(world.client("XCC")) == "match"
+
+
+def test_a_witness_counts_from_when_the_settings_name_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And no longer than they do."""
+    caplog.set_level("INFO")
+    path = world.root / "exchange.toml"
+    text = path.read_text()
+    client = world.client("XBB", "auditor")
+
+    def cosign() -> None:
+        key = read_secret_file(world.root / "witnesses/XBB.key")
+        note = client.checkpoint().offered
+        signed = Note.parse(note).text
+        now = int(SystemClock().now().timestamp())
+        line = WitnessSecret.parse(key).cosign(signed, now).line
+        client.add_cosignature(note + line.encode())
+
+    cosign()
+    path.write_text(text.replace('witness = "witnesses/XBB.pub"\n', ""))
+    wait_until(lambda: "XBB has no witness from now on" in caplog.text)
+    with pytest.raises(PreconditionError) as refused:
+        cosign()
+    assert refused.value.reason == "NO_WITNESS"
+    path.write_text(text)
+    wait_until(lambda: "the witness of XBB is" in caplog.text)
+    cosign()
 
 
 def test_who_has_not_destroyed_has_not_left(
