@@ -42,6 +42,7 @@ class Here:
         self.number = plan.number
         self.plan = plan
         self.shard: Shard | None = Shard(plan)
+        self._made = [self.shard]
         self.was_seen = True
         self._pool = ThreadPoolExecutor(4)
 
@@ -70,10 +71,13 @@ class Here:
     def restart(self) -> None:
         """Have another."""
         self.shard = Shard(self.plan)
+        self._made.append(self.shard)
 
     def end(self) -> None:
-        """Have none."""
+        """Have none, nor a thread of one that was."""
         self._pool.shutdown()
+        for shard in self._made:
+            shard._keeper.stop()
 
 
 class Ships:
