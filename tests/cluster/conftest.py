@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from biometrics.server.site import prepare_ray
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-prepare_ray("127.0.0.1:0")  # before any test imports Ray
+# Read once, when the first test imports Ray.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+prepare_ray("127.0.0.1:0")
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +24,7 @@ def cluster() -> Iterator[str]:
     """The address of a cluster of three nodes."""
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed: the extra `cluster`")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        from matcher import trial  # noqa: PLC0415 - an extra
+    from matcher import trial  # noqa: PLC0415 - an extra
 
-        with trial.nodes(3, memory_bytes=1 << 30, cores=2) as address:
-            yield address
+    with trial.nodes(3, memory_bytes=1 << 30, cores=2) as address:
+        yield address

@@ -13,6 +13,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def with_ray() -> None:
+    """Import it as other tests need it, before anything of its settings is changed."""
+    import matcher.remote  # noqa: F401, PLC0415 - an extra
+
+
 def joined(address: str) -> str:
     """Return why a cluster is not joined."""
     from matcher.remote import on_cluster  # noqa: PLC0415 - an extra
