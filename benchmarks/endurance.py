@@ -2,7 +2,8 @@
 
 The long forms of the tests that end an exchange in every way there is, in parts of a
 minute or two, each from a seed of its own. Every part that is over is kept, with what
-went wrong in it, if anything did; a run that was cut short goes on with `--resume`.
+went wrong in it, if anything did, and the commit that it ran on; a run that was cut
+short goes on with `--resume`, on a later commit too.
 
     python -m benchmarks.endurance [--json] [--resume] [--minutes 8] [--only kills ...]
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -102,6 +104,20 @@ COLUMNS = (
 )
 
 
+def commit() -> str:
+    """Return the commit that is tried, marked if the tree differs from it."""
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    told = subprocess.run(  # noqa: S603 - no shell, and nothing that a user gave
+        [git, "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or "unknown"
+
+
 def part(name: str, harness: Harness, number: int) -> dict[str, Any] | None:
     """Run one part; return what came of it, or None if it was skipped here."""
     settings = {
@@ -128,6 +144,7 @@ def part(name: str, harness: Harness, number: int) -> dict[str, Any] | None:
         "harness": name,
         "number": number,
         "done": harness.each,
+        "commit": commit(),
         "seconds": round(time.perf_counter() - begun, 1),
         "wrong": [each for each in told.splitlines() if each.startswith("E  ")][:40]
         if run.returncode

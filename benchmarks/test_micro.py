@@ -227,7 +227,7 @@ def test_plan_over_all_members(benchmark: BenchmarkFixture) -> None:
         agreements,
         requester=Member("XZZ"),
         purpose=Purpose.VISA,
-        modality=Modality.FACE,
+        modalities=[Modality.FACE],
         today=today,
         holders=frozenset(),
         excluded=frozenset(),

@@ -130,6 +130,12 @@ ALIKE_SHARE: Final = 0.8  # of the threshold
 ALIKE_SECONDS: Final = 24 * 3600
 ALIKE_ALERTED: Final = 50  # auditors are told from so many on
 ALIKE_TOLD: Final = 100  # and no more are answered
+# Canary probes: a search for nobody in each space, some 1,400 a day. At four times what
+# is promised a drift is found in half a day, at ten times in two hours.
+CANARY_PROBE_SECONDS: Final = 60
+CANARY_YIELD_SECONDS: Final = 600  # behind others' searches; then it is one of many
+DRIFT_TIMES: Final = 4
+DRIFT_SEARCHES: Final = 1_000_000  # between two false alarms: some two years
 MAX_CANARIES_PLANTED: Final = 100  # by one request; a gallery may have any number
 CASE_BYTES: Final = 8  # names a freeze to those who review it
 
@@ -379,6 +385,8 @@ MAX_CALIBRATED_GROWTH: Final = 2
 LEAST_CALIBRATION_SUBJECTS: Final = 20  # below, a tenth of the maxima is no tail
 MAX_COMPARISONS: Final = 1 << 40  # of one search, far beyond any; fits a signed number
 MAX_THRESHOLDS: Final = 128  # three classes, every power of two up to that
+MAX_WEIGHTS: Final = 128  # steps of a quarter of a decade, down to any rate
+AIMS_KNOWN: Final = 256  # combinations of spaces that probes have, as sizes are now
 MAX_METHOD_CHARACTERS: Final = 512  # how a calibration was made, in words
 
 # -- shards on a cluster --------------------------------------------------------

@@ -40,6 +40,12 @@ class Precedence:
             if not self._running:
                 self._idle.set()
 
+    async def quiet(self) -> None:
+        """Return once nobody searches, nor did a moment ago."""
+        while self._is_searched():
+            await self._idle.wait()
+            await asyncio.sleep(limits.SEARCHES_LAST_SECONDS)
+
     async def parts(self, records: int) -> AsyncGenerator[slice, None]:
         """Yield the records of a chunk part by part, each when it is its turn.
 

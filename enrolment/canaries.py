@@ -13,20 +13,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from biometrics.templates import Template
+from biometrics.nobody import draw_nobody
 from enrolment.admission import Record
 from enrolment.wire import Enrolling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from biometrics.templates import TemplateSpace
     from enrolment.wire import Planting
 
 _REFERENCE_BYTES = 16
-_SEED_BYTES = 32
 
 
 def draw(
@@ -37,7 +33,7 @@ def draw(
     records = [
         Record(
             reference=reference,
-            templates=(_nobody(asked, random_bytes),),
+            templates=(draw_nobody(asked.space, asked.position, random_bytes),),
             excluded=frozenset(),
             legal_basis="",
             expires_at=None,
@@ -53,22 +49,3 @@ def draw(
         count=asked.count,
         read=lambda part: [*records[part]],
     )
-
-
-def _nobody(asked: Planting, random_bytes: Callable[[int], bytes]) -> Template:
-    """Return a template that is as those of people spread, and nobody's."""
-    seed = np.frombuffer(random_bytes(_SEED_BYTES), np.uint32)
-    drawn = _drawn(asked.space, np.random.default_rng(seed))
-    return Template.parse(asked.space, asked.position, drawn.tobytes(), None)
-
-
-def _drawn(space: TemplateSpace, random: np.random.Generator) -> np.ndarray:
-    """Return a raw vector, as an extractor would give it, float32 (dimension,)."""
-    if space.spread is None:
-        across = random.standard_normal(space.dimension)
-    else:
-        across = random.standard_normal(len(space.spread)) @ space.spread
-    # As far from the centre as it is from zero, or float32 would round it coarsely.
-    length = max(float(np.linalg.norm(space.centre)), 1.0)
-    raw = space.centre + across * length / np.linalg.norm(across)
-    return raw.astype("<f4")

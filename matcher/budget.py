@@ -108,11 +108,11 @@ def quotas_of(
     clauses: dict[bytes, dict[str, Clause]] = {}
     for plan in plans:
         searches[limits.ALL_AGREEMENTS] += 1
-        for use in {permission.clause.use for permission in plan.permissions}:
+        taken = [clause for p in plan.permissions for clause in p.clauses]
+        for use in {clause.use for clause in taken}:
             searches[use] += 1
-        for permission in plan.permissions:
-            named = clauses.setdefault(permission.clause.use, {})
-            named[permission.clause.source] = permission.clause
+        for clause in taken:
+            clauses.setdefault(clause.use, {})[clause.source] = clause
     return [
         (
             QuotaUse(use=use, searches=count, most=_most(clauses.get(use, {}))),

@@ -15,10 +15,8 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.disclosure import Protection
-from biometrics.errors import GalleryLockedError, SealError
-from biometrics.sealed import KEYS_ROTATED
 from biometrics.store import SeenRecord
-from matcher.index import binding_of
+from matcher.opening import Opener
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -106,8 +104,9 @@ class Confirmation:
         the time `follower` has caught up.
         """
         self._journal = journal
-        self._vault = vault
-        self._spaces = spaces
+        self._opener = Opener(
+            journal=journal, vault=vault, spaces=spaces, galleries=galleries
+        )
         self._galleries = galleries
         self._engine = engine
         self._follower = follower
@@ -149,13 +148,8 @@ class Confirmation:
         best: dict[bytes, tuple[float, Shelf, StoredTemplate]] = {}
         try:
             for shelf, template in _pairs(candidates, rows):
-                try:
-                    self._open(shelf, template, clear)
-                except (SealError, GalleryLockedError) as error:
+                if not self._opener.can_open(shelf, template, clear):
                     failed.add(shelf.holder)
-                    # From now on for every probe: the outage must not tell whom it met.
-                    if isinstance(error, SealError):
-                        self._galleries.damage(shelf.holder, shelf.space, error.message)
                     continue
                 np.copyto(exact, clear)
                 score = float(vector @ exact)
@@ -168,30 +162,6 @@ class Confirmation:
         return Confirmed(
             hits=hits, failed=frozenset(failed), moved=moved, misses=misses
         )
-
-    def _open(
-        self, shelf: Shelf, template: StoredTemplate, clear: NDArray[np.float32]
-    ) -> None:
-        """Open a template into `clear`, if its row is as it was written.
-
-        Raises:
-            GalleryLockedError: the holder is locked.
-            SealError: the row was changed since it was scanned, or before.
-        """
-        if (template.member, template.space, template.position) != shelf:
-            raise SealError("ROW_MOVED", "a template's row is another gallery's now")
-        binding = binding_of(template, self._spaces)
-        try:
-            self._vault.open_into(binding, template.sealed, clear)
-        except GalleryLockedError as error:
-            # Locked; or it is under a newer key since it was read.
-            again = self._journal.templates([template.template_id])
-            if error.reason != KEYS_ROTATED or template.template_id not in again:
-                raise
-            newer = again[template.template_id].sealed
-            self._vault.open_into(binding, newer, clear)
-        index = self._vault.index(template.member)
-        index.check_record(template.attested, template.record_tag)
 
     def _lost(self, gone: Gone) -> set[Member]:
         """Return the holders of candidates that are gone without a withdrawal.
@@ -246,13 +216,13 @@ def _told_apart(
     for score, shelf, template in best:
         band = bands[shelf]
         if score >= band.threshold:
-            hits.append(_hit(template, is_near=band.is_near(score)))
+            hits.append(hit_of(template, is_near=band.is_near(score)))
         elif band.is_near(score):
-            misses.append(_hit(template, is_near=True))
+            misses.append(hit_of(template, is_near=True))
     return tuple(hits), tuple(misses)
 
 
-def _hit(template: StoredTemplate, *, is_near: bool) -> Hit:
+def hit_of(template: StoredTemplate, *, is_near: bool) -> Hit:
     """Return the record of a template that was compared."""
     return Hit(
         holder=template.member,

@@ -11,7 +11,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -19,7 +26,6 @@ from biometrics import limits
 from biometrics.delivery import delivered
 from biometrics.disclosure import (
     Answer,
-    Band,
     Level,
     Outcome,
     Tally,
@@ -36,6 +42,7 @@ from biometrics.errors import (
 from biometrics.members import Member, suspended
 from biometrics.stages import Stage
 from biometrics.store import Disclosed, NewReference
+from biometrics.templates import Modality
 from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
 from matcher.proof import Committed, Looked, mentions, promise_of
@@ -44,19 +51,27 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from biometrics.audit import ReceiptIssuer
-    from biometrics.calibration import Calibrations, FpirClass, Threshold
     from biometrics.clock import Clock
     from biometrics.custody import Vault
-    from biometrics.disclosure import Agreements, Purpose, SearchPlan, Standing
+    from biometrics.disclosure import (
+        Agreements,
+        Band,
+        Permission,
+        Purpose,
+        SearchPlan,
+        Standing,
+    )
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
     from biometrics.stages import Timed
     from biometrics.store import AnswerWriter, Appended, Budget
-    from biometrics.templates import Modality, Position, Template, TemplateSpace
+    from biometrics.templates import Position, Template, TemplateSpace
     from matcher.alike import Resemblance
     from matcher.confirm import Confirmed, Hit
+    from matcher.fusion import Aim, Aims
     from matcher.galleries import Galleries
     from matcher.schedule import Scanner
+    from matcher.weighing import Weighing
 
 T = TypeVar("T")
 
@@ -75,16 +90,22 @@ class Question:
     """One person to search for.
 
     Attributes:
-        space: that the probe names.
+        spaces: that the templates of the probe name, in their order; one at least.
         excluded: holders with whose records it is never compared.
-        fallback: positions beside its own that it is compared with.
-        template: reads the probe; raises InvalidRequestError.
+        fallback: positions beside its own that it is compared with; of one template.
+        templates: reads the probe; raises InvalidRequestError.
     """
 
-    space: TemplateSpace
+    spaces: tuple[TemplateSpace, ...]
     excluded: frozenset[Member]
     fallback: tuple[Position, ...]
-    template: Callable[[], Template]
+    templates: Callable[[], tuple[Template, ...]]
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Those of its templates, each once, in the order in which they are listed."""
+        there = {space.modality for space in self.spaces}
+        return tuple(modality for modality in Modality if modality in there)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +144,7 @@ class Planned:
 
     question: Question
     plan: SearchPlan
-    thresholds: Mapping[FpirClass, Threshold]
+    aim: Aim
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +188,11 @@ class Matcher:
 
     Attributes:
         agreements: returns those in force at the moment.
-        calibrations: the thresholds of every template space.
+        aims: from where on a search matches.
         galleries: who can be searched.
         precedence: holds up bulk loads during steps 5 and 6.
         scanner: steps 5 and 6.
+        weighing: step 6 of a probe that has several templates.
         slots: when what was decided is stored, and when it is answered.
         answers: step 8, and the answers to replays.
         receipts: signs for what is in the log.
@@ -184,10 +206,11 @@ class Matcher:
     """
 
     agreements: Callable[[], Agreements]
-    calibrations: Calibrations
+    aims: Aims
     galleries: Galleries
     precedence: Precedence
     scanner: Scanner
+    weighing: Weighing
     slots: Slots
     answers: AnswerWriter
     receipts: ReceiptIssuer
@@ -328,19 +351,9 @@ class Matcher:
     ) -> list[Compared | Refusal]:
         """Return what came of each question, or why it is refused.
 
-        Probes that wait together share a pass over each gallery. Once one of them
-        fails, nobody waits for the others.
+        Probes that wait together share a pass over each gallery.
         """
-        if len(planned) == 1:  # the most of all requests: nobody to share with
-            return [await self._result(requester, planned[0])]
-        tasks = [
-            asyncio.ensure_future(self._result(requester, each)) for each in planned
-        ]
-        try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        return await _all([self._result(requester, each) for each in planned])
 
     async def _result(
         self, requester: Member, planned: Planned | Refusal
@@ -362,53 +375,57 @@ class Matcher:
         # 2. Authorise by the agreements; knows nothing of any gallery's content. What
         #    they promise of errors is kept at the threshold for all comparisons that
         #    the exchange can make in the space, whomever the requester names.
-        space = question.space.name
-        comparisons = self.galleries.comparisons(space)
-        thresholds = self.calibrations.thresholds(space, comparisons)
+        aim = self.aims.at(question.spaces)
         try:
             plan = plan_search(
                 rules.agreements,
                 requester=search.requester,
                 purpose=search.purpose,
-                modality=question.space.modality,
+                modalities=question.modalities,
                 today=rules.now.date(),
                 holders=search.holders,
                 excluded=question.excluded,
-                established={c for c, t in thresholds.items() if t.is_established},
+                established=aim.established,
             )
         except RefusedError as refusal:
             return refusal
-        return Planned(question, plan, thresholds)
+        return Planned(question, plan, aim)
 
     async def _compared(self, requester: Member, planned: Planned) -> Compared:
         """Search for one person."""
-        question = planned.question
+        question, permissions = planned.question, planned.plan.permissions
         # 3. Admit the probe, unless it is one of too many that are alike.
-        probe = question.template()
-        lowest = min(each.cosine for each in planned.thresholds.values())
-        is_varied = self.resemblance.note(requester, probe, lowest)
+        probes = question.templates()
+        noted = [
+            self.resemblance.note(requester, probe, lowest)
+            for probe, lowest in zip(probes, planned.aim.lowest, strict=True)
+        ]
         # 4. Plan: which galleries can be asked, each at the threshold of its promise,
         #    and what is near it.
-        asked = {
-            p.holder: Band.about(
-                planned.thresholds[p.promise.fpir], probe.space.dimension
-            )
-            for p in planned.plan.permissions
-        }
-        outcomes = self._standings(asked, probe)
-        shelves = {
-            Shelf(holder, probe.space.name, position): asked[holder]
-            for holder, outcome in outcomes.items()
-            if outcome is Outcome.NO_MATCH
-            for position in (probe.position, *question.fallback)
-        }
+        rules = {p.holder: planned.aim.rules[p.promise.fpir] for p in permissions}
+        outcomes = self._standings(permissions, question.spaces)
+        asked = [h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH]
+        shelves = [
+            {
+                Shelf(holder, probe.space.name, position): rules[holder].bands[part]
+                for holder in asked
+                if self.galleries.has(holder, probe.space.name)
+                for position in (probe.position, *question.fallback)
+            }
+            for part, probe in enumerate(probes)
+        ]
         # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
         #    be: a gallery that was locked during the scan may not have been compared.
         with self.precedence.searching():
-            confirmed = await self._confirmed(probe, shelves)
-        outcomes |= self._standings([shelf.holder for shelf in shelves], probe)
+            found = await _all([*map(self._confirmed, probes, shelves)])
+            (confirmed, *more) = found
+            if more:
+                weigh = self.weighing.weigh
+                confirmed = await self._in_worker(weigh, probes, rules, found)
+        again = self._standings(permissions, question.spaces)
+        outcomes |= {holder: again[holder] for holder in asked}
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
-        return Compared(planned, outcomes, confirmed, is_varied)
+        return Compared(planned, outcomes, confirmed, any(noted))
 
     def _found(self, rules: Rules, spending: Spending, compared: Compared) -> Found:
         """Return what the requester learns of one question."""
@@ -423,12 +440,13 @@ class Matcher:
         searched = frozenset(
             h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
         )
-        modality = compared.planned.question.space.modality
-        asked = Asked(requester, rules.purpose, modality)
+        question = compared.planned.question
+        # A reference of several modalities is followed up as one of the first of them.
+        asked = Asked(requester, rules.purpose, question.modalities[0])
         tells = disclosed(answer, learnt, asked, rules.now)
-        thresholds = compared.planned.thresholds
-        promised = {p.holder: promise_of(p, thresholds) for p in plan.permissions}
-        looked = Looked(compared.planned.question.space.name, promised, searched)
+        established = compared.planned.aim.established
+        promised = {p.holder: promise_of(p, established) for p in plan.permissions}
+        looked = Looked.in_galleries(question.spaces, promised, searched)
         return Found(answer, replace(tells, searched=searched), looked)
 
     async def _confirmed(
@@ -446,21 +464,39 @@ class Matcher:
         raise _changing()
 
     def _standings(
-        self, holders: Iterable[Member], probe: Template
+        self, permissions: Iterable[Permission], spaces: Sequence[TemplateSpace]
     ) -> dict[Member, Outcome]:
         """Return the outcome at each holder before any record is compared."""
-        return {holder: self._standing(holder, probe) for holder in holders}
+        return {each.holder: self._standing(each, spaces) for each in permissions}
 
-    def _standing(self, holder: Member, probe: Template) -> Outcome:
-        """Return the outcome at a holder before any record is compared."""
+    def _standing(
+        self, permission: Permission, spaces: Sequence[TemplateSpace]
+    ) -> Outcome:
+        """Return the outcome at a holder before any record is compared.
+
+        One that is not named counts only if all templates can be compared there: else
+        what is asked of a group would be asked of the few who hold that one modality.
+        """
+        holder = permission.holder
         if self.galleries.is_suspended(holder):
             return Outcome.UNAVAILABLE
-        state = self.galleries.state(holder, probe.space.name)
+        there = [self._gallery(holder, space.name) for space in spaces]
+        if Outcome.UNAVAILABLE in there:
+            return Outcome.UNAVAILABLE
+        if permission.level is Level.PRESENCE and Outcome.NOT_COMPARABLE in there:
+            return Outcome.NOT_COMPARABLE
+        if Outcome.NO_MATCH in there:
+            return Outcome.NO_MATCH
+        return Outcome.NOT_COMPARABLE
+
+    def _gallery(self, holder: Member, space: str) -> Outcome:
+        """Return the outcome in one gallery before any record is compared."""
+        state = self.galleries.state(holder, space)
         if state is GalleryState.DESTROYED:
             return Outcome.NOT_COMPARABLE
         if state is not GalleryState.READY:
             return Outcome.UNAVAILABLE
-        if not self.galleries.has(holder, probe.space.name):
+        if not self.galleries.has(holder, space):
             return Outcome.NOT_COMPARABLE
         return Outcome.NO_MATCH
 
@@ -545,6 +581,18 @@ def _all_disclosed(results: Sequence[Found]) -> Disclosed:
         records=tuple(record for each in found for record in each.records),
         references=tuple(given for each in found for given in each.references),
     )
+
+
+async def _all(work: Sequence[Coroutine[object, object, T]]) -> list[T]:
+    """Return what comes of all; once one fails nobody waits for the others."""
+    if len(work) == 1:  # so it is of most requests: nobody to share with
+        return [await work[0]]
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _changing() -> UnavailableError:

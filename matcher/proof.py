@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from biometrics.audit import (
     OPENING_BYTES,
@@ -21,13 +21,14 @@ from biometrics.audit import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from biometrics.audit import ReceiptIssuer
-    from biometrics.calibration import FpirClass, Threshold
+    from biometrics.calibration import FpirClass
     from biometrics.disclosure import Agreements, Answer, Permission, Purpose
     from biometrics.members import Member
     from biometrics.store import Appended
+    from biometrics.templates import TemplateSpace
 
 _SEVERAL: Final = "several"  # no template space: names have a dash or a digit
 
@@ -37,7 +38,7 @@ class Looked:
     """Where was looked for one person.
 
     Attributes:
-        gallery: name of the template space.
+        gallery: name of the template space, or that there are several.
         promised: what each holder that was to be searched promises of errors.
         searched: the holders with whose records was compared.
     """
@@ -46,13 +47,23 @@ class Looked:
     promised: Mapping[Member, str]
     searched: frozenset[Member]
 
+    @classmethod
+    def in_galleries(
+        cls,
+        spaces: Sequence[TemplateSpace],
+        promised: Mapping[Member, str],
+        searched: frozenset[Member],
+    ) -> Self:
+        """Return where was looked with templates of these spaces."""
+        names = {space.name for space in spaces}
+        gallery = _SEVERAL if len(names) > 1 else spaces[0].name
+        return cls(gallery, promised, searched)
 
-def promise_of(
-    permission: Permission, thresholds: Mapping[FpirClass, Threshold]
-) -> str:
+
+def promise_of(permission: Permission, established: Collection[FpirClass]) -> str:
     """Return what is promised of errors, and whether a calibration supports it."""
     fpir = permission.promise.fpir
-    return f"{fpir}" if thresholds[fpir].is_established else f"{fpir}:not-established"
+    return f"{fpir}" if fpir in established else f"{fpir}:not-established"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,34 +81,53 @@ def _search(
 def _question(
     probe: match_pb2.Probe, spaces: TemplateSpaces
 ) -> Question | InvalidRequestError:
-    """Return the question of one probe, its template unread."""
-    if len(probe.templates) != 1:
+    """Return the question of one probe, its templates unread."""
+    most = len(Position)
+    if not 1 <= len(probe.templates) <= most:
         fault = Fault(
             field="probe.templates",
             reason="WRONG_COUNT",
-            message=f"{len(probe.templates)} templates; send exactly 1: several"
-            " templates of one person are not fused yet",
+            message=f"{len(probe.templates)} templates; must be 1 to {most}",
         )
         return InvalidRequestError.of([fault])
-    (template,) = probe.templates
     faults: list[Fault] = []
     most = limits.MAX_EXCLUDED_HOLDERS
     field = "probe.excluded_holders"
     excluded = read_members(probe.excluded_holders, most, field, faults)
-    space = None
-    with caught(faults, "probe.templates[0]"):
-        space = spaces.named(template.space)
-    if space is None:
+    named = []
+    for index, template in enumerate(probe.templates):
+        with caught(faults, f"probe.templates[{index}]"):
+            named.append(spaces.named(template.space))
+    if len(named) < len(probe.templates):
         return InvalidRequestError.of(faults)
-    fallback = _fallback(probe, space, faults)
+    _check_positions(probe, faults)
+    fallback = _fallback(probe, named[0], faults)
     if faults:
         return InvalidRequestError.of(faults)
     return Question(
-        space=space,
+        spaces=tuple(named),
         excluded=excluded,
         fallback=fallback,
-        template=partial(_template, probe, spaces),
+        templates=partial(_templates, probe, spaces),
     )
+
+
+def _check_positions(probe: match_pb2.Probe, faults: list[Fault]) -> None:
+    """Append the fault of templates that are not of different parts of the body."""
+    numbers = [template.position for template in probe.templates]
+    if len(set(numbers)) < len(numbers):
+        told = (
+            "must be different: two captures of one part of the body tell little more"
+            " than one; send the better of them"
+        )
+        field = "probe.templates.position"
+        faults.append(Fault(field=field, reason="REPEATED_VALUE", message=told))
+    if len(numbers) > 1 and probe.fallback_positions:
+        told = (
+            "are for one template: where the order of several is in doubt, search with"
+            " one at a time"
+        )
+        faults.append(Fault(field=_FALLBACK, reason="WRONG_COUNT", message=told))
 
 
 def _fallback(
@@ -139,12 +158,16 @@ def _fallback(
 _FALLBACK: Final = "probe.fallback_positions"
 
 
-def _template(probe: match_pb2.Probe, spaces: TemplateSpaces) -> Template:
-    """Return the template of a probe."""
+def _templates(probe: match_pb2.Probe, spaces: TemplateSpaces) -> tuple[Template, ...]:
+    """Return the templates of a probe."""
     faults: list[Fault] = []
-    with caught(faults, "probe.templates[0]"):
-        return read_template(probe.templates[0], spaces)
-    raise InvalidRequestError.of(faults)
+    found = []
+    for index, template in enumerate(probe.templates):
+        with caught(faults, f"probe.templates[{index}]"):
+            found.append(read_template(template, spaces))
+    if faults:
+        raise InvalidRequestError.of(faults)
+    return tuple(found)
 
 
 def read_duplicates(

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from biometrics.calibration import FpirClass
 from biometrics.cli.app import main
 from biometrics.disclosure import Answer, Band, HolderAnswer, Outcome
-from biometrics.server import exchange
+from biometrics.server import matching
 from matcher.galleries import Shelf
 from matcher.match import Question
 
 if TYPE_CHECKING:
-    from biometrics.calibration import Calibrations
+    from matcher.fusion import Aims
     from matcher.galleries import Galleries
     from matcher.match import Encode, Search
     from matcher.schedule import Scanner
@@ -38,13 +38,13 @@ class UnprotectedMatcher:
         self,
         *,
         galleries: Galleries,
-        calibrations: Calibrations,
+        aims: Aims,
         scanner: Scanner,
         **_protections: Any,
     ) -> None:
         """Take the parts of `matcher.match.Matcher` that find matches."""
         self._galleries = galleries
-        self._calibrations = calibrations
+        self._aims = aims
         self._scanner = scanner
 
     async def match(self, search: Search, encode: Encode) -> bytes:
@@ -58,12 +58,11 @@ class UnprotectedMatcher:
 
     async def _answer(self, question: Question) -> Answer:
         """Search everybody's galleries for one person."""
-        probe = question.template()
+        (probe,) = question.templates()
         space = probe.space.name
-        comparisons = self._galleries.comparisons(space)
-        threshold = self._calibrations.of(space).at(FpirClass.THOUSANDTH, comparisons)
+        (band,) = self._aims.at(question.spaces).rules[FpirClass.THOUSANDTH].bands
         bands = {
-            Shelf(gallery.holder, space, probe.position): Band.without(threshold.cosine)
+            Shelf(gallery.holder, space, probe.position): Band.without(band.threshold)
             for gallery in self._galleries.known()
             if gallery.space == space
         }
@@ -83,5 +82,5 @@ class UnprotectedMatcher:
 
 
 if __name__ == "__main__":
-    exchange.Matcher = UnprotectedMatcher  # type: ignore[assignment,misc]
+    matching.Matcher = UnprotectedMatcher  # type: ignore[assignment,misc]
     main()

@@ -7,6 +7,7 @@ from biometrics.calibration.calibration import (
     Row,
     Threshold,
 )
+from biometrics.calibration.drift import Drift
 from biometrics.calibration.file import parse_calibration, write_calibration
 from biometrics.calibration.promise import (
     BY_DEFAULT,
@@ -14,22 +15,27 @@ from biometrics.calibration.promise import (
     FpirClass,
     Promise,
     comparisons_supported,
+    rarest_supported,
     rounded_up,
     searches_needed,
 )
+from biometrics.calibration.weights import Weights
 
 __all__ = [
     "BY_DEFAULT",
     "EVERY_CLASS",
     "Calibration",
     "Calibrations",
+    "Drift",
     "Evidence",
     "FpirClass",
     "Promise",
     "Row",
     "Threshold",
+    "Weights",
     "comparisons_supported",
     "parse_calibration",
+    "rarest_supported",
     "rounded_up",
     "searches_needed",
     "write_calibration",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator, Mapping
 
+    from biometrics.calibration.weights import Weights
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -81,6 +83,8 @@ class Calibration:
         evidence: what it was measured by; None if it was not.
         rows: by class, then comparisons ascending; at least one of each class.
         digest: SHA-256 of the file, in hexadecimal.
+        weights: by which a score is weighed beside those of other templates of the same
+            person; None if nobody has measured them.
     """
 
     space: str
@@ -91,6 +95,7 @@ class Calibration:
     evidence: Evidence | None
     rows: tuple[Row, ...]
     digest: str
+    weights: Weights | None = None
 
     def at(self, fpir: FpirClass, comparisons: int) -> Threshold:
         """Return the threshold of a search of so many comparisons.

@@ -21,6 +21,12 @@
     low = 0.4001                   # likewise
     established = true             # likewise; refused where the evidence is too little
 
+    [fusion]                       # if mated searches were measured; may be left out
+    mates = 2950
+    decades = [0.0, 0.25, 0.5]     # of the false match rate, and so on
+    cosine = [-1.0, 0.02, 0.04]    # that is reached so rarely
+    weight = [-2.1, -1.8, -1.3]    # decimal logarithm of its likelihood ratio
+
 A file claims no more than its own figures bear: a class is established only from
 `searches_needed` subjects on, and only up to `comparisons_supported`.
 """
@@ -39,9 +45,11 @@ from biometrics.calibration.calibration import Calibration, Evidence, Row
 from biometrics.calibration.promise import (
     FpirClass,
     comparisons_supported,
+    rarest_supported,
     rounded_up,
     searches_needed,
 )
+from biometrics.calibration.weights import Weights
 from biometrics.errors import Fault
 from biometrics.settings import (
     Document,
@@ -80,6 +88,19 @@ class _Threshold(Settings):
     established: bool = False
 
 
+_Steps = Field(min_length=2, max_length=limits.MAX_WEIGHTS)
+_Weight = Annotated[float, Field(gt=-100.0, lt=100.0)]
+
+
+class _Fusion(Settings):
+    """The table `[fusion]`."""
+
+    mates: _Count
+    decades: Annotated[list[Annotated[float, Field(ge=0.0)]], _Steps]
+    cosine: Annotated[list[Annotated[float, Field(ge=-1.0, lt=1.0)]], _Steps]
+    weight: Annotated[list[_Weight], _Steps]
+
+
 class _CalibrationFile(SettingsFile):
     """The whole file."""
 
@@ -92,6 +113,7 @@ class _CalibrationFile(SettingsFile):
     threshold: Annotated[
         list[_Threshold], Field(min_length=1, max_length=limits.MAX_THRESHOLDS)
     ]
+    fusion: _Fusion | None = None
 
 
 def parse_calibration(data: bytes, source: str, space: TemplateSpace) -> Calibration:
@@ -111,6 +133,7 @@ def parse_calibration(data: bytes, source: str, space: TemplateSpace) -> Calibra
         *_space_faults(document, file, space),
         *_evidence_faults(document, file),
         *_order_faults(document, file),
+        *_fusion_faults(document, file),
     ]
     if not faults:
         calibration = _value(file, data)
@@ -146,6 +169,17 @@ def _value(file: _CalibrationFile, data: bytes) -> Calibration:
         evidence=Evidence(**evidence.model_dump()) if evidence else None,
         rows=tuple(rows),
         digest=hashlib.sha256(data).hexdigest(),
+        weights=_weights(file.fusion) if file.fusion else None,
+    )
+
+
+def _weights(fusion: _Fusion) -> Weights:
+    """Return the table as a value."""
+    return Weights(
+        mates=fusion.mates,
+        cosines=tuple(fusion.cosine),
+        decades=tuple(fusion.decades),
+        weights=tuple(fusion.weight),
     )
 
 
@@ -241,6 +275,51 @@ def _order_faults(document: Document, file: _CalibrationFile) -> Iterator[Fault]
             yield document.fault((_TABLE, number, "comparisons"), "WRONG_COUNT", told)
 
 
+_FUSION: Final = "fusion"
+_SLACK: Final = 1e-6  # of what is expected, for numbers that were rounded
+
+
+def _fusion_faults(document: Document, file: _CalibrationFile) -> Iterator[Fault]:
+    """Yield where weights are no steps, or weigh more than was measured."""
+    fusion, evidence = file.fusion, file.evidence
+    if fusion is None:
+        return
+    if evidence is None:
+        told = "belongs to the basis `measured`, and to no other"
+        yield document.fault((_FUSION,), "WRONG_EVIDENCE", told)
+        return
+    faults = list(_step_faults(document, fusion))
+    yield from faults
+    most = rarest_supported(evidence.subjects, evidence.comparisons)
+    if fusion.decades[-1] > most:
+        told = f"must end by {most:.2f}, which is all that so many searches support"
+        yield document.fault((_FUSION, "decades"), "NOT_ESTABLISHED", told)
+    expected = 0.0 if faults else _weights(fusion).expected
+    if expected > 1 + _SLACK:
+        told = (
+            f"weighs too much: strangers' likelihood ratios are {expected:.4f} on"
+            " average, and may be 1"
+        )
+        yield document.fault((_FUSION, "weight"), "NOT_ESTABLISHED", told)
+
+
+def _step_faults(document: Document, fusion: _Fusion) -> Iterator[Fault]:
+    """Yield where weights are no steps upwards from the beginning on."""
+    if not len(fusion.decades) == len(fusion.cosine) == len(fusion.weight):
+        told = "must have as many of each of `decades`, `cosine` and `weight`"
+        yield document.fault((_FUSION,), "WRONG_COUNT", told)
+    if (fusion.decades[0], fusion.cosine[0]) != (0.0, -1.0):
+        told = "must begin with 0 decades at a cosine of -1"
+        yield document.fault((_FUSION,), "WRONG_ORDER", told)
+    for name in ("decades", "cosine"):
+        if any(after <= before for before, after in pairwise(getattr(fusion, name))):
+            told = "must rise from step to step"
+            yield document.fault((_FUSION, name), "WRONG_ORDER", told)
+    if sorted(fusion.weight) != fusion.weight:
+        told = "must not fall from step to step"
+        yield document.fault((_FUSION, "weight"), "WRONG_ORDER", told)
+
+
 def write_calibration(calibration: Calibration) -> str:
     """Return a calibration as the text of its file; the digest is not in it."""
     lines = [
@@ -265,6 +344,16 @@ def write_calibration(calibration: Calibration) -> str:
             f"subjects = {evidence.subjects}",
             f"comparisons = {evidence.comparisons}",
             f"interval = {evidence.interval!r}",
+        ]
+    if weights := calibration.weights:
+        lines += [
+            "",
+            "# By which a score is weighed beside those of other fingers, or a face.",
+            "[fusion]",
+            f"mates = {weights.mates}",
+            f"decades = {json.dumps(weights.decades)}",
+            f"cosine = {json.dumps(weights.cosines)}",
+            f"weight = {json.dumps(weights.weights)}",
         ]
     for row in calibration.rows:
         lines += ["", "[[threshold]]", *_row_lines(row)]

@@ -8,6 +8,7 @@ move with them, and whoever moves it learns scores.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -95,3 +96,14 @@ def comparisons_supported(searched: int) -> int:
         searched: comparisons of each search that it was measured by.
     """
     return limits.MAX_CALIBRATED_GROWTH * searched
+
+
+def rarest_supported(subjects: int, searched: int) -> float:
+    """Return how rare a false match a calibration knows of, in decades.
+
+    Args:
+        subjects: whose searches it was measured by.
+        searched: comparisons of each of them.
+    """
+    rate = min(limits.RULE_OF_THREE / subjects, 1.0)
+    return -math.log10(rate / comparisons_supported(searched))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from biometrics.calibration import Weights
     from enrolment.calibrate.measure import Measured, Pair
     from enrolment.calibrate.rates import Rate
 
@@ -37,6 +38,7 @@ def show(measured: Measured, *, has_review: bool) -> None:
     )
     for fpir in FpirClass:
         print_line(_established(fpir, calibration.reach(fpir)))
+    print_line(_fused(calibration.weights))
     for fpir in FpirClass:
         parts = [each for each in slices(measured, fpir) if each.by != "all"]
         if parts and calibration.reach(fpir):
@@ -64,6 +66,7 @@ def document(
         "searches": len(found.probes),
         "subjects": evidence.subjects if evidence else 0,
         "mated_searches": int(found.is_mated.sum()),
+        "weighed_by": calibration.weights.mates if calibration.weights else 0,
         "comparisons": found.sizes[-1],
         "supports_comparisons": comparisons_supported(found.sizes[-1]),
         "passed_over": dict(measured.refused),
@@ -127,6 +130,20 @@ def _established(fpir: FpirClass, reach: int) -> str:
         return f"{fpir} is established, up to {reach:,} comparisons"
     needed = searches_needed(fpir)
     return f"{fpir} is not established: that takes searches of {needed:,} people"
+
+
+def _fused(weights: Weights | None) -> str:
+    """Return whether scores can be fused with others of the same person."""
+    if weights is None:
+        least = limits.LEAST_CALIBRATION_SUBJECTS
+        return (
+            "scores cannot be fused with those of other templates of a person: that"
+            f" takes {least} people with a second capture"
+        )
+    return (
+        "scores can be fused with those of other templates of a person, by"
+        f" {counted(weights.mates, 'mated search')}"
+    )
 
 
 def _show_pairs(pairs: Sequence[Pair], *, has_review: bool) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -12,6 +12,7 @@ from biometrics.cli.output import print_json, print_line, print_table
 from biometrics.cli.probes import read_probe
 from biometrics.cli.session import JsonOption, ProfileOption, connect
 from biometrics.client import MatchAnswer, Probe, Template
+from biometrics.errors import InvalidRequestError
 from biometrics.signing.files import create_secret_file
 
 
@@ -31,11 +32,20 @@ def match(  # noqa: PLR0913 - the options of the command
         str, typer.Option(help="Such as `border-check`.", metavar="WORD")
     ],
     row: Annotated[
-        int | None, typer.Option(help="Row of the file, from 0.", metavar="N")
+        int | None, typer.Option(help="Row of every file, from 0.", metavar="N")
     ] = None,
     position: Annotated[
         str, typer.Option(help="Such as `right-thumb`.", metavar="WORD")
     ] = "face",
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another template of the same person, such as"
+            " `fingers-v1:right-index:index.npz`; repeat for more. All decide together,"
+            " and only holders are asked that permit all of their modalities.",
+            metavar="SPACE:POSITION:FILE",
+        ),
+    ] = None,
     holder: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,12 +93,26 @@ def match(  # noqa: PLR0913 - the options of the command
     A picture is extracted here, by what makes the templates of the space: it is never
     sent.
     """
-    vector = None if takes_model(file, model) else read_probe(file, row)
+    parts = [_Part(space, position, file), *map(_parse, also or ())]
+    models = [model, *[None] * (len(parts) - 1)]
+    vectors = [
+        None if takes_model(part.file, each) else read_probe(part.file, row)
+        for part, each in zip(parts, models, strict=True)
+    ]
     with connect(context, profile) as exchange:
-        if vector is None:
-            vector = extract_probe(file, space, exchange, model)
+        templates = [
+            Template(
+                space=part.space,
+                position=part.position,
+                vector=extract_probe(part.file, part.space, exchange, each)
+                if vector is None
+                else vector,
+            )
+            for part, vector, each in zip(parts, vectors, models, strict=True)
+        ]
         probe = Probe(
-            template=Template(space=space, position=position, vector=vector),
+            template=templates[0],
+            further=tuple(templates[1:]),
             excluded_holders=tuple(exclude_holder or ()),
             fallback_positions=tuple(fallback_position or ()),
         )
@@ -99,6 +123,30 @@ def match(  # noqa: PLR0913 - the options of the command
         print_json(asdict(answer))
     else:
         _show(answer)
+
+
+class _Part(NamedTuple):
+    """A file with one template of a person."""
+
+    space: str
+    position: str
+    file: Path
+
+
+def _parse(text: str) -> _Part:
+    """Return what `--also` names.
+
+    Raises:
+        InvalidRequestError: it is not of that form.
+    """
+    match text.split(":", 2):
+        case [space, position, file] if space and position and file:
+            return _Part(space, position, Path(file))
+    raise InvalidRequestError(
+        "WRONG_FORM",
+        f"--also: `{text[:80]}` must be a template space, a position and a file, such"
+        " as `fingers-v1:right-index:index.npz`",
+    )
 
 
 def _keep(answer: MatchAnswer, path: Path) -> None:

@@ -96,7 +96,11 @@ def alerts(
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """List how often the use of an agreement gave cause for an alert."""
+    """List how often the use of an agreement gave cause for an alert.
+
+    `drift` is of no agreement: canary probes, which are nobody, match more often in the
+    template space that is named than its calibration promises.
+    """
     with connect(context, profile) as exchange:
         found = exchange.alerts()
     if as_json:
@@ -104,7 +108,7 @@ def alerts(
         return
     print_table(
         ("alert", "holder", "requester", "count"),
-        [(a.kind, a.holder or "(all)", a.requester, a.count) for a in found],
+        [(a.kind, a.space or a.holder or "(all)", a.requester, a.count) for a in found],
     )
 
 

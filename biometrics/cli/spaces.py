@@ -45,12 +45,17 @@ def list_spaces(
                 f"{space.extractor} {space.extractor_version}",
                 space.dimension,
                 space.positions,
-                [space.threshold_basis, _established(space)],
+                [space.threshold_basis, _established(space), *_fused(space)],
             )
             for space in spaces
         ],
         texts=("extractor", "positions", "thresholds"),
     )
+
+
+def _fused(space: SpaceInfo) -> list[str]:
+    """Return that scores can be fused, in words."""
+    return ["fused with others of a person"] if space.is_fused else []
 
 
 def _established(space: SpaceInfo) -> str:

@@ -36,14 +36,17 @@ class Probe:
 
     Attributes:
         template: the person's.
+        further: templates of other parts of the same person's body: other fingers, a
+            face. All decide together; only holders are asked that permit all.
         excluded_holders: member codes, such as that of the state the person fled: it
             is compared with no record of theirs, also where the search names them.
         fallback_positions: words of other positions of the space that the template is
             compared with as well, where the order of capture is in doubt. Each makes
-            false positives that much more frequent.
+            false positives that much more frequent. Not beside `further`.
     """
 
     template: Template
+    further: tuple[Template, ...] = ()
     excluded_holders: tuple[str, ...] = ()
     fallback_positions: tuple[str, ...] = ()
 

@@ -307,7 +307,10 @@ def _probe(given: Template | Probe, where: str, faults: list[Fault]) -> match_pb
     """Return a probe; append what is wrong with it."""
     probe = given if isinstance(given, Probe) else Probe(template=given)
     message = match_pb2.Probe(
-        templates=[_template(probe.template, f"{where}.templates[0]", faults)],
+        templates=[
+            _template(template, f"{where}.templates[{index}]", faults)
+            for index, template in enumerate((probe.template, *probe.further))
+        ],
         excluded_holders=probe.excluded_holders,
     )
     for index, word in enumerate(probe.fallback_positions):

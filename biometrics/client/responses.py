@@ -252,6 +252,7 @@ def read_alerts(message: review_pb2.ListAlertsResponse) -> tuple[AlertInfo, ...]
             holder=alert.holder,
             requester=alert.requester,
             count=alert.count,
+            space=alert.space,
         )
         for alert in message.alerts
     )
@@ -422,6 +423,7 @@ def read_spaces(message: space_pb2.ListSpacesResponse) -> tuple[SpaceInfo, ...]:
             calibrated=_date(space.calibration_day),
             calibration_sha256=space.calibration_sha256,
             established=words_of(space_pb2.FpirClass, space.established_fpir_classes),
+            is_fused=space.is_fused,
             least_quality={
                 word_of(template_pb2.Position, least.position): least.quality
                 for least in space.least_qualities

@@ -391,6 +391,7 @@ class SpaceInfo:
 
     `least_quality` is that which templates are enrolled with, by position; others take
     any. `established` are the classes of FPIR that its calibration supports at present;
+    `is_fused` says whether its scores can be fused with others of the same person.
     `calibrated` is its day, and `calibration_sha256` that of its file. `identity` has a
     digest of all that makes templates comparable, the centre too.
     """
@@ -410,6 +411,7 @@ class SpaceInfo:
     calibrated: dt.date | None = None
     calibration_sha256: str = ""
     established: tuple[str, ...] = ()
+    is_fused: bool = False
     least_quality: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -441,16 +443,19 @@ class AlertInfo:
     """How often the use of an agreement gave cause for an alert.
 
     Attributes:
-        kind: `frozen`, `frozen-hit`, which its holder alone is told, or `enumeration`.
+        kind: `frozen`, `frozen-hit`, which its holder alone is told, or `enumeration`;
+            `drift`, of no agreement but of a calibration.
         holder: member code; empty for all of them together.
         requester: member code.
         count: how often, ever; of `enumeration` the requester is told 1.
+        space: name of the template space that drifts; else empty.
     """
 
     kind: str
     holder: str
     requester: str
     count: int
+    space: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
-from biometrics.calibration import EVERY_CLASS
+from biometrics.calibration import EVERY_CLASS, Promise
 from biometrics.disclosure.agreements import Level
 from biometrics.errors import DefectError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from biometrics.calibration import FpirClass, Promise
+    from biometrics.calibration import FpirClass
     from biometrics.disclosure.agreements import Agreements, Clause, Purpose
     from biometrics.members import Member
     from biometrics.templates import Modality, Position
@@ -28,16 +28,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What one holder lets the requester of one search learn, and by which clause."""
+    """What one holder lets the requester of one search learn, and by which clauses.
+
+    `clause` decides on the level. `further` permit the other modalities of a probe that
+    has several, and tell no less.
+    """
 
     holder: Member
     level: Level
     clause: Clause
+    further: tuple[Clause, ...] = ()
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """Every clause that it takes."""
+        return (self.clause, *self.further)
 
     @property
     def promise(self) -> Promise:
-        """How often a search by it may match a stranger."""
-        return self.clause.promise
+        """How often a search by it may match a stranger: the strictest of them all."""
+        if not self.further:
+            return self.clause.promise
+        promises = [clause.promise for clause in self.clauses]
+        return Promise(
+            fpir=min((each.fpir for each in promises), key=lambda fpir: fpir.rate),
+            measured_only=any(each.measured_only for each in promises),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +247,7 @@ def plan_search(  # noqa: PLR0913 - the whole question
     *,
     requester: Member,
     purpose: Purpose,
-    modality: Modality,
+    modalities: Collection[Modality],
     today: dt.date,
     holders: frozenset[Member],
     excluded: frozenset[Member],
@@ -247,12 +263,12 @@ def plan_search(  # noqa: PLR0913 - the whole question
         agreements: the clauses of every holder.
         requester: who asks; never searched itself.
         purpose: why.
-        modality: modality of the probe.
+        modalities: of the probe's templates; a holder has to permit all of them.
         today: the day, in UTC.
         holders: the holders that the requester names; empty for all permitted.
         excluded: the holders that the probe is marked for, named or not; never
             searched.
-        established: the classes that the calibration of the probe's space supports for
+        established: the classes that the calibrations of the probe's spaces support for
             as many comparisons as the exchange makes today.
 
     Raises:
@@ -264,14 +280,19 @@ def plan_search(  # noqa: PLR0913 - the whole question
 
     def permitted(classes: Collection[FpirClass]) -> SearchPlan | None:
         found = [
-            permit(
-                agreements,
-                holder=holder,
-                requester=requester,
-                purpose=purpose,
-                modality=modality,
-                today=today,
-                established=classes,
+            _together(
+                [
+                    permit(
+                        agreements,
+                        holder=holder,
+                        requester=requester,
+                        purpose=purpose,
+                        modality=modality,
+                        today=today,
+                        established=classes,
+                    )
+                    for modality in modalities
+                ]
             )
             for holder in sorted(holders or agreements.holders_for(requester))
         ]
@@ -281,6 +302,20 @@ def plan_search(  # noqa: PLR0913 - the whole question
     if plan is None:
         raise not_established() if permitted(EVERY_CLASS) else refusal()
     return plan
+
+
+def _together(permissions: list[Permission | None]) -> Permission | None:
+    """Return what a holder permits of several modalities together, or None.
+
+    It tells no more than the one that tells least, and is permitted only if all are: a
+    search is of one person, and half of it would be another search.
+    """
+    granted = [each for each in permissions if each is not None]
+    if len(granted) != len(permissions):
+        return None
+    least = min(granted, key=lambda each: each.level.rank)
+    further = tuple(each.clause for each in granted if each.clause is not least.clause)
+    return Permission(least.holder, least.level, least.clause, further)
 
 
 def _plan(

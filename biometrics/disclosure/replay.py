@@ -140,7 +140,7 @@ def told_by(agreements: Agreements, question: Question) -> dict[Member, Level]:
             agreements,
             requester=question.requester,
             purpose=question.purpose,
-            modality=question.modality,
+            modalities=[question.modality],
             today=question.time.astimezone(dt.UTC).date(),
             holders=frozenset(question.holders),
             excluded=frozenset(question.excluded_holders),

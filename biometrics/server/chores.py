@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from biometrics.server.tls import Trusted
     from biometrics.store import Store
     from enrolment.dispose import Disposal
+    from matcher.canary_probes import CanaryProbes
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,23 @@ async def keep_disposing(disposal: Disposal) -> None:
                 )
             left = swept.left
         await asyncio.sleep(limits.DISPOSE_SECONDS)
+
+
+async def keep_probing(probes: CanaryProbes) -> None:
+    """Search for nobody, time and again."""
+    while True:
+        await asyncio.sleep(limits.CANARY_PROBE_SECONDS)
+        try:
+            drifted = await probes.search()
+        except ExchangeError as error:
+            log.info("a canary probe was not searched with: %s", error.reason)
+            continue
+        for space in drifted:
+            log.error(
+                "calibration of %s: canary probes, which are nobody, match more often"
+                " than is promised; look for captures that failed, and calibrate again",
+                space,
+            )
 
 
 async def keep_looking(at: Settings, seconds: float) -> None:

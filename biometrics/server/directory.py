@@ -245,6 +245,7 @@ def _space(
         ),
         metric=space_pb2.Metric.ValueType(write_word(space_pb2.Metric, space.metric)),
         quality_scale=space.quality_scale,
+        is_fused=calibration.weights is not None,
         least_qualities=[
             space_pb2.LeastQuality(
                 position=template_pb2.Position.ValueType(

@@ -119,7 +119,11 @@ def make_servicers(ground: Ground, matching: Matching, holding: Holding) -> Serv
         ),
         partial(
             review_pb2_grpc.add_ReviewServiceServicer_to_server,
-            ReviewService(reviews=store.reviews, workers=matching.workers),
+            ReviewService(
+                reviews=store.reviews,
+                drifted=matching.probes.drifted,
+                workers=matching.workers,
+            ),
         ),
         partial(
             followup_pb2_grpc.add_FollowUpServiceServicer_to_server,
@@ -170,6 +174,7 @@ def make_gauges(ground: Ground, matching: Matching, in_turn: InTurn) -> Gauges:
         galleries=ground.sizes,
         calibrations=ground.rates.used,
         shards=matching.site.shards,
+        canaries=lambda: matching.probes.drifts,
         certificate_seconds=lambda: _seconds_left(trusted.trust.end, clock),
         revocation_seconds=lambda: (
             None

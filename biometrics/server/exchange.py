@@ -27,6 +27,7 @@ from biometrics.server.chores import (
     keep_ending_follow_ups,
     keep_erasing,
     keep_looking,
+    keep_probing,
     keep_trusting,
 )
 from biometrics.server.edge import make_edge
@@ -107,6 +108,7 @@ class Exchange:
                 keep_disposing(holding.disposal),
                 keep_ending_epochs(holding.custodian, ground.roll),
                 keep_ending_follow_ups(ground.store),
+                keep_probing(matching.probes),
                 keep_looking(ground.settings, limits.AGREEMENTS_LOOK_SECONDS),
                 keep_trusting(ground.trusted, ground.health),
             ):

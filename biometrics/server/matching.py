@@ -15,13 +15,17 @@ from biometrics.server.stages import Stages
 from biometrics.slots import Slots
 from matcher.access import Access
 from matcher.alike import Resemblance
+from matcher.canary_probes import CanaryProbes
 from matcher.confirm import Confirmation
 from matcher.duplicates import Duplicates
 from matcher.follower import Follower
+from matcher.fusion import Aims
 from matcher.galleries import GalleryName
 from matcher.match import Matcher
+from matcher.opening import Opener
 from matcher.schedule import Scanner
 from matcher.segments import SegmentFiles
+from matcher.weighing import Weighing
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -45,6 +49,7 @@ class Matching:
         slots: when an answer leaves.
         matcher: answers searches.
         duplicates: finds who of one's own resemble one another.
+        probes: searches for nobody.
     """
 
     workers: ThreadPoolExecutor
@@ -55,6 +60,7 @@ class Matching:
     slots: Slots
     matcher: Matcher
     duplicates: Duplicates
+    probes: CanaryProbes
 
     async def start(self, ground: Ground, parts: AsyncExitStack) -> None:
         """Load every gallery; on return they are searched, and follow the journal.
@@ -125,10 +131,16 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
     slots = Slots(ground.config.slot_seconds)
     matcher = Matcher(
         agreements=ground.in_force.agreements,
-        calibrations=ground.calibrations,
+        aims=Aims(ground.calibrations, galleries.comparisons),
         galleries=galleries,
         precedence=ground.precedence,
         scanner=scanner,
+        weighing=Weighing(
+            journal=store.journal,
+            opener=Opener(
+                journal=store.journal, vault=vault, spaces=spaces, galleries=galleries
+            ),
+        ),
         slots=slots,
         answers=store.answers,
         receipts=ReceiptIssuer(ground.log_key),
@@ -150,6 +162,14 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
         workers=workers,
         clock=ground.clock,
     )
+    probes = CanaryProbes(
+        spaces=spaces,
+        calibrations=ground.calibrations,
+        galleries=galleries,
+        scanner=scanner,
+        precedence=ground.precedence,
+        random_bytes=ground.random_bytes,
+    )
     # How a holder closes and opens its own.
     access = Access(
         galleries=galleries,
@@ -167,4 +187,5 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
         slots=slots,
         matcher=matcher,
         duplicates=duplicates,
+        probes=probes,
     )

@@ -21,7 +21,7 @@ from prometheus_client import (
     Histogram,
     start_http_server,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from biometrics import limits
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from biometrics.calibration import Drift
     from biometrics.callers import Caller
     from biometrics.members import Member
     from biometrics.server.hour import Hour
@@ -59,6 +60,7 @@ class Gauges:
         galleries: templates of each member, in all spaces.
         calibrations: of each space that is calibrated by measurement, how many
             comparisons a search has, and up to how many it is good.
+        canaries: what came of searches for nobody, by template space.
         certificate_seconds: until the server's certificate ends.
         revocation_seconds: until nobody is believed; infinite where no list is asked.
         shards: how it is about each shard; there may be none.
@@ -71,6 +73,7 @@ class Gauges:
     behind: Callable[[], int]
     galleries: Callable[[], Mapping[Member, int]]
     calibrations: Callable[[], Mapping[str, tuple[int, int]]]
+    canaries: Callable[[], Mapping[str, Drift]]
     certificate_seconds: Callable[[], float]
     revocation_seconds: Callable[[], float | None]
     shards: Callable[[], Sequence[Standing]]
@@ -178,6 +181,7 @@ class Metrics:
         self._registry.register(_Sizes(gauges.galleries))
         self._registry.register(_Used(gauges.calibrations))
         self._registry.register(_Shards(gauges.shards))
+        self._registry.register(_Drifts(gauges.canaries))
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serve the figures over HTTP at `host:port`; return what ends that.
@@ -273,6 +277,37 @@ class _Shards(Collector):
             searched.add_metric((str(shard.number),), shard.is_ready)
             held.add_metric((str(shard.number),), coarse(shard.templates))
         yield from (searched, held)
+
+
+class _Drifts(Collector):
+    """What came of searches for nobody."""
+
+    def __init__(self, read: Callable[[], Mapping[str, Drift]]) -> None:
+        """Read it by `read`."""
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures; see `prometheus_client.registry.Collector`."""
+        searches = CounterMetricFamily(
+            "biometrics_canary_probes",
+            "Searches for nobody, since the start.",
+            labels=("space",),
+        )
+        matches = CounterMetricFamily(
+            "biometrics_canary_probes_matched",
+            "Searches for nobody that matched somebody, since the start.",
+            labels=("space",),
+        )
+        drifted = GaugeMetricFamily(
+            "biometrics_calibration_drifted",
+            "1 if they match more often than the calibration of the space promises.",
+            labels=("space",),
+        )
+        for space, drift in self._read().items():
+            searches.add_metric((space,), drift.searches)
+            matches.add_metric((space,), drift.matches)
+            drifted.add_metric((space,), drift.is_found)
+        yield from (searches, matches, drifted)
 
 
 def coarse(templates: int) -> int:

@@ -16,6 +16,7 @@ from biometrics.v1 import review_pb2_grpc
 from biometrics.wire import caught, read_word, write_word
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
     import grpc
@@ -32,9 +33,16 @@ _SIDES = {Role.ADMINISTRATOR: Side.REQUESTER, Role.AUDITOR: Side.AUDITOR}
 class ReviewService(review_pb2_grpc.ReviewServiceServicer):
     """What two members decide together; see `review.proto` for the contract."""
 
-    def __init__(self, *, reviews: ReviewTable, workers: Executor) -> None:
-        """Read and write `reviews`, on `workers`."""
+    def __init__(
+        self,
+        *,
+        reviews: ReviewTable,
+        drifted: Callable[[], Sequence[str]],
+        workers: Executor,
+    ) -> None:
+        """Read and write `reviews`, on `workers`; `drifted` names template spaces."""
         self._reviews = reviews
+        self._drifted = drifted
         self._workers = workers
 
     async def ListReviews(
@@ -75,7 +83,13 @@ class ReviewService(review_pb2_grpc.ReviewServiceServicer):
         member = CALLER.get().member
         loop = asyncio.get_running_loop()
         rows = await loop.run_in_executor(self._workers, self._reviews.alerts, member)
-        return v1.ListAlertsResponse(alerts=_alerts(rows, member))
+        alerts = _alerts(rows, member)
+        # Of a calibration everybody is told: it is what all agreements rest on.
+        alerts += [
+            v1.Alert(kind=v1.ALERT_KIND_DRIFT, space=space, count=1)
+            for space in self._drifted()
+        ]
+        return v1.ListAlertsResponse(alerts=alerts)
 
 
 def _read_case(text: str) -> bytes:

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from biometrics.store import postgres, sqlite
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import sqlalchemy as sa
-    from sqlalchemy import exc
 
     from biometrics.errors import ExchangeError
+    from biometrics.store.failures import DatabaseError
 
 
 class Database(Protocol):
@@ -60,7 +59,7 @@ class Database(Protocol):
             ConfigurationError: there can be no database there.
         """
 
-    def refusal(self, error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
+    def refusal(self, error: DatabaseError) -> ExchangeError:
         """Return why it cannot be opened, from what opening it raised."""
 
     def migrating(self) -> AbstractContextManager[sa.Connection]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sqlalchemy import exc
 
@@ -114,8 +114,10 @@ _DAMAGED: Final[frozenset[int | str]] = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, "XX", "22003"}
 )
 
-# What a database operation may raise, wrapped by SQLAlchemy or not.
-DATABASE_ERRORS: Final = (exc.SQLAlchemyError, sqlite3.Error)
+# What a database operation may raise, wrapped by SQLAlchemy or not. Of SQLite's own
+# words Python cannot read those that quote what damage has made of a schema.
+DATABASE_ERRORS: Final = (exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError)
+DatabaseError: TypeAlias = exc.SQLAlchemyError | sqlite3.Error | UnicodeDecodeError
 
 
 def result_code(error: BaseException) -> int | None:
@@ -135,7 +137,7 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, exc.DBAPIError) and error.connection_invalidated
 
 
-def translate(error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
+def translate(error: DatabaseError) -> ExchangeError:
     """Return the error of our family that says what a database error means.
 
     Statements and values stay out of the message: they are a holder's.
@@ -154,7 +156,7 @@ def translate(error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
             " then, and it is carried out once",
         )
     keys = _keys(error)
-    if not _DAMAGED.isdisjoint(keys):
+    if isinstance(error, UnicodeDecodeError) or not _DAMAGED.isdisjoint(keys):
         return DefectError(
             "STORAGE_DAMAGED",
             "the database is damaged; stop the exchange and restore its backup",

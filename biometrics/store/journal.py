@@ -58,6 +58,10 @@ TEMPLATES: Final = (
 _OF_IDS: Final = TEMPLATES.where(
     TEMPLATE.c.template_id.in_(sa.bindparam("ids", expanding=True))
 )
+_OF_RECORDS: Final = TEMPLATES.where(
+    RECORD.c.member == sa.bindparam("holder"),
+    RECORD.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
+).order_by(RECORD.c.number, TEMPLATE.c.template_id)
 _OF_CHANGES: Final = TEMPLATES.where(
     RECORD.c.number.between(sa.bindparam("first"), sa.bindparam("last"))
 ).order_by(RECORD.c.number, TEMPLATE.c.template_id)
@@ -243,6 +247,25 @@ class JournalReader:
                 rows = connection.execute(_OF_IDS, {"ids": some}).all()
                 templates = [read_row(row) for row in rows]
                 found |= {t.template_id: t for t in templates if t is not None}
+        return found
+
+    def templates_of(
+        self, holder: Member, lookups: Sequence[bytes]
+    ) -> list[StoredTemplate]:
+        """Return all templates of some records of a holder, each record at one moment.
+
+        Args:
+            holder: whose they are.
+            lookups: keyed hashes of the holder's references.
+        """
+        found: list[StoredTemplate] = []
+        with translated(), self._engine.connect() as connection:
+            for start in range(0, len(lookups), limits.STORE_IDS_PER_QUERY):
+                some = list(lookups[start : start + limits.STORE_IDS_PER_QUERY])
+                asked = {"holder": holder.code, "lookups": some}
+                rows = connection.execute(_OF_RECORDS, asked).all()
+                templates = [read_row(row) for row in rows]
+                found += [each for each in templates if each is not None]
         return found
 
 

@@ -25,10 +25,10 @@ from biometrics.store.failures import translate
 from biometrics.store.schema import GALLERY_KEY, INDEX_KEY, METADATA
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from biometrics.errors import ExchangeError
+    from biometrics.store.failures import DatabaseError
 
 _LOCK: Final = int.from_bytes(b"exchange")  # one for each database of a server
 _OLDEST_SERVER: Final = 140_000  # it notices by itself that a client has gone away
@@ -129,7 +129,7 @@ class PostgresDatabase:
             _check(connection.connection.dbapi_connection)
         return True
 
-    def refusal(self, error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
+    def refusal(self, error: DatabaseError) -> ExchangeError:
         """Return what the error means: all of the server's are told in one way."""
         return translate(error)
 

@@ -13,7 +13,7 @@ from biometrics.clock import from_microseconds, to_microseconds
 from biometrics.sealed import Sealed
 from biometrics.store.entries import end_of
 from biometrics.store.failures import translated
-from biometrics.store.galleries import IS_CANARY
+from biometrics.store.galleries import CANARIES
 from biometrics.store.rows import (
     ExpiredRow,
     GalleryCount,
@@ -72,9 +72,11 @@ _HELD: Final = sa.select(sa.func.count()).where(
 )
 _CANARIES: Final = (
     sa.select(TEMPLATE.c.space, sa.func.count())
-    .join_from(PROTECTION, RECORD)
-    .join(TEMPLATE, TEMPLATE.c.record_number == PROTECTION.c.record_number)
-    .where(IS_CANARY, RECORD.c.member == sa.bindparam("of_member"))
+    .join_from(RECORD, TEMPLATE)
+    .where(
+        TEMPLATE.c.record_number.in_(CANARIES),
+        RECORD.c.member == sa.bindparam("of_member"),
+    )
     .group_by(TEMPLATE.c.space)
 )
 _EXPIRING: Final = (

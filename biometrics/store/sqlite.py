@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import exc
-
     from biometrics.errors import ExchangeError
+    from biometrics.store.failures import DatabaseError
 
 # Three sealed 512-d vectors fit in a page of 8 KiB, one in a page of 4 KiB.
 _PAGE_BYTES: Final = 8192
@@ -91,7 +90,7 @@ class SqliteDatabase:
             )
         return self._path.exists() and self._path.stat().st_size > 0
 
-    def refusal(self, error: exc.SQLAlchemyError | sqlite3.Error) -> ExchangeError:
+    def refusal(self, error: DatabaseError) -> ExchangeError:
         """Return why a file cannot be opened as a database."""
         if result_code(error) == sqlite3.SQLITE_NOTADB:
             return ConfigurationError(

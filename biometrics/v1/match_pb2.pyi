@@ -79,7 +79,7 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_UNAVAILABLE: _Outcome.ValueType  # 3
     """The search could not be made. Never a statement about a person."""
     OUTCOME_NOT_COMPARABLE: _Outcome.ValueType  # 4
-    """The holder has never had a gallery in the template space of the probe, or has
+    """The holder has never had a gallery in a template space of the probe, or has
     destroyed it.
     """
 
@@ -97,7 +97,7 @@ nothing: the person may be enrolled and protected from this caller.
 OUTCOME_UNAVAILABLE: Outcome.ValueType  # 3
 """The search could not be made. Never a statement about a person."""
 OUTCOME_NOT_COMPARABLE: Outcome.ValueType  # 4
-"""The holder has never had a gallery in the template space of the probe, or has
+"""The holder has never had a gallery in a template space of the probe, or has
 destroyed it.
 """
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
@@ -137,8 +137,14 @@ class Probe(_message.Message):
     FALLBACK_POSITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[_template_pb2.Template]:
-        """Required. Exactly 1 template. Several templates of one person are not fused
-        yet, and are refused rather than decided by a rule that nobody agreed to.
+        """Required. 1 to 13 templates of one person, each of another position: several
+        fingers, a face. All together are one search, with one outcome. A holder is asked
+        if it permits the modalities of all of them, and tells no more than it tells of
+        each. Where the calibrations of all their spaces support it they are fused by
+        likelihood ratios; elsewhere a record matches if each of its templates that can be
+        compared does so alone. Either way false positives of the whole are no more frequent
+        than is promised for one search. The reference of a match is followed up as one of
+        the first of the probe's modalities, in the order of `Modality`.
         """
 
     @_builtins.property
@@ -157,7 +163,7 @@ class Probe(_message.Message):
         as well, such as the other fingers where the order of capture is in doubt; each
         once, and not the template's own. Without them only templates of one position are
         compared. Each is one more search at the same threshold: false positives are that
-        much more frequent. The answer names them.
+        much more frequent. The answer names them. Refused beside several templates.
         """
 
     def __init__(
@@ -281,7 +287,7 @@ class MatchResponse(_message.Message):
     PADDING_FIELD_NUMBER: _builtins.int
     regional_outcome: Global___Outcome.ValueType
     """Output only. The outcome over every holder searched, the unnamed included
-    where at least five of them hold a gallery in the probe's space. If an unnamed
+    where at least five of them hold a gallery in every space of the probe. If an unnamed
     one is unavailable so is the whole; else one match is a match.
     """
     receipt_status: Global___ReceiptStatus.ValueType

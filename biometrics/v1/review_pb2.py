@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62iometrics/v1/review.proto\x12\rbiometrics.v1\"\x14\n\x12ListReviewsRequest\"\xc9\x01\n\x06Review\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\trequester\x18\x03 \x01(\t\x12\x14\n\x0csearch_count\x18\x04 \x01(\r\x12\x11\n\tlapse_day\x18\x05 \x01(\t\x12\x31\n\x11requester_verdict\x18\x06 \x01(\x0e\x32\x16.biometrics.v1.Verdict\x12/\n\x0f\x61uditor_verdict\x18\x07 \x01(\x0e\x32\x16.biometrics.v1.Verdict\"=\n\x13ListReviewsResponse\x12&\n\x07reviews\x18\x01 \x03(\x0b\x32\x15.biometrics.v1.Review\"O\n\x13\x44\x65\x63ideReviewRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\'\n\x07verdict\x18\x02 \x01(\x0e\x32\x16.biometrics.v1.Verdict\"\'\n\x14\x44\x65\x63ideReviewResponse\x12\x0f\n\x07\x64\x65\x63ided\x18\x01 \x01(\x08\"\x13\n\x11ListAlertsRequest\"a\n\x05\x41lert\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.biometrics.v1.AlertKind\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\trequester\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x04\":\n\x12ListAlertsResponse\x12$\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x14.biometrics.v1.Alert*I\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n\x0fVERDICT_CONFIRM\x10\x01\x12\x10\n\x0cVERDICT_LIFT\x10\x02*\xa3\x01\n\tAlertKind\x12\x1a\n\x16\x41LERT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41LERT_KIND_FROZEN\x10\x01\x12\x19\n\x15\x41LERT_KIND_FROZEN_HIT\x10\x02\x12\x1a\n\x16\x41LERT_KIND_ENUMERATION\x10\x03\x12\x15\n\x11\x41LERT_KIND_CANARY\x10\x04\x12\x15\n\x11\x41LERT_KIND_VARIED\x10\x05\x32\x91\x02\n\rReviewService\x12T\n\x0bListReviews\x12!.biometrics.v1.ListReviewsRequest\x1a\".biometrics.v1.ListReviewsResponse\x12W\n\x0c\x44\x65\x63ideReview\x12\".biometrics.v1.DecideReviewRequest\x1a#.biometrics.v1.DecideReviewResponse\x12Q\n\nListAlerts\x12 .biometrics.v1.ListAlertsRequest\x1a!.biometrics.v1.ListAlertsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62iometrics/v1/review.proto\x12\rbiometrics.v1\"\x14\n\x12ListReviewsRequest\"\xc9\x01\n\x06Review\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\trequester\x18\x03 \x01(\t\x12\x14\n\x0csearch_count\x18\x04 \x01(\r\x12\x11\n\tlapse_day\x18\x05 \x01(\t\x12\x31\n\x11requester_verdict\x18\x06 \x01(\x0e\x32\x16.biometrics.v1.Verdict\x12/\n\x0f\x61uditor_verdict\x18\x07 \x01(\x0e\x32\x16.biometrics.v1.Verdict\"=\n\x13ListReviewsResponse\x12&\n\x07reviews\x18\x01 \x03(\x0b\x32\x15.biometrics.v1.Review\"O\n\x13\x44\x65\x63ideReviewRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\'\n\x07verdict\x18\x02 \x01(\x0e\x32\x16.biometrics.v1.Verdict\"\'\n\x14\x44\x65\x63ideReviewResponse\x12\x0f\n\x07\x64\x65\x63ided\x18\x01 \x01(\x08\"\x13\n\x11ListAlertsRequest\"p\n\x05\x41lert\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.biometrics.v1.AlertKind\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x11\n\trequester\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x04\x12\r\n\x05space\x18\x05 \x01(\t\":\n\x12ListAlertsResponse\x12$\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x14.biometrics.v1.Alert*I\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n\x0fVERDICT_CONFIRM\x10\x01\x12\x10\n\x0cVERDICT_LIFT\x10\x02*\xb9\x01\n\tAlertKind\x12\x1a\n\x16\x41LERT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41LERT_KIND_FROZEN\x10\x01\x12\x19\n\x15\x41LERT_KIND_FROZEN_HIT\x10\x02\x12\x1a\n\x16\x41LERT_KIND_ENUMERATION\x10\x03\x12\x15\n\x11\x41LERT_KIND_CANARY\x10\x04\x12\x15\n\x11\x41LERT_KIND_VARIED\x10\x05\x12\x14\n\x10\x41LERT_KIND_DRIFT\x10\x06\x32\x91\x02\n\rReviewService\x12T\n\x0bListReviews\x12!.biometrics.v1.ListReviewsRequest\x1a\".biometrics.v1.ListReviewsResponse\x12W\n\x0c\x44\x65\x63ideReview\x12\".biometrics.v1.DecideReviewRequest\x1a#.biometrics.v1.DecideReviewResponse\x12Q\n\nListAlerts\x12 .biometrics.v1.ListAlertsRequest\x1a!.biometrics.v1.ListAlertsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'biometrics.v1.review_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=636
-  _globals['_VERDICT']._serialized_end=709
-  _globals['_ALERTKIND']._serialized_start=712
-  _globals['_ALERTKIND']._serialized_end=875
+  _globals['_VERDICT']._serialized_start=651
+  _globals['_VERDICT']._serialized_end=724
+  _globals['_ALERTKIND']._serialized_start=727
+  _globals['_ALERTKIND']._serialized_end=912
   _globals['_LISTREVIEWSREQUEST']._serialized_start=45
   _globals['_LISTREVIEWSREQUEST']._serialized_end=65
   _globals['_REVIEW']._serialized_start=68
@@ -48,9 +48,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTALERTSREQUEST']._serialized_start=456
   _globals['_LISTALERTSREQUEST']._serialized_end=475
   _globals['_ALERT']._serialized_start=477
-  _globals['_ALERT']._serialized_end=574
-  _globals['_LISTALERTSRESPONSE']._serialized_start=576
-  _globals['_LISTALERTSRESPONSE']._serialized_end=634
-  _globals['_REVIEWSERVICE']._serialized_start=878
-  _globals['_REVIEWSERVICE']._serialized_end=1151
+  _globals['_ALERT']._serialized_end=589
+  _globals['_LISTALERTSRESPONSE']._serialized_start=591
+  _globals['_LISTALERTSRESPONSE']._serialized_end=649
+  _globals['_REVIEWSERVICE']._serialized_start=915
+  _globals['_REVIEWSERVICE']._serialized_end=1188
 # @@protoc_insertion_point(module_scope)

@@ -70,6 +70,11 @@ class _AlertKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertKind.V
     """The requester has searched with many probes within a day that resemble one another,
     as if it varied one picture.
     """
+    ALERT_KIND_DRIFT: _AlertKind.ValueType  # 6
+    """Canary probes, which the exchange draws and which are nobody, match more often than
+    the calibration of a template space promises: its thresholds are not to be relied
+    on. It is told to every member, and names no holder.
+    """
 
 class AlertKind(_AlertKind, metaclass=_AlertKindEnumTypeWrapper):
     """What gave cause for an alert."""
@@ -94,6 +99,11 @@ from the exchange, or goes through the gallery. The requester is told nothing of
 ALERT_KIND_VARIED: AlertKind.ValueType  # 5
 """The requester has searched with many probes within a day that resemble one another,
 as if it varied one picture.
+"""
+ALERT_KIND_DRIFT: AlertKind.ValueType  # 6
+"""Canary probes, which the exchange draws and which are nobody, match more often than
+the calibration of a template space promises: its thresholds are not to be relied
+on. It is told to every member, and names no holder.
 """
 Global___AlertKind: _TypeAlias = AlertKind  # noqa: Y015
 
@@ -261,16 +271,19 @@ class Alert(_message.Message):
     HOLDER_FIELD_NUMBER: _builtins.int
     REQUESTER_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
     kind: Global___AlertKind.ValueType
     """Output only. The cause."""
     holder: _builtins.str
     """Output only. Member code of the holder; empty for the requester, which is told the
-    sum over all holders.
+    sum over all holders, and of DRIFT.
     """
     requester: _builtins.str
-    """Output only. Member code of the requester."""
+    """Output only. Member code of the requester; empty of DRIFT."""
     count: _builtins.int
-    """Output only. How often, ever; of ENUMERATION the requester is told 1, however often."""
+    """Output only. How often, ever; 1 of DRIFT; of ENUMERATION the requester is told 1, however often."""
+    space: _builtins.str
+    """Output only. Name of the template space, of DRIFT; else empty."""
     def __init__(
         self,
         *,
@@ -278,10 +291,11 @@ class Alert(_message.Message):
         holder: _builtins.str = ...,
         requester: _builtins.str = ...,
         count: _builtins.int = ...,
+        space: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "holder", b"holder", "kind", b"kind", "requester", b"requester"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "holder", b"holder", "kind", b"kind", "requester", b"requester", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,29 +25,29 @@ _sym_db = _symbol_database.Default()
 from biometrics.v1 import template_pb2 as biometrics_dot_v1_dot_template__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62iometrics/v1/space.proto\x12\rbiometrics.v1\x1a\x1c\x62iometrics/v1/template.proto\"J\n\x0cLeastQuality\x12)\n\x08position\x18\x01 \x01(\x0e\x32\x17.biometrics.v1.Position\x12\x0f\n\x07quality\x18\x02 \x01(\r\"\xbd\x04\n\x05Space\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08modality\x18\x02 \x01(\x0e\x32\x17.biometrics.v1.Modality\x12\x11\n\textractor\x18\x03 \x01(\t\x12\x19\n\x11\x65xtractor_version\x18\x04 \x01(\t\x12*\n\tpositions\x18\x05 \x03(\x0e\x32\x17.biometrics.v1.Position\x12\x11\n\tdimension\x18\x06 \x01(\r\x12*\n\tdata_type\x18\x07 \x01(\x0e\x32\x17.biometrics.v1.DataType\x12\x36\n\x0fthreshold_basis\x18\x08 \x01(\x0e\x32\x1d.biometrics.v1.ThresholdBasis\x12%\n\x06metric\x18\t \x01(\x0e\x32\x15.biometrics.v1.Metric\x12\x33\n\rnormalisation\x18\n \x01(\x0e\x32\x1c.biometrics.v1.Normalisation\x12\x17\n\x0f\x63\x61libration_day\x18\x0b \x01(\t\x12\x1a\n\x12\x63\x61libration_sha256\x18\x0c \x01(\t\x12:\n\x18\x65stablished_fpir_classes\x18\r \x03(\x0e\x32\x18.biometrics.v1.FpirClass\x12\x15\n\rquality_scale\x18\x0e \x01(\t\x12\x10\n\x08identity\x18\x0f \x01(\t\x12\x34\n\x0fleast_qualities\x18\x10 \x03(\x0b\x32\x1b.biometrics.v1.LeastQuality\"\x13\n\x11ListSpacesRequest\":\n\x12ListSpacesResponse\x12$\n\x06spaces\x18\x01 \x03(\x0b\x32\x14.biometrics.v1.Space*\x8b\x01\n\x0eThresholdBasis\x12\x1f\n\x1bTHRESHOLD_BASIS_UNSPECIFIED\x10\x00\x12\x1c\n\x18THRESHOLD_BASIS_MEASURED\x10\x01\x12\x1a\n\x16THRESHOLD_BASIS_VENDOR\x10\x02\x12\x1e\n\x1aTHRESHOLD_BASIS_UNMEASURED\x10\x03*f\n\tFpirClass\x12\x1a\n\x16\x46PIR_CLASS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46PIR_CLASS_1E_2\x10\x01\x12\x13\n\x0f\x46PIR_CLASS_1E_3\x10\x02\x12\x13\n\x0f\x46PIR_CLASS_1E_4\x10\x03*3\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01*F\n\rNormalisation\x12\x1d\n\x19NORMALISATION_UNSPECIFIED\x10\x00\x12\x16\n\x12NORMALISATION_UNIT\x10\x01\x32\x61\n\x0cSpaceService\x12Q\n\nListSpaces\x12 .biometrics.v1.ListSpacesRequest\x1a!.biometrics.v1.ListSpacesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62iometrics/v1/space.proto\x12\rbiometrics.v1\x1a\x1c\x62iometrics/v1/template.proto\"J\n\x0cLeastQuality\x12)\n\x08position\x18\x01 \x01(\x0e\x32\x17.biometrics.v1.Position\x12\x0f\n\x07quality\x18\x02 \x01(\r\"\xcf\x04\n\x05Space\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08modality\x18\x02 \x01(\x0e\x32\x17.biometrics.v1.Modality\x12\x11\n\textractor\x18\x03 \x01(\t\x12\x19\n\x11\x65xtractor_version\x18\x04 \x01(\t\x12*\n\tpositions\x18\x05 \x03(\x0e\x32\x17.biometrics.v1.Position\x12\x11\n\tdimension\x18\x06 \x01(\r\x12*\n\tdata_type\x18\x07 \x01(\x0e\x32\x17.biometrics.v1.DataType\x12\x36\n\x0fthreshold_basis\x18\x08 \x01(\x0e\x32\x1d.biometrics.v1.ThresholdBasis\x12%\n\x06metric\x18\t \x01(\x0e\x32\x15.biometrics.v1.Metric\x12\x33\n\rnormalisation\x18\n \x01(\x0e\x32\x1c.biometrics.v1.Normalisation\x12\x17\n\x0f\x63\x61libration_day\x18\x0b \x01(\t\x12\x1a\n\x12\x63\x61libration_sha256\x18\x0c \x01(\t\x12:\n\x18\x65stablished_fpir_classes\x18\r \x03(\x0e\x32\x18.biometrics.v1.FpirClass\x12\x15\n\rquality_scale\x18\x0e \x01(\t\x12\x10\n\x08identity\x18\x0f \x01(\t\x12\x34\n\x0fleast_qualities\x18\x10 \x03(\x0b\x32\x1b.biometrics.v1.LeastQuality\x12\x10\n\x08is_fused\x18\x11 \x01(\x08\"\x13\n\x11ListSpacesRequest\":\n\x12ListSpacesResponse\x12$\n\x06spaces\x18\x01 \x03(\x0b\x32\x14.biometrics.v1.Space*\x8b\x01\n\x0eThresholdBasis\x12\x1f\n\x1bTHRESHOLD_BASIS_UNSPECIFIED\x10\x00\x12\x1c\n\x18THRESHOLD_BASIS_MEASURED\x10\x01\x12\x1a\n\x16THRESHOLD_BASIS_VENDOR\x10\x02\x12\x1e\n\x1aTHRESHOLD_BASIS_UNMEASURED\x10\x03*f\n\tFpirClass\x12\x1a\n\x16\x46PIR_CLASS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46PIR_CLASS_1E_2\x10\x01\x12\x13\n\x0f\x46PIR_CLASS_1E_3\x10\x02\x12\x13\n\x0f\x46PIR_CLASS_1E_4\x10\x03*3\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01*F\n\rNormalisation\x12\x1d\n\x19NORMALISATION_UNSPECIFIED\x10\x00\x12\x16\n\x12NORMALISATION_UNIT\x10\x01\x32\x61\n\x0cSpaceService\x12Q\n\nListSpaces\x12 .biometrics.v1.ListSpacesRequest\x1a!.biometrics.v1.ListSpacesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'biometrics.v1.space_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_THRESHOLDBASIS']._serialized_start=808
-  _globals['_THRESHOLDBASIS']._serialized_end=947
-  _globals['_FPIRCLASS']._serialized_start=949
-  _globals['_FPIRCLASS']._serialized_end=1051
-  _globals['_METRIC']._serialized_start=1053
-  _globals['_METRIC']._serialized_end=1104
-  _globals['_NORMALISATION']._serialized_start=1106
-  _globals['_NORMALISATION']._serialized_end=1176
+  _globals['_THRESHOLDBASIS']._serialized_start=826
+  _globals['_THRESHOLDBASIS']._serialized_end=965
+  _globals['_FPIRCLASS']._serialized_start=967
+  _globals['_FPIRCLASS']._serialized_end=1069
+  _globals['_METRIC']._serialized_start=1071
+  _globals['_METRIC']._serialized_end=1122
+  _globals['_NORMALISATION']._serialized_start=1124
+  _globals['_NORMALISATION']._serialized_end=1194
   _globals['_LEASTQUALITY']._serialized_start=74
   _globals['_LEASTQUALITY']._serialized_end=148
   _globals['_SPACE']._serialized_start=151
-  _globals['_SPACE']._serialized_end=724
-  _globals['_LISTSPACESREQUEST']._serialized_start=726
-  _globals['_LISTSPACESREQUEST']._serialized_end=745
-  _globals['_LISTSPACESRESPONSE']._serialized_start=747
-  _globals['_LISTSPACESRESPONSE']._serialized_end=805
-  _globals['_SPACESERVICE']._serialized_start=1178
-  _globals['_SPACESERVICE']._serialized_end=1275
+  _globals['_SPACE']._serialized_end=742
+  _globals['_LISTSPACESREQUEST']._serialized_start=744
+  _globals['_LISTSPACESREQUEST']._serialized_end=763
+  _globals['_LISTSPACESRESPONSE']._serialized_start=765
+  _globals['_LISTSPACESRESPONSE']._serialized_end=823
+  _globals['_SPACESERVICE']._serialized_start=1196
+  _globals['_SPACESERVICE']._serialized_end=1293
 # @@protoc_insertion_point(module_scope)

@@ -169,6 +169,7 @@ class Space(_message.Message):
     QUALITY_SCALE_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
     LEAST_QUALITIES_FIELD_NUMBER: _builtins.int
+    IS_FUSED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Name by which templates refer to it."""
     modality: _template_pb2.Modality.ValueType
@@ -199,6 +200,11 @@ class Space(_message.Message):
     """Output only. Name and digest of all that makes templates comparable: modality,
     extractor, version, metric, normalisation and centre. Sealed templates are bound to
     it: one that was made under another does not open.
+    """
+    is_fused: _builtins.bool
+    """Output only. Whether its calibration says what a score weighs beside those of other
+    templates of the same person. Several templates of a probe are fused where all of
+    their spaces have it, and the promised FPIR is established in each.
     """
     @_builtins.property
     def positions(self) -> _containers.RepeatedScalarFieldContainer[_template_pb2.Position.ValueType]:
@@ -236,10 +242,11 @@ class Space(_message.Message):
         quality_scale: _builtins.str = ...,
         identity: _builtins.str = ...,
         least_qualities: _abc.Iterable[Global___LeastQuality] | None = ...,
+        is_fused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "identity", b"identity", "least_qualities", b"least_qualities", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "quality_scale", b"quality_scale", "threshold_basis", b"threshold_basis"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration_day", b"calibration_day", "calibration_sha256", b"calibration_sha256", "data_type", b"data_type", "dimension", b"dimension", "established_fpir_classes", b"established_fpir_classes", "extractor", b"extractor", "extractor_version", b"extractor_version", "identity", b"identity", "is_fused", b"is_fused", "least_qualities", b"least_qualities", "metric", b"metric", "modality", b"modality", "name", b"name", "normalisation", b"normalisation", "positions", b"positions", "quality_scale", b"quality_scale", "threshold_basis", b"threshold_basis"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,7 +4,8 @@
 2. Search every template of the gallery with each, exhaustively.
 3. Fit the tail of the search maxima, and bootstrap it by person.
 4. For each class and each size of the exchange take the safe end of the interval.
-5. Doubt the highest scores: a person whom the truth holds twice is in every tail.
+5. Weigh scores, where people have a second capture.
+6. Doubt the highest scores: a person whom the truth holds twice is in every tail.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from biometrics.errors import InvalidRequestError
 from biometrics.templates import Basis
 from enrolment.calibrate import tail
 from enrolment.calibrate.searches import search
+from enrolment.calibrate.weights import weigh
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -142,6 +144,7 @@ def measure(  # noqa: PLR0913 - what to read, and how
         evidence=evidence,
         rows=tuple(rows(found.maxima[-1], found.subject, evidence, seed)),
         digest="",
+        weights=weigh(found, evidence, seed),
     )
     refused = gallery.refused + (probes.refused if probes else Counter())
     return Measured(calibration, found, _highest(found), refused)

@@ -25,7 +25,7 @@ SHARES: Final = (1 / 16, 1 / 4, 1.0)  # of the people, in the sub-galleries
 NO_SCORE: Final = -2.0  # below every cosine
 BINS: Final = np.linspace(-1.0, 1.0, 401)
 _PROBES_AT_ONCE: Final = 1024  # 16 MiB of scores with a block of 4,096 templates
-_PAIRED: Final = 64  # probes whose every score is counted, for its density
+_PAIRED: Final = 512  # probes whose every score is counted, for its density
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class _Arena:
             np.maximum(held[part], there, out=held[part])
         if part.start == 0:
             some = scores[:_PAIRED]
-            self._pairs += np.histogram(some[some > NO_SCORE], BINS)[0]
+            self._pairs += _counts(some[some > NO_SCORE])
 
     def _parts(self) -> Iterator[slice]:
         """Yield the probes in parts."""
@@ -262,6 +262,13 @@ class _Arena:
             by_member=self._by_member,
             pairs=self._pairs,
         )
+
+
+def _counts(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return how many scores are in each of `BINS`; rounding may take one beyond."""
+    last = len(BINS) - 2
+    places = ((scores + 1.0) * (last + 1) / 2).astype(np.intp).clip(0, last)
+    return np.bincount(places.ravel(), minlength=last + 1)
 
 
 def _lots(numbers: NDArray[np.int64], seed: int) -> NDArray[np.float64]:

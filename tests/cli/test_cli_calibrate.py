@@ -77,6 +77,9 @@ def test_a_calibration_is_written_and_told(run: Run, folder: Path) -> None:
     assert told.out.startswith("320 searches against 640 templates, each but for")
     assert "up to 1,024 comparisons" in told.out
     assert "not established: that takes searches of 3,000 people" in told.out
+    assert "can be fused" in told.out
+    assert "by 320 mated searches" in told.out
+    assert calibration.weights is not None
     assert "at the threshold of 1e-2:" in told.out
     assert "hidden; use --review" in told.out
     assert "p3" not in told.out + told.err
@@ -84,9 +87,21 @@ def test_a_calibration_is_written_and_told(run: Run, folder: Path) -> None:
     assert (again.code, "--replace" in again.err) == (2, True)
     document = run(*ASKED, "--replace", "--json").document
     assert document["comparisons"] == 640
+    assert document["weighed_by"] == 320
     assert [each["established_up_to"] for each in document["classes"]] == [1024, 0, 0]
     assert document["highest_pairs"][0]["doubtful"] is True
     assert not list(folder.rglob("*.new"))
+
+
+def test_without_second_captures_nothing_is_fused(run: Run, folder: Path) -> None:
+    """It is said, with what it takes."""
+    asked = ("calibrate", "alone.npz", *ASKED[2:])
+    told = run(*asked)
+    assert told.code == 0, told.err
+    assert "cannot be fused" in told.out
+    assert "takes 20 people with a second capture" in told.out
+    assert "[fusion]" not in (folder / "calibrations" / "small.toml").read_text()
+    assert run(*asked, "--replace", "--json").document["weighed_by"] == 0
 
 
 def test_one_person_under_two_names_is_reviewed_and_told(

@@ -205,3 +205,32 @@ def test_a_file_that_has_no_such_probe_is_refused(
     assert told in answer.err
     assert name in answer.err
     assert not script.requests
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_further_templates_are_of_the_same_person(
+    ask: Callable[..., Told],
+    script: Script,
+    vectors: NDArray[np.float32],
+    tmp_path: Path,
+):
+    """Each with its space, position and file; the row is that of every file."""
+    first = _write(tmp_path / "faces.npz", vectors)
+    other = _write(tmp_path / "a:b.npz", vectors[::-1])
+    also = f"faces-v1:left-index:{other}"
+    told = ask("match", first, "--row", "1", "--also", also, *QUESTION, "--json")
+    assert told.code == 0
+    (sent,) = script.requests
+    assert [len(template.data) for template in sent.probe.templates] == [64, 64]
+    assert sent.probe.templates[1].data == vectors[1].tobytes()
+
+
+@pytest.mark.parametrize("also", ["index.npz", "a:b", "a::c", ":b:c", "a:b:"])
+def test_a_further_template_needs_space_position_and_file(
+    ask: Callable[..., Told], vectors: NDArray[np.float32], tmp_path: Path, also: str
+):
+    """One line says so."""
+    path = _write(tmp_path / "one.npy", vectors[1])
+    told = ask("match", path, "--also", also, *QUESTION, "--json")
+    assert told.code == 2
+    assert "WRONG_FORM" in told.err

@@ -32,7 +32,7 @@ from biometrics.client import (
 )
 from biometrics.client.responses import read_answer
 from biometrics.errors import InvalidRequestError
-from biometrics.v1 import enrolment_pb2, match_pb2
+from biometrics.v1 import enrolment_pb2, match_pb2, template_pb2
 from tests.pocket import FAR_AHEAD, WITHDRAWN_AT, Script
 
 if TYPE_CHECKING:
@@ -410,3 +410,22 @@ def test_no_repr_shows_a_vector_a_reference_or_a_key(
     shown = repr([person(1), face(1), answer, listed, profile])
     for secret in ("ref-1", "0001020304", "client.key", "array"):
         assert secret not in shown
+
+
+def test_a_probe_carries_every_template_of_a_person(
+    exchange: ExchangeClient, face: Callable[..., Template], script: Script
+):
+    """In the order given, each with its own position."""
+    finger = replace(face(2), position="left-index")
+    probe = Probe(template=face(1), further=(finger, replace(finger, position="nose")))
+    with pytest.raises(InvalidRequestError) as refused:
+        exchange.match(probe, purpose="visa")
+    (fault,) = refused.value.faults
+    assert fault.field == "probe.templates[2].position"
+    exchange.match(replace(probe, further=(finger,)), purpose="visa")
+    (sent,) = script.requests
+    positions = [template.position for template in sent.probe.templates]
+    assert positions == [
+        template_pb2.POSITION_FACE,
+        template_pb2.POSITION_LEFT_INDEX,
+    ]

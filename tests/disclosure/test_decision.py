@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from biometrics import limits
-from biometrics.calibration import FpirClass, Promise
+from biometrics.calibration import EVERY_CLASS, FpirClass, Promise
 from biometrics.disclosure.agreements import (
     Agreements,
     Clause,
@@ -89,7 +89,7 @@ def plan(
         Agreements(clauses),
         requester=requester,
         purpose=Purpose.VISA,
-        modality=Modality.FACE,
+        modalities=[Modality.FACE],
         today=today,
         holders=frozenset(holders),
         excluded=frozenset(excluded),
@@ -602,3 +602,54 @@ def test_no_level_tells_more_or_less_than_itself(level: Level):
     assert not level > same
     assert level <= same
     assert level >= same
+
+
+def fingers(clause: Clause, **more: object) -> Clause:
+    """Return the same clause of fingers."""
+    modalities = frozenset({Modality.FINGERPRINT})
+    return replace(clause, modalities=modalities, source="XAA.toml:9", **more)  # type: ignore[arg-type]
+
+
+def of_both(*clauses: Clause) -> SearchPlan:
+    """Return the plan of a search for a visa by a face and a finger."""
+    return plan_search(
+        Agreements(clauses),
+        requester=ASKER,
+        purpose=Purpose.VISA,
+        modalities=[Modality.FACE, Modality.FINGERPRINT],
+        today=TODAY,
+        holders=frozenset(),
+        excluded=frozenset(),
+        established=EVERY_CLASS,
+    )
+
+
+def test_several_modalities_are_permitted_if_each_is():
+    """One that permits half of it is not asked."""
+    face = permission(NAMED, Level.REFERENCE)
+    with pytest.raises(RefusedError):
+        of_both(face)
+    (found,) = of_both(face, fingers(face), permission(CITED, Level.HOLDER)).permissions
+    assert (found.holder, found.level) == (NAMED, Level.REFERENCE)
+    assert len(found.clauses) == 2
+
+
+def test_of_several_modalities_the_one_counts_that_tells_least():
+    """Level, class and demand: the strictest of each, whichever clause has it."""
+    lax = Promise(fpir=FpirClass.HUNDREDTH, measured_only=True)
+    face = replace(permission(NAMED, Level.REFERENCE), promise=lax)
+    for level in (Level.HOLDER, Level.REFERENCE):
+        strict = Promise(fpir=FpirClass.TEN_THOUSANDTH)
+        finger = fingers(face, level=level, promise=strict)
+        (found,) = of_both(face, finger).permissions
+        assert found.level is level
+        expected = Promise(fpir=FpirClass.TEN_THOUSANDTH, measured_only=True)
+        assert found.promise == expected
+
+
+def test_a_clause_of_both_modalities_is_taken_once():
+    """And so is its quota."""
+    clause = replace(permission(NAMED, Level.HOLDER), modalities=frozenset(Modality))
+    (found,) = of_both(clause).permissions
+    assert found.clauses == (clause,)
+    assert found.further == ()

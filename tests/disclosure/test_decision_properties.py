@@ -219,7 +219,7 @@ def searched(clauses: list[Clause], holders: frozenset[Member]):
             Agreements(clauses),
             requester=MEMBERS[0],
             purpose=PURPOSES[0],
-            modality=MODALITIES[0],
+            modalities=[MODALITIES[0]],
             today=DAYS[1],
             holders=holders,
             excluded=frozenset(),
@@ -376,7 +376,7 @@ def test_plan_holds_exactly_what_is_permitted_or_refuses(
             agreements,
             requester=requester,
             purpose=purpose,
-            modality=modality,
+            modalities=[modality],
             today=today,
             holders=holders,
             excluded=frozenset(),
@@ -387,6 +387,44 @@ def test_plan_holds_exactly_what_is_permitted_or_refuses(
                 search()
         else:
             assert list(search().permissions) == expected
+
+
+@settings(max_examples=60)
+@given(worlds, classes)
+def test_several_modalities_together_never_tell_more_than_each(
+    clauses: list[Clause], established: frozenset[FpirClass]
+):
+    """A holder is asked if it permits all, at the least level and strictest promise."""
+    agreements = Agreements(clauses)
+    for requester, purpose in product(MEMBERS, PURPOSES):
+        try:
+            plan = plan_search(
+                agreements,
+                requester=requester,
+                purpose=purpose,
+                modalities=MODALITIES,
+                today=DAYS[1],
+                holders=frozenset(),
+                excluded=frozenset(),
+                established=established,
+            )
+        except RefusedError:
+            continue
+        for found in plan.permissions:
+            alone = [
+                ask(
+                    agreements,
+                    (found.holder, requester, purpose, modality, DAYS[1]),
+                    established,
+                )
+                for modality in MODALITIES
+            ]
+            granted = [each for each in alone if each is not None]
+            assert len(granted) == len(MODALITIES)
+            assert found.level == min(each.level for each in granted)
+            rates = [each.promise.fpir.rate for each in granted]
+            assert found.promise.fpir.rate == min(rates)
+            assert set(found.clauses) == {each.clause for each in granted}
 
 
 @settings(max_examples=60)
@@ -406,7 +444,7 @@ def test_one_mark_more_never_searches_more(
                 agreements,
                 requester=requester,
                 purpose=PURPOSES[0],
-                modality=MODALITIES[0],
+                modalities=[MODALITIES[0]],
                 today=DAYS[1],
                 holders=holders,
                 excluded=excluded,

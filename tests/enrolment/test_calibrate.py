@@ -312,3 +312,40 @@ def test_vectors_of_another_dimension_are_refused(tmp_path: Path):
     np.savez(path, embedding=np.ones((30, 16), "f4"), reference=np.arange(30))
     with pytest.raises(InvalidRequestError, match="16 components where `small` has 32"):
         calibrate(Captures([path], SPACE, Position.FACE))
+
+
+def test_scores_weigh_what_other_people_bear_out(tmp_path: Path):
+    """Strangers' ratios are one on average at most, and mates' are far above it."""
+    gallery = write(tmp_path / "g.npz", faces(400, 2, 11), subject=names(range(400), 2))
+    weights = calibrate(gallery).calibration.weights
+    assert weights is not None
+    assert weights.mates == 400
+    assert weights.expected == pytest.approx(1.0, abs=1e-3)
+    assert weights.expected <= 1.0
+    one, two = (unit(faces(2000, 2, 12))[:, n] for n in range(2))
+    ratios = 10.0 ** np.array(weights.weights)
+
+    def told(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return ratios[np.searchsorted(weights.cosines, scores, side="right") - 1]
+
+    assert told((one @ one.T)[~np.eye(2000, dtype=bool)]).mean() <= 1.0
+    mated = told((one * two).sum(axis=1))
+    assert np.median(mated) > 1e3
+    # How rare each step is said to be, it is, or rarer.
+    scores = (one @ one.T)[np.triu_indices(2000, 1)]
+    for cosine, decade in zip(weights.cosines, weights.decades, strict=True):
+        if decade < 4:
+            assert (scores >= cosine).mean() <= 1.1 * 10.0**-decade
+
+
+def test_nothing_is_weighed_without_second_captures(tmp_path: Path):
+    """Twenty people with one are the least."""
+    for mates, is_weighed in ((19, False), (20, True)):
+        rows = faces(60, 2, 13)[:, :1].repeat(1, axis=1)
+        second = faces(60, 2, 13)[:mates, 1:]
+        both = np.concatenate(
+            [rows.reshape(-1, DIMENSION), second.reshape(-1, DIMENSION)]
+        )
+        subject = [f"p{n}" for n in [*range(60), *range(mates)]]
+        gallery = write(tmp_path / "g.npz", both, subject=subject)
+        assert (calibrate(gallery).calibration.weights is not None) is is_weighed

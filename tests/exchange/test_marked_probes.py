@@ -82,7 +82,7 @@ def test_a_marked_probe_is_neither_scanned_nor_answered_for_its_holders(
 ) -> None:
     """Also where the search names them; the others are searched as ever."""
     scanned: set[str] = set()
-    submit = Scanner.submit
+    submit = Scanner._put
 
     def watching(
         scanner: Scanner, probe: Template, shelves: Mapping[Shelf, float]
@@ -90,7 +90,7 @@ def test_a_marked_probe_is_neither_scanned_nor_answered_for_its_holders(
         scanned.update(shelf.holder.code for shelf in shelves)
         return submit(scanner, probe, shelves)
 
-    monkeypatch.setattr(Scanner, "submit", watching)
+    monkeypatch.setattr(Scanner, "_put", watching)
     answer = region.client("XCC").match(
         marked(1, *marks), purpose="border-check", holders=holders
     )

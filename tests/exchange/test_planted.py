@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from world import AGREEMENTS, SPACE, World, at_cosine, face, record, unit
 
-from biometrics import limits
+from biometrics import limits, nobody
 from biometrics.clock import SystemClock
 from biometrics.errors import InvalidRequestError, PreconditionError
 from biometrics.server.backup import back_up_data
 from biometrics.server.examination import examine
 from biometrics.server.restoration import restore_data
-from enrolment import canaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +31,7 @@ NOBODY, SOMEBODY = 77, 1
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """An exchange with one record and one canary, whose template the test knows."""
     drawn = iter(range(NOBODY, NOBODY + 1000))
-    monkeypatch.setattr(canaries, "_drawn", lambda *_: unit(next(drawn)))
+    monkeypatch.setattr(nobody, "_drawn", lambda *_: unit(next(drawn)))
     with World(tmp_path, agreements=AGREEMENTS) as world:
         world.enroller("XAA").enrol(record("somebody", unit(SOMEBODY)))
         plant(world)
@@ -83,7 +82,7 @@ def test_several_canaries_in_one_search_are_one_alert(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many a holder has planted."""
-    monkeypatch.setattr(canaries, "_drawn", lambda *_: unit(NOBODY))
+    monkeypatch.setattr(nobody, "_drawn", lambda *_: unit(NOBODY))
     with World(tmp_path, agreements=AGREEMENTS) as world:
         assert len(set(plant(world, 3))) == 3
         assert search(world, unit(NOBODY)) == "no-match"

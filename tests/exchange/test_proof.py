@@ -12,7 +12,7 @@ from biometrics import limits
 from biometrics.audit import AuditorSecret, Entry, Receipt
 from biometrics.audit.verify import Shown, Verified, verify
 from biometrics.cli.log_export import export_log
-from biometrics.client import Probe
+from biometrics.client import Probe, Template
 from biometrics.errors import InvalidRequestError, NotFoundError, RefusedError
 from biometrics.signing import VerifierKey
 
@@ -136,6 +136,26 @@ def test_a_batch_is_one_leaf_with_a_receipt_for_each_answer(
     assert found.checkpoint.size == size + 1
     assert entries(found, "search")[-1]["count"] == "2"
     assert auditor.checkpoint().note
+
+
+def test_several_templates_of_one_person_are_one_search(
+    world: World, tmp_path: Path
+) -> None:
+    """One leaf, one entry for each side, and one receipt of the one size."""
+    finger = Template(space="tiny-finger", position="left-index", vector=unit(9))
+    before = audited(world, tmp_path, "XCC")
+    told = world.client("XCC").match(
+        Probe(template=face(unit(1)), further=(finger,)),
+        purpose="border-check",
+        holders=["XAA"],
+    )
+    assert len(told.receipt.encode()) == limits.RECEIPT_BYTES
+    after = audited(world, tmp_path, "XCC", told)
+    assert after.checkpoint.size == before.checkpoint.size + 1
+    (entry,) = entries(after, "search")[len(entries(before, "search")) :]
+    assert (entry["gallery"], entry["count"]) == ("several", "1")
+    asked = entries(audited(world, tmp_path, "XAA"), "searched")[-1]
+    assert (asked["gallery"], asked["count"]) == ("several", "1")
 
 
 def test_a_replay_has_the_receipt_of_the_first_answer_and_adds_nothing(

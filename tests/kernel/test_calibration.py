@@ -13,6 +13,7 @@ from biometrics.calibration import (
     Promise,
     comparisons_supported,
     parse_calibration,
+    rarest_supported,
     rounded_up,
     searches_needed,
     write_calibration,
@@ -252,3 +253,77 @@ def test_promises_are_kept_unless_they_demand_what_is_not_established():
     assert Promise(fpir=THOUSANDTH).is_kept(())
     assert str(strict) == "FPIR 1e-3, measured"
     assert Promise(fpir=HUNDREDTH).laxity > Promise().laxity > strict.laxity
+
+
+FUSION = """\
+[fusion]
+mates = 50
+decades = [0.0, 1.0, 3.0]
+cosine = [-1.0, 0.2, 0.5]
+weight = [-1.0, 0.3, 2.5]
+"""
+WEIGHED = MEASURED.replace("[[threshold]]", FUSION + "[[threshold]]", 1)
+
+
+def test_weights_are_steps_of_the_cosine():
+    """Each holds from its beginning on; below the first is the first."""
+    weights = parse(WEIGHED).weights
+    assert weights is not None
+    asked = (-1.1, -1.0, 0.19, 0.2, 0.49, 0.5, 1.0)
+    told = [np.log10(weights.ratio(cosine)) for cosine in asked]
+    assert told == pytest.approx([-1.0, -1.0, -1.0, 0.3, 0.3, 2.5, 2.5])
+    expected = 0.1 * 0.9 + 10**0.3 * (0.1 - 1e-3) + 10**2.5 * 1e-3
+    assert weights.expected == pytest.approx(expected)
+    assert parse(MEASURED).weights is None
+
+
+def test_one_stands_out_whom_one_stranger_of_so_many_is_as_like():
+    """By the next step that is rare enough; none is beyond what was measured."""
+    weights = parse(WEIGHED).weights
+    assert weights is not None
+    told = [weights.standing_out(count) for count in (1, 2, 10, 11, 1000, 1001)]
+    assert told == [-1.0, 0.2, 0.2, 0.5, 0.5, None]
+
+
+def test_weights_are_written_as_they_are_read():
+    """Every step comes back."""
+    first = parse(WEIGHED)
+    again = parse(write_calibration(first))
+    assert again.weights == first.weights is not None
+
+
+def test_how_rare_a_false_match_is_known_follows_from_all_searches():
+    """Of 3,000 people 1e-3, among twice what each of them searched."""
+    assert rarest_supported(3000, 500) == pytest.approx(6.0)
+    assert rarest_supported(2, 500) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("mates = 50", "mates = 0", ("fusion.mates", "INVALID_VALUE")),
+        ("[0.0, 1.0, 3.0]", "[0.0, 1.0]", ("fusion", "WRONG_COUNT")),
+        ("[0.0, 1.0, 3.0]", "[0.1, 1.0, 3.0]", ("fusion", "WRONG_ORDER")),
+        ("[-1.0, 0.2, 0.5]", "[-0.9, 0.2, 0.5]", ("fusion", "WRONG_ORDER")),
+        ("[0.0, 1.0, 3.0]", "[0.0, 1.0, 1.0]", ("fusion.decades", "WRONG_ORDER")),
+        ("[-1.0, 0.2, 0.5]", "[-1.0, 0.2, 0.1]", ("fusion.cosine", "WRONG_ORDER")),
+        ("[-1.0, 0.3, 2.5]", "[-1.0, 0.3, 0.2]", ("fusion.weight", "WRONG_ORDER")),
+        # Rarer than 3,000 people's searches of 2,048 know of.
+        ("[0.0, 1.0, 3.0]", "[0.0, 1.0, 6.7]", ("fusion.decades", "NOT_ESTABLISHED")),
+        # More than a stranger may weigh on average: it would break the promise.
+        ("0.3, 2.5]", "0.3, 3.0]", ("fusion.weight", "NOT_ESTABLISHED")),
+    ],
+)
+def test_weights_that_would_break_a_promise_are_refused(
+    old: str, new: str, fault: tuple[str, str]
+):
+    """And what is no steps at all."""
+    assert old in WEIGHED
+    found = faults_of(WEIGHED.replace(old, new, 1))
+    assert fault in [(field.rpartition(": ")[2], reason) for field, reason in found]
+
+
+def test_weights_are_measured_or_none():
+    """A vendor's word weighs nothing."""
+    text = CHOSEN.replace("[[threshold]]", FUSION + "[[threshold]]", 1)
+    assert ("face-a.toml: fusion", "WRONG_EVIDENCE") in faults_of(text)

@@ -12,6 +12,7 @@ from coded import SEED, all_at, units
 from matcher.engine import Engine
 
 DIMENSION = 64
+ADDED, ASKED = 5000, 20  # at least
 SECONDS = 1.5
 
 
@@ -41,9 +42,12 @@ class Growth:
         self.searches = 0
 
     def run(self, work: Callable[[np.random.Generator], None], seed: int) -> None:
-        """Do something again and again until the end."""
+        """Do something again and again until the end, and until enough is done."""
         random = np.random.default_rng(seed)
-        while time.monotonic() < self.end and self.added < len(self.vectors) - 300:
+        while self.added < len(self.vectors) - 300 and (
+            time.monotonic() < self.end or self.added <= ADDED or self.searches <= ASKED
+        ):
+            assert time.monotonic() < self.end + 60, "it comes to nothing"
             work(random)
 
     def grow(self, random: np.random.Generator) -> None:
@@ -85,8 +89,8 @@ def test_nothing_is_missed_while_a_gallery_grows():
         running = [pool.submit(world.run, task, n) for n, task in enumerate(tasks)]
     for task in running:
         task.result()
-    assert world.added > 5000
-    assert world.searches > 20
+    assert world.added > ADDED
+    assert world.searches > ASKED
     living = np.setdiff1d(np.arange(world.added), list(world.gone))
     assert world.engine.count("faces") == len(living)
     found = world.engine.search(

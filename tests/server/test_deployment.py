@@ -32,6 +32,7 @@ def served() -> set[str]:
             behind=int,
             galleries=dict,
             calibrations=dict,
+            canaries=dict,
             certificate_seconds=float,
             revocation_seconds=float,
             shards=list,

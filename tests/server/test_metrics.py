@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from biometrics.calibration import Drift
 from biometrics.cli.status import read_figures, summary
 from biometrics.clock import SystemClock
 from biometrics.demo.process import free_port
@@ -49,6 +50,9 @@ class Away:
             raise UnavailableError("STORAGE_IO", "the database is away")
 
 
+DRIFTED = Drift(1e-2, searches=90, matches=12, is_found=True)
+
+
 @pytest.fixture
 def served() -> Iterator[tuple[Away, str]]:
     """Serve the figures of a database; return it, and where."""
@@ -63,6 +67,7 @@ def served() -> Iterator[tuple[Away, str]]:
             behind=away.behind,
             galleries=away.sizes,
             calibrations=lambda: {"face": (5000, 4096)},
+            canaries=lambda: {"face": DRIFTED},
             certificate_seconds=lambda: 60.0,
             revocation_seconds=lambda: None,
             shards=list,
@@ -82,6 +87,15 @@ def test_the_database_is_asked_once_for_all_members(served: tuple[Away, str]):
     name = "biometrics_gallery_templates_at_most"
     assert figures[name, (("member", "XAA"),)] == 256
     assert figures[name, (("member", "XBB"),)] == 1024
+
+
+def test_searches_for_nobody_are_told_by_space(served: tuple[Away, str]):
+    """How many, how many matched, and whether that is too often."""
+    figures = read_figures(served[1])
+    of_face = (("space", "face"),)
+    assert figures["biometrics_canary_probes_total", of_face] == 90
+    assert figures["biometrics_canary_probes_matched_total", of_face] == 12
+    assert figures["biometrics_calibration_drifted", of_face] == 1
 
 
 def test_no_time_is_told_finer_than_its_step():

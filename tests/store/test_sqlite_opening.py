@@ -15,7 +15,7 @@ from store.shelf import START, Shelf
 from biometrics import limits
 from biometrics.clock import ManualClock
 from biometrics.errors import ConfigurationError, DefectError, StorageError
-from biometrics.store import open_store, upgrade
+from biometrics.store import inspect_store, open_store, upgrade
 from biometrics.store.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
@@ -149,6 +149,26 @@ def test_a_damaged_database_is_a_defect(shelf: Shelf) -> None:
     ):
         store.journal.changes(0, 10)
     assert caught.value.reason == "STORAGE_DAMAGED"
+
+
+def test_what_sqlite_cannot_say_in_words_is_damage_too(shelf: Shelf) -> None:
+    """Its message quotes the schema, of which damage has left no text."""
+
+    def opened() -> None:
+        with inspect_store(shelf.path):
+            pass
+
+    shelf.store.close()
+    connection = sqlite3.connect(shelf.path)
+    connection.execute("PRAGMA writable_schema = ON")
+    noise = "UPDATE sqlite_master SET sql = CAST(X'f028' AS TEXT) WHERE name = 'record'"
+    connection.execute(noise)
+    connection.commit()
+    connection.close()
+    for look in (lambda: open_store(shelf.path, ManualClock(START)), opened):
+        with pytest.raises(DefectError) as caught:
+            look()
+        assert caught.value.reason == "STORAGE_DAMAGED"
 
 
 ANEW = """

@@ -186,3 +186,21 @@ def test_a_reading_transaction_sees_one_moment(shelf: Shelf) -> None:
         assert connection.execute(count).scalar_one() == before == 1
         connection.rollback()
         assert connection.execute(count).scalar_one() == 3
+
+
+def test_all_templates_of_some_records_are_read_together(shelf: Shelf) -> None:
+    """By the keyed hash of the reference, of one holder; what is withdrawn is not."""
+    shelf.begin_enrol(
+        shelf.record("A", spaces=("face-b", "face-a")), shelf.record("B")
+    ).result(30)
+    shelf.enrol("C", "D")
+    shelf.withdraw("D")
+    asked = [digest(word) for word in ("A", "C", "D", "none")]
+    found = shelf.store.journal.templates_of(XAA, asked)
+    assert [(t.lookup, t.space) for t in found] == [
+        (digest("A"), "face-b"),
+        (digest("A"), "face-a"),
+        (digest("C"), "face-a"),
+    ]
+    assert shelf.store.journal.templates_of(XBB, asked) == []
+    assert shelf.store.journal.templates_of(XAA, []) == []
