@@ -105,7 +105,7 @@ class Asked:
 
     Attributes:
         shelf: which.
-        probes: (n,), their numbers in the call.
+        probes: (n,), their numbers among those of its space in the call.
         thresholds: (n,), inner products from which a row must be returned.
         lows: (n,), those from which one of the best few should be.
     """
@@ -273,7 +273,7 @@ class Shard:
         self,
         incarnation: bytes,
         position: int,
-        vectors: NDArray[np.float32],
+        vectors: Mapping[str, NDArray[np.float32]],
         asked: Sequence[Asked],
     ) -> list[list[NDArray[np.int64]] | None] | None:
         """Return the candidates of some probes on some shelves, in one pass.
@@ -281,7 +281,7 @@ class Shard:
         Args:
             incarnation: whom it asks.
             position: up to which every change has to be in it.
-            vectors: (q, dimension), of the probes, of unit length.
+            vectors: of the probes, (q, dimension) and of unit length, by space.
             asked: which of them are compared with what.
 
         Returns:
@@ -294,7 +294,7 @@ class Shard:
         # Asked after they were taken: what is dropped in between is not ready either.
         is_ready = [self._is_ready(each.shelf) for each in asked]
         probes = [
-            _probes(found, vectors, each) if found and ready else None
+            _probes(found, vectors[each.shelf.space], each) if found and ready else None
             for each, found, ready in zip(asked, parts, is_ready, strict=True)
         ]
         work = [

@@ -140,7 +140,7 @@ class Archive:
                     modality=space.modality,
                     sample=0,
                     quality=None,
-                    sealed=self.vault.seal(binding, unit(person)),
+                    sealed=self.vault.seal(binding, unit(person, space.dimension)),
                 ),
             ),
         )

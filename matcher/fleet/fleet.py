@@ -208,8 +208,7 @@ class Fleet:
         place, found = part.place, [None] * len(turns)
         if not place.is_ready:
             return found
-        probes, asked, order = _asked_of(turns)
-        vectors = np.stack([scan.probe.vector for scan in probes])
+        vectors, asked, order = _asked_of(turns)
         to = place.incarnation, self._position
         told = self._asked(place, call("search", *to, vectors, asked, group="search"))
         for of_shelf, ids in zip(order, told or (), strict=told is not None):
@@ -415,14 +414,17 @@ class Fleet:
 
 def _asked_of(
     turns: Sequence[Turn],
-) -> tuple[list[Scan], list[Asked], list[list[int]]]:
+) -> tuple[dict[str, NDArray[np.float32]], list[Asked], list[list[int]]]:
     """Return the probes of some turns, what they ask, and whose each answer is.
 
-    Each probe is sent once, with however many shelves it is compared.
+    Each probe is sent once, with however many shelves it is compared. Those of another
+    space are of another dimension.
     """
-    numbers = {scan: n for n, scan in enumerate({turn.scan: None for turn in turns})}
+    numbers: dict[str, dict[Scan, int]] = defaultdict(dict)
     of_shelf: dict[Shelf, list[int]] = defaultdict(list)
     for place, turn in enumerate(turns):
+        of_space = numbers[turn.shelf.space]
+        of_space.setdefault(turn.scan, len(of_space))
         of_shelf[turn.shelf].append(place)
     asked = []
     for shelf, places in of_shelf.items():
@@ -431,9 +433,13 @@ def _asked_of(
         asked.append(
             Asked(
                 shelf=shelf,
-                probes=np.array([numbers[scan] for scan in scans], np.intp),
+                probes=np.array([numbers[shelf.space][scan] for scan in scans]),
                 thresholds=np.array([band.threshold for band in bands]),
                 lows=np.array([band.low for band in bands]),
             )
         )
-    return list(numbers), asked, list(of_shelf.values())
+    vectors = {
+        space: np.stack([scan.probe.vector for scan in scans])
+        for space, scans in numbers.items()
+    }
+    return vectors, asked, list(of_shelf.values())

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from archive import FACES, LEFT_FINGERS, OTHER_FACES, SURE, XAA, XRA, until
-from world import SPACE, unit
+from archive import (
+    FACES,
+    LEFT_FINGERS,
+    OTHER_FACES,
+    SURE,
+    XAA,
+    XRA,
+    Archive,
+    until,
+)
+from world import DIMENSION, SPACE, SPACES, unit
 
 from biometrics import limits
 from biometrics.disclosure import Band
@@ -25,8 +34,7 @@ from matcher.shares import Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from archive import Archive
+    from pathlib import Path
 
     from matcher.calls import Call
     from matcher.galleries import Shelf
@@ -83,7 +91,7 @@ class Here:
 class Ships:
     """A fleet of shards of an archive, and what it tells."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, sharing: Sharing = SHARING) -> None:
         """Make one, and follow the journal."""
         self.archive = archive
         self.galleries = Galleries()
@@ -94,18 +102,18 @@ class Ships:
             Here(
                 ShardPlan(
                     number=number,
-                    sharing=SHARING,
+                    sharing=sharing,
                     database=archive.database,
                     segments=archive.folder,
                     spaces=tuple(archive.spaces),
                     threads=1,
                 )
             )
-            for number in range(SHARING.places)
+            for number in range(sharing.places)
         ]
         self.fleet = Fleet(
             self.remotes,
-            SHARING,
+            sharing,
             vault=archive.vault,
             galleries=self.galleries,
             register=archive.store.register,
@@ -125,27 +133,20 @@ class Ships:
         while changes := journal.changes(self.fleet.position, 1000):
             self.fleet.apply(changes)
 
+    def turn(self, shelf: Shelf, person: int) -> Turn:
+        """Return a probe of somebody, who waits for a shelf."""
+        space = self.archive.spaces.named(shelf.space)
+        probe = Template(
+            space=space,
+            position=shelf.position,
+            vector=unit(person, space.dimension),
+            quality=None,
+        )
+        return Turn(Scan(probe, {shelf: Band.without(SURE)}, 1, {shelf: []}), shelf)
+
     def found(self, shelf: Shelf, *people: int) -> list[set[int]] | None:
         """Return the candidates of some people; None where that cannot be known."""
-        space = self.archive.spaces.named(shelf.space)
-        bands = {shelf: Band.without(SURE)}
-        turns = [
-            Turn(
-                Scan(
-                    Template(
-                        space=space,
-                        position=shelf.position,
-                        vector=unit(person),
-                        quality=None,
-                    ),
-                    bands,
-                    1,
-                    {shelf: []},
-                ),
-                shelf,
-            )
-            for person in people
-        ]
+        turns = [self.turn(shelf, person) for person in people]
         together: list[set[int]] = [set() for _ in people]
         for part in self.fleet.parts(shelf):
             for ids, all_ids in zip(
@@ -217,6 +218,22 @@ def test_a_lost_shard_is_a_gallery_that_loads(ships: Ships) -> None:
     ships.archive.follow()
     people = (*people, *range(300, 340))
     assert ships.found(FACES, *people) == whole(ships.archive, FACES, *people)
+
+
+def test_probes_of_several_spaces_are_one_call(tmp_path: Path) -> None:
+    """Whatever the dimensions of their templates."""
+    face, finger = f"dimension = {DIMENSION}\n", "dimension = 64\n"
+    archive = Archive(tmp_path, finger.join(SPACES.rsplit(face, 1)))
+    archive.enrol(FACES, 1)
+    archive.enrol(LEFT_FINGERS, 2)
+    archive.start()
+    ships = Ships(archive, Sharing(places=1, together=8))
+    with ships.fleet:
+        (part,) = {*ships.fleet.parts(FACES), *ships.fleet.parts(LEFT_FINGERS)}
+        turns = [ships.turn(LEFT_FINGERS, 2), *(ships.turn(FACES, n) for n in (1, 3))]
+        found = ships.fleet.comparing.compare(part, turns)
+        assert [ids.tolist() for ids in found if ids is not None] == [[2], [1], []]
+    archive.close()
 
 
 def test_one_that_answers_wrongly_is_replaced(ships: Ships) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archive import Archive
+    from numpy.typing import NDArray
 
     from biometrics.members import Member
     from matcher.galleries import Shelf
@@ -100,14 +101,13 @@ class Shards:
 
 def asked(
     shelf: Shelf, people: Sequence[int]
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], list[Asked]]:
+) -> tuple[dict[str, NDArray[np.float32]], list[Asked]]:
     """Return what is asked of a shard: who of some people is at a shelf."""
     thresholds = np.full(len(people), SURE)
     numbers = np.arange(len(people))
     lows = np.full(len(people), np.inf)
-    return np.stack([unit(person) for person in people]), [
-        Asked(shelf, numbers, thresholds, lows)
-    ]
+    vectors = {shelf.space: np.stack([unit(person) for person in people])}
+    return vectors, [Asked(shelf, numbers, thresholds, lows)]
 
 
 @pytest.fixture
