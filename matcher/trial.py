@@ -5,6 +5,7 @@ What it shows is how shards work together and fail, not how fast they are.
 
 from __future__ import annotations
 
+import signal
 import socket
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -49,11 +50,27 @@ def nodes(count: int, *, memory_bytes: int, cores: int) -> Iterator[str]:
     node = _NODE | {"memory": memory_bytes, "num_cpus": cores}
     cluster = Cluster()
     try:
-        for _ in range(count):
-            _add(cluster, node)
+        with _signals_kept():
+            for _ in range(count):
+                _add(cluster, node)
         yield cluster.address
     finally:
         cluster.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Have signals do after the block what they did before.
+
+    Ray has SIGTERM end its nodes, and whoever runs them goes on without. They end with
+    this process, however it does.
+    """
+    kept = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def _add(cluster: Cluster, node: dict[str, Any]) -> None:

@@ -63,9 +63,6 @@ def up(
         signal.signal(number, lambda *_: stopping.set())
     memory_bytes = node_mb << 20
     with trial.nodes(nodes, memory_bytes=memory_bytes, cores=nodes) as address:
-        # Ray puts its own in their place.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
         for line in (
             f"ready: {nodes} nodes. In `exchange.toml`:",
             "",

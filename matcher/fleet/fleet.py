@@ -97,9 +97,9 @@ class Fleet:
         self._mending = Mending(
             self._places,
             self._lending,
-            galleries,
             applying=self._applying,
             position=lambda: self.position,
+            count=self._count,
             is_trusted=is_trusted,
         )
 
@@ -251,7 +251,8 @@ class Fleet:
                     return
                 self._follow(self._position)
                 wrong = self._wrong(holder, counts)
-                # Where others write all the time, no moment may be found to compare.
+                # Where others write all the time, no moment may be found to compare:
+                # then it is looked for on.
                 is_told = self._position == end and self._places.is_whole()
                 if not left or (is_told and not wrong):
                     done()
@@ -259,6 +260,8 @@ class Fleet:
                         self._damage(gallery, held, counted)
                     # One that came back meanwhile without them goes and gets them.
                     self._follow(self._position)
+                    if not is_told:
+                        self._mending.count_again()
                     return
             time.sleep(limits.LOADING_PAUSE_SECONDS)
 
@@ -391,6 +394,30 @@ class Fleet:
                 self._vault.retire(change.member)
             if change.kind is ChangeKind.DESTROYED:
                 self._galleries.destroy(change.member)
+
+    def _count(self, coming: Place) -> None:
+        """Compare what all shards have with what was counted.
+
+        It cannot be while others write, or another shard is lost: then nobody is
+        counted. To be called while nothing is applied.
+
+        Args:
+            coming: is as far as those that are searched.
+
+        Raises:
+            StorageError: the database cannot be read now.
+        """
+        if any(not (p.is_ready or p is coming) for p in self._places.all):
+            return
+        wrong: dict[GalleryName, tuple[int, int]] = {}
+        for holder in self._lending.open_holders():
+            end, counts = self._register.counted(holder)
+            if end != self._position:
+                return
+            wrong |= self._wrong(holder, counts)
+        for gallery, (held, counted) in wrong.items():
+            self._damage(gallery, held, counted)
+        self._places.counted()
 
     def _wrong(
         self, holder: Member, counts: Mapping[str, int]

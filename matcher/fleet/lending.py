@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from biometrics.custody import Vault
     from biometrics.members import Member
     from matcher.fleet.place import Place, Places
-    from matcher.galleries import Galleries
+    from matcher.galleries import Galleries, GalleryName
     from matcher.shard import Reached
 
 
@@ -59,14 +59,22 @@ class Lending:
         """Say whether there is something to be lent of a member."""
         return bool(self._vault.lendable(member))
 
+    def galleries(self) -> frozenset[GalleryName]:
+        """Return every gallery that there is."""
+        return self._galleries.known()
+
     def holders(self) -> set[Member]:
         """Return everybody who has a gallery."""
-        return {gallery.holder for gallery in self._galleries.known()}
+        return {gallery.holder for gallery in self.galleries()}
+
+    def open_holders(self) -> set[Member]:
+        """Return those whose galleries are to be searched."""
+        return {
+            holder
+            for holder in self.holders()
+            if self._galleries.closed(holder) is None and self.is_unlocked(holder)
+        }
 
     def lacking(self, reached: Reached) -> set[Member]:
         """Return holders whose galleries are open, but for those of one shard."""
-        return {
-            holder
-            for holder in self.holders() - reached.open
-            if self._galleries.closed(holder) is None and self.is_unlocked(holder)
-        }
+        return self.open_holders() - reached.open

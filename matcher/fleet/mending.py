@@ -3,6 +3,8 @@
 1. Ray starts the process anew, where there is room.
 2. It is lent keys, loads what it kept on disk, and reads the rest out of the database.
 3. It follows the journal until it is where the others are, and is searched again.
+4. All of them together have to have what was counted: a row that is missing leaves no
+   other trace.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from matcher.calls import Call
     from matcher.fleet.lending import Lending
     from matcher.fleet.place import Place, Places
-    from matcher.galleries import Galleries
     from matcher.shard import Greeting, Reached
 
 log = logging.getLogger(__name__)
@@ -37,10 +38,10 @@ class Mending:
         self,
         places: Places,
         lending: Lending,
-        galleries: Galleries,
         *,
         applying: threading.Lock,
         position: Callable[[], int],
+        count: Callable[[Place], None],
         is_trusted: bool,
     ) -> None:
         """Have shards of `places` back.
@@ -48,16 +49,17 @@ class Mending:
         Args:
             places: to be told.
             lending: lends them keys.
-            galleries: that there are.
             applying: held by whoever changes the position.
             position: up to which every change is in effect.
+            count: compares what all have, and one that is about to be searched, with
+                what was counted, if it can; `applying` is held.
             is_trusted: whether what they have on disk goes with the database.
         """
         self._places = places
         self._lending = lending
-        self._galleries = galleries
         self._applying = applying
         self._position = position
+        self._count = count
         self._is_trusted = is_trusted
         self._stopping = threading.Event()
         self._menders = ThreadPoolExecutor(len(places.all), "mend")
@@ -82,8 +84,13 @@ class Mending:
                 place.remote.restart()
         self.begin(place)
 
+    def count_again(self) -> None:
+        """Have shards counted once that can be."""
+        self._places.uncounted()
+        self.begin(self._places.all[0])
+
     def begin(self, place: Place) -> None:
-        """Have a shard back, unless somebody is about to."""
+        """Have a shard back, and counted, unless somebody is about to."""
         with self._places.changed:
             if place.is_mended or self.is_stopping:
                 return
@@ -91,11 +98,11 @@ class Mending:
         self._menders.submit(self._mend, place)
 
     def _mend(self, place: Place) -> None:
-        """Have a shard back, however often that fails."""
+        """Have a shard back, however often that fails, and all shards counted."""
         began, trouble = time.monotonic(), ""
         while not self.is_stopping:
             try:
-                self._bring_back(place)
+                self._mend_once(place, began)
             except (LostError, ExchangeError) as error:
                 if trouble != (trouble := str(error)):
                     log.info("shard %d is not back: %s", place.remote.number, trouble)
@@ -105,17 +112,28 @@ class Mending:
                 log.exception("shard %d cannot be had back", place.remote.number)
                 place.remote.restart()
             with self._places.changed:
-                if place.is_ready:
+                if place.is_ready and place.is_counted:
                     place.is_mended = False
-                    break
+                    return
             self._stopping.wait(limits.SHARD_RETRY_SECONDS)
-        else:
-            return
-        log.info(
-            "shard %d is there with %d templates, after %.1f s",
-            *(place.remote.number, sum(place.counts.values())),
-            time.monotonic() - began,
-        )
+
+    def _mend_once(self, place: Place, began: float) -> None:
+        """Have a shard back, and counted if it can be.
+
+        Raises:
+            LostError: it is not back.
+            StorageError: the database cannot be read now.
+        """
+        if not place.is_ready:
+            self._bring_back(place)
+            log.info(
+                "shard %d is there with %d templates, after %.1f s",
+                *(place.remote.number, sum(place.counts.values())),
+                time.monotonic() - began,
+            )
+        with self._applying:
+            if place.is_ready and not place.is_counted:
+                self._count(place)
 
     def _bring_back(self, place: Place) -> None:
         """Have a shard load and catch up; then it is searched.
@@ -144,6 +162,7 @@ class Mending:
         try:
             if self._follow(place, self._position()):
                 raise LostError("galleries were opened meanwhile")
+            self._count(place)
             self._places.set_ready(place, is_ready=True)
         finally:
             self._applying.release()
@@ -167,7 +186,7 @@ class Mending:
     def _load(self, place: Place) -> None:
         """Have a new process load what is kept on disk, and follow the journal."""
         start = self._position()  # read before anything is lent
-        known = self._galleries.known()
+        known = self._lending.galleries()
         loans = self._lending.newer(place, self._lending.holders())
         asked = call(
             *("begin", place.incarnation, loans, known),

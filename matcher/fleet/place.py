@@ -35,6 +35,7 @@ class Place:
         has: galleries of which it may have templates.
         lent: numbers of the keys that it may hold, by member.
         is_mended: whether somebody is about to have it back.
+        is_counted: whether what it has was among what was counted since it is back.
     """
 
     remote: Remote
@@ -46,6 +47,7 @@ class Place:
     has: frozenset[GalleryName] = frozenset()
     lent: dict[Member, frozenset[int]] = field(default_factory=dict)
     is_mended: bool = False
+    is_counted: bool = False
 
 
 class Places:
@@ -129,6 +131,7 @@ class Places:
         with self.changed:
             is_new = place.is_ready != is_ready
             place.is_ready = is_ready
+            place.is_counted &= is_ready
             self._tell()
             self.changed.notify_all()
         return is_new
@@ -142,6 +145,18 @@ class Places:
                     own = {g for g in place.has if g.holder == holder}
                     place.has -= own
             self._tell()
+
+    def counted(self) -> None:
+        """Note that what all shards have was compared with what was counted."""
+        with self.changed:
+            for place in self.all:
+                place.is_counted = True
+
+    def uncounted(self) -> None:
+        """Note that it was not, of some of it."""
+        with self.changed:
+            for place in self.all:
+                place.is_counted = False
 
     def counts(self) -> Counter[GalleryName]:
         """Return how many templates of each gallery all shards have together."""

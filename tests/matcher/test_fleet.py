@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -343,6 +346,33 @@ def test_rows_that_are_missing_make_a_gallery_damaged(ships: Ships) -> None:
     assert ships.state(FACES) is GalleryState.READY
     ships.fleet.verify(counted | {GalleryName(XAA, SPACE): 1000})
     assert ships.state(FACES) is GalleryState.DAMAGED
+    assert ships.state(OTHER_FACES) is GalleryState.READY
+
+
+def test_one_that_comes_back_without_a_row_makes_a_gallery_damaged(
+    ships: Ships,
+) -> None:
+    """Once nobody writes for a moment: who was in it would be taken for a stranger."""
+    archive, victim = ships.archive, ships.fleet.parts(FACES)[0].place.remote
+    shutil.rmtree(victim.plan.folder, ignore_errors=True)  # its disk is lost with it
+    victim.shard = None
+    assert ships.found(FACES, 1) is None
+    (number, *_) = [
+        stored.template_id
+        for change in archive.store.journal.changes(0, 1000)
+        for stored in change.templates
+        if stored.member == XAA
+        and stored.space == SPACE
+        and SHARING.place_of(stored) == victim.number
+    ]
+    with closing(sqlite3.connect(archive.database)) as database, database:
+        database.execute("DELETE FROM template WHERE template_id = ?", (number,))
+    archive.enrol(OTHER_FACES, 500)  # and is not followed yet
+    victim.restart()
+    until(lambda: all(standing.is_ready for standing in ships.fleet.standings()))
+    assert ships.state(FACES) is GalleryState.READY
+    ships.follow()
+    until(lambda: ships.state(FACES) is GalleryState.DAMAGED)
     assert ships.state(OTHER_FACES) is GalleryState.READY
 
 
