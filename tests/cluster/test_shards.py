@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from world import AGREEMENTS, World, agreement, at_cosine, face, permit, record, unit
+from fused import CALIBRATIONS, FINGERS
+from world import AGREEMENTS, World, agreement, at_cosine, face, permit, unit
 
-from biometrics.client import Chunk, Outcome
+from biometrics.client import Chunk, Outcome, Probe, Record, Template
 from biometrics.members import Member
 from matcher.shares import Sharing
 
@@ -30,6 +31,7 @@ TOGETHER = 8
 PEOPLE = 200
 FEW = 4
 SECONDS = 60.0
+STRANGE = 0.3  # cosine, below every threshold
 RULES = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
 
 
@@ -64,7 +66,7 @@ def sharded(
     from matcher import remote  # noqa: PLC0415 - an extra
 
     root = tmp_path_factory.mktemp("sharded")
-    world = ClusterWorld(root, agreements=RULES).on(cluster)
+    world = ClusterWorld(root, agreements=RULES, calibrations=CALIBRATIONS).on(cluster)
     world.remotes = []
     make = remote.RayShard.__init__
 
@@ -81,7 +83,8 @@ def sharded(
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """An exchange with the same agreements, on one machine."""
-    with World(tmp_path_factory.mktemp("whole"), agreements=RULES) as world:
+    root = tmp_path_factory.mktemp("whole")
+    with World(root, agreements=RULES, calibrations=CALIBRATIONS) as world:
         yield world
 
 
@@ -94,12 +97,22 @@ def until(is_so: Callable[[], bool]) -> float:
     return time.monotonic() - began
 
 
+def finger(vector: NDArray[np.float32]) -> Template:
+    """Return a template of a finger."""
+    return Template(space=FINGERS, position="left-index", vector=vector)
+
+
+def finger_of(number: int) -> NDArray[np.float32]:
+    """Return somebody's finger."""
+    return unit(1_000_000 + number)
+
+
 def outcomes(
-    client: ExchangeClient, vector: NDArray[np.float32], *holders: str
+    client: ExchangeClient, probe: Probe | Template, *holders: str
 ) -> dict[str, Outcome]:
     """Return what a search answers, by holder."""
     asked = holders or ("XAA", "XBB")
-    answer = client.match(face(vector), purpose="border-check", holders=asked)
+    answer = client.match(probe, purpose="border-check", holders=asked)
     return {told.holder: told.outcome for told in answer.holders}
 
 
@@ -116,8 +129,14 @@ def places(world: World, holder: str) -> set[int]:
 
 
 def enrol(world: World, holder: str, numbers: range) -> None:
-    """Enrol people."""
-    people = tuple(record(f"case-{n}", unit(n)) for n in numbers)
+    """Enrol people, each with a face, and two thirds with a finger."""
+    people = tuple(
+        Record(
+            reference=f"case-{n}",
+            templates=(face(unit(n)), *([finger(finger_of(n))] if n % 3 else [])),
+        )
+        for n in numbers
+    )
     list(world.enroller(holder).enrol_many([Chunk(records=people)]))
 
 
@@ -128,8 +147,12 @@ def test_answers_are_those_of_one_machine(sharded: ClusterWorld, whole: World) -
     def compare(count: int) -> Counter[str]:
         told: Counter[str] = Counter()
         for _ in range(count):
-            number, cosine = int(random.integers(2 * PEOPLE)), random.uniform(0.3, 1)
-            probe = at_cosine(unit(number), cosine, seed=int(random.integers(1 << 30)))
+            number, seed = (int(random.integers(n)) for n in (2 * PEOPLE, 1 << 30))
+            probe: Probe | Template
+            probe = face(at_cosine(unit(number), random.uniform(0.3, 0.6), seed=seed))
+            if seed % 2:
+                like = at_cosine(finger_of(number), random.uniform(0, 0.6), seed=seed)
+                probe = Probe(template=probe, further=(finger(like),))
             here = outcomes(whole.client("XCC"), probe)
             assert outcomes(sharded.client("XCC"), probe) == here
             told.update(outcome.value for outcome in here.values())
@@ -161,6 +184,13 @@ def test_answers_are_those_of_one_machine(sharded: ClusterWorld, whole: World) -
     assert "not-comparable" in compare(10)
 
 
+def strangers(count: int, *enrolled: range) -> list[NDArray[np.float32]]:
+    """Return faces that nobody who is enrolled is like."""
+    everybody = np.array([unit(n) for numbers in enrolled for n in numbers])
+    faces = [unit(n) for n in range(5000, 5000 + count)]
+    return [each for each in faces if float((everybody @ each).max()) < STRANGE]
+
+
 def test_a_lost_shard_makes_nobody_a_stranger(sharded: ClusterWorld) -> None:
     """Searches of its holders are UNAVAILABLE until it is back; others' go on."""
     enrol(sharded, "XRA", range(1000, 1000 + FEW))
@@ -170,16 +200,19 @@ def test_a_lost_shard_makes_nobody_a_stranger(sharded: ClusterWorld) -> None:
     stopping = threading.Event()
     told: dict[str, Counter[str]] = {n: Counter() for n in ("XAA", "XRA", "nobody")}
 
+    nobody = strangers(500, range(2000, 2000 + PEOPLE), range(3000, 3000 + 8 * FEW))
+
     def search(first: int) -> None:
         random = np.random.default_rng(first)
         client = sharded.client("XCC")
+
+        def ask(name: str, vector: NDArray[np.float32], holder: str) -> None:
+            told[name][outcomes(client, face(vector), holder)[holder].value] += 1
+
         while not stopping.is_set():
-            mate = 2000 + int(random.integers(PEOPLE // 2))
-            told["XAA"][outcomes(client, unit(mate), "XAA")["XAA"].value] += 1
-            mate = 1000 + int(random.integers(FEW))
-            told["XRA"][outcomes(client, unit(mate), "XRA")["XRA"].value] += 1
-            stranger = unit(int(random.integers(5000, 1 << 30)))
-            told["nobody"][outcomes(client, stranger, "XAA")["XAA"].value] += 1
+            ask("XAA", unit(2000 + int(random.integers(PEOPLE // 2))), "XAA")
+            ask("XRA", unit(1000 + int(random.integers(FEW))), "XRA")
+            ask("nobody", nobody[int(random.integers(len(nobody)))], "XAA")
 
     threads = [threading.Thread(target=search, args=(n,)) for n in range(3)]
     for thread in threads:
@@ -204,4 +237,4 @@ def test_a_lost_shard_makes_nobody_a_stranger(sharded: ClusterWorld) -> None:
     for number in (*range(2000, 2000 + PEOPLE), *range(3000, 3000 + 8 * FEW)):
         is_there = number < 2000 + PEOPLE // 2 or number >= 3000
         wanted = Outcome.MATCH if is_there else Outcome.NO_MATCH
-        assert outcomes(client, unit(number), "XAA") == {"XAA": wanted}
+        assert outcomes(client, face(unit(number)), "XAA") == {"XAA": wanted}
