@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
@@ -56,13 +57,18 @@ class RayShard:
             "scheduling_strategy": "SPREAD",
         }
         self._actor = ray.remote(**options)(Shard).remote(plan)
+        # Each made once: that takes as long as to send a call.
+        self._method = cache(self._method_of)
 
     def send(self, asked: Call) -> Any:  # noqa: ANN401
         """Send a call; the answer is for `answer`."""
-        method = getattr(self._actor, asked.method)
-        if asked.group is not None:
-            method = method.options(concurrency_group=asked.group)
+        method = self._method(asked.method, asked.group)
         return method.remote(*asked.arguments, **asked.more)
+
+    def _method_of(self, name: str, group: str | None) -> Any:  # noqa: ANN401
+        """Return a method there, on a group of threads."""
+        method = getattr(self._actor, name)
+        return method if group is None else method.options(concurrency_group=group)
 
     def answer(self, sent: Any, *, seconds: float) -> Any:  # noqa: ANN401
         """Return what a call that was sent returns.

@@ -26,6 +26,7 @@ from biometrics.custody import LentKeys
 from biometrics.errors import DefectError, GalleryLockedError, StorageError
 from biometrics.store import ChangeKind, inspect_store
 from biometrics.templates import TemplateSpaces
+from matcher.asking import receive, send_found
 from matcher.engine import Engine, Probes
 from matcher.galleries import Galleries, GalleryName, GalleryState
 from matcher.index import Index
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import StoredTemplate
     from biometrics.templates import TemplateSpace
+    from matcher.asking import Asked, SentAsked, SentFound, SentVectors
     from matcher.engine import Segment
     from matcher.galleries import Shelf
     from matcher.shares import Sharing
@@ -97,23 +99,6 @@ class Loan:
 
     sealed: bytes
     position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Probes of a call that are compared with one shelf.
-
-    Attributes:
-        shelf: which.
-        probes: (n,), their numbers among those of its space in the call.
-        thresholds: (n,), inner products from which a row must be returned.
-        lows: (n,), those from which one of the best few should be.
-    """
-
-    shelf: Shelf
-    probes: NDArray[np.intp]
-    thresholds: NDArray[np.float64]
-    lows: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,16 +258,16 @@ class Shard:
         self,
         incarnation: bytes,
         position: int,
-        vectors: Mapping[str, NDArray[np.float32]],
-        asked: Sequence[Asked],
-    ) -> list[list[NDArray[np.int64]] | None] | None:
+        sent_vectors: SentVectors,
+        sent_asked: SentAsked,
+    ) -> SentFound | None:
         """Return the candidates of some probes on some shelves, in one pass.
 
         Args:
             incarnation: whom it asks.
             position: up to which every change has to be in it.
-            vectors: of the probes, (q, dimension) and of unit length, by space.
-            asked: which of them are compared with what.
+            sent_vectors: the probes, of unit length; see `asking.send`.
+            sent_asked: what they are compared with, likewise.
 
         Returns:
             For each that was asked, the numbers of the candidates of each probe; None
@@ -290,6 +275,7 @@ class Shard:
         """
         if not self._is(incarnation) or self._index.position < position:
             return None
+        vectors, asked = receive(sent_vectors, sent_asked)
         parts = [self._engine.parts(each.shelf) for each in asked]
         # Asked after they were taken: what is dropped in between is not ready either.
         is_ready = [self._is_ready(each.shelf) for each in asked]
@@ -303,13 +289,17 @@ class Shard:
             if of_shelf is not None
             for part in found
         ]
-        scanned = iter(list(self._workers.map(_scanned, work)))
-        return [
-            _together(len(each.probes), [next(scanned) for _ in found])
-            if ready
-            else None
-            for each, found, ready in zip(asked, parts, is_ready, strict=True)
-        ]
+        # A lone one here: to wake another thread takes as long as to scan 100,000 rows.
+        each_of = map if len(work) == 1 else self._workers.map
+        scanned = iter(list(each_of(_scanned, work)))
+        return send_found(
+            [
+                _together(len(each.probes), [next(scanned) for _ in found])
+                if ready
+                else None
+                for each, found, ready in zip(asked, parts, is_ready, strict=True)
+            ]
+        )
 
     def holds(
         self, incarnation: bytes, shelf: Shelf, ids: NDArray[np.int64]

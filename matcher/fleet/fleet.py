@@ -23,13 +23,13 @@ import numpy as np
 from biometrics import limits
 from biometrics.errors import StorageError
 from biometrics.store import ChangeKind
+from matcher.asking import Asked, receive_found, send
 from matcher.calls import LostError, call
 from matcher.fleet.lending import Lending
 from matcher.fleet.mending import Mending
 from matcher.fleet.place import Place, Places
 from matcher.galleries import GalleryName, GalleryState
 from matcher.schedule import Comparing
-from matcher.shard import Asked
 from matcher.shares import Standing
 
 if TYPE_CHECKING:
@@ -205,13 +205,16 @@ class Fleet:
         self, part: _Part, turns: Sequence[Turn]
     ) -> Sequence[NDArray[np.int64] | None]:
         """Return the candidates of each turn, or None where they cannot be told."""
-        place, found = part.place, [None] * len(turns)
+        place = part.place
+        found: list[NDArray[np.int64] | None] = [None] * len(turns)
         if not place.is_ready:
             return found
         vectors, asked, order = _asked_of(turns)
         to = place.incarnation, self._position
-        told = self._asked(place, call("search", *to, vectors, asked, group="search"))
-        for of_shelf, ids in zip(order, told or (), strict=told is not None):
+        question = call("search", *to, *send(vectors, asked), group="search")
+        if (told := self._asked(place, question)) is None:
+            return found
+        for of_shelf, ids in zip(order, receive_found(told), strict=True):
             if ids is not None:
                 for turn, of_turn in zip(of_shelf, ids, strict=True):
                     found[turn] = of_turn
@@ -460,7 +463,9 @@ def _asked_of(
         asked.append(
             Asked(
                 shelf=shelf,
-                probes=np.array([numbers[shelf.space][scan] for scan in scans]),
+                probes=np.array(
+                    [numbers[shelf.space][scan] for scan in scans], np.int64
+                ),
                 thresholds=np.array([band.threshold for band in bands]),
                 lows=np.array([band.low for band in bands]),
             )

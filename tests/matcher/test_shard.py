@@ -10,7 +10,8 @@ from archive import FACES, LEFT_FINGERS, OTHER_FACES, RIGHT_FINGERS, SURE, XAA, 
 from world import unit
 
 from biometrics.store import RequestKey
-from matcher.shard import Asked, Loan, Shard, ShardPlan
+from matcher.asking import Asked, receive_found, send
+from matcher.shard import Loan, Shard, ShardPlan
 from matcher.shares import Sharing
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archive import Archive
-    from numpy.typing import NDArray
 
     from biometrics.members import Member
+    from matcher.asking import SentAsked, SentVectors
     from matcher.galleries import Shelf
 
 SHARING = Sharing(places=3, together=8)
@@ -89,25 +90,24 @@ class Shards:
         end = self.archive.store.journal.end()
         together: list[set[int]] = [set() for _ in people]
         for shard in self.all:
-            told = shard.search(self.named(shard), end, *asked(shelf, people))
-            assert told is not None
-            if told[0] is None:
+            sent = shard.search(self.named(shard), end, *asked(shelf, people))
+            assert sent is not None
+            (told,) = receive_found(sent)
+            if told is None:
                 return None
-            for ids, all_ids in zip(told[0], together, strict=True):
+            for ids, all_ids in zip(told, together, strict=True):
                 assert not all_ids & set(ids.tolist())  # in one place each
                 all_ids.update(ids.tolist())
         return together
 
 
-def asked(
-    shelf: Shelf, people: Sequence[int]
-) -> tuple[dict[str, NDArray[np.float32]], list[Asked]]:
+def asked(shelf: Shelf, people: Sequence[int]) -> tuple[SentVectors, SentAsked]:
     """Return what is asked of a shard: who of some people is at a shelf."""
     thresholds = np.full(len(people), SURE)
     numbers = np.arange(len(people))
     lows = np.full(len(people), np.inf)
     vectors = {shelf.space: np.stack([unit(person) for person in people])}
-    return vectors, [Asked(shelf, numbers, thresholds, lows)]
+    return send(vectors, [Asked(shelf, numbers, thresholds, lows)])
 
 
 @pytest.fixture

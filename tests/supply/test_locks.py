@@ -103,7 +103,9 @@ def test_every_file_that_may_be_installed_has_its_hash(name: str):
 @pytest.mark.parametrize("name", WANTED)
 def test_a_lock_says_nothing_of_where_it_was_made(name: str):
     """No address, no folder: packages are had from wherever whoever installs says."""
-    assert not re.search(r"https?:|file:|@|--(?!hash=)|/(?!lock|checks|sbom)", text(name))
+    assert not re.search(
+        r"https?:|file:|@|--(?!hash=)|/(?!lock|checks|sbom)", text(name)
+    )
 
 
 def test_the_image_runs_what_was_checked():
