@@ -1,14 +1,16 @@
 """What do shards on a Ray cluster cost, against galleries in one process?
 
-The same exchange with the same galleries, served one way and the other: the whole path
-of a search, as `benchmarks.service` measures it. Then shards with next to nothing in
-them, each of which every search calls: what a call costs. Last a model, which is these
-figures multiplied, of how it is with more templates and machines than are at hand.
+Two exchanges with the same galleries, one served each way, are asked in turn: the whole
+path of a search, as `benchmarks.service` measures it, and what shards add to it. Then
+shards with next to nothing in them, each of which every search calls: what a call
+costs. Last a model, which is these figures multiplied, of how it is with more templates
+and machines than are at hand.
 
-    python -m benchmarks.cluster [--records 200000] [--fan-out 8 32]
+    python -m benchmarks.cluster [--records 100000] [--fan-out 1 8 32]
 
 Ray's nodes are processes on this machine, so that two shards share its cores: what
-shows is what they cost, not what they gain. Needs the extra `cluster`.
+shows is what they cost, not what they gain. A shard takes 150 MB here, however little
+is in it. Needs the extra `cluster`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,27 +32,33 @@ from benchmarks.kit import results, tables
 from benchmarks.kit.exchange import BenchmarkExchange
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED, measure, probes_of
+from biometrics.demo.process import free_port
 from biometrics.server.site import prepare_ray
+from matcher.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOCAL: Final = 0
+    from benchmarks.kit.results import Results
+
 _SHARD_MB: Final = 300
+_A_SHARD: Final = 64  # templates of one that is next to empty
+_DIMENSION: Final = 512
+_PASSES: Final = 9
 # Of a model machine, and what it costs: an assumption, to be replaced by an offer.
 MACHINE_CORES: Final = 16
 MACHINE_GIB: Final = 128
 MACHINE_A_MONTH: Final = 500.0
 BYTES_A_TEMPLATE: Final = 180  # biometrics/server/README.md, Sizing
-MODEL_RECORDS: Final = 100_000  # from which what a template adds can be told
 SPARE: Final = 0.7  # of memory that codes may fill: segments are joined in the rest
+TOGETHER: Final = 16  # probes of one pass
 TEMPLATES: Final = (10_000_000, 100_000_000, 1_000_000_000)
 MACHINES: Final = (1, 2, 4, 8, 16, 32, 64)
 
 
 @contextmanager
-def cluster(nodes: int, shards: int) -> Iterator[str]:
-    """Have Ray nodes on this machine; yield the address of their head."""
+def cluster(shards: int) -> Iterator[str]:
+    """Have a Ray node on this machine; yield the address of its head."""
     os.environ |= {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
@@ -56,99 +66,154 @@ def cluster(nodes: int, shards: int) -> Iterator[str]:
     prepare_ray("127.0.0.1:0")
     from matcher import trial  # noqa: PLC0415 - an extra
 
-    each = -(-shards // nodes)
-    memory_bytes = each * _SHARD_MB << 20
+    memory_bytes = shards * _SHARD_MB << 20
     # Cores are counted, not given: there is room for as many threads as are asked for.
-    with trial.nodes(nodes, memory_bytes=memory_bytes, cores=64 * each) as address:
+    with trial.nodes(1, memory_bytes=memory_bytes, cores=64 * shards) as address:
         yield address
 
 
-def set_shards(
-    exchange: BenchmarkExchange, address: str, shards: int, together: int
-) -> None:
-    """Write where the galleries of an exchange are."""
+def sharded(
+    local: BenchmarkExchange, root: Path, address: str, shards: int, together: int
+) -> BenchmarkExchange:
+    """Return an exchange with the galleries of another, but in shards."""
+    if not root.exists():
+        shutil.copytree(local.root, root)
+        settings = (root / "exchange.toml").read_text("utf-8")
+        own = settings.partition('listen = "')[2].partition('"')[0]
+        other = f"127.0.0.1:{free_port()}"
+        for path in (root / "exchange.toml", *(root / "clients").glob("*.toml")):
+            path.write_text(path.read_text("utf-8").replace(own, other), "utf-8")
+    exchange = BenchmarkExchange(
+        root, holders=1, threshold=THRESHOLD, gallery=local.gallery
+    )
     settings = exchange.config.read_text("utf-8").partition("\n[matcher]")[0]
-    if shards != LOCAL:
-        cores = max(len(os.sched_getaffinity(0)) // shards, 1)
-        settings += (
-            f'\n[matcher]\nengine = "ray"\naddress = "{address}"\nshards = {shards}\n'
-            f"shard_mb = {_SHARD_MB}\nshard_cores = {cores}\n"
-            f"templates_together = {together}\n"
-        )
-    exchange.config.write_text(settings, "utf-8")
+    cores = max(len(os.sched_getaffinity(0)) // shards, 1)
+    exchange.config.write_text(
+        f'{settings}\n[matcher]\nengine = "ray"\naddress = "{address}"\n'
+        f"shards = {shards}\nshard_mb = {_SHARD_MB}\nshard_cores = {cores}\n"
+        f"templates_together = {together}\n",
+        "utf-8",
+    )
+    return exchange
 
 
-def run(
-    exchange: BenchmarkExchange, options: argparse.Namespace, records: int
-) -> list[dict[str, Any]]:
-    """Return the figures of an exchange as it is set, by callers."""
-    probes = probes_of(exchange.gallery, records, 4096)
-    rows = []
-    with exchange.serving() as server:
-        exchange.enrol(records)
+def compare(
+    local: BenchmarkExchange,
+    other: BenchmarkExchange,
+    options: argparse.Namespace,
+    records: int,
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures of two exchanges that are asked in turn, by callers."""
+    probes = probes_of(local.gallery, records, 4096)
+    with local.serving() as here, other.serving() as there:
         for callers in options.callers:
-            rounds = [
-                measure(exchange, server.number, probes, callers, options.seconds)
+            pairs = [
+                [
+                    measure(exchange, server.number, probes, callers, options.seconds)
+                    for exchange, server in ((local, here), (other, there))
+                ]
                 for _ in range(options.rounds)
             ]
-            medians = {n: float(np.median([r[n] for r in rounds])) for n in rounds[0]}
-            rows.append({"records": records, "callers": callers, **medians})
-    return rows
+            yield {
+                "callers": callers,
+                "more_ms": _median([b["p50_ms"] - a["p50_ms"] for a, b in pairs]),
+                "more_core_ms": _median(
+                    [b["server_ms"] - a["server_ms"] for a, b in pairs]
+                ),
+                "throughput": _median(
+                    [b["searches_a_second"] / a["searches_a_second"] for a, b in pairs]
+                ),
+                **{
+                    f"local_{n}": _median([a[n] for a, _ in pairs]) for n in pairs[0][0]
+                },
+                **{n: _median([b[n] for _, b in pairs]) for n in pairs[0][0]},
+            }
+
+
+def passes(records: int) -> dict[str, Any]:
+    """Return what a template of a pass takes one core, alone and in company."""
+    engine: Engine[str] = Engine()
+    engine.make("x", dimension=_DIMENSION, seed=bytes(32))
+    gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
+    for rows, block in gallery.blocks(records):
+        engine.add("x", np.arange(rows.start, rows.stop), block)
+    row: dict[str, Any] = {"records": records, "shards": 0}
+    for probes, name in ((1, "alone_ns"), (TOGETHER, "together_ns")):
+        vectors = gallery.non_mated(probes)
+        took = []
+        for _ in range(_PASSES):
+            begun = time.thread_time()
+            engine.search("x", vectors, np.full(probes, THRESHOLD))
+            took.append(time.thread_time() - begun)
+        row[name] = 1e9 * _median(took) / records / probes
+    return row
 
 
 def model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what is to be expected of more templates and machines.
 
     Assumed: a search is a part that is the same whatever is searched, a part for each
-    template, which all cores of all shards have between them, and a part for each
-    shard that is called; machines do nothing else, and there is one shard on each. The
-    exchange is on one more machine, on as many cores as here for its own part: it
-    carries what its part allows, and the shards what theirs does.
+    template, which the cores of all shards have between them, and a part for each shard
+    that is called; machines do nothing else, and there is one shard on each. The
+    exchange is on one more machine with as many cores as this one: it carries what its
+    part allows, and shards what sixteen probes of a pass cost.
     """
-    one = {row["records"]: row for row in rows if row["callers"] == 1}
-    lone = {(row["records"], row["shards"]): row for row in rows if row["callers"] == 1}
-    most = max(one)
-    few = min(one)
-    fans = sorted(shards for records, shards in lone if records == few and shards)
-    call_ms = lone_call_ms = 0.0
-    if len(fans) > 1:
-        apart = fans[-1] - fans[0]
-        first, last = lone[few, fans[0]], lone[few, fans[-1]]
-        lone_call_ms = (last["p50_ms"] - first["p50_ms"]) / apart
-        call_ms = (last["server_ms"] - first["server_ms"]) / apart
-    base = lone[few, fans[0]]
+    few = min(row["records"] for row in rows if row["shards"])
+    lone = {
+        row["shards"]: row
+        for row in rows
+        if row["records"] == few and row.get("callers") == 1
+    }
+    scan = next(row for row in rows if not row["shards"])
+    first, last = min(lone), max(lone)
+    apart = max(last - first, 1)
+    call_ms, call_core_ms = (
+        (lone[last][name] - lone[first][name]) / apart
+        for name in ("more_ms", "more_core_ms")
+    )
     cores = len(os.sched_getaffinity(0))
-    scan_ms = max(lone[most, LOCAL]["p50_ms"] - base["p50_ms"], 0.1) * cores / most
     told = []
     for templates in TEMPLATES:
         for machines in MACHINES:
-            gib = templates * BYTES_A_TEMPLATE / machines / 2**30 / SPARE
+            each = templates / machines
+            gib = each * BYTES_A_TEMPLATE / 2**30 / SPARE
             if gib > MACHINE_GIB:
                 continue
-            of_scan = scan_ms * templates / (machines * MACHINE_CORES)
-            carried = 1e3 / (base["server_ms"] + call_ms * machines) * cores
+            more = call_ms * (machines - first)
+            own_ms = lone[first]["server_ms"] + call_core_ms * (machines - first)
+            scan_s = 1e-9 * each / MACHINE_CORES
             told.append(
                 {
                     "templates": templates,
                     "machines": machines,
                     "gib": gib,
-                    "ms": base["p50_ms"] + lone_call_ms * machines + of_scan,
-                    # Sixteen probes share a pass, each for a third of a pass alone.
-                    "a_second": min(carried, 3e3 / of_scan),
+                    "ms": lone[first]["p50_ms"]
+                    + more
+                    + 1e3 * scan["alone_ns"] * scan_s,
+                    "a_second": min(
+                        1e3 * cores / own_ms, 1 / (scan["together_ns"] * scan_s)
+                    ),
                     "a_month": MACHINE_A_MONTH * (machines + 1),
                 }
             )
     return told
 
 
+def _median(values: list[float]) -> float:
+    return float(np.median(values))
+
+
 COLUMNS = (
     tables.Column("records", "templates", ",.0f"),
-    tables.Column("shards", "shards"),
-    tables.Column("callers", "callers"),
-    tables.Column("searches_a_second", "searches a second", ",.0f"),
-    tables.Column("p50_ms", "p50 ms", ".1f"),
-    tables.Column("p99_ms", "p99 ms", ".1f"),
-    tables.Column("server_ms", "exchange, core ms", ".2f"),
+    tables.Column("shards", "shards", ".0f"),
+    tables.Column("callers", "callers", ".0f"),
+    tables.Column("local_p50_ms", "one process,\np50 ms", ".1f"),
+    tables.Column("p50_ms", "shards,\np50 ms", ".1f"),
+    tables.Column("more_ms", "more ms", ".1f"),
+    tables.Column("local_searches_a_second", "one process,\nsearches a second", ",.0f"),
+    tables.Column("searches_a_second", "shards", ",.0f"),
+    tables.Column("throughput", "of it", ".2f"),
+    tables.Column("more_core_ms", "the exchange,\nmore core ms", ".2f"),
 )
 MODEL = (
     tables.Column("templates", "templates", ",.0f"),
@@ -160,15 +225,42 @@ MODEL = (
 )
 
 
+def run(options: argparse.Namespace, found: Results, folder: Path) -> None:
+    """Measure whatever is not known yet."""
+    gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
+    few = _A_SHARD * max(options.fan_out)
+    plan = [
+        *((options.records, shards, 1 << 15) for shards in options.shards),
+        *((few, shards, 1) for shards in options.fan_out),
+    ]
+    plan = [each for each in plan if not found.has(records=each[0], shards=each[1])]
+    if not found.has(shards=0):
+        found.add([passes(options.records)])
+    if not plan:
+        return
+    with cluster(max(shards for _, shards, _ in plan)) as address:
+        for records, shards, together in plan:
+            tables.progress(f"{records:,} templates in {shards} shards")
+            local = BenchmarkExchange(
+                folder / f"{records}", holders=1, threshold=THRESHOLD, gallery=gallery
+            )
+            with local.serving():
+                local.enrol(records)
+            root = folder / f"{records}-sharded"
+            other = sharded(local, root, address, shards, together)
+            key = {"records": records, "shards": shards}
+            found.add([key | row for row in compare(local, other, options, records)])
+
+
 def main() -> None:
-    """Measure one way and the other, then what calls cost; print the model."""
+    """Measure one way against the other, then what calls cost; print the model."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--shards", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--fan-out", type=int, nargs="*", default=[1, 8, 32])
+    parser.add_argument("--fan-out", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--root", type=Path, help="folder that keeps the exchanges")
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     results.add_arguments(parser, "cluster")
@@ -177,45 +269,25 @@ def main() -> None:
         print("left out: Ray is not installed (the extra `cluster`)")
         return
     if options.quick:
-        options.records, options.shards, options.fan_out = 2000, [1], [1, 3]
+        options.records, options.shards, options.fan_out = 2000, [1], [3]
         options.callers, options.seconds, options.rounds = [1, 4], 1.0, 1
-    gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "what do shards cost?",
         key=("records", "shards", "callers"),
-        settings={"threshold": THRESHOLD, "gallery": gallery.name},
+        settings={"threshold": THRESHOLD, "seconds": options.seconds},
         path=options.json,
         resume=options.resume,
     )
-    few = 64 * max(options.fan_out)
-    plan = [
-        *((options.records, shards, 1 << 15) for shards in (LOCAL, *options.shards)),
-        *((few, shards, 1) for shards in options.fan_out),
-    ]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        cluster(1, max(*options.shards, *options.fan_out)) as address,
-    ):
-        for records, shards, together in plan:
-            if found.has(records=records, shards=shards):
-                continue
-            exchange = BenchmarkExchange(
-                (options.root or Path(folder)) / f"{records}",
-                holders=1,
-                threshold=THRESHOLD,
-                gallery=gallery,
-            )
-            set_shards(exchange, address, shards, together)
-            tables.progress(f"{records:,} templates in {shards or 'no'} shards")
-            rows = run(exchange, options, records)
-            found.add([{"shards": shards, **row} for row in rows])
+    with tempfile.TemporaryDirectory() as folder:
+        run(options, found, options.root or Path(folder))
+    measured = [row for row in found.rows if row["shards"]]
     tables.show(
-        "medians of the rounds; 0 shards: in the process of the exchange",
+        "medians of rounds in which both were asked, one after the other",
         COLUMNS,
-        found.rows,
+        measured,
     )
-    if options.records < MODEL_RECORDS:
-        return  # a search of so few takes no longer than one of none
+    if options.quick:
+        return  # a model of these would be of nothing
     tables.show(
         "a model, not a measurement",
         MODEL,

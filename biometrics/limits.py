@@ -397,8 +397,9 @@ MAX_SHARD_CORES: Final = 256
 # Consecutive templates of one gallery in one shard: a small gallery is in one, and is
 # searched by one call; of a large one every shard has as many as any other.
 DEFAULT_TEMPLATES_TOGETHER: Final = 1 << 15
-# To one shard: while one call is on its way, another is worked at.
-SHARD_CALLS_AT_ONCE: Final = 2
+# Over all shards: while one is on its way, or is being confirmed, another is worked at.
+SHARD_PASSES_AT_ONCE: Final = 4
+SHARD_CALLS_AT_ONCE: Final = 2  # that one shard works at
 MAX_TURNS_PER_CALL: Final = 4096  # 16 probes, 64 holders, four positions
 SHARD_SEARCH_SECONDS: Final = 5.0  # a pass takes milliseconds; then it is lost
 SHARD_FOLLOW_SECONDS: Final = 10.0  # a page of changes, likewise

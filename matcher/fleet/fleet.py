@@ -14,53 +14,39 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Final, Self
 
 from biometrics import limits
 from biometrics.errors import StorageError
 from biometrics.store import ChangeKind
-from matcher.asking import Asked, receive_found, send
 from matcher.calls import LostError, call
 from matcher.fleet.lending import Lending
 from matcher.fleet.mending import Mending
-from matcher.fleet.place import Place, Places
+from matcher.fleet.place import Places
+from matcher.fleet.searching import Searching
 from matcher.galleries import GalleryName, GalleryState
-from matcher.schedule import Comparing
 from matcher.shares import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from biometrics.custody import Vault
     from biometrics.members import Member
     from biometrics.store import Change, JournalReader, RecordReader
-    from matcher.calls import Call, Remote
+    from matcher.calls import Remote
+    from matcher.fleet.place import Place
+    from matcher.fleet.searching import Part
     from matcher.galleries import Galleries, Shelf
-    from matcher.schedule import Scan, Turn
+    from matcher.schedule import Comparing
     from matcher.segments import SegmentFiles
     from matcher.shard import Reached
     from matcher.shares import Sharing
 
 _CLOSING: Final = (ChangeKind.LOCKED, ChangeKind.DESTROYED)
 _MOST_COUNTS: Final = 8  # one that writes disturb is made again
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What a shard has of a shelf; those of one shard wait for one pass over it."""
-
-    place: Place
-    rows: int = field(compare=False)
-
-    def __len__(self) -> int:
-        """Return how many templates it has of the shelf."""
-        return self.rows
 
 
 class Fleet:
@@ -102,6 +88,7 @@ class Fleet:
             count=self._count,
             is_trusted=is_trusted,
         )
+        self._searching = Searching(self._places, self._mending, lambda: self.position)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -172,65 +159,21 @@ class Fleet:
 
     @property
     def threads(self) -> int:
-        """How many threads keep every shard busy: each waits for an answer."""
-        return len(self._places.all) * limits.SHARD_CALLS_AT_ONCE
+        """How many threads keep every shard busy: each waits for a pass."""
+        return limits.SHARD_PASSES_AT_ONCE
 
     @property
     def comparing(self) -> Comparing:
-        """How parts are compared: by a call, of every probe that waits for a shard."""
-        return Comparing(self._compare, limits.MAX_TURNS_PER_CALL)
+        """How parts are compared: in one pass, of every probe that waits for it."""
+        return self._searching.comparing
 
-    def parts(self, shelf: Shelf, /) -> list[_Part]:
+    def parts(self, shelf: Shelf, /) -> list[Part]:
         """Return what makes up a shelf now, lost or not."""
-        gallery = GalleryName(shelf.holder, shelf.space)
-        return [
-            _Part(place, place.counts.get(shelf, 0))
-            for place in self._places.all
-            if gallery in place.has
-        ]
+        return self._searching.parts(shelf)
 
     def holds(self, shelf: Shelf, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which of the ids a search of the shelf can find now.
-
-        None of a shard that is lost: whoever searches it is told so.
-        """
-        held = np.zeros(len(ids), np.bool_)
-        for part in self.parts(shelf):
-            asked = call("holds", part.place.incarnation, shelf, ids, group="search")
-            if (told := self._asked(part.place, asked)) is not None:
-                held |= told
-        return held
-
-    def _compare(
-        self, part: _Part, turns: Sequence[Turn]
-    ) -> Sequence[NDArray[np.int64] | None]:
-        """Return the candidates of each turn, or None where they cannot be told."""
-        place = part.place
-        found: list[NDArray[np.int64] | None] = [None] * len(turns)
-        if not place.is_ready:
-            return found
-        vectors, asked, order = _asked_of(turns)
-        to = place.incarnation, self._position
-        question = call("search", *to, *send(vectors, asked), group="search")
-        if (told := self._asked(place, question)) is None:
-            return found
-        for of_shelf, ids in zip(order, receive_found(told), strict=True):
-            if ids is not None:
-                for turn, of_turn in zip(of_shelf, ids, strict=True):
-                    found[turn] = of_turn
-        return found
-
-    def _asked(self, place: Place, asked: Call) -> Any:  # noqa: ANN401
-        """Return what a shard answers a search; None where it is lost."""
-        try:
-            sent = place.remote.send(asked)
-            told = place.remote.answer(sent, seconds=limits.SHARD_SEARCH_SECONDS)
-        except LostError as error:
-            self._mending.lose(place, error)
-            return None
-        if told is None:
-            self._mending.lose(place, LostError("another process answers"))
-        return told
+        """Return which of the ids a search of the shelf can find now."""
+        return self._searching.holds(shelf, ids)
 
     # -- to whoever opens and closes galleries --------------------------------
 
@@ -440,38 +383,3 @@ class Fleet:
     def _damage(self, gallery: GalleryName, held: int, counted: int) -> None:
         """Note that a gallery lacks templates."""
         self._galleries.damage(*gallery, f"{held} templates are there of {counted}")
-
-
-def _asked_of(
-    turns: Sequence[Turn],
-) -> tuple[dict[str, NDArray[np.float32]], list[Asked], list[list[int]]]:
-    """Return the probes of some turns, what they ask, and whose each answer is.
-
-    Each probe is sent once, with however many shelves it is compared. Those of another
-    space are of another dimension.
-    """
-    numbers: dict[str, dict[Scan, int]] = defaultdict(dict)
-    of_shelf: dict[Shelf, list[int]] = defaultdict(list)
-    for place, turn in enumerate(turns):
-        of_space = numbers[turn.shelf.space]
-        of_space.setdefault(turn.scan, len(of_space))
-        of_shelf[turn.shelf].append(place)
-    asked = []
-    for shelf, places in of_shelf.items():
-        scans = [turns[place].scan for place in places]
-        bands = [scan.bands[shelf] for scan in scans]
-        asked.append(
-            Asked(
-                shelf=shelf,
-                probes=np.array(
-                    [numbers[shelf.space][scan] for scan in scans], np.int64
-                ),
-                thresholds=np.array([band.threshold for band in bands]),
-                lows=np.array([band.low for band in bands]),
-            )
-        )
-    vectors = {
-        space: np.stack([scan.probe.vector for scan in scans])
-        for space, scans in numbers.items()
-    }
-    return vectors, asked, list(of_shelf.values())

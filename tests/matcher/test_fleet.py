@@ -207,7 +207,7 @@ def test_a_lost_shard_is_a_gallery_that_loads(ships: Ships) -> None:
     """What is done meanwhile is in effect when it is back."""
     people = range(80)
     assert ships.found(FACES, *people) == whole(ships.archive, FACES, *people)
-    lost = ships.fleet.parts(FACES)[0].place.remote
+    lost = ships.fleet.parts(FACES)[0].places[0].remote
     lost.shard = None
     assert ships.found(FACES, *people) is None
     assert ships.state(FACES) is GalleryState.LOADING
@@ -260,7 +260,7 @@ def test_others_galleries_are_searched_meanwhile(ships: Ships) -> None:
     (part,) = ships.fleet.parts(few)
     assert len(part) == 1
     for remote in ships.remotes:
-        if remote is not part.place.remote:
+        if remote is not part.places[0].remote:
             remote.shard = None
     assert ships.found(FACES, 1) is None
     assert ships.found(few, 900) not in (None, [set()])
@@ -353,7 +353,7 @@ def test_one_that_comes_back_without_a_row_makes_a_gallery_damaged(
     ships: Ships,
 ) -> None:
     """Once nobody writes for a moment: who was in it would be taken for a stranger."""
-    archive, victim = ships.archive, ships.fleet.parts(FACES)[0].place.remote
+    archive, victim = ships.archive, ships.fleet.parts(FACES)[0].places[0].remote
     shutil.rmtree(victim.plan.folder, ignore_errors=True)  # its disk is lost with it
     victim.shard = None
     assert ships.found(FACES, 1) is None
