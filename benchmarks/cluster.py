@@ -68,8 +68,8 @@ def cluster(shards: int) -> Iterator[str]:
 
     memory_bytes = shards * _SHARD_MB << 20
     # Cores are counted, not given: there is room for as many threads as are asked for.
-    with trial.nodes(1, memory_bytes=memory_bytes, cores=64 * shards) as address:
-        yield address
+    with trial.Nodes(1, memory_bytes=memory_bytes, cores=64 * shards) as nodes:
+        yield nodes.address
 
 
 def sharded(

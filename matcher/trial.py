@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import socket
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ray.cluster_utils import Cluster
 
@@ -38,24 +38,52 @@ _PORTS: Final = (
 _TRIES: Final = 3  # a busy machine takes longer than Ray waits
 
 
-@contextmanager
-def nodes(count: int, *, memory_bytes: int, cores: int) -> Iterator[str]:
-    """Have a cluster until the block ends; yield the address of its head.
+class Nodes:
+    """The nodes of a cluster; a context manager that ends them."""
 
-    Args:
-        count: of nodes.
-        memory_bytes: that each offers to shards.
-        cores: likewise.
-    """
-    node = _NODE | {"memory": memory_bytes, "num_cpus": cores}
-    cluster = Cluster()
-    try:
-        with _signals_kept():
-            for _ in range(count):
-                _add(cluster, node)
-        yield cluster.address
-    finally:
-        cluster.shutdown()
+    def __init__(self, count: int, *, memory_bytes: int, cores: int) -> None:
+        """Have so many.
+
+        Args:
+            count: of nodes; the first one is the head.
+            memory_bytes: that each offers to shards.
+            cores: likewise.
+        """
+        self._count = count
+        self._node = _NODE | {"memory": memory_bytes, "num_cpus": cores}
+        self._cluster = Cluster()
+
+    def __enter__(self) -> Self:
+        """Start them."""
+        try:
+            with _signals_kept():
+                for _ in range(self._count):
+                    self.add()
+        except BaseException:
+            self._cluster.shutdown()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End them."""
+        self._cluster.shutdown()
+
+    @property
+    def address(self) -> str:
+        """Host and port of the head."""
+        address: str = self._cluster.address
+        return address
+
+    def add(self) -> None:
+        """Add a node."""
+        for left in reversed(range(_TRIES)):
+            try:
+                self._cluster.add_node(**self._node, **_ports())
+            except Exception:  # Ray's own are no more than that
+                if not left:
+                    raise
+            else:
+                return
 
 
 @contextmanager
@@ -71,18 +99,6 @@ def _signals_kept() -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-def _add(cluster: Cluster, node: dict[str, Any]) -> None:
-    """Add a node; the first one is the head."""
-    for left in reversed(range(_TRIES)):
-        try:
-            cluster.add_node(**node, **_ports())
-        except Exception:  # Ray's own are no more than that
-            if not left:
-                raise
-        else:
-            return
 
 
 def _ports() -> dict[str, int]:

@@ -62,13 +62,13 @@ def up(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     memory_bytes = node_mb << 20
-    with trial.nodes(nodes, memory_bytes=memory_bytes, cores=nodes) as address:
+    with trial.Nodes(nodes, memory_bytes=memory_bytes, cores=nodes) as started:
         for line in (
             f"ready: {nodes} nodes. In `exchange.toml`:",
             "",
             "[matcher]",
             'engine = "ray"',
-            f'address = "{address}"',
+            f'address = "{started.address}"',
             f"shards = {nodes}",
             f"shard_mb = {limits.MIN_SHARD_MEGABYTES}",
             "",
