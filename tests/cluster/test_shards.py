@@ -1,4 +1,7 @@
-"""Galleries in three shards on a Ray cluster: the answers of one machine."""
+"""Galleries in three shards on a Ray cluster: the answers of one machine.
+
+In its long form, `poe shards`, for a hundred thousand searches.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import pytest
 from fused import CALIBRATIONS, FINGERS
 from world import AGREEMENTS, World, agreement, at_cosine, face, permit, unit
 
-from biometrics.client import Chunk, Outcome, Probe, Record, Template
+from biometrics.client import Chunk, MatchAnswer, Outcome, Probe, Record, Template
 from biometrics.members import Member
 from matcher.shares import Sharing
 
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from biometrics.client import ExchangeClient
     from matcher.remote import RayShard
 
+SEARCHES = int(os.environ.get("SHARD_SEARCHES", "200"))
+SEED = int(os.environ.get("SHARD_SEED", "1"))
+BATCH = 16  # probes of a request
 SHARDS = 3
 TOGETHER = 8
 PEOPLE = 200
@@ -116,6 +122,14 @@ def outcomes(
     return {told.holder: told.outcome for told in answer.holders}
 
 
+def batch(client: ExchangeClient, probes: list[Probe]) -> list[list[str]]:
+    """Return what searches answer, of each holder."""
+    told = client.match_many(probes, purpose="border-check", holders=["XAA", "XBB"])
+    answers = [each for each in told if isinstance(each, MatchAnswer)]
+    assert len(answers) == len(probes)
+    return [[held.outcome.value for held in answer.holders] for answer in answers]
+
+
 def places(world: World, holder: str) -> set[int]:
     """Return the numbers of the shards that have something of a holder."""
     sharing = Sharing(SHARDS, TOGETHER)
@@ -142,46 +156,50 @@ def enrol(world: World, holder: str, numbers: range) -> None:
 
 def test_answers_are_those_of_one_machine(sharded: ClusterWorld, whole: World) -> None:
     """Whatever is enrolled, withdrawn, locked, opened, rotated and destroyed."""
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(SEED)
 
-    def compare(count: int) -> Counter[str]:
+    def draw() -> Probe:
+        """Return a probe that is like somebody, more or less; half have a finger."""
+        number, seed = (int(random.integers(n)) for n in (2 * PEOPLE, 1 << 30))
+        like = at_cosine(unit(number), random.uniform(0.3, 0.6), seed=seed)
+        other = at_cosine(finger_of(number), random.uniform(0, 0.6), seed=seed)
+        further = (finger(other),) if seed % 2 else ()
+        return Probe(template=face(like), further=further)
+
+    def compare(share: float) -> Counter[str]:
+        """Search for a share of all; return how often both were told what."""
         told: Counter[str] = Counter()
-        for _ in range(count):
-            number, seed = (int(random.integers(n)) for n in (2 * PEOPLE, 1 << 30))
-            probe: Probe | Template
-            probe = face(at_cosine(unit(number), random.uniform(0.3, 0.6), seed=seed))
-            if seed % 2:
-                like = at_cosine(finger_of(number), random.uniform(0, 0.6), seed=seed)
-                probe = Probe(template=probe, further=(finger(like),))
-            here = outcomes(whole.client("XCC"), probe)
-            assert outcomes(sharded.client("XCC"), probe) == here
-            told.update(outcome.value for outcome in here.values())
+        for _ in range(-(-round(share * SEARCHES) // BATCH)):
+            asked = [draw() for _ in range(BATCH)]
+            here, there = (batch(world.client("XCC"), asked) for world in worlds)
+            assert here == there
+            told.update(outcome for outcomes in here for outcome in outcomes)
         return told
 
     worlds = (sharded, whole)
     for world in worlds:
         enrol(world, "XAA", range(PEOPLE))
         enrol(world, "XBB", range(PEOPLE, PEOPLE + FEW))
-    assert compare(60).keys() == {"match", "no-match"}
+    assert compare(0.3).keys() == {"match", "no-match"}
     assert {s.templates > 0 for s in sharded.exchange.shards()} == {True}
     for world in worlds:
         for number in range(0, PEOPLE, 2):
             world.enroller("XAA").withdraw(f"case-{number}")
-    compare(40)
+    compare(0.2)
     for world in worlds:
         world.client("XAA", "administrator").lock()
-    assert "unavailable" in compare(10)
+    assert "unavailable" in compare(0.05)
     for world in worlds:
         enrol(world, "XBB", range(2 * PEOPLE - FEW, 2 * PEOPLE))
         world.client("XAA", "administrator").unlock()
-    compare(40)
+    compare(0.2)
     for world in worlds:
         world.client("XAA", "administrator").rotate()
         enrol(world, "XAA", range(2 * PEOPLE, 2 * PEOPLE + FEW))
-    compare(40)
+    compare(0.2)
     for world in worlds:
         world.client("XBB", "administrator").destroy(confirm_holder="XBB")
-    assert "not-comparable" in compare(10)
+    assert "not-comparable" in compare(0.05)
 
 
 def strangers(count: int, *enrolled: range) -> list[NDArray[np.float32]]:
