@@ -11,7 +11,8 @@ room for, and they search again, beside these and once they are gone.
 
     python -m benchmarks.overload [--records 20000] [--times 10] [--connections 10000]
 
-Callers and exchange share the cores, so the four's own work waits for the fifth's too.
+Callers and exchange share the cores, so the four's own work waits for the fifth's too;
+with `--apart` the exchange has one core, and all callers share the others.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import argparse
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import re
 import secrets
 import socket
@@ -372,6 +374,9 @@ def main() -> None:
         "--silence", type=float, default=40.0, help="seconds for all connections"
     )
     parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument(
+        "--apart", action="store_true", help="the exchange on a core of its own"
+    )
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     results.add_arguments(parser, "overload")
     options = parser.parse_args()
@@ -386,6 +391,7 @@ def main() -> None:
             "records": options.records,
             "times": options.times,
             "scanning_at_once": limits.SCANNING_AT_ONCE,
+            "apart": options.apart,
         },
         path=options.json,
         resume=options.resume,
@@ -399,7 +405,13 @@ def main() -> None:
             slot_ms=limits.DEFAULT_SLOT_MILLISECONDS,
             requesters=(FLOOD, *OTHERS),
         )
-        with exchange.serving() as server:
+        cores = sorted(os.sched_getaffinity(0))
+        with contextlib.ExitStack() as stack:
+            if options.apart:  # whoever is begun from now on is where this is
+                os.sched_setaffinity(0, cores[:1])
+            server = stack.enter_context(exchange.serving())
+            if options.apart:
+                os.sched_setaffinity(0, cores[1:] or cores)
             exchange.enrol(options.records)
             for number in range(options.rounds):
                 rows = measure(exchange, server.number, options)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from biometrics.client import ExchangeClient, Profile
 from biometrics.clock import SystemClock
+from biometrics.errors import ConfigurationError
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.config import read_config
 from biometrics.server.development import write_agreement
@@ -149,8 +150,19 @@ class ExchangeInProcess:
         return f"127.0.0.1:{self.exchange.port}"
 
     def profile_file(self, member: str, role: str = "client") -> Path:
-        """Write the profile of one of a member's systems, for where it listens now."""
+        """Write the profile of one of a member's systems, for where it listens now.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
         path = self.root / "clients" / f"{member}-{role}.toml"
+        if not path.exists():
+            there = sorted(each.stem for each in path.parent.glob("X??-*[a-z].toml"))
+            raise ConfigurationError(
+                "NO_SUCH_PROFILE",
+                f"there is no `{member}-{role}` in this exchange, but"
+                f" {', '.join(there)}",
+            )
         text = path.read_text().replace(_ANYWHERE, self.target)
         own = path.with_name(f"{member}-{role}.{self.target.rpartition(':')[2]}.toml")
         draft = own.with_name(f"{own.name}.{threading.get_ident()}")
@@ -163,12 +175,19 @@ class ExchangeInProcess:
 
         Args:
             member: code, such as `XAA`.
-            role: `client`, `enroller` or `administrator`.
+            role: `client`, `enroller`, `administrator`, `auditor` or `officer`.
+
+        Raises:
+            ConfigurationError: there is none.
         """
         return Profile.load(self.profile_file(member, role))
 
     def client(self, member: str, role: str = "client") -> ExchangeClient:
-        """Return a connected system of a member's, kept until the exchange stops."""
+        """Return a connected system of a member's, closed when the exchange stops.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
         if (member, role) not in self._clients:
             self._clients[member, role] = ExchangeClient(self.profile(member, role))
         return self._clients[member, role]

@@ -27,7 +27,7 @@ from biometrics.sealed import reference_binding
 from biometrics.templates import Position, Template
 from matcher.galleries import GalleryState, Shelf
 from matcher.index import binding_of
-from matcher.match import learnable
+from matcher.telling import learnable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

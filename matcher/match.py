@@ -9,18 +9,8 @@ data is NO_MATCH and cannot be told from one.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import hashlib
-from collections.abc import (
-    Callable,
-    Collection,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from biometrics import limits
 from biometrics.delivery import delivered
@@ -30,7 +20,6 @@ from biometrics.disclosure import (
     Outcome,
     Tally,
     decide,
-    may_learn,
     plan_search,
 )
 from biometrics.errors import (
@@ -41,13 +30,21 @@ from biometrics.errors import (
 )
 from biometrics.members import Member, suspended
 from biometrics.stages import Stage
-from biometrics.store import Disclosed, NewReference
-from biometrics.templates import Modality
 from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
 from matcher.proof import Committed, Looked, mentions, promise_of
+from matcher.question import Question
+from matcher.telling import Asked, all_disclosed, disclosed, learnable, told
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import (
+        Callable,
+        Coroutine,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
     from concurrent.futures import Executor
 
     from biometrics.audit import ReceiptIssuer
@@ -64,69 +61,17 @@ if TYPE_CHECKING:
     from biometrics.precedence import Precedence
     from biometrics.slots import Slots
     from biometrics.stages import Timed
-    from biometrics.store import AnswerWriter, Appended, Budget
-    from biometrics.templates import Position, Template, TemplateSpace
+    from biometrics.store import AnswerWriter, Appended, Budget, Disclosed
+    from biometrics.templates import Template, TemplateSpace
     from matcher.alike import Resemblance
-    from matcher.confirm import Confirmed, Hit
+    from matcher.confirm import Confirmed
     from matcher.fusion import Aim, Aims
     from matcher.galleries import Galleries
+    from matcher.question import Encode, Refusal, Search
     from matcher.schedule import Scanner
     from matcher.weighing import Weighing
 
 T = TypeVar("T")
-
-
-# Writes the results of all questions as the response, or refuses the request as a
-# whole. What it returns completes that by the receipts of those that were answered.
-Encode = Callable[[Sequence["Answer | Refusal"]], Callable[[Sequence[bytes]], bytes]]
-
-# Why one question is not answered. Any other error ends the request, so that a
-# passing failure is never stored as an answer.
-Refusal = InvalidRequestError | RefusedError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One person to search for.
-
-    Attributes:
-        spaces: that the templates of the probe name, in their order; one at least.
-        excluded: holders with whose records it is never compared.
-        fallback: positions beside its own that it is compared with; of one template.
-        templates: reads the probe; raises InvalidRequestError.
-    """
-
-    spaces: tuple[TemplateSpace, ...]
-    excluded: frozenset[Member]
-    fallback: tuple[Position, ...]
-    templates: Callable[[], tuple[Template, ...]]
-
-    @property
-    def modalities(self) -> tuple[Modality, ...]:
-        """Those of its templates, each once, in the order in which they are listed."""
-        there = {space.modality for space in self.spaces}
-        return tuple(modality for modality in Modality if modality in there)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """A request, parsed: the questions of one requester for one purpose.
-
-    Attributes:
-        requester: who asks; from the certificate.
-        request_id: 16 bytes of its UUID.
-        content: the request as it came, to tell a replay from another request.
-        purpose: why it is asked.
-        holders: whom to search; empty for everyone that the agreements permit.
-        questions: whom to search for, or why that cannot be read.
-    """
-
-    requester: Member
-    request_id: bytes
-    content: bytes
-    purpose: Purpose
-    holders: frozenset[Member]
-    questions: tuple[Question | Refusal, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,15 +261,16 @@ class Matcher:
         body = encode([r.answer if isinstance(r, Found) else r for r in results])
         found = [result for result in results if isinstance(result, Found)]
         committed = Committed.to([each.answer for each in found], self.random_bytes)
-        told = mentions(
+        logged = mentions(
             search.requester,
             search.purpose,
             rules.agreements,
             [each.looked for each in found],
             committed.items,
         )
-        disclosed = replace(_all_disclosed(found), mentions=tuple(told), taken=taken)
-        return Decided(body, committed, disclosed)
+        tells = all_disclosed([each.disclosed for each in found])
+        tells = replace(tells, mentions=tuple(logged), taken=taken)
+        return Decided(body, committed, tells)
 
     def _refuse_spent(
         self, requester: Member, rules: Rules, planned: Sequence[Planned | Refusal]
@@ -512,75 +458,6 @@ class Matcher:
         """Run blocking work on a worker thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.workers, work, *args)
-
-
-Learnt = Mapping[Member, Sequence["Hit"]]
-
-
-def learnable(
-    hits: Sequence[Hit],
-    requester: Member,
-    now: dt.datetime,
-    frozen: Collection[bytes] = (),
-) -> Learnt:
-    """Return the hits, by holder, that the requester may learn of."""
-    learnt: dict[Member, list[Hit]] = {}
-    for hit in hits:
-        is_frozen = hit.record_id in frozen
-        if may_learn(hit.protection, requester=requester, now=now, is_frozen=is_frozen):
-            learnt.setdefault(hit.holder, []).append(hit)
-    return learnt
-
-
-def told(outcomes: Mapping[Member, Outcome], learnt: Learnt) -> dict[Member, Outcome]:
-    """Return the outcomes after comparison; only a holder that was searched matches."""
-    return {
-        holder: Outcome.MATCH
-        if outcome is Outcome.NO_MATCH and holder in learnt
-        else outcome
-        for holder, outcome in outcomes.items()
-    }
-
-
-class Asked(NamedTuple):
-    """Who asked for what: a reference is good for just that."""
-
-    requester: Member
-    purpose: Purpose
-    modality: Modality
-
-
-def disclosed(
-    answer: Answer, learnt: Learnt, asked: Asked, now: dt.datetime
-) -> Disclosed:
-    """Return what an answer tells of: it may be stored while just this stands."""
-    expires_at = now + dt.timedelta(days=limits.REFERENCE_LIFE_DAYS)
-    return Disclosed(
-        records=tuple(hit.seen for hits in learnt.values() for hit in hits),
-        references=tuple(
-            NewReference(
-                reference_digest=hashlib.sha256(named.reference).digest(),
-                holder=named.holder,
-                requester=asked.requester,
-                purpose=asked.purpose.value,
-                modality=asked.modality.value,
-                records={hit.record_id: hit.lookup for hit in learnt[named.holder]},
-                expires_at=expires_at,
-            )
-            for named in answer.holders
-            if named.reference
-        ),
-    )
-
-
-def _all_disclosed(results: Sequence[Found]) -> Disclosed:
-    """Return what all answers of a request tell of."""
-    found = [result.disclosed for result in results]
-    return Disclosed(
-        searched=frozenset(holder for each in found for holder in each.searched),
-        records=tuple(record for each in found for record in each.records),
-        references=tuple(given for each in found for given in each.references),
-    )
 
 
 async def _all(work: Sequence[Coroutine[object, object, T]]) -> list[T]:

@@ -21,7 +21,7 @@ from biometrics.wire import (
     read_word,
     write_word,
 )
-from matcher.match import Question, Refusal, Search
+from matcher.question import Question, Refusal, Search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

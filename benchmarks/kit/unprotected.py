@@ -20,12 +20,12 @@ from biometrics.cli.app import main
 from biometrics.disclosure import Answer, Band, HolderAnswer, Outcome
 from biometrics.server import matching
 from matcher.galleries import Shelf
-from matcher.match import Question
+from matcher.question import Question
 
 if TYPE_CHECKING:
     from matcher.fusion import Aims
     from matcher.galleries import Galleries
-    from matcher.match import Encode, Search
+    from matcher.question import Encode, Search
     from matcher.schedule import Scanner
 
 __all__ = ["UnprotectedMatcher"]

@@ -1,6 +1,5 @@
 """`biometrics match`: ask the question."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -155,8 +154,7 @@ def _keep(answer: MatchAnswer, path: Path) -> None:
     Raises:
         ConfigurationError: the file is there already, or cannot be written.
     """
-    document = {"answer": answer.text, "receipt": answer.receipt}
-    create_secret_file(path, json.dumps(document))
+    create_secret_file(path, answer.kept)
 
 
 def _show(answer: MatchAnswer) -> None:

@@ -66,7 +66,8 @@ class Report:
         other = " with another file for `--refused`" if is_made else ""
         print_note(
             f"stopped after {counted(self.load.next_record, 'record')}. Run the same"
-            f" command again{other} to go on; what is enrolled is not enrolled twice."
+            f" command again{other} to go on: what is enrolled, some of what was under"
+            " way beyond these too, is not enrolled twice."
             f" With `--start {self.load.next_record}` it begins where it stopped"
         )
 

@@ -17,6 +17,7 @@ Make and use it within one event loop; many tasks may share it.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING, Self
 
@@ -52,7 +53,9 @@ class AsyncExchangeClient(AllCalls):
 
         Raises:
             ConfigurationError: a certificate or key cannot be read or does not fit.
+            RuntimeError: no event loop runs here, in which it would be used.
         """
+        asyncio.get_running_loop()
         super().__init__(Asker.of(profile, LoopLine), RequestMaker(random_bytes))
 
     async def __aenter__(self) -> Self:

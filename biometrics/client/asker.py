@@ -15,7 +15,7 @@ import grpc
 from biometrics.client.lines import Lines
 from biometrics.client.sealer import Recipient, Remaining, Sealer
 from biometrics.client.status import translate
-from biometrics.errors import PreconditionError
+from biometrics.errors import DeadlineError, PreconditionError
 from biometrics.sealing import SEALED_TO_ANOTHER
 from biometrics.v1 import custody_pb2, enrolment_pb2
 
@@ -41,6 +41,7 @@ class Asker:
         self._sealer = sealer
         self._deadline = deadline
         self._has_answered = False
+        self._is_closed = False
 
     @classmethod
     def of(cls, profile: Profile, connect: Callable[[ChannelSettings], Line]) -> Self:
@@ -58,11 +59,20 @@ class Asker:
 
     @property
     def line(self) -> Line:
-        """The line for a call that begins now."""
+        """The line for a call that begins now.
+
+        Raises:
+            PreconditionError: there is none any more.
+        """
+        if self._is_closed:
+            raise PreconditionError(
+                "CLIENT_CLOSED", "this client is closed; make another one"
+            )
         return self._lines.current()
 
     async def close(self) -> None:
         """Close every line; calls that are running are cancelled."""
+        self._is_closed = True
         for line in self._lines.take_all():
             await line.close()
 
@@ -126,11 +136,15 @@ class Asker:
         line = self.line
         try:
             # An exchange that has answered is there: it is waited for while it starts
-            # again. One that never has may be misnamed, and that is told at once.
+            # again, as long as one call takes. One that never has may be misnamed, and
+            # that is told at once.
             response = await line.send(
                 method, request, seconds, wait_for_ready=self._has_answered
             )
         except grpc.RpcError as error:
-            raise translate(error, line.peers) from error
+            told = translate(error, line.peers)
+            if isinstance(told, DeadlineError):
+                self._has_answered = False
+            raise told from error
         self._has_answered = True
         return response

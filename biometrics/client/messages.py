@@ -108,7 +108,7 @@ class RequestMaker:
         message = match_pb2.MatchRequest(
             purpose=_purpose(purpose, faults),
             probe=_probe(probe, "probe", faults),
-            holders=holders,
+            holders=_codes(holders, "holders", faults),
         )
         return self.under(given, message, faults)
 
@@ -131,7 +131,7 @@ class RequestMaker:
                 _probe(probe, f"probes[{index}]", faults)
                 for index, probe in enumerate(probes)
             ],
-            holders=holders,
+            holders=_codes(holders, "holders", faults),
         )
         return self.under(given, message, faults)
 
@@ -303,6 +303,15 @@ def _purpose(purpose: str, faults: list[Fault]) -> match_pb2.Purpose.ValueType:
         return match_pb2.PURPOSE_UNSPECIFIED
 
 
+def _codes(codes: Sequence[str], where: str, faults: list[Fault]) -> Sequence[str]:
+    """Return member codes; append the fault of one that is taken for several."""
+    if not isinstance(codes, str):
+        return codes
+    told = f'must be several codes, such as `("{codes[:3]}",)`; this is one text'
+    faults.append(Fault(field=where, reason="NOT_A_LIST", message=told))
+    return ()
+
+
 def _probe(given: Template | Probe, where: str, faults: list[Fault]) -> match_pb2.Probe:
     """Return a probe; append what is wrong with it."""
     probe = given if isinstance(given, Probe) else Probe(template=given)
@@ -311,7 +320,9 @@ def _probe(given: Template | Probe, where: str, faults: list[Fault]) -> match_pb
             _template(template, f"{where}.templates[{index}]", faults)
             for index, template in enumerate((probe.template, *probe.further))
         ],
-        excluded_holders=probe.excluded_holders,
+        excluded_holders=_codes(
+            probe.excluded_holders, f"{where}.excluded_holders", faults
+        ),
     )
     for index, word in enumerate(probe.fallback_positions):
         field = f"{where}.fallback_positions[{index}]"
@@ -332,7 +343,9 @@ def _record(record: Record, where: str, faults: list[Fault]) -> enrolment_pb2.Re
             _template(template, f"{where}.templates[{index}]", faults)
             for index, template in enumerate(record.templates)
         ],
-        excluded_requesters=record.excluded,
+        excluded_requesters=_codes(
+            record.excluded, f"{where}.excluded_requesters", faults
+        ),
         legal_basis=record.legal_basis,
     )
     if record.expires_at is not None:

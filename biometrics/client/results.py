@@ -7,6 +7,7 @@ has none.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ class MatchAnswer:
         regional: over every holder searched, the unnamed ones included.
         holders: those that an agreement names to the requester, by code.
         receipt_status: `not-issued` or `issued`.
-        receipt: the text of it; keep it with the answer.
+        receipt: the text of it; `kept` has it with the answer.
         fallback_positions: those that the probe was compared with beside its own.
     """
 
@@ -85,6 +86,11 @@ class MatchAnswer:
             lines.append(f"{each.holder} {each.outcome}{given}")
         lines += [f"fallback {position}" for position in self.fallback_positions]
         return "\n".join(lines) + "\n"
+
+    @property
+    def kept(self) -> str:
+        """The answer with its receipt, as a file for `audit verify --receipt`."""
+        return json.dumps({"answer": self.text, "receipt": self.receipt})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,8 +144,9 @@ def _bare(code: grpc.StatusCode, text: str, peers: Peers) -> ExchangeError:
         return _unreached(text, peers)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = (
-            f"`{target}` did not answer before the deadline; the request may have been"
-            " carried out. Make it again, with more time: what is enrolled or withdrawn"
+            f"`{target}` did not answer before the deadline: it is slow, is starting"
+            " again, or is not there any more, which the next call tells; the request"
+            " may have been carried out. Make it again: what is enrolled or withdrawn"
             " is recognised, and a request id that you gave returns the stored answer"
         )
         return DeadlineError("DEADLINE_EXCEEDED", message)

@@ -101,7 +101,7 @@ class Memberships:
             text = f"{member} has left for good, whatever its `standing` says"
             yield Told(text, is_warning=True)
             said = last
-        if said is Membership.LEFT and last is not said and not self._is_erased(member):
+        if said is Membership.LEFT and not self._is_gone(member, last):
             text = (
                 f"{member} has not left yet: its galleries are not destroyed, or their"
                 " certificate is not issued; until then it is suspended, see"
@@ -119,8 +119,16 @@ class Memberships:
         if said is not (last or Membership.ACTIVE):
             yield Told(f"{member} is {said} from now on", is_warning=False)
 
-    def _is_erased(self, member: Member) -> bool:
-        """Say whether nothing of a member's galleries is left, and that is signed."""
+    def _is_gone(self, member: Member, last: Membership | None) -> bool:
+        """Say whether nothing of a member's galleries is left, and that is signed.
+
+        Whoever joined and left since a backup was never here after its restore: there
+        is nothing to destroy, and nobody whose certificate could ask for it.
+        """
+        if last is Membership.LEFT:
+            return True
+        if last is None and not self._store.register.spaces(member):
+            return True
         state = self._store.custody.custody(member).state
         is_destroyed = state is CustodyState.DESTROYED
         return is_destroyed and not self._store.erasures.pending(member)

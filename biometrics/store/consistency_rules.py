@@ -94,7 +94,7 @@ RULES: Final = (
         "record {}",
         f"it was withdrawn by the change at position {{}}, and is back{RESTORE}",
         "SELECT r.number, max(c.position) FROM change c JOIN record r"
-        " ON r.record_id = c.record_id AND r.member = c.member"
+        " ON r.record_id = c.record_id AND r.member || '' = c.member"
         " WHERE c.kind IN ('enrolled', 'withdrawn') GROUP BY r.number HAVING"
         " sum(CASE c.kind WHEN 'enrolled' THEN 1 ELSE -1 END) < 1",
     ),
@@ -133,9 +133,11 @@ RULES: Final = (
         "RECORD_MISSING",
         "journal, position {}",
         f"the record that it enrolled is neither there nor withdrawn{_LOST}",
-        # Whatever was enrolled before a destruction went with it.
+        # Whatever was enrolled before a destruction went with it. Members are compared
+        # as an expression: by its index of members SQLite would go through all records
+        # of a member for each change, where it makes an index of ids for the purpose.
         "SELECT max(c.position) FROM change c LEFT JOIN record r"
-        " ON r.record_id = c.record_id AND r.member = c.member"
+        " ON r.record_id = c.record_id AND r.member || '' = c.member"
         " LEFT JOIN (SELECT member, max(position) AS last FROM change"
         " WHERE kind = 'destroyed' GROUP BY member) AS d ON d.member = c.member"
         " WHERE c.kind IN ('enrolled', 'withdrawn') AND r.number IS NULL"

@@ -40,8 +40,9 @@ class ProcessLock:
             os.close(self._descriptor)
             raise ConfigurationError(
                 "DATABASE_IN_USE",
-                f"`{database}` is open in another exchange; stop that one first, or"
-                " give this one its own database",
+                f"`{database}` is open already: an exchange serves it, or a command"
+                " checks or restores it; stop that one first. Two exchanges need a"
+                " database each",
             ) from error
 
     def commits(self) -> int | None:

@@ -88,8 +88,9 @@ _LOOK_SECONDS: Final = 0.02
 _IN_USE: Final = (
     "DATABASE_IN_USE",
     (
-        "the database is open in another exchange, or the connection of an earlier one"
-        " is not over yet; stop that one first, or give this one its own database"
+        "the database is open already: an exchange serves it, a command checks or"
+        " restores it, or the connection of an earlier one is not over yet; stop that"
+        " one first. Two exchanges need a database each"
     ),
 )
 

@@ -106,6 +106,12 @@ def test_every_call_answers_as_the_synchronous_one(
 
 
 @pytest.mark.usefixtures("script")
+def test_it_is_made_where_it_is_used(profile: Profile):
+    """Out of an event loop it would belong to none, and fail when it is used."""
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        AsyncExchangeClient(profile)
+
+
 def test_records_follow_the_pages(
     run: Callable[..., Any], person: Callable[[int], Record]
 ):

@@ -359,6 +359,25 @@ def test_every_fault_of_a_request_is_reported_at_once(
     assert not script.requests
 
 
+def test_one_code_in_the_place_of_several_is_refused(
+    exchange: ExchangeClient, face: Callable[..., Template]
+):
+    """A text is not taken letter by letter."""
+    probe = Probe(template=face(1), excluded_holders="XBB")  # type: ignore[arg-type]
+    record = Record(reference="r", templates=(face(1),), excluded="XAA")  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequestError) as asked:
+        exchange.match(probe, purpose="visa", holders="XRA")
+    with pytest.raises(InvalidRequestError) as enrolled:
+        exchange.enrol(record)
+    faults = [*asked.value.faults, *enrolled.value.faults]
+    assert {each.field: each.reason for each in faults} == {
+        "holders": "NOT_A_LIST",
+        "probe.excluded_holders": "NOT_A_LIST",
+        "record.excluded_requesters": "NOT_A_LIST",
+    }
+    assert '`("XRA",)`' in str(asked.value)
+
+
 def test_an_unknown_modality_is_refused_with_those_allowed(exchange: ExchangeClient):
     """The error of `explain` lists the modalities."""
     with pytest.raises(InvalidRequestError, match="face, fingerprint, iris"):

@@ -307,6 +307,32 @@ def test_a_server_that_is_not_running_is_told(tmp_path: Path, authority: Authori
     assert f"127.0.0.1:{port}" in caught.value.message
 
 
+def test_a_server_that_does_not_come_back_is_waited_for_once(
+    tmp_path: Path, authority: Authority
+):
+    """A call waits for a server that has answered; the next is told that it is gone."""
+    running = RunningExchange(authority)
+    with ExchangeClient(
+        Profile.load(write_profile(tmp_path, authority, running.port))
+    ) as client:
+        client.spaces()
+        running.stop()
+        with pytest.raises(DeadlineError, match="which the next call tells"):
+            client.spaces(deadline=0.5)
+        with pytest.raises(UnavailableError) as caught:
+            client.spaces(deadline=30)
+    assert caught.value.reason == "SERVER_NOT_RUNNING"
+
+
+def test_a_closed_client_says_that_it_is(profile: Profile):
+    """Whatever goes wrong is an error of the family."""
+    with ExchangeClient(profile) as client:
+        pass
+    with pytest.raises(PreconditionError) as caught:
+        client.spaces()
+    assert caught.value.reason == "CLIENT_CLOSED"
+
+
 def test_a_server_of_a_foreign_authority_is_not_trusted(
     tmp_path: Path, running: RunningExchange
 ):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from biometrics.client import Record, Template, aio, client
+from biometrics.errors import ConfigurationError
 from biometrics.testing import ExchangeInProcess
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ def said(*command: str | Path, cwd: Path = ROOT) -> list[str]:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
+
+
+def test_a_system_that_is_not_there_is_named(exchange: ExchangeInProcess):
+    """Whoever asks for one is told of those that there are."""
+    with pytest.raises(ConfigurationError, match=r"no `XQQ-client`.*XAA-officer"):
+        exchange.client("XQQ")
 
 
 def test_the_synchronous_example(clients: Path):

@@ -313,6 +313,18 @@ def test_who_has_not_destroyed_has_not_left(
     assert outcome(world.client("XCC")) == "match"
 
 
+def test_who_joined_and_left_since_a_backup_has_left_after_its_restore(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The settings say it, and nothing of it is there that anybody could destroy."""
+    world.stop()
+    joining(world).join(NEW)
+    joining(world).set(XHH, Membership.LEFT)
+    world.start()
+    assert last(world)[XHH] is Membership.LEFT
+    assert "XHH has not left yet" not in caplog.text
+
+
 def test_a_join_that_is_killed_anywhere_is_finished_by_the_same_command(
     tmp_path: Path,
 ) -> None:

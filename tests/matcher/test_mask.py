@@ -16,7 +16,7 @@ from biometrics.members import Member
 from biometrics.store import Disclosed, SeenRecord
 from biometrics.templates import Modality
 from matcher.confirm import Hit
-from matcher.match import Asked, disclosed, learnable, told
+from matcher.telling import Asked, disclosed, learnable, told
 
 NOON = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 HOLDERS = [Member(f"XA{letter}") for letter in "ABCDEFG"]

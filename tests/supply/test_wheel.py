@@ -69,4 +69,8 @@ def test_the_wheel_has_what_the_exchange_needs_and_nothing_else(tmp_path: Path):
     assert any(
         name.startswith("biometrics/store/migrations/versions/") for name in names
     )
+    # Else whoever installs it gets `Any` for everything.
+    assert {name for name in names if name.endswith("/py.typed")} == {
+        f"{package}/py.typed" for package in ("biometrics", "enrolment", "matcher")
+    }
     assert not any("examples" in name or "__pycache__" in name for name in names)

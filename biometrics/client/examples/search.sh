@@ -3,8 +3,10 @@
 #
 # TARGET is where the exchange listens, PKI the folder of certificates that
 # `biometrics init` makes, PROTO the contract's, and FACE a file of 512 little-endian
-# numbers of four bytes, as an extractor gives them. Every call needs a deadline.
+# numbers of four bytes, as an extractor gives them: `vector.astype("<f4").tofile(FACE)`.
+# `buf` is in the package `buf-bin`. Every call needs a deadline.
 set -eu
+[ $# -eq 4 ] && [ -r "$4" ] || { sed -n 2,7p "$0" >&2; exit 2; }
 target=$1 pki=$2 proto=$3 face=$4
 
 call() {
