@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from importlib.util import find_spec
 
 import pytest
@@ -43,9 +42,3 @@ def test_on_another_machine_without_tls(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.delenv("RAY_USE_TLS", raising=False)
     assert joined("10.0.0.2:6379") == "CLUSTER_WITHOUT_TLS"
-
-
-def test_signals_do_what_they_did(cluster: str) -> None:
-    """Whoever runs nodes is ended by SIGTERM, and they with it."""
-    assert cluster
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

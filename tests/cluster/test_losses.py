@@ -1,7 +1,8 @@
 """Shards, a node, the exchange and the database are lost at random, under load.
 
-In its long form, `poe losses`, two hundred times. Nobody gets a wrong answer, and no
-write that was acknowledged is lost.
+Nobody gets a wrong answer, and no write that was acknowledged is lost. `poe losses` is
+two hundred of them; CI has one of each kind, apart from other tests, as every loss is
+waited for until all are found again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from matcher.trial import Nodes
 
-LOSSES = int(os.environ.get("LOSSES", "2"))
+LOSSES = int(os.environ.get("LOSSES", "0"))
 SEED = int(os.environ.get("LOSSES_SEED", "1"))
 SHARDS = 3
 RECORDS = 10  # in a message
@@ -210,6 +211,7 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
+@pytest.mark.skipif(not LOSSES, reason="apart from others: `poe losses`")
 def test_whatever_is_lost_nobody_is_answered_wrongly(
     load: Load, nodes: Nodes, postgres: PostgresServer
 ) -> None:

@@ -256,3 +256,9 @@ def test_a_lost_shard_makes_nobody_a_stranger(sharded: ClusterWorld) -> None:
         is_there = number < 2000 + PEOPLE // 2 or number >= 3000
         wanted = Outcome.MATCH if is_there else Outcome.NO_MATCH
         assert outcomes(client, face(unit(number)), "XAA") == {"XAA": wanted}
+
+
+def test_signals_do_what_they_did(cluster: str) -> None:
+    """Whoever runs nodes is ended by SIGTERM, and they with it."""
+    assert cluster
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
