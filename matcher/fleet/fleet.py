@@ -22,6 +22,7 @@ from biometrics.store import ChangeKind
 from matcher.calls import LostError, call
 from matcher.fleet.lending import Lending
 from matcher.fleet.mending import Mending
+from matcher.fleet.moves import Moves
 from matcher.fleet.place import Places
 from matcher.fleet.searching import Searching
 from matcher.galleries import GalleryName, GalleryState
@@ -88,7 +89,10 @@ class Fleet:
             count=self._count,
             is_trusted=is_trusted,
         )
-        self._searching = Searching(self._places, self._mending, lambda: self.position)
+        self._moves = Moves()
+        self._searching = Searching(
+            self._places, self._mending, self._moves, lambda: self.position
+        )
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -142,7 +146,9 @@ class Fleet:
             end = changes[-1].position
             self._places.note(changes)
             closing = {c.member for c in changes if c.kind in _CLOSING}
-            self._follow(end, {change.member for change in changes}, closing=closing)
+            with self._moves.during(changes):
+                members = {change.member for change in changes}
+                self._follow(end, members, closing=closing)
             self._wait_for_lost(closing, end)
             self._obey(changes)
             self._position = end

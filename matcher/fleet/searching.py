@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -25,16 +25,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from matcher.asking import SentAsked, SentFound, SentVectors
     from matcher.calls import Call
     from matcher.fleet.mending import Mending
+    from matcher.fleet.moves import Moves
     from matcher.fleet.place import Place, Places
     from matcher.galleries import Shelf
     from matcher.schedule import Scan, Turn
 
+_NOTHING: Final = np.zeros(0, np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A whole shelf: those that the same shards have wait for one pass over them."""
+    """A whole shelf: those that the same shards have wait for one pass.
+
+    Attributes:
+        places: that had some of it when the probe came.
+        rows: how many.
+    """
 
     places: tuple[Place, ...]
     rows: int = field(compare=False)
@@ -48,10 +57,18 @@ class Searching:
     """Asks shards for candidates; for many threads."""
 
     def __init__(
-        self, places: Places, mending: Mending, position: Callable[[], int]
+        self,
+        places: Places,
+        mending: Mending,
+        moves: Moves,
+        position: Callable[[], int],
     ) -> None:
-        """Ask `places`, which have to be as far as `position`; else they are lost."""
+        """Ask `places`, which have to be as far as `position`; else they are lost.
+
+        What is replaced meanwhile is told by `moves`.
+        """
         self._places = places
+        self._moves = moves
         self._mending = mending
         self._position = position
 
@@ -72,39 +89,64 @@ class Searching:
         None of a shard that is lost: whoever searches it is told so.
         """
         held = np.zeros(len(ids), np.bool_)
-        for told in self._ask(self._having(shelf), "holds", shelf, ids):
+        calls = [(place, ("holds", shelf, ids)) for place in self._having(shelf)]
+        for told in self._ask(calls):
             if told is not None:
                 held |= told
         return held
 
     def _having(self, shelf: Shelf) -> tuple[Place, ...]:
-        gallery = GalleryName(shelf.holder, shelf.space)
+        gallery = _gallery(shelf)
         return tuple([place for place in self._places.all if gallery in place.has])
 
     def _compare(
-        self, part: Part, turns: Sequence[Turn]
+        self, _: Part, turns: Sequence[Turn]
     ) -> Sequence[NDArray[np.int64] | None]:
         """Return the candidates of each turn, or None where they cannot be told."""
-        question, order = _question_of(turns)
-        found: list[list[NDArray[np.int64]] | None] = [[] for _ in turns]
-        for told in self._ask(part.places, "search", self._position(), *question):
-            of_shelves = [None] * len(order) if told is None else receive_found(told)
-            for of_shelf, ids in zip(order, of_shelves, strict=True):
-                _add(found, of_shelf, ids)
+        holders = {turn.shelf.holder for turn in turns}
+        for _again in range(limits.MAX_SHARD_PASSES):
+            before = self._moves.settled(holders)
+            found = self._pass(turns)
+            if self._moves.is_as(before):
+                return found
+        return [None] * len(turns)
+
+    def _pass(self, turns: Sequence[Turn]) -> list[NDArray[np.int64] | None]:
+        """Return what shards have for each turn; None where one of them is lost.
+
+        Which shards have a part is asked now: something may have been replaced since
+        the probes began to wait.
+        """
+        of_gallery: dict[GalleryName, list[int]] = defaultdict(list)
+        for number, turn in enumerate(turns):
+            of_gallery[_gallery(turn.shelf)].append(number)
+        own = {
+            place: [g for g in of_gallery if g in place.has]
+            for place in self._places.all
+        }
+        questions = {
+            tuple(galleries): _Question.of(
+                turns, [n for gallery in galleries for n in of_gallery[gallery]]
+            )
+            for galleries in own.values()
+        }
+        asked = [(p, questions[tuple(g)]) for p, g in own.items() if g]
+        found: list[list[NDArray[np.int64]] | None] = [[_NOTHING] for _ in turns]
+        calls = [(p, ("search", self._position(), *q.sent)) for p, q in asked]
+        for (_, question), told in zip(asked, self._ask(calls), strict=True):
+            question.take(found, told)
         return [None if ids is None else np.concatenate(ids) for ids in found]
 
-    def _ask(self, places: Sequence[Place], method: str, *arguments: Any) -> list[Any]:  # noqa: ANN401
+    def _ask(self, calls: Sequence[tuple[Place, tuple[Any, ...]]]) -> list[Any]:
         """Ask shards at once; return what each answers, None where it is lost."""
         end = time.monotonic() + limits.SHARD_SEARCH_SECONDS
         sent = [
-            place.remote.send(_asked(place, method, *arguments))
-            if place.is_ready
-            else None
-            for place in places
+            place.remote.send(_call(place, *arguments)) if place.is_ready else None
+            for place, arguments in calls
         ]
         return [
             None if reply is None else self._heard(place, reply, end)
-            for place, reply in zip(places, sent, strict=True)
+            for (place, _), reply in zip(calls, sent, strict=True)
         ]
 
     def _heard(self, place: Place, sent: Any, end: float) -> Any:  # noqa: ANN401
@@ -119,52 +161,70 @@ class Searching:
         return told
 
 
-def _asked(place: Place, method: str, *arguments: Any) -> Call:  # noqa: ANN401
+def _call(place: Place, method: str, *arguments: Any) -> Call:  # noqa: ANN401
     return call(method, place.incarnation, *arguments, group="search")
 
 
-def _add(
-    found: list[list[NDArray[np.int64]] | None],
-    turns: Sequence[int],
-    ids: Sequence[NDArray[np.int64]] | None,
-) -> None:
-    """Add what a shard has of a shelf; where it cannot tell, nobody can."""
-    for number, turn in enumerate(turns):
-        before = found[turn]
-        if ids is None or before is None:
-            found[turn] = None
-        else:
-            before.append(ids[number])
+def _gallery(shelf: Shelf) -> GalleryName:
+    return GalleryName(shelf.holder, shelf.space)
 
 
-def _question_of(turns: Sequence[Turn]) -> tuple[tuple[Any, Any], list[list[int]]]:
-    """Return what some turns ask, as it is sent, and whose each answer is.
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What some turns ask.
 
-    Each probe is sent once, with however many shelves it is compared. Those of another
-    space are of another dimension.
+    Attributes:
+        sent: it, as it goes over.
+        whose: turns that each shelf is asked for.
     """
-    numbers: dict[str, dict[Scan, int]] = defaultdict(dict)
-    of_shelf: dict[Shelf, list[int]] = defaultdict(list)
-    for place, turn in enumerate(turns):
-        of_space = numbers[turn.shelf.space]
-        of_space.setdefault(turn.scan, len(of_space))
-        of_shelf[turn.shelf].append(place)
-    asked = []
-    for shelf, places in of_shelf.items():
-        scans = [turns[place].scan for place in places]
-        bands = [scan.bands[shelf] for scan in scans]
-        asked.append(
-            Asked(
-                shelf=shelf,
-                probes=np.array(
-                    [numbers[shelf.space][scan] for scan in scans], np.int64
-                ),
-                thresholds=np.array([band.threshold for band in bands]),
-                lows=np.array([band.low for band in bands]),
+
+    sent: tuple[SentVectors, SentAsked]
+    whose: Sequence[Sequence[int]]
+
+    @classmethod
+    def of(cls, turns: Sequence[Turn], chosen: Sequence[int]) -> _Question:
+        """Return what some of the turns ask, by their numbers.
+
+        Each probe is sent once, with however many shelves it is compared. Those of
+        another space are of another dimension.
+        """
+        numbers: dict[str, dict[Scan, int]] = defaultdict(dict)
+        of_shelf: dict[Shelf, list[int]] = defaultdict(list)
+        for each in chosen:
+            turn = turns[each]
+            of_space = numbers[turn.shelf.space]
+            of_space.setdefault(turn.scan, len(of_space))
+            of_shelf[turn.shelf].append(each)
+        asked = []
+        for shelf, whose in of_shelf.items():
+            scans = [turns[each].scan for each in whose]
+            places = [numbers[shelf.space][scan] for scan in scans]
+            bands = [scan.bands[shelf] for scan in scans]
+            asked.append(
+                Asked(
+                    shelf=shelf,
+                    probes=np.array(places, np.int64),
+                    thresholds=np.array([band.threshold for band in bands]),
+                    lows=np.array([band.low for band in bands]),
+                )
             )
-        )
-    vectors = {
-        space: np.stack([scan.probe.vector for scan in scans])
-        for space, scans in numbers.items()
-    }
-    return send(vectors, asked), list(of_shelf.values())
+        vectors = {
+            space: np.stack([scan.probe.vector for scan in scans])
+            for space, scans in numbers.items()
+        }
+        return cls(send(vectors, asked), list(of_shelf.values()))
+
+    def take(
+        self,
+        found: list[list[NDArray[np.int64]] | None],
+        told: SentFound | None,
+    ) -> None:
+        """Add what a shard has for each turn; where it cannot tell, nobody can."""
+        of_shelves = [None] * len(self.whose) if told is None else receive_found(told)
+        for turns, ids in zip(self.whose, of_shelves, strict=True):
+            for number, turn in enumerate(turns):
+                before = found[turn]
+                if ids is None or before is None:
+                    found[turn] = None
+                else:
+                    before.append(ids[number])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from archive import (
     XAA,
     XRA,
     Archive,
+    digest,
     until,
 )
 from world import DIMENSION, SPACE, SPACES, unit
@@ -55,6 +56,7 @@ class Here:
         self.shard: Shard | None = Shard(plan)
         self._made = [self.shard]
         self.was_seen = True
+        self._held: dict[str, threading.Event] = {}
         self._pool = ThreadPoolExecutor(4)
 
     def send(self, asked: Call) -> Future[Any]:
@@ -64,7 +66,19 @@ class Here:
             failed.set_exception(LostError("gone"))
             return failed
         method = getattr(self.shard, asked.method)
-        return self._pool.submit(method, *asked.arguments, **asked.more)
+        held = self._held.get(asked.method)
+
+        def answer() -> Any:  # noqa: ANN401
+            if held is not None:
+                held.wait(30)
+            return method(*asked.arguments, **asked.more)
+
+        return self._pool.submit(answer)
+
+    def hold(self, method: str) -> threading.Event:
+        """Have calls of a method wait for what is returned."""
+        self._held[method] = threading.Event()
+        return self._held[method]
 
     def answer(self, sent: Future[Any], *, seconds: float) -> Any:  # noqa: ANN401
         """Wait for what it says."""
@@ -160,6 +174,12 @@ class Ships:
                 all_ids.update(ids.tolist())
         return together
 
+    def has_followed(self, number: int) -> bool:
+        """Say whether a shard is at the journal's end."""
+        shard = self.remotes[number].shard
+        end = self.archive.store.journal.end()
+        return shard is not None and shard._index.position == end
+
     def state(self, shelf: Shelf) -> GalleryState:
         """Return what is told of a gallery."""
         return self.galleries.state(shelf.holder, shelf.space)
@@ -237,6 +257,51 @@ def test_probes_of_several_spaces_are_one_call(tmp_path: Path) -> None:
         found = ships.fleet.comparing.compare(part, turns)
         assert [ids.tolist() for ids in found if ids is not None] == [[2], [1], []]
     archive.close()
+
+
+def replaced_elsewhere(ships: Ships) -> tuple[int, int, int]:
+    """Replace a template of FACES by one that comes into another shard.
+
+    Returns:
+        The number of the new template, and of the shards of the old one and of it.
+    """
+    archive = ships.archive
+    (old,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
+    while True:
+        archive.replace(FACES, 1)
+        (new,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
+        places = SHARING.place_of(old), SHARING.place_of(new)
+        if places[0] != places[1]:
+            return new.template_id, *places
+        ships.follow()
+        old = new
+        archive.enrol(OTHER_FACES, *range(600 + new.template_id, 608 + new.template_id))
+
+
+def test_who_is_replaced_is_waited_for(ships: Ships) -> None:
+    """A shard may have dropped the old template before another has the new one."""
+    number, old, new = replaced_elsewhere(ships)
+    held = ships.remotes[new].hold("follow")
+    with ThreadPoolExecutor(2) as pool:
+        following = pool.submit(ships.follow)
+        until(lambda: ships.has_followed(old))
+        searching = pool.submit(ships.found, FACES, 1)
+        assert not wait([searching], 0.3).done
+        held.set()
+        assert searching.result(30) == [{number}]
+        following.result(30)
+
+
+def test_who_is_replaced_during_a_search_is_searched_for_again(ships: Ships) -> None:
+    """One shard was heard before it, and another after it."""
+    number, old, _ = replaced_elsewhere(ships)
+    held = ships.remotes[old].hold("search")
+    with ThreadPoolExecutor(1) as pool:
+        searching = pool.submit(ships.found, FACES, 1)
+        assert not wait([searching], 0.3).done
+        ships.follow()
+        held.set()
+        assert searching.result(30) == [{number}]
 
 
 def test_one_that_answers_wrongly_is_replaced(ships: Ships) -> None:
