@@ -2,9 +2,9 @@
 
 Two exchanges with the same galleries, one served each way, are asked in turn: the whole
 path of a search, as `benchmarks.service` measures it, and what shards add to it. Then
-shards with next to nothing in them, each of which every search calls: what a call
-costs. Last a model, which is these figures multiplied, of how it is with more templates
-and machines than are at hand.
+a pass over shards that have nothing, all of them called at once: what a call costs.
+Last a model, which is these figures multiplied, of how it is with more templates and
+machines than are at hand.
 
     python -m benchmarks.cluster [--records 100000] [--fan-out 1 8 32]
 
@@ -29,12 +29,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.kit import results, tables
-from benchmarks.kit.exchange import BenchmarkExchange
+from benchmarks.kit.exchange import SPACE, BenchmarkExchange
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED, measure, probes_of
 from biometrics.demo.process import free_port
+from biometrics.members import Member
+from biometrics.server.config import read_config
 from biometrics.server.site import prepare_ray
+from biometrics.templates import Position
+from matcher.asking import Asked, send
+from matcher.calls import call
 from matcher.engine import Engine
+from matcher.galleries import Shelf
+from matcher.shard import ShardPlan
+from matcher.shares import Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +50,10 @@ if TYPE_CHECKING:
     from benchmarks.kit.results import Results
 
 _SHARD_MB: Final = 300
-_A_SHARD: Final = 64  # templates of one that is next to empty
 _DIMENSION: Final = 512
 _PASSES: Final = 9
+_CALLS: Final = 200  # passes over shards that have nothing
+_START_SECONDS: Final = 600.0
 # Of a model machine, and what it costs: an assumption, to be replaced by an offer.
 MACHINE_CORES: Final = 16
 MACHINE_GIB: Final = 128
@@ -73,7 +82,7 @@ def cluster(shards: int) -> Iterator[str]:
 
 
 def sharded(
-    local: BenchmarkExchange, root: Path, address: str, shards: int, together: int
+    local: BenchmarkExchange, root: Path, address: str, shards: int
 ) -> BenchmarkExchange:
     """Return an exchange with the galleries of another, but in shards."""
     if not root.exists():
@@ -90,8 +99,7 @@ def sharded(
     cores = max(len(os.sched_getaffinity(0)) // shards, 1)
     exchange.config.write_text(
         f'{settings}\n[matcher]\nengine = "ray"\naddress = "{address}"\n'
-        f"shards = {shards}\nshard_mb = {_SHARD_MB}\nshard_cores = {cores}\n"
-        f"templates_together = {together}\n",
+        f"shards = {shards}\nshard_mb = {_SHARD_MB}\nshard_cores = {cores}\n",
         "utf-8",
     )
     return exchange
@@ -149,6 +157,75 @@ def passes(records: int) -> dict[str, Any]:
     return row
 
 
+def fan_out(
+    local: BenchmarkExchange, root: Path, address: str, shards: int
+) -> dict[str, Any]:
+    """Return how long a pass over so many empty shards takes, and the caller of it."""
+    from matcher.remote import on_cluster  # noqa: PLC0415 - an extra
+
+    config = read_config(local.config)
+    plans = [
+        ShardPlan(
+            number=number,
+            sharing=Sharing(shards, 1),
+            database=config.database,
+            segments=root / "segments",
+            spaces=(),
+            threads=1,
+        )
+        for number in range(shards)
+    ]
+    probe = local.gallery.non_mated(1)
+    asked = Asked(
+        *(Shelf(Member(local.holders[0]), SPACE, Position.FACE), np.zeros(1, np.int64)),
+        *(np.full(1, THRESHOLD), np.full(1, np.inf)),
+    )
+    with on_cluster(address, plans, memory_bytes=_SHARD_MB << 20) as remotes:
+        greetings = [remote.send(call("greet")) for remote in remotes]
+        names = [
+            remote.answer(sent, seconds=_START_SECONDS).incarnation
+            for remote, sent in zip(remotes, greetings, strict=True)
+        ]
+        begin = ({}, frozenset())
+        for remote, name in zip(remotes, names, strict=True):
+            more = {"start": 0, "is_trusted": True, "group": "load"}
+            sent = remote.send(call("begin", name, *begin, **more))
+            remote.answer(sent, seconds=_START_SECONDS)
+
+        def once() -> None:
+            sent = [
+                (
+                    r,
+                    r.send(
+                        call(
+                            "search",
+                            n,
+                            0,
+                            *send({SPACE: probe}, [asked]),
+                            group="search",
+                        )
+                    ),
+                )
+                for r, n in zip(remotes, names, strict=True)
+            ]
+            for remote, reply in sent:
+                remote.answer(reply, seconds=_START_SECONDS)
+
+        took, busy = [], time.process_time()
+        for _ in range(_CALLS):
+            begun = time.perf_counter()
+            once()
+            took.append(time.perf_counter() - begun)
+        busy = time.process_time() - busy
+    return {
+        "records": 0,
+        "shards": shards,
+        "pass_ms": 1e3 * _median(took),
+        "pass_p99_ms": 1e3 * float(np.percentile(took, 99)),
+        "pass_core_ms": 1e3 * busy / _CALLS,
+    }
+
+
 def model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what is to be expected of more templates and machines.
 
@@ -156,20 +233,22 @@ def model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     template, which the cores of all shards have between them, and a part for each shard
     that is called; machines do nothing else, and there is one shard on each. The
     exchange is on one more machine with as many cores as this one: it carries what its
-    part allows, and shards what sixteen probes of a pass cost.
+    part allows, each call for sixteen probes, and shards what sixteen probes of a pass
+    cost. A search takes as long as a core takes for it, and a pass over its shards.
     """
-    few = min(row["records"] for row in rows if row["shards"])
-    lone = {
-        row["shards"]: row
-        for row in rows
-        if row["records"] == few and row.get("callers") == 1
-    }
-    scan = next(row for row in rows if not row["shards"])
-    first, last = min(lone), max(lone)
+    fans = {row["shards"]: row for row in rows if "pass_ms" in row}
+    scan = next(row for row in rows if "alone_ns" in row)
+    lone, loaded = (
+        next(
+            row for row in rows if row["shards"] == 1 and row.get("callers") == callers
+        )
+        for callers in (1, TOGETHER)
+    )
+    first, last = min(fans), max(fans)
     apart = max(last - first, 1)
     call_ms, call_core_ms = (
-        (lone[last][name] - lone[first][name]) / apart
-        for name in ("more_ms", "more_core_ms")
+        (fans[last][name] - fans[first][name]) / apart
+        for name in ("pass_ms", "pass_core_ms")
     )
     cores = len(os.sched_getaffinity(0))
     told = []
@@ -179,16 +258,15 @@ def model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             gib = each * BYTES_A_TEMPLATE / 2**30 / SPARE
             if gib > MACHINE_GIB:
                 continue
-            more = call_ms * (machines - first)
-            own_ms = lone[first]["server_ms"] + call_core_ms * (machines - first)
             scan_s = 1e-9 * each / MACHINE_CORES
+            own_ms = loaded["server_ms"] + call_core_ms * (machines - 1) / TOGETHER
             told.append(
                 {
                     "templates": templates,
                     "machines": machines,
                     "gib": gib,
-                    "ms": lone[first]["p50_ms"]
-                    + more
+                    "ms": lone["server_ms"]
+                    + call_ms * (machines - 1)
                     + 1e3 * scan["alone_ns"] * scan_s,
                     "a_second": min(
                         1e3 * cores / own_ms, 1 / (scan["together_ns"] * scan_s)
@@ -215,6 +293,12 @@ COLUMNS = (
     tables.Column("throughput", "of it", ".2f"),
     tables.Column("more_core_ms", "the exchange,\nmore core ms", ".2f"),
 )
+PASSES = (
+    tables.Column("shards", "empty shards", ".0f"),
+    tables.Column("pass_ms", "a pass, ms", ".1f"),
+    tables.Column("pass_p99_ms", "p99 ms", ".1f"),
+    tables.Column("pass_core_ms", "the caller, core ms", ".2f"),
+)
 MODEL = (
     tables.Column("templates", "templates", ",.0f"),
     tables.Column("machines", "machines", ".0f"),
@@ -228,28 +312,27 @@ MODEL = (
 def run(options: argparse.Namespace, found: Results, folder: Path) -> None:
     """Measure whatever is not known yet."""
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
-    few = _A_SHARD * max(options.fan_out)
-    plan = [
-        *((options.records, shards, 1 << 15) for shards in options.shards),
-        *((few, shards, 1) for shards in options.fan_out),
-    ]
-    plan = [each for each in plan if not found.has(records=each[0], shards=each[1])]
+    records = options.records
+    whole = [n for n in options.shards if not found.has(records=records, shards=n)]
+    empty = [n for n in options.fan_out if not found.has(records=0, shards=n)]
     if not found.has(shards=0):
-        found.add([passes(options.records)])
-    if not plan:
+        found.add([passes(records)])
+    if not (whole or empty):
         return
-    with cluster(max(shards for _, shards, _ in plan)) as address:
-        for records, shards, together in plan:
+    local = BenchmarkExchange(
+        folder / f"{records}", holders=1, threshold=THRESHOLD, gallery=gallery
+    )
+    with local.serving():
+        local.enrol(records)
+    with cluster(max(*whole, *empty, 1)) as address:
+        for shards in whole:
             tables.progress(f"{records:,} templates in {shards} shards")
-            local = BenchmarkExchange(
-                folder / f"{records}", holders=1, threshold=THRESHOLD, gallery=gallery
-            )
-            with local.serving():
-                local.enrol(records)
-            root = folder / f"{records}-sharded"
-            other = sharded(local, root, address, shards, together)
+            other = sharded(local, folder / f"{records}-sharded", address, shards)
             key = {"records": records, "shards": shards}
             found.add([key | row for row in compare(local, other, options, records)])
+        for shards in empty:
+            tables.progress(f"{shards} empty shards")
+            found.add([fan_out(local, folder, address, shards)])
 
 
 def main() -> None:
@@ -269,7 +352,7 @@ def main() -> None:
         print("left out: Ray is not installed (the extra `cluster`)")
         return
     if options.quick:
-        options.records, options.shards, options.fan_out = 2000, [1], [3]
+        options.records, options.shards, options.fan_out = 2000, [1], [1, 2]
         options.callers, options.seconds, options.rounds = [1, 4], 1.0, 1
     found = results.Results(
         "what do shards cost?",
@@ -280,12 +363,14 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         run(options, found, options.root or Path(folder))
-    measured = [row for row in found.rows if row["shards"]]
+    measured = [row for row in found.rows if "callers" in row]
     tables.show(
         "medians of rounds in which both were asked, one after the other",
         COLUMNS,
         measured,
     )
+    empty = [row for row in found.rows if "pass_ms" in row]
+    tables.show("one probe, and all shards at once", PASSES, empty)
     if options.quick:
         return  # a model of these would be of nothing
     tables.show(
