@@ -239,8 +239,13 @@ class Document:
         """Translate one error of pydantic's."""
         kind = detail["type"]
         reason = _REASONS.get(kind, kind if kind.isupper() else "INVALID_VALUE")
-        told = _TOLD.get(kind) or re.sub(r"^\w+ should", "must", detail["msg"])
-        return self.fault(detail["loc"], reason, told.replace("'", "`"))
+        return self.fault(detail["loc"], reason, told_of(detail))
+
+
+def told_of(detail: "ErrorDetails") -> str:
+    """Return what is wrong with a value, and what to do, in words of ours."""
+    told = _TOLD.get(detail["type"]) or re.sub(r"^\w+ should", "must", detail["msg"])
+    return told.replace("'", "`")
 
 
 _REASONS: Final = {"missing": "MISSING_KEY", "extra_forbidden": "UNKNOWN_KEY"}

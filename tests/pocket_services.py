@@ -94,6 +94,11 @@ class Script:
     state: int = enrolment_pb2.GALLERY_STATE_READY
 
 
+OWN_VERSION = agreement_pb2.AgreementVersion(
+    revision=3, sha256="ab" * 32, signers=["Ministry", "Parliament"]
+)
+
+
 class PocketExchange(
     match_pb2_grpc.MatchServiceServicer,
     enrolment_pb2_grpc.EnrolmentServiceServicer,
@@ -362,7 +367,8 @@ class PocketExchange(
                     requester="*",
                     effect=agreement_pb2.CLAUSE_EFFECT_FORBID,
                 ),
-            ]
+            ],
+            own_version=OWN_VERSION,
         )
 
     async def ExplainAgreement(self, request, context):
@@ -373,6 +379,7 @@ class PocketExchange(
             level=agreement_pb2.DISCLOSURE_LEVEL_HOLDER if permitted else 0,
             decided_by="XAA.toml:12" if permitted else "",
             explanation="permitted by the clause" if permitted else "no clause",
+            own_version=OWN_VERSION if permitted else None,
         )
 
     async def ListSpaces(self, request, context):

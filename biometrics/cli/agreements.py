@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from biometrics.cli import signing, versions
+from biometrics.cli import matrix, signed, signing, versions
 from biometrics.cli.output import print_json, print_line, print_prose, print_table
 from biometrics.cli.session import JsonOption, ProfileOption, connect
-from biometrics.client import AgreementInfo
+from biometrics.client import AgreementInfo, VersionInfo
 from biometrics.errors import InvalidRequestError
 
 app = typer.Typer(
@@ -30,9 +30,9 @@ def group() -> None:
 app.command("key")(signing.make_key)
 app.command("propose")(signing.sign_first)
 app.command("approve")(signing.sign_second)
-app.command("check")(signing.check)
+app.command("check")(signed.check)
 app.command("diff")(versions.diff)
-app.command("matrix")(versions.matrix)
+app.command("matrix")(matrix.matrix)
 app.command("simulate")(versions.simulate)
 
 
@@ -43,11 +43,20 @@ def list_agreements(
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
-    """List the clauses in which you are the holder or the requester."""
+    """List the clauses in which you are the holder or the requester.
+
+    A clause that is listed may yet permit nothing, where another forbids: `explain`
+    decides. Below stands which version of your own agreement is in force.
+    """
     with connect(context, profile) as exchange:
-        clauses = exchange.agreements()
+        clauses, own = exchange.agreements(), exchange.own_version()
     if as_json:
-        print_json({"agreements": [asdict(clause) for clause in clauses]})
+        print_json(
+            {
+                "agreements": [asdict(clause) for clause in clauses],
+                "own_version": None if own is None else asdict(own),
+            }
+        )
         return
     print_table(
         ("holder", "requester", "level", "purposes, modalities, validity, basis"),
@@ -61,6 +70,19 @@ def list_agreements(
             for clause in clauses
         ],
         texts=("purposes, modalities, validity, basis",),
+    )
+    if own is None:
+        print_line("of an agreement of your own no version is in force")
+    else:
+        _print_version(own)
+
+
+def _print_version(own: VersionInfo) -> None:
+    """Print which version of one's own agreement is in force."""
+    print_table(
+        ("yours in force", "SHA-256", "signed by"),
+        [(f"revision {own.revision}", own.sha256, list(own.signers))],
+        texts=("signed by",),
     )
 
 
@@ -137,3 +159,5 @@ def explain(  # noqa: PLR0913 - the four parts of a question, and how to answer
     print_prose(told.text)
     if told.decided_by not in told.text:
         print_line(f"decided by {told.decided_by}")
+    if told.own_version is not None:
+        _print_version(told.own_version)

@@ -1,5 +1,6 @@
 """`biometrics audit`: verify what the exchange says it has done."""
 
+import base64
 import json
 import secrets
 from pathlib import Path
@@ -300,7 +301,13 @@ def _tell(found: Verified, *, entries: bool, as_json: bool) -> None:
         print_line(f"{fault.field}: {fault.message}")
     if entries:
         columns = ("sequence", "hour", "kind", "gallery", "with", "purpose", "count")
-        print_table(columns, [[e[name] for name in columns] for e in found.entries])
+        print_table(
+            (*columns, "agreement"),
+            [
+                [*(each[name] for name in columns), _digits(each["agreement"])]
+                for each in found.entries
+            ],
+        )
     told = [
         f"{found.checkpoint.size:,} leaves",
         f"{len(found.entries):,} own entries",
@@ -314,6 +321,14 @@ def _tell(found: Verified, *, entries: bool, as_json: bool) -> None:
     faults = counted(len(found.faults), "fault")
     verdict = faults if found.faults else "all as it must be"
     print_line(f"{found.checkpoint.origin}: {', '.join(told)}: {verdict}")
+
+
+def _digits(encoded: str) -> str:
+    """Return the first digits of a digest, in the form that signers are shown it."""
+    try:
+        return base64.b64decode(encoded).hex()[:16]
+    except ValueError:  # whatever the exchange has sealed is to be seen
+        return encoded
 
 
 def _witnessed_document(witnessed: Witnessed | None) -> dict[str, object] | None:

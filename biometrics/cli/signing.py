@@ -1,29 +1,30 @@
-"""`biometrics agreements key`, `propose`, `approve` and `check`: for who signs."""
+"""`biometrics agreements key`, `propose` and `approve`: for who signs."""
 
 import datetime as dt
 import json
+import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from biometrics.cli.beside import rates_beside
+from biometrics.cli.beside import list_path, signers_beside, strangers
 from biometrics.cli.output import (
     counted,
-    print_json,
     print_line,
     print_note,
-    print_table,
 )
-from biometrics.cli.session import JsonOption
 from biometrics.clock import SystemClock
-from biometrics.errors import ConfigurationError, ExchangeError, Fault
-from biometrics.members import Member
-from biometrics.settings import configuration_error, read_bytes
+from biometrics.disclosure import Version
+from biometrics.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+)
+from biometrics.settings import read_bytes
 from biometrics.signing import (
     Signed,
-    SignedVersion,
     Signers,
     SigningKey,
     approve,
@@ -31,7 +32,6 @@ from biometrics.signing import (
     parse_signers,
     propose,
     read_signing_key,
-    verify_version,
 )
 
 AgreementArgument = Annotated[
@@ -88,125 +88,104 @@ def sign_first(
     never signed is taken over in the same way. Until another approves, the exchange
     goes on with the version before.
     """
-    listed = read_list(signers, agreement.parent)
+    listed = read_list(signers, agreement)
     signed = propose(agreement, read_signing_key(key), listed, SystemClock().now())
     _tell(signed)
-    print_line(f"next, another signer: biometrics agreements approve {agreement}")
+    warn(doubts([signed.version], agreement, listed))
+    print_line(
+        "next, another signer, to whom you read the sha256: biometrics agreements"
+        f" approve {agreement} --sha256 DIGITS"
+    )
 
 
 def sign_second(
-    agreement: AgreementArgument, *, key: KeyOption, signers: SignersOption = None
+    agreement: AgreementArgument,
+    *,
+    key: KeyOption,
+    sha256: Annotated[
+        str | None,
+        typer.Option(
+            "--sha256",
+            help="SHA-256 of the file that you have read, all 64 digits, as `propose`"
+            " and `sha256sum` print it; another file is not signed.",
+            metavar="DIGITS",
+        ),
+    ] = None,
+    signers: SignersOption = None,
 ) -> None:
     """Sign what another has proposed, after reading it: `diff` says what it changes.
 
     The exchange takes it up within seconds once both files are in its folder.
     """
-    listed = read_list(signers, agreement.parent)
-    _tell(approve(agreement, read_signing_key(key), listed))
+    listed = read_list(signers, agreement)
+    digest = None if sha256 is None else _read_digest(sha256)
+    signed = approve(agreement, read_signing_key(key), listed, digest=digest)
+    _tell(signed)
+    warn(doubts([signed.version], agreement, listed))
 
 
-def check(
-    folder: Annotated[
-        Path, typer.Argument(help="The folder of agreements.", metavar="DIR")
-    ],
-    *,
-    signers: SignersOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Check every agreement of a folder and its signatures, without an exchange.
-
-    Says too which permissions demand a measured FPIR that no calibration in
-    `calibrations`, in the folder above, supports: those permit nothing.
-
-    Compare the printed SHA-256 of the list of signers with your own copy of it:
-    whoever can change that list decides who signs.
-    """
-    listed = read_list(signers, folder)
-    good, faults = _verified(folder, listed)
-    rates = rates_beside(folder)
-    unkept = (
-        rates.unkept(clause for each in good for clause in each.version.clauses)
-        if rates
-        else []
-    )
-    if as_json and not faults:
-        print_json(
-            {
-                "signers_sha256": listed.fingerprint,
-                "agreements": [_document(each) for each in good],
-                "unkept": unkept,
-            }
-        )
-        return
-    if not as_json:
-        print_table(
-            ("holder", "revision", "dated", "clauses", "signed by"),
-            [
-                (
-                    each.version.holder,
-                    each.version.revision,
-                    _moment(each.version.dated),
-                    len(each.version.clauses),
-                    [signer.name for signer in each.signers],
-                )
-                for each in good
-            ],
-            texts=("signed by",),
-        )
-    if faults:
-        raise configuration_error(faults)
-    for text in unkept:
-        print_note(f"warning: {text}")
-    told = counted(len(good), "agreement")
-    print_line(f"{told} in order; list of signers: SHA-256 {listed.fingerprint}")
-
-
-def read_list(given: Path | None, folder: Path) -> Signers:
+def read_list(given: Path | None, agreements: Path) -> Signers:
     """Return the list of signers that a command is to use.
+
+    Args:
+        given: as it was named; None for that beside the agreements.
+        agreements: the folder of them, or one in it.
 
     Raises:
         ConfigurationError: it is not there, or with every fault in it.
     """
-    path = given or folder.absolute().parent / "signers.toml"
-    if given is None and not path.is_file():
+    listed = (
+        signers_beside(agreements)
+        if given is None
+        else parse_signers(read_bytes(given), given.name)
+    )
+    if listed is None:
         raise ConfigurationError(
             "NO_SIGNERS_FILE",
-            f"there is no `{path}`; name the list of signers by `--signers FILE`",
+            f"there is no `{list_path(agreements)}`; name the list of signers by"
+            " `--signers FILE`",
         )
-    return parse_signers(read_bytes(path), path.name)
+    return listed
 
 
-def _verified(
-    folder: Path, signers: Signers
-) -> tuple[list[SignedVersion], list[Fault]]:
-    """Return the good versions of a folder, and the faults of the others."""
-    paths = sorted(folder.glob("*.toml"))
-    if not paths:
-        raise ConfigurationError(
-            "NO_AGREEMENTS", f"`{folder}` has no agreement, `CODE.toml`, in it"
+def doubts(versions: Iterable[Version], place: Path, listed: Signers) -> list[str]:
+    """Return what the exchange may refuse of good versions, or pass over."""
+    given, now = list(versions), SystemClock().now()
+    clauses = (clause for each in given for clause in each.clauses)
+    return [
+        *strangers(clauses, [place], [listed]),
+        *(
+            f"`{each.holder}.toml` is dated {moment(each.dated)}, and by this"
+            f" computer's clock it is {moment(now.replace(microsecond=0))}: until then"
+            " the exchange refuses it, as DATED_IN_FUTURE"
+            for each in given
+            if each.is_ahead_of(now)
+        ),
+    ]
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings beside the answer."""
+    for text in warnings:
+        print_note(f"warning: {text}")
+
+
+def _read_digest(text: str) -> bytes:
+    """Return the SHA-256 that an option names.
+
+    All of it: of a part, whoever proposes could find two files that share it.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if not re.fullmatch(r"[0-9A-Fa-f]{64}", text.strip()):
+        raise InvalidRequestError(
+            "WRONG_SHA256", "--sha256: must be all 64 hexadecimal digits of a SHA-256"
         )
-    good: list[SignedVersion] = []
-    faults: list[Fault] = []
-    for path in paths:
-        beside = path.with_suffix(".note")
-        try:
-            version = verify_version(
-                read_bytes(path),
-                read_bytes(beside) if beside.is_file() else None,
-                holder=Member(path.stem),
-                source=path.name,
-                signers=signers,
-            )
-        except ExchangeError as error:
-            told = error.message.removeprefix(f"`{path.name}`: ")
-            plain = Fault(field=path.name, reason=error.reason, message=told)
-            faults += error.faults or (plain,)
-        else:
-            good.append(version)
-    return good, faults
+    return bytes.fromhex(text.strip())
 
 
-def _moment(moment: dt.datetime) -> str:
+def moment(moment: dt.datetime) -> str:
     """Return a moment as it stands in the file."""
     return moment.isoformat().replace("+00:00", "Z")
 
@@ -216,20 +195,8 @@ def _tell(signed: Signed) -> None:
     version = signed.version
     print_line(
         f"{version.holder}, revision {version.revision} of"
-        f" {_moment(version.dated)}, {counted(len(version.clauses), 'clause')}"
+        f" {moment(version.dated)}, {counted(len(version.clauses), 'clause')}"
     )
     print_line(signed.statement.splitlines()[-1])
     names = " and ".join(signer.name for signer in signed.signers)
     print_line(f"signed by {names}")
-
-
-def _document(each: SignedVersion) -> dict[str, object]:
-    """Return a version for JSON."""
-    return {
-        "holder": each.version.holder.code,
-        "revision": each.version.revision,
-        "dated": each.version.dated,
-        "clauses": len(each.version.clauses),
-        "sha256": each.digest.hex(),
-        "signers": [signer.name for signer in each.signers],
-    }

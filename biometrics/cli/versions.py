@@ -1,39 +1,44 @@
-"""`biometrics agreements diff`, `matrix` and `simulate`: what a version would mean."""
+"""`biometrics agreements diff` and `simulate`: what a version would mean."""
 
 import datetime as dt
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from biometrics import limits
 from biometrics.calibration import EVERY_CLASS
-from biometrics.cli.beside import rates_beside
-from biometrics.cli.output import counted, print_json, print_line, print_table
+from biometrics.cli.beside import rates_beside, signers_beside, strangers
+from biometrics.cli.given import agreements_in, read_files
+from biometrics.cli.output import (
+    counted,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+)
 from biometrics.cli.session import JsonOption
 from biometrics.client import Explanation
 from biometrics.clock import SystemClock
-from biometrics.disclosure import Agreements, Clause, Purpose, explain, parse_version
+from biometrics.disclosure import Purpose, explain
 from biometrics.disclosure.compare import (
     Difference,
     GroupDifference,
     differences,
     group_differences,
     named_members,
-    strongest,
 )
-from biometrics.disclosure.replay import Replay, read_questions, replay
-from biometrics.disclosure.wording import in_words
-from biometrics.errors import (
-    ConfigurationError,
-    ExchangeError,
-    Fault,
-    InvalidRequestError,
+from biometrics.disclosure.prohibitions import (
+    ProhibitionDifference,
+    prohibition_differences,
 )
+from biometrics.disclosure.replay import Change, Replay, read_questions, replay
+from biometrics.disclosure.wording import in_words, prohibitions_in_words
+from biometrics.errors import InvalidRequestError
 from biometrics.files import cannot_read
 from biometrics.members import Member
-from biometrics.settings import configuration_error, read_text
 from biometrics.templates import Modality
 
 _Word = TypeVar("_Word", Purpose, Modality)
@@ -62,59 +67,50 @@ def diff(
     Every question that one member can ask of another is decided under both versions,
     for every day on which its answer can change. Signed or not does not matter here.
     """
-    before, after = read_versions(old), read_versions(new)
+    old_files, new_files = read_files(old), read_files(new)
+    before, after = agreements_in(old_files), agreements_in(new_files)
     members, day = named_members(before, after), read_day(on)
     found = differences(before, after, members, day)
     groups = group_differences(before, after, members, day)
+    prohibitions = prohibition_differences(before, after, day)
+    warnings = [
+        *strangers(
+            after.clauses, (old, new), (signers_beside(old), signers_beside(new))
+        ),
+        *_without_groups(found, min(len(old_files), len(new_files))),
+    ]
     if as_json:
         print_json(
             {
                 "from": day,
                 "differences": [_document(each) for each in found],
                 "groups": [_document(each) for each in groups],
+                "prohibitions": [_plain_row(each) for each in prohibitions],
+                "warnings": warnings,
             }
         )
         return
-    for line in in_words(found, groups):
+    for line in (*in_words(found, groups), *prohibitions_in_words(prohibitions)):
         print_line(line)
     if not found and not groups:
         print_line(f"nobody would learn more or less, from {day} on")
+    for text in warnings:
+        print_note(f"warning: {text}")
 
 
-def matrix(
-    agreements: Annotated[
-        Path, typer.Argument(help="A folder of agreements.", metavar="DIR")
-    ],
-    output: Annotated[
-        Path, typer.Argument(help="The picture to write.", metavar="FILE.png")
-    ],
-    *,
-    purpose: Annotated[
-        str | None, typer.Option(help="Only for this one.", metavar="WORD")
-    ] = None,
-    modality: Annotated[
-        str | None, typer.Option(help="Only with this one.", metavar="WORD")
-    ] = None,
-    on: DayOption = None,
-) -> None:
-    """Draw who learns how much from whom: holders by requesters, as a PNG.
+def _without_groups(found: Iterable[Difference], files: int) -> Iterator[str]:
+    """Yield a warning where a group may begin, or cease, of which no file is given.
 
-    Each field shows the most that any search tells. Needs the extra `pictures`.
+    Args:
+        found: the differences.
+        files: how many agreements there are in the smaller version.
     """
-    # Late: nothing else needs it, and it may not be there.
-    from biometrics.cli.pictures import draw_matrix  # noqa: PLC0415
-
-    found, day = read_versions(agreements), read_day(on)
-    purposes = [read_word(Purpose, purpose, "--purpose")] if purpose else list(Purpose)
-    modalities = (
-        [read_word(Modality, modality, "--modality")] if modality else list(Modality)
-    )
-    members = named_members(found)
-    searches = list(product(purposes, modalities))
-    told = strongest(found, members, searches, day)
-    about = f"{purpose or 'any purpose'}, {modality or 'any modality'}, {day}"
-    draw_matrix(told, members, about, output)
-    print_line(f"written to {output}")
+    if files < limits.MIN_PRESENCE_HOLDERS and any(e.is_of_a_group for e in found):
+        yield (
+            f"of {counted(files, 'agreement')} no group at `presence` is known: a"
+            f" holder that comes to it may be the {limits.MIN_PRESENCE_HOLDERS}th, by"
+            " which the requester learns MORE; give the whole folders, OLD and NEW"
+        )
 
 
 def simulate(
@@ -132,7 +128,7 @@ def simulate(
     "border-check", "modality": "face", "holders": ["XBB"]}`; `holders` are those that
     the requester named, and may be left out. Each is decided as of its own day.
     """
-    before, after = read_versions(old), read_versions(new)
+    before, after = agreements_in(read_files(old)), agreements_in(read_files(new))
     try:
         with log.open("rb") as file:
             found = replay(before, after, read_questions(file, str(log)))
@@ -162,31 +158,6 @@ def simulate(
         )
 
 
-def read_versions(path: Path) -> Agreements:
-    """Return what stands in an agreement or in a folder of them, signed or not.
-
-    Raises:
-        ConfigurationError: there is none, or with every fault of every file.
-    """
-    paths = sorted(path.glob("*.toml")) if path.is_dir() else [path]
-    if not paths:
-        raise ConfigurationError(
-            "NO_AGREEMENTS", f"`{path}` has no agreement, `CODE.toml`, in it"
-        )
-    clauses: list[Clause] = []
-    faults: list[Fault] = []
-    for each in paths:
-        try:
-            holder = Member(each.stem) if path.is_dir() else None
-            clauses += parse_version(read_text(each), each.name, holder).clauses
-        except ExchangeError as error:
-            plain = Fault(field=each.name, reason=error.reason, message=error.message)
-            faults += error.faults or (plain,)
-    if faults:
-        raise configuration_error(faults)
-    return Agreements(clauses)
-
-
 def explain_from(path: Path, day: dt.date, **question: str) -> Explanation:
     """Return what decides one question in files, as an exchange would tell it.
 
@@ -202,8 +173,9 @@ def explain_from(path: Path, day: dt.date, **question: str) -> Explanation:
     """
     modality = read_word(Modality, question["modality"], "--modality")
     rates = rates_beside(path)
+    found = agreements_in(read_files(path))
     told = explain(
-        read_versions(path),
+        found,
         holder=Member(question["holder"]),
         requester=Member(question["requester"]),
         purpose=read_word(Purpose, question["purpose"], "--purpose"),
@@ -212,9 +184,11 @@ def explain_from(path: Path, day: dt.date, **question: str) -> Explanation:
         established=rates.in_any(modality) if rates else EVERY_CLASS,
     )
     permission = told.permission
-    doubts = (
-        rates.shortfalls(permission.clause, modality) if rates and permission else ()
-    )
+    doubts = [
+        *(rates.shortfalls(permission.clause, modality) if rates and permission else ())
+    ]
+    if not found.digest_of(Member(question["holder"])):
+        doubts.append(f"there is no agreement of {question['holder']} in `{path}`")
     return Explanation(
         permitted=permission is not None,
         level=permission.level.value if permission else "",
@@ -255,9 +229,15 @@ def read_word(words: type[_Word], text: str, option: str) -> _Word:
 
 
 def _document(each: Difference | GroupDifference) -> dict[str, Any]:
-    """Return a difference for JSON."""
-    row = {name: _plain(value) for name, value in asdict(each).items()}
-    return row | {"tells_more": each.tells_more}
+    """Return a difference for JSON, with what it comes to."""
+    return _plain_row(each) | {"tells_more": each.tells_more}
+
+
+def _plain_row(
+    each: Difference | GroupDifference | ProhibitionDifference | Change,
+) -> dict[str, Any]:
+    """Return a value's fields for JSON."""
+    return {name: _plain(value) for name, value in asdict(each).items()}
 
 
 def _replayed(found: Replay) -> dict[str, object]:
@@ -273,8 +253,7 @@ def _replayed(found: Replay) -> dict[str, object]:
             for member, count in sorted(found.questions.items())
         },
         "changes": [
-            {name: _plain(value) for name, value in asdict(change).items()}
-            | {"count": count}
+            _plain_row(change) | {"count": count}
             for change, count in found.changes.most_common()
         ],
     }

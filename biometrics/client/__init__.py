@@ -44,6 +44,7 @@ from biometrics.client.results import (
     SpaceInfo,
     TemplateInfo,
     UseInfo,
+    VersionInfo,
     WithdrawReceipt,
 )
 from biometrics.signing import FollowUpPayload, FollowUpTicket
@@ -93,5 +94,6 @@ __all__ = [
     "Template",
     "TemplateInfo",
     "UseInfo",
+    "VersionInfo",
     "WithdrawReceipt",
 ]

@@ -151,6 +151,7 @@ class ExchangeClient:
     region = _done(AllCalls.region)
     permissions = _done(AllCalls.permissions)
     agreements = _done(AllCalls.agreements)
+    own_version = _done(AllCalls.own_version)
     explain = _done(AllCalls.explain)
 
     # Follow-ups.

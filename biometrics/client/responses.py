@@ -40,6 +40,7 @@ from biometrics.client.results import (
     SpaceInfo,
     TemplateInfo,
     UseInfo,
+    VersionInfo,
     WithdrawReceipt,
 )
 from biometrics.client.words import word_of, words_of
@@ -401,6 +402,21 @@ def read_explanation(
         level=word_of(agreement_pb2.DisclosureLevel, message.level),
         decided_by=message.decided_by,
         text=message.explanation,
+        own_version=read_own_version(message),
+    )
+
+
+def read_own_version(
+    message: agreement_pb2.ListAgreementsResponse
+    | agreement_pb2.ExplainAgreementResponse,
+) -> VersionInfo | None:
+    """Return which version of one's own agreement is in force."""
+    if not message.HasField("own_version"):
+        return None
+    return VersionInfo(
+        revision=message.own_version.revision,
+        sha256=message.own_version.sha256,
+        signers=tuple(message.own_version.signers),
     )
 
 

@@ -382,13 +382,30 @@ class AgreementInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionInfo:
+    """Which version of one's own agreement is in force.
+
+    `sha256` is that of the file, in hexadecimal digits; `signers` are the names of
+    those who have signed it.
+    """
+
+    revision: int
+    sha256: str
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Whether a search would be permitted today, and which line decides."""
+    """Whether a search would be permitted today, and which line decides.
+
+    `own_version` is what is in force of the holder's agreement, if one is the holder.
+    """
 
     permitted: bool
     level: str
     decided_by: str
     text: str
+    own_version: VersionInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

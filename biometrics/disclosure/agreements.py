@@ -42,6 +42,7 @@ __all__ = [
     "parse_version",
 ]
 
+_AHEAD: Final = dt.timedelta(seconds=limits.DATED_AHEAD_SECONDS)
 EVERYBODY: Final = "*"  # in place of a requester, in clauses that forbid
 
 # (holder, requester, purpose, modality): what a clause can be asked about.
@@ -63,6 +64,10 @@ class Version:
     revision: int
     dated: dt.datetime
     clauses: tuple[Clause, ...]
+
+    def is_ahead_of(self, now: dt.datetime) -> bool:
+        """Say whether it is of the future, more than two clocks may differ."""
+        return self.dated > now + _AHEAD
 
 
 class Agreements:
@@ -119,17 +124,23 @@ class Agreements:
         return self._holders.get(requester, ())
 
     def about(
-        self, holder: Member, requester: Member, purpose: Purpose, modality: Modality
+        self,
+        holder: Member,
+        requester: Member | None,
+        purpose: Purpose,
+        modality: Modality,
     ) -> tuple[Clause, ...]:
         """Return the clauses on one question, of any validity.
+
+        Without a requester they are those about everybody.
 
         They stand in the order in which they decide: prohibitions first, then
         permissions from the level that tells most, and of one level from the promise
         that lets most match, then from the quota that lets most be asked. The first
         that is valid decides.
         """
-        question = (holder.code, requester.code, purpose, modality)
-        decisive = self._index.get(question)
+        code = requester.code if requester else EVERYBODY
+        decisive = self._index.get((holder.code, code, purpose, modality))
         if decisive is None:  # no clause names this requester: only `*` can apply
             everybody = (holder.code, EVERYBODY, purpose, modality)
             decisive = self._index.get(everybody, ())

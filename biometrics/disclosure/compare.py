@@ -65,6 +65,11 @@ class Difference:
     last: dt.date | None
 
     @property
+    def is_of_a_group(self) -> bool:
+        """Whether it takes the holder into a group of unnamed ones, or out of it."""
+        return (self.before is Level.PRESENCE) is not (self.after is Level.PRESENCE)
+
+    @property
     def tells_more(self) -> bool:
         """Whether the new version tells more, not less; of one level, more often."""
         return _weight(self.after, self.promise_after, self.quota_after) > _weight(
@@ -128,7 +133,7 @@ def differences(
         mentioned = (*old.about(*question), *new.about(*question))
         told = (
             (day, (_told(old, question, day), _told(new, question, day)))
-            for day in _days(mentioned, first_day)
+            for day in turns(mentioned, first_day)
         )
         found += (
             Difference(
@@ -145,7 +150,7 @@ def differences(
                 first=first,
                 last=last,
             )
-            for (before, after), first, last in _stretches(told)
+            for (before, after), first, last in stretches(told)
             if before != after
         )
     return found
@@ -165,7 +170,7 @@ def group_differences(
         ]
         told = (
             (day, (_unnamed(old, questions, day), _unnamed(new, questions, day)))
-            for day in _days(mentioned, first_day)
+            for day in turns(mentioned, first_day)
         )
         found += (
             GroupDifference(
@@ -177,7 +182,7 @@ def group_differences(
                 first=first,
                 last=last,
             )
-            for (before, after), first, last in _stretches(told)
+            for (before, after), first, last in stretches(told)
             if _is_answered(before) is not _is_answered(after)
         )
     return found
@@ -257,7 +262,7 @@ def _is_answered(holders: int) -> bool:
     return holders >= limits.MIN_PRESENCE_HOLDERS
 
 
-def _days(clauses: Iterable[Clause], first_day: dt.date) -> list[dt.date]:
+def turns(clauses: Iterable[Clause], first_day: dt.date) -> list[dt.date]:
     """Return `first_day`, and each later day on which one of `clauses` turns."""
     days = {first_day}
     for clause in clauses:
@@ -269,7 +274,7 @@ def _days(clauses: Iterable[Clause], first_day: dt.date) -> list[dt.date]:
     return sorted(days)
 
 
-def _stretches(
+def stretches(
     told: Iterable[tuple[dt.date, T]],
 ) -> Iterator[tuple[T, dt.date, dt.date | None]]:
     """Yield what is told, day by day, with its first and last day."""

@@ -12,9 +12,9 @@ A question is decided as of its own day, under both versions.
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field, ValidationError
 
@@ -23,11 +23,29 @@ from biometrics.calibration import EVERY_CLASS
 from biometrics.disclosure.agreements import Agreements
 from biometrics.disclosure.clauses import Level, Purpose
 from biometrics.disclosure.decision import plan_search
-from biometrics.errors import ConfigurationError, RefusedError
+from biometrics.errors import ConfigurationError, Fault, RefusedError
 from biometrics.members import Member
-from biometrics.settings import Settings, Word, parsed_by
+from biometrics.settings import (
+    Settings,
+    Word,
+    configuration_error,
+    parsed_by,
+    told_of,
+)
 from biometrics.templates import Modality
 
+# What is wrong with a line, where JSON is to be told of otherwise than TOML.
+_LIKE: Final = (
+    "a line is one JSON object with `time`, `requester`, `purpose`, `modality` and,"
+    " where some were named, `holders` and `excluded_holders`"
+)
+_TOLD: Final = {
+    "json_invalid": f"is no JSON; {_LIKE}",
+    "model_type": f"is no JSON object; {_LIKE}",
+    "extra_forbidden": "is no key of a line; remove it or correct its spelling",
+    "datetime_type": "must be a moment such as `2026-01-31T12:00:00Z`, in quotes",
+    "timezone_aware": "must say its zone, as in `2026-01-31T12:00:00Z`",
+}
 _Code = Annotated[Member, parsed_by(Member)]
 _Codes = Annotated[list[_Code], Field(max_length=limits.MAX_HOLDERS_PER_SEARCH)]
 
@@ -91,21 +109,25 @@ def read_questions(lines: Iterable[bytes], source: str) -> Iterator[Question]:
         source: name of the file, for messages.
 
     Raises:
-        ConfigurationError: a line is no question; with its number and what is wrong.
+        ConfigurationError: a line is no question; with its number and every fault.
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         if len(line) > limits.MAX_QUESTION_LINE_BYTES:
             told = f"is longer than {limits.MAX_QUESTION_LINE_BYTES} bytes"
-            raise _no_question(source, number, told)
+            raise _no_question(source, number, [("", told)])
         try:
             yield Question.model_validate_json(line)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            told = f"{where}: {first['msg']}" if where else first["msg"]
-            raise _no_question(source, number, told.lower()) from error
+            found = [
+                (
+                    ".".join(map(str, each["loc"])),
+                    _TOLD.get(each["type"], told_of(each)),
+                )
+                for each in error.errors()
+            ]
+            raise _no_question(source, number, found) from error
 
 
 def replay(old: Agreements, new: Agreements, questions: Iterable[Question]) -> Replay:
@@ -151,11 +173,24 @@ def told_by(agreements: Agreements, question: Question) -> dict[Member, Level]:
     return {each.holder: each.level for each in plan.permissions}
 
 
-def _no_question(source: str, number: int, told: str) -> ConfigurationError:
-    """Return the error of a line that is no question."""
-    return ConfigurationError(
-        "NOT_A_QUESTION",
-        f"`{source}`, line {number}: {told}; each line is one JSON object with `time`,"
-        " `requester`, `purpose`, `modality` and, where some were named, `holders` and"
-        " `excluded_holders`",
+def _no_question(
+    source: str, number: int, found: Sequence[tuple[str, str]]
+) -> ConfigurationError:
+    """Return the error of a line that is no question, with every fault of it.
+
+    Args:
+        source: name of the file.
+        number: of the line, from 1.
+        found: by key, or for the line as a whole, what is wrong.
+    """
+    line = f"`{source}`, line {number}"
+    return configuration_error(
+        [
+            Fault(
+                field=f"{line}: {key}" if key else line,
+                reason="NOT_A_QUESTION",
+                message=told,
+            )
+            for key, told in found
+        ]
     )

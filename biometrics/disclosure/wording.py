@@ -6,17 +6,17 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
-from biometrics.disclosure.clauses import Level
+from biometrics.disclosure.clauses import Level, Purpose
+from biometrics.templates import Modality
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from biometrics.calibration import Promise
-    from biometrics.disclosure.clauses import Purpose
     from biometrics.disclosure.compare import Difference, GroupDifference
+    from biometrics.disclosure.prohibitions import ProhibitionDifference
     from biometrics.members import Member
-    from biometrics.templates import Modality
 
 
 def in_words(
@@ -41,6 +41,24 @@ def in_words(
         )
 
 
+def prohibitions_in_words(found: Iterable[ProhibitionDifference]) -> Iterator[str]:
+    """Yield, line by line, what would be forbidden no longer, and what newly."""
+    by_pair: dict[tuple[Member, Member | None, bool], list[ProhibitionDifference]]
+    by_pair = defaultdict(list)
+    for each in found:
+        by_pair[each.holder, each.requester, each.comes].append(each)
+    for (holder, requester, comes), rows in by_pair.items():
+        told = "would newly forbid" if comes else "would NO LONGER FORBID"
+        yield f"{holder} {told} {requester or 'everybody'}, whatever is permitted"
+        alike: dict[str, dict[Modality, list[Purpose]]] = {}
+        for row in rows:
+            by_modality = alike.setdefault(_span(row.first, row.last), {})
+            by_modality.setdefault(row.modality, []).append(row.purpose)
+        for span, by_modality in alike.items():
+            for searches in _together(by_modality):
+                yield f"  {searches}; {span}"
+
+
 _MORE: Final = {True: "MORE", False: "LESS"}
 
 
@@ -58,14 +76,23 @@ def _searches_in_words(rows: Sequence[Difference]) -> Iterator[str]:
         by_modality = alike.setdefault(change, {})
         by_modality.setdefault(row.modality, []).append(row.purpose)
     for (before, after, span), by_modality in alike.items():
-        by_purposes: dict[tuple[Purpose, ...], list[Modality]] = {}
-        for modality, purposes in by_modality.items():
-            by_purposes.setdefault(tuple(purposes), []).append(modality)
-        for alike_purposes, modalities in by_purposes.items():
-            yield (
-                f"  {', '.join(alike_purposes)} with {', '.join(modalities)}:"
-                f" {before} -> {after}; {span}"
-            )
+        for searches in _together(by_modality):
+            yield f"  {searches}: {before} -> {after}; {span}"
+
+
+def _together(by_modality: Mapping[Modality, Sequence[Purpose]]) -> Iterator[str]:
+    """Yield searches in words, those with the same purposes as one."""
+    by_purposes: dict[tuple[Purpose, ...], list[Modality]] = {}
+    for modality, purposes in by_modality.items():
+        by_purposes.setdefault(tuple(purposes), []).append(modality)
+    for alike, modalities in by_purposes.items():
+        whys = "any purpose" if len(alike) == len(Purpose) else ", ".join(alike)
+        whats = (
+            "any modality"
+            if len(modalities) == len(Modality)
+            else ", ".join(modalities)
+        )
+        yield f"{whys} with {whats}"
 
 
 def _told(told: Level | None, promise: Promise | None, other: Promise | None) -> str:

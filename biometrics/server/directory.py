@@ -29,25 +29,25 @@ from biometrics.wire import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     import grpc
 
     from biometrics.calibration import Calibration
     from biometrics.clock import Clock
-    from biometrics.disclosure import Agreements, Clause
+    from biometrics.disclosure import Clause
+    from biometrics.server.in_force import InForce
     from biometrics.server.rates import Rates
+    from biometrics.signing import SignedVersion
     from biometrics.templates import TemplateSpace
 
 
 class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
     """The agreements that the caller is a party to; see `agreement.proto`."""
 
-    def __init__(
-        self, *, agreements: Callable[[], Agreements], rates: Rates, clock: Clock
-    ) -> None:
-        """Read the agreements in force from `agreements`, what they keep in `rates`."""
-        self._agreements = agreements
+    def __init__(self, *, in_force: InForce, rates: Rates, clock: Clock) -> None:
+        """Read what is `in_force`, and what of it is kept in `rates`."""
+        self._in_force = in_force
         self._rates = rates
         self._clock = clock
 
@@ -57,13 +57,15 @@ class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> agreement_pb2.ListAgreementsResponse:
         """List the agreements in which the caller is the holder or the requester."""
-        clauses = self._agreements().party(CALLER.get().member)
+        member = CALLER.get().member
+        clauses = self._in_force.agreements().party(member)
         size = read_page_size(request.page_size)
         start = read_number_token(request.page_token)
         end = start + size
         return agreement_pb2.ListAgreementsResponse(
             agreements=[_agreement(clause) for clause in clauses[start:end]],
             next_page_token=str(end) if end < len(clauses) else "",
+            own_version=_version(self._in_force.version_of(member)),
         )
 
     async def ListPermissions(
@@ -72,7 +74,7 @@ class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> agreement_pb2.ListPermissionsResponse:
         """List what the caller lets others learn today."""
-        holder, agreements = CALLER.get().member, self._agreements()
+        holder, agreements = CALLER.get().member, self._in_force.agreements()
         today = self._clock.now().date()
         requesters = {
             clause.requester
@@ -121,13 +123,14 @@ class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
             )
         if faults:
             raise InvalidRequestError.of(faults)
-        if CALLER.get().member not in (holder, requester):
+        caller = CALLER.get().member
+        if caller not in (holder, requester):
             raise RefusedError(
                 "NOT_A_PARTY",
                 "only the holder and the requester may ask about an agreement",
             )
         explanation = explain(
-            self._agreements(),
+            self._in_force.agreements(),
             holder=holder,
             requester=requester,
             purpose=purpose,
@@ -139,11 +142,19 @@ class AgreementService(agreement_pb2_grpc.AgreementServiceServicer):
         told = [explanation.text]
         if permission is not None:
             told += self._rates.shortfalls(permission.clause, modality)
+        # The requester is told nothing of it: it would be what others agreed.
+        own = self._in_force.version_of(holder) if caller == holder else None
+        if caller == holder and own is None:
+            told.append(
+                f"no version of the agreement of {holder} is in force: none was signed"
+                " by two who are listed, or it has lapsed since; the server's log says"
+            )
         return agreement_pb2.ExplainAgreementResponse(
             permitted=permission is not None,
             level=_level(permission.level if permission else None),
             decided_by=explanation.decided_by,
             explanation="; ".join(told),
+            own_version=_version(own),
         )
 
 
@@ -170,6 +181,17 @@ class SpaceService(space_pb2_grpc.SpaceServiceServicer):
                 for space in self._rates.spaces
             ]
         )
+
+
+def _version(signed: SignedVersion | None) -> agreement_pb2.AgreementVersion | None:
+    """Return the message of a version; None where there is none."""
+    if signed is None:
+        return None
+    return agreement_pb2.AgreementVersion(
+        revision=signed.version.revision,
+        sha256=signed.digest.hex(),
+        signers=[signer.name for signer in signed.signers],
+    )
 
 
 def _agreement(clause: Clause) -> agreement_pb2.Agreement:

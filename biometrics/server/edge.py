@@ -113,9 +113,7 @@ def make_servicers(ground: Ground, matching: Matching, holding: Holding) -> Serv
         ),
         partial(
             agreement_pb2_grpc.add_AgreementServiceServicer_to_server,
-            AgreementService(
-                agreements=ground.in_force.agreements, rates=ground.rates, clock=clock
-            ),
+            AgreementService(in_force=ground.in_force, rates=ground.rates, clock=clock),
         ),
         partial(
             review_pb2_grpc.add_ReviewServiceServicer_to_server,

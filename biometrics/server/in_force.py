@@ -7,11 +7,9 @@ in force, across restarts too. Nothing is read anew whose files did not change.
 
 from __future__ import annotations
 
-import datetime as dt
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from biometrics import limits
 from biometrics.disclosure import Agreements
 from biometrics.errors import ConfigurationError, DefectError, ExchangeError
 from biometrics.server.policy import strangers
@@ -22,6 +20,7 @@ from biometrics.signing import verify_version
 from biometrics.store import AgreementRow
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from biometrics.server.stamp import Stamp
     from biometrics.signing import SignedVersion, Signers
 
-_AHEAD: Final = dt.timedelta(seconds=limits.DATED_AHEAD_SECONDS)
 _DATED_AHEAD: Final = "DATED_IN_FUTURE"
 _PASSING: Final = frozenset({_DATED_AHEAD, "UNREADABLE_FILE"})
 
@@ -75,6 +73,10 @@ class InForce:
     def agreements(self) -> Agreements:
         """Return the agreements in force; any thread, and they never change."""
         return self._agreements
+
+    def version_of(self, holder: Member) -> SignedVersion | None:
+        """Return what `agreements` has of a holder; None where nothing is in force."""
+        return self._indexed.get(holder)
 
     @property
     def fingerprint(self) -> str:
@@ -265,7 +267,7 @@ def _refuse_undue(
         ConfigurationError: it is.
     """
     revision, dated = version.version.revision, version.version.dated
-    if dated > now + _AHEAD:
+    if version.version.is_ahead_of(now):
         raise ConfigurationError(
             _DATED_AHEAD,
             f"revision {revision} is dated {dated.isoformat()}, which is in the future;"

@@ -7,6 +7,7 @@ before until both have signed.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -71,15 +72,30 @@ def propose(path: Path, key: SigningKey, signers: Signers, now: dt.datetime) -> 
     return Signed(version=version, statement=statement, signers=(signer,))
 
 
-def approve(path: Path, key: SigningKey, signers: Signers) -> Signed:
+def approve(
+    path: Path, key: SigningKey, signers: Signers, *, digest: bytes | None = None
+) -> Signed:
     """Sign what another has proposed; the file itself stays as it is.
 
+    Args:
+        path: `CODE.toml`, with the note of the proposal beside it.
+        key: of another who is listed for the holder.
+        signers: the list.
+        digest: 32 bytes, SHA-256 of the file that is meant; None for any.
+
     Raises:
-        ConfigurationError: nothing was proposed, the file was changed since, the key
-            is not listed for its holder, or whoever has it has signed; nothing was
-            changed.
+        ConfigurationError: nothing was proposed, the file was changed since, it is not
+            the one that is meant, the key is not listed for its holder, or whoever has
+            it has signed; nothing was changed.
     """
     data = read_bytes(path)
+    found_digest = hashlib.sha256(data).digest()
+    if digest not in {None, found_digest}:
+        raise ConfigurationError(
+            "OTHER_SHA256",
+            f"`{path}` has the SHA-256 {found_digest.hex()}, which is not the one that"
+            " you name; ask whoever proposed it which file is meant",
+        )
     version = _version(decode_text(data, path.name), path)
     signer = _signer(key, version, signers)
     beside = path.with_suffix(".note")

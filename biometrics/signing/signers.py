@@ -55,6 +55,11 @@ class Signers:
         self._signers = tuple(signers)
         self.fingerprint = fingerprint
 
+    @property
+    def holders(self) -> frozenset[Member]:
+        """Every holder that somebody is listed for."""
+        return frozenset(each.holder for each in self._signers)
+
     def of(self, holder: Member) -> tuple[Signer, ...]:
         """Return who signs for a holder; empty where nobody is listed."""
         return tuple(each for each in self._signers if each.holder == holder)

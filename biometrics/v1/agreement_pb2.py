@@ -27,33 +27,35 @@ from biometrics.v1 import space_pb2 as biometrics_dot_v1_dot_space__pb2
 from biometrics.v1 import template_pb2 as biometrics_dot_v1_dot_template__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62iometrics/v1/agreement.proto\x12\rbiometrics.v1\x1a\x19\x62iometrics/v1/match.proto\x1a\x19\x62iometrics/v1/space.proto\x1a\x1c\x62iometrics/v1/template.proto\"\xfb\x02\n\tAgreement\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x11\n\trequester\x18\x02 \x01(\t\x12+\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x1b.biometrics.v1.ClauseEffect\x12(\n\x08purposes\x18\x04 \x03(\x0e\x32\x16.biometrics.v1.Purpose\x12+\n\nmodalities\x18\x05 \x03(\x0e\x32\x17.biometrics.v1.Modality\x12-\n\x05level\x18\x06 \x01(\x0e\x32\x1e.biometrics.v1.DisclosureLevel\x12\x12\n\nvalid_from\x18\x07 \x01(\t\x12\x13\n\x0bvalid_until\x18\x08 \x01(\t\x12\x13\n\x0blegal_basis\x18\t \x01(\t\x12,\n\nfpir_class\x18\n \x01(\x0e\x32\x18.biometrics.v1.FpirClass\x12\x15\n\rmeasured_only\x18\x0b \x01(\x08\x12\x15\n\rquota_per_day\x18\x0c \x01(\x04\">\n\x15ListAgreementsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x16ListAgreementsResponse\x12,\n\nagreements\x18\x01 \x03(\x0b\x32\x18.biometrics.v1.Agreement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x18\n\x16ListPermissionsRequest\"\xa2\x01\n\nPermission\x12\x11\n\trequester\x18\x01 \x01(\t\x12)\n\x08modality\x18\x02 \x01(\x0e\x32\x17.biometrics.v1.Modality\x12\'\n\x07purpose\x18\x03 \x01(\x0e\x32\x16.biometrics.v1.Purpose\x12-\n\x05level\x18\x04 \x01(\x0e\x32\x1e.biometrics.v1.DisclosureLevel\"V\n\x17ListPermissionsResponse\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12.\n\x0bpermissions\x18\x02 \x03(\x0b\x32\x19.biometrics.v1.Permission\"\x90\x01\n\x17\x45xplainAgreementRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x11\n\trequester\x18\x02 \x01(\t\x12\'\n\x07purpose\x18\x03 \x01(\x0e\x32\x16.biometrics.v1.Purpose\x12)\n\x08modality\x18\x04 \x01(\x0e\x32\x17.biometrics.v1.Modality\"\x85\x01\n\x18\x45xplainAgreementResponse\x12\x11\n\tpermitted\x18\x01 \x01(\x08\x12-\n\x05level\x18\x02 \x01(\x0e\x32\x1e.biometrics.v1.DisclosureLevel\x12\x12\n\ndecided_by\x18\x03 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t*\x8f\x01\n\x0f\x44isclosureLevel\x12 \n\x1c\x44ISCLOSURE_LEVEL_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44ISCLOSURE_LEVEL_PRESENCE\x10\x01\x12\x1b\n\x17\x44ISCLOSURE_LEVEL_HOLDER\x10\x02\x12\x1e\n\x1a\x44ISCLOSURE_LEVEL_REFERENCE\x10\x03*a\n\x0c\x43lauseEffect\x12\x1d\n\x19\x43LAUSE_EFFECT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43LAUSE_EFFECT_PERMIT\x10\x01\x12\x18\n\x14\x43LAUSE_EFFECT_FORBID\x10\x02\x32\xb8\x02\n\x10\x41greementService\x12]\n\x0eListAgreements\x12$.biometrics.v1.ListAgreementsRequest\x1a%.biometrics.v1.ListAgreementsResponse\x12`\n\x0fListPermissions\x12%.biometrics.v1.ListPermissionsRequest\x1a&.biometrics.v1.ListPermissionsResponse\x12\x63\n\x10\x45xplainAgreement\x12&.biometrics.v1.ExplainAgreementRequest\x1a\'.biometrics.v1.ExplainAgreementResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62iometrics/v1/agreement.proto\x12\rbiometrics.v1\x1a\x19\x62iometrics/v1/match.proto\x1a\x19\x62iometrics/v1/space.proto\x1a\x1c\x62iometrics/v1/template.proto\"\xfb\x02\n\tAgreement\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x11\n\trequester\x18\x02 \x01(\t\x12+\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x1b.biometrics.v1.ClauseEffect\x12(\n\x08purposes\x18\x04 \x03(\x0e\x32\x16.biometrics.v1.Purpose\x12+\n\nmodalities\x18\x05 \x03(\x0e\x32\x17.biometrics.v1.Modality\x12-\n\x05level\x18\x06 \x01(\x0e\x32\x1e.biometrics.v1.DisclosureLevel\x12\x12\n\nvalid_from\x18\x07 \x01(\t\x12\x13\n\x0bvalid_until\x18\x08 \x01(\t\x12\x13\n\x0blegal_basis\x18\t \x01(\t\x12,\n\nfpir_class\x18\n \x01(\x0e\x32\x18.biometrics.v1.FpirClass\x12\x15\n\rmeasured_only\x18\x0b \x01(\x08\x12\x15\n\rquota_per_day\x18\x0c \x01(\x04\"E\n\x10\x41greementVersion\x12\x10\n\x08revision\x18\x01 \x01(\r\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0f\n\x07signers\x18\x03 \x03(\t\">\n\x15ListAgreementsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x95\x01\n\x16ListAgreementsResponse\x12,\n\nagreements\x18\x01 \x03(\x0b\x32\x18.biometrics.v1.Agreement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x34\n\x0bown_version\x18\x03 \x01(\x0b\x32\x1f.biometrics.v1.AgreementVersion\"\x18\n\x16ListPermissionsRequest\"\xa2\x01\n\nPermission\x12\x11\n\trequester\x18\x01 \x01(\t\x12)\n\x08modality\x18\x02 \x01(\x0e\x32\x17.biometrics.v1.Modality\x12\'\n\x07purpose\x18\x03 \x01(\x0e\x32\x16.biometrics.v1.Purpose\x12-\n\x05level\x18\x04 \x01(\x0e\x32\x1e.biometrics.v1.DisclosureLevel\"V\n\x17ListPermissionsResponse\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12.\n\x0bpermissions\x18\x02 \x03(\x0b\x32\x19.biometrics.v1.Permission\"\x90\x01\n\x17\x45xplainAgreementRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x11\n\trequester\x18\x02 \x01(\t\x12\'\n\x07purpose\x18\x03 \x01(\x0e\x32\x16.biometrics.v1.Purpose\x12)\n\x08modality\x18\x04 \x01(\x0e\x32\x17.biometrics.v1.Modality\"\xbb\x01\n\x18\x45xplainAgreementResponse\x12\x11\n\tpermitted\x18\x01 \x01(\x08\x12-\n\x05level\x18\x02 \x01(\x0e\x32\x1e.biometrics.v1.DisclosureLevel\x12\x12\n\ndecided_by\x18\x03 \x01(\t\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12\x34\n\x0bown_version\x18\x05 \x01(\x0b\x32\x1f.biometrics.v1.AgreementVersion*\x8f\x01\n\x0f\x44isclosureLevel\x12 \n\x1c\x44ISCLOSURE_LEVEL_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44ISCLOSURE_LEVEL_PRESENCE\x10\x01\x12\x1b\n\x17\x44ISCLOSURE_LEVEL_HOLDER\x10\x02\x12\x1e\n\x1a\x44ISCLOSURE_LEVEL_REFERENCE\x10\x03*a\n\x0c\x43lauseEffect\x12\x1d\n\x19\x43LAUSE_EFFECT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43LAUSE_EFFECT_PERMIT\x10\x01\x12\x18\n\x14\x43LAUSE_EFFECT_FORBID\x10\x02\x32\xb8\x02\n\x10\x41greementService\x12]\n\x0eListAgreements\x12$.biometrics.v1.ListAgreementsRequest\x1a%.biometrics.v1.ListAgreementsResponse\x12`\n\x0fListPermissions\x12%.biometrics.v1.ListPermissionsRequest\x1a&.biometrics.v1.ListPermissionsResponse\x12\x63\n\x10\x45xplainAgreement\x12&.biometrics.v1.ExplainAgreementRequest\x1a\'.biometrics.v1.ExplainAgreementResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'biometrics.v1.agreement_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISCLOSURELEVEL']._serialized_start=1238
-  _globals['_DISCLOSURELEVEL']._serialized_end=1381
-  _globals['_CLAUSEEFFECT']._serialized_start=1383
-  _globals['_CLAUSEEFFECT']._serialized_end=1480
+  _globals['_DISCLOSURELEVEL']._serialized_start=1418
+  _globals['_DISCLOSURELEVEL']._serialized_end=1561
+  _globals['_CLAUSEEFFECT']._serialized_start=1563
+  _globals['_CLAUSEEFFECT']._serialized_end=1660
   _globals['_AGREEMENT']._serialized_start=133
   _globals['_AGREEMENT']._serialized_end=512
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=514
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=576
-  _globals['_LISTAGREEMENTSRESPONSE']._serialized_start=578
-  _globals['_LISTAGREEMENTSRESPONSE']._serialized_end=673
-  _globals['_LISTPERMISSIONSREQUEST']._serialized_start=675
-  _globals['_LISTPERMISSIONSREQUEST']._serialized_end=699
-  _globals['_PERMISSION']._serialized_start=702
-  _globals['_PERMISSION']._serialized_end=864
-  _globals['_LISTPERMISSIONSRESPONSE']._serialized_start=866
-  _globals['_LISTPERMISSIONSRESPONSE']._serialized_end=952
-  _globals['_EXPLAINAGREEMENTREQUEST']._serialized_start=955
-  _globals['_EXPLAINAGREEMENTREQUEST']._serialized_end=1099
-  _globals['_EXPLAINAGREEMENTRESPONSE']._serialized_start=1102
-  _globals['_EXPLAINAGREEMENTRESPONSE']._serialized_end=1235
-  _globals['_AGREEMENTSERVICE']._serialized_start=1483
-  _globals['_AGREEMENTSERVICE']._serialized_end=1795
+  _globals['_AGREEMENTVERSION']._serialized_start=514
+  _globals['_AGREEMENTVERSION']._serialized_end=583
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=585
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=647
+  _globals['_LISTAGREEMENTSRESPONSE']._serialized_start=650
+  _globals['_LISTAGREEMENTSRESPONSE']._serialized_end=799
+  _globals['_LISTPERMISSIONSREQUEST']._serialized_start=801
+  _globals['_LISTPERMISSIONSREQUEST']._serialized_end=825
+  _globals['_PERMISSION']._serialized_start=828
+  _globals['_PERMISSION']._serialized_end=990
+  _globals['_LISTPERMISSIONSRESPONSE']._serialized_start=992
+  _globals['_LISTPERMISSIONSRESPONSE']._serialized_end=1078
+  _globals['_EXPLAINAGREEMENTREQUEST']._serialized_start=1081
+  _globals['_EXPLAINAGREEMENTREQUEST']._serialized_end=1225
+  _globals['_EXPLAINAGREEMENTRESPONSE']._serialized_start=1228
+  _globals['_EXPLAINAGREEMENTRESPONSE']._serialized_end=1415
+  _globals['_AGREEMENTSERVICE']._serialized_start=1663
+  _globals['_AGREEMENTSERVICE']._serialized_end=1975
 # @@protoc_insertion_point(module_scope)

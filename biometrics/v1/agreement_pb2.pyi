@@ -152,6 +152,40 @@ class Agreement(_message.Message):
 Global___Agreement: _TypeAlias = Agreement  # noqa: Y015
 
 @_typing.final
+class AgreementVersion(_message.Message):
+    """Which version of a holder's agreement is in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIGNERS_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Output only. Of two versions the higher is the later; from 1."""
+    sha256: _builtins.str
+    """Output only. SHA-256 of the file that was signed, 64 hexadecimal digits in lower
+    case.
+    """
+    @_builtins.property
+    def signers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Names of those who have signed it, as the list of signers has them."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+        signers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "sha256", b"sha256", "signers", b"signers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgreementVersion: _TypeAlias = AgreementVersion  # noqa: Y015
+
+@_typing.final
 class ListAgreementsRequest(_message.Message):
     """Asks for one page of the caller's agreements."""
 
@@ -185,21 +219,29 @@ class ListAgreementsResponse(_message.Message):
 
     AGREEMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OWN_VERSION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Output only. Token of the next page; empty on the last."""
     @_builtins.property
     def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Agreement]:
         """Output only. In the order of holder, then of the lines in its file."""
 
+    @_builtins.property
+    def own_version(self) -> Global___AgreementVersion:
+        """Output only. The version of the caller's own agreement that is in force, on every
+        page; absent where none is.
+        """
+
     def __init__(
         self,
         *,
         agreements: _abc.Iterable[Global___Agreement] | None = ...,
         next_page_token: _builtins.str = ...,
+        own_version: Global___AgreementVersion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["own_version", b"own_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "next_page_token", b"next_page_token", "own_version", b"own_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -328,6 +370,7 @@ class ExplainAgreementResponse(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    OWN_VERSION_FIELD_NUMBER: _builtins.int
     permitted: _builtins.bool
     """Output only. Whether the search is permitted today."""
     level: Global___DisclosureLevel.ValueType
@@ -338,6 +381,12 @@ class ExplainAgreementResponse(_message.Message):
     """
     explanation: _builtins.str
     """Output only. The reason in words."""
+    @_builtins.property
+    def own_version(self) -> Global___AgreementVersion:
+        """Output only. The version that is in force, where the caller is the holder; absent
+        where none is.
+        """
+
     def __init__(
         self,
         *,
@@ -345,10 +394,11 @@ class ExplainAgreementResponse(_message.Message):
         level: Global___DisclosureLevel.ValueType = ...,
         decided_by: _builtins.str = ...,
         explanation: _builtins.str = ...,
+        own_version: Global___AgreementVersion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["own_version", b"own_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_by", b"decided_by", "explanation", b"explanation", "level", b"level", "permitted", b"permitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_by", b"decided_by", "explanation", b"explanation", "level", b"level", "own_version", b"own_version", "permitted", b"permitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

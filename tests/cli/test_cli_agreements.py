@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 import json
+import re
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from matplotlib.text import Text
+from typer.main import get_command
 
+from biometrics import disclosure
+from biometrics.cli import main
+from biometrics.cli.app import app
+from biometrics.clock import SystemClock
 from biometrics.server.development import write_agreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from matplotlib.figure import Figure
 
     from tests.cli.conftest import Told
 
     Run = Callable[..., Told]
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new exchange."""
+    path = tmp_path_factory.mktemp("made") / "pilot"
+    with pytest.raises(SystemExit) as ended:
+        main(["init", str(path)])
+    assert not ended.value.code
+    return path
+
+
 @pytest.fixture
-def folder(run: Run, tmp_path: Path) -> Path:
-    """The folder of agreements of a new exchange."""
-    assert run("init", tmp_path / "pilot").code == 0
+def folder(made: Path, tmp_path: Path) -> Path:
+    """The folder of agreements of a copy of it."""
+    shutil.copytree(made, tmp_path / "pilot")
     return tmp_path / "pilot" / "agreements"
 
 
@@ -146,16 +167,144 @@ def test_check_tells_every_fault_of_every_file(run: Run, folder: Path) -> None:
     (folder / "XYZW.toml").write_text("")
     told = run("agreements", "check", folder)
     assert told.code == 2
-    assert "3 things are wrong" in told.err
-    assert [f"  {name}.toml: " in told.err for name in ("XAA", "XBB", "XYZW")] == [
-        True,
-        True,
-        True,
-    ]
+    assert "4 things are wrong" in told.err
+    faults = [line.split(":")[0] for line in told.err.splitlines()[1:]]
+    assert faults == ["  XAA.toml", "  XBB.toml", "  XBB.toml", "  XYZW.toml"]
     assert "XCC" in told.out
     failed = run("agreements", "check", folder, "--json")
     assert failed.out == ""
-    assert len(json.loads(failed.err)["error"]["faults"]) == 3
+    assert len(json.loads(failed.err)["error"]["faults"]) == 4
+
+
+def test_check_tells_mistakes_before_that_nobody_has_signed(
+    run: Run, folder: Path
+) -> None:
+    """What has to be mended before it is signed; and no table of nothing."""
+    for path in folder.iterdir():
+        if path.stem != "XAA":
+            path.unlink()
+    (folder / "XAA.note").unlink()
+    path = folder / "XAA.toml"
+    text = path.read_text()
+    path.write_text(text.replace("level =", "levle =").replace("border-", "bodrer-"))
+    told = run("agreements", "check", folder)
+    assert (told.code, told.out) == (2, "")
+    lines = told.err.splitlines()
+    assert "levle: is no key of this table" in told.err
+    assert "purposes[0]: must be `border-check`" in told.err
+    assert "XAA.toml: is not signed; " in lines[-1]
+    assert len(lines) == 1 + 2 * 2 + 1 + 1
+    # Once they are mended nothing else is told.
+    path.write_text(text)
+    told = run("agreements", "check", folder)
+    assert told.err.startswith("error: XAA.toml: is not signed; ")
+
+
+def test_a_version_of_the_future_is_not_in_order_yet(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed where a clock was an hour fast: whoever approves or checks is warned."""
+    path, hour = folder / "XAA.toml", dt.timedelta(hours=1)
+
+    class Fast(SystemClock):
+        """A clock that is fast."""
+
+        def now(self) -> dt.datetime:
+            """Return the time, and an hour."""
+            return super().now() + hour
+
+    with monkeypatch.context() as patch:
+        patch.setattr("biometrics.cli.signing.SystemClock", Fast)
+        told = run("agreements", "propose", path, "--key", key(folder, "XAA-first"))
+        assert (told.code, told.err) == (0, "")
+    told = run("agreements", "approve", path, "--key", key(folder, "XAA-second"))
+    assert told.code == 0
+    assert told.err.startswith("warning: `XAA.toml` is dated 2")
+    assert "until then the exchange refuses it, as DATED_IN_FUTURE\n" in told.err
+    found = run("agreements", "check", folder)
+    (before, _, _) = told.err.partition(" by this computer's clock it is ")
+    assert (found.code, found.err.startswith(before)) == (0, True)
+    assert "7 agreements in order, 1 of the future; list of signers: " in found.out
+    (warning,) = run("agreements", "check", folder, "--json").document["warnings"]
+    assert f"warning: {warning}".startswith(before)
+
+
+def test_a_code_of_nobody_is_warned_of_before_anybody_signs(
+    run: Run, folder: Path, old: Path
+) -> None:
+    """A prohibition that is mistyped protects from nobody, now or later."""
+    shutil.copy(old / "XAA.toml", folder)
+    path = folder / "XAA.toml"
+    text = path.read_text()
+    assert text.count('requester = "XBB"') == 1
+    path.write_text(text.replace('requester = "XBB"', 'requester = "XBD"'))
+    warning = "has no agreement here, and nobody is listed to sign for it: if it is"
+    for before, after in ((old, folder), (old / "XAA.toml", path)):
+        told = run("agreements", "diff", before, after)
+        assert told.out.startswith("XAA would NO LONGER FORBID XBB, whatever is perm")
+        assert "XAA would newly forbid XBD, whatever is permitted\n" in told.out
+        assert "nobody would learn more or less, from " in told.out
+        assert told.err.startswith("warning: `XAA.toml:")
+        assert f"`: XBD {warning}" in told.err
+    found = run("agreements", "diff", old, folder, "--json").document
+    assert len(found["warnings"]) == 1
+    assert {
+        (each["holder"], each["requester"], each["comes"])
+        for each in found["prohibitions"]
+    } == {("XAA", "XBB", False), ("XAA", "XBD", True)}
+    for command, name in (("propose", "XAA-first"), ("approve", "XAA-second")):
+        told = run("agreements", command, path, "--key", key(folder, name))
+        assert (told.code, f"XBD {warning}" in told.err) == (0, True)
+    told = run("agreements", "check", folder)
+    assert (told.code, told.err.count("warning:")) == (0, 1)
+    # Who is listed to sign is known, though there is no agreement yet.
+    (folder / "XBB.toml").unlink()
+    path.write_text(text)
+    assert run("agreements", "diff", old, folder).err == ""
+
+
+def test_of_single_files_no_group_is_known(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    """A holder that comes back to `presence` may be the fifth: that tells more."""
+    before = tmp_path / "before"
+    shutil.copytree(folder, before)
+    path = before / "XGG.toml"
+    text = path.read_text()
+    assert '"presence"' in text
+    path.write_text(text.replace('"presence"', '"holder"'))
+    whole = run("agreements", "diff", before, folder)
+    assert "LESS from XGG" in whole.out
+    assert "would learn MORE from holders without a name" in whole.out
+    assert whole.err == ""
+    told = run("agreements", "diff", path, folder / "XGG.toml")
+    assert "MORE" not in told.out
+    assert told.err.startswith("warning: of 1 agreement no group at `presence` is know")
+    assert told.err.endswith("give the whole folders, OLD and NEW\n")
+    one = run("agreements", "diff", path, folder)  # and so of one file and a folder
+    assert told.err in one.err
+    path.write_text((folder / "XGG.toml").read_text() + "# another remark\n")
+    assert run("agreements", "diff", path, folder / "XGG.toml").err == ""
+
+
+def test_only_the_file_that_was_read_out_is_approved(run: Run, folder: Path) -> None:
+    """All digits of its SHA-256, in any letters, as `propose` prints them."""
+    path = folder / "XAA.toml"
+    told = run("agreements", "propose", path, "--key", key(folder, "XAA-first"))
+    (digits,) = (
+        line.removeprefix("sha256 ")
+        for line in told.out.splitlines()
+        if line.startswith("sha256 ")
+    )
+    approve = ("agreements", "approve", path, "--key", key(folder, "XAA-second"))
+    for wrong, reason in (
+        (digits[::-1], f"has the SHA-256 {digits}, which is not the one"),
+        (digits[:16], "must be all 64 hexadecimal digits"),
+        (digits + "00", "must be all 64 hexadecimal digits"),
+    ):
+        refused = run(*approve, "--sha256", wrong)
+        assert (refused.code, reason in refused.err) == (2, True)
+    assert run(*approve, "--sha256", digits.upper()).code == 0
 
 
 def test_what_is_not_there_is_told(run: Run, folder: Path, tmp_path: Path) -> None:
@@ -240,6 +389,10 @@ def test_explain_answers_from_files(run: Run, folder: Path) -> None:
     assert not found["permitted"]
     over = run(*asked, "border-check", "--on", "2999-01-01")
     assert over.out.startswith("not permitted\n")
+    assert "no agreement of" not in over.out
+    (folder / "XAA.toml").unlink()
+    gone = run(*asked, "border-check")
+    assert gone.out.endswith(f"; there is no agreement of XAA in `{folder}`\n")
     for wrong in (("tourism",), ("visa", "--on", "x")):
         assert run(*asked, *wrong).code == 2
     day = ("--purpose", "visa", "--on", "2026-01-01")
@@ -253,6 +406,63 @@ def drawn(path: Path) -> tuple[tuple[int, ...], float]:
     colour = np.frombuffer(bytes.fromhex("08457e"), np.uint8) / 255
     same = np.abs(image[:, :, :3] - colour).max(axis=2) < 1 / 255
     return image.shape[:2], float(same.mean())
+
+
+def written(run: Run, monkeypatch: pytest.MonkeyPatch, *about: object) -> list[str]:
+    """Return the texts on a matrix."""
+    texts: list[str] = []
+
+    def keep(figure: Figure, _: Path) -> None:
+        texts.extend(each.get_text() for each in figure.findobj(Text))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("biometrics.cli.pictures.save", keep)
+        told = run("agreements", "matrix", *about, "matrix.png")
+    assert told.code == 0, told.err
+    return [*texts, told.err]
+
+
+def test_a_matrix_says_what_it_was_drawn_of(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each version with its digest, whether it is signed, and when it was drawn."""
+    path = folder / "XAA.toml"
+    digits = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    line = f"XAA revision 1, SHA-256 {digits}, "
+    *texts, err = written(run, monkeypatch, folder)
+    footing = "\n".join(texts)
+    assert f"{line}signed" in footing
+    assert (footing.count(", signed"), err) == (8, "")
+    assert f"made {SystemClock().now():%Y-%m-%d}" in footing
+    path.write_bytes(path.read_bytes() + b"# edited\n")
+    (folder / "XBB.note").unlink()
+    *texts, err = written(run, monkeypatch, folder)
+    footing = "\n".join(texts)
+    assert (footing.count(", signed"), footing.count("NOT SIGNED")) == (6, 2)
+    assert (err.count("NOT SIGNED"), f"{line}" in footing) == (2, False)
+    signers = (folder.parent / "signers.toml").rename(folder.parent / "elsewhere")
+    *texts, _ = written(run, monkeypatch, folder)
+    assert "\n".join(texts).count("signatures not checked") == 8
+    *texts, _ = written(run, monkeypatch, folder, "--signers", signers)
+    assert "\n".join(texts).count(", signed") == 6
+
+
+def test_a_matrix_tells_forbidden_and_unknown_from_nothing(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of nobody's agreement is not a row of nothing."""
+    texts = written(run, monkeypatch, folder)
+    assert (texts.count("x"), texts.count("?")) == (2, 0)
+    (folder / "XCC.toml").unlink()
+    texts = written(run, monkeypatch, folder)
+    assert (texts.count("x"), texts.count("?")) == (2, 7)
+    # Where one purpose alone is forbidden, so is the field of that purpose alone.
+    path = folder / "XDD.toml"
+    forbid = '[[forbid]]\nrequester = "*"\npurposes = ["visa"]\nreason = "no basis"\n'
+    path.write_text(path.read_text() + forbid)
+    assert written(run, monkeypatch, folder).count("x") == 2
+    visa = ("--purpose", "visa")
+    assert written(run, monkeypatch, folder, *visa).count("x") == 2 + 7
 
 
 def test_matrix_draws_a_picture(run: Run, folder: Path, tmp_path: Path) -> None:
@@ -331,3 +541,18 @@ def test_a_log_is_simulated(run: Run, folder: Path, old: Path, tmp_path: Path) -
     assert (told.code, "line 1: " in told.err) == (2, True)
     told = run("agreements", "simulate", old, folder, tmp_path / "none")
     assert (told.code, "cannot be read" in told.err) == (2, True)
+
+
+def test_every_command_on_the_page_for_signers_is_one_of_ours() -> None:
+    """With every option that stands beside it."""
+    root = get_command(app)
+    page = (Path(disclosure.__file__).parent / "README.md").read_text("utf-8")
+    told = re.findall(r"`biometrics ([^`]*)`", page)
+    assert len(told) > 15
+    for text in told:
+        words = text.split()
+        command: Any = root
+        while words and hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        options = {name for each in command.params for name in each.opts}
+        assert {word for word in words if word.startswith("--")} <= options, text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,6 +81,9 @@ def test_the_log_is_exported_and_verified(
     assert told.code == 0, told.out
     assert "1 receipt: all as it must be" in told.out
     assert "border-check" in told.out
+    path = world.root / "agreements" / "XCC.toml"
+    digits = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    assert re.search(rf" agreement .* {digits} *\n", told.out)
     assert export(world, run, "--json").document["origin"] == "exchange.test/log"
     told = run("audit", "verify", "log", "--secret", secret, "--json")
     assert told.document["faults"] == []

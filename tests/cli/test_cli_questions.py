@@ -287,9 +287,15 @@ def test_agreements_are_listed(ask: Callable[..., Told]):
     assert "forbid" in told.out
     assert "2026-01-01 to 2026-12-31" in told.out
     assert "always" in told.out
-    first, second = ask("agreements", "list", "--json").document["agreements"]
+    assert told.out.endswith(IN_FORCE)
+    document = ask("agreements", "list", "--json").document
+    first, second = document["agreements"]
     assert first["valid_until"] == "2026-12-31"
     assert second["valid_from"] is None
+    assert document["own_version"]["sha256"] == "ab" * 32
+
+
+IN_FORCE = f"revision 3       {'ab' * 32}   Ministry  \n{' ' * 84}Parliament\n"
 
 
 def test_an_explanation_names_the_line_that_decides(ask: Callable[..., Told]):
@@ -297,11 +303,12 @@ def test_an_explanation_names_the_line_that_decides(ask: Callable[..., Told]):
     question = ("--holder", "XAA", "--purpose", "visa", "--modality", "face")
     told = ask("agreements", "explain", "--requester", "XAB", *question)
     assert told.code == 0
-    assert told.out.splitlines() == [
+    assert told.out.splitlines()[:3] == [
         "permitted, level holder",
         "permitted by the clause",
         "decided by XAA.toml:12",
     ]
+    assert told.out.endswith(IN_FORCE)
     told = ask("agreements", "explain", "--requester", "XAC", *question)
     assert told.out.splitlines() == ["not permitted", "no clause"]
     told = ask("agreements", "explain", "--requester", "XAC", *question, "--json")
@@ -602,3 +609,26 @@ def test_what_json_cannot_say_is_a_mistake_of_ours():
     """A value without a form in JSON is not printed as something else."""
     with pytest.raises(TypeError, match="object has no form"):
         print_json({"value": object()})
+
+
+def test_an_interrupt_while_a_command_loads_is_no_traceback(tmp_path: Path):
+    """Ctrl-C in the first second ends it without a word."""
+    program = tmp_path / "interrupted.py"
+    program.write_text(
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'typer':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from biometrics.cli import main\n"
+        "main()\n"
+    )
+    told = subprocess.run(
+        [sys.executable, program, "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert (told.returncode, told.stdout, told.stderr) == (130, "", "")

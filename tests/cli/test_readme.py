@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -162,6 +163,27 @@ def test_the_server_says_when_it_is_ready_and_when_it_stopped(session: Session):
     assert session.log.endswith("stopped\n")
     told = session.err.splitlines()
     assert [line for line in told if not line.startswith("written: ")] == []
+
+
+def test_a_server_that_does_not_start_is_not_waited_for(tmp_path: Path):
+    """Where its port is taken the page's own lines end, and say so."""
+    write_commands(tmp_path / "bin")
+    (tmp_path / "work").mkdir()
+    (block,) = (block for block in blocks() if block.startswith("biometrics serve"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        write_exchange(
+            tmp_path / "work" / "pilot",
+            clock=SystemClock(),
+            random_bytes=secrets.token_bytes,
+            listen=f"127.0.0.1:{taken.getsockname()[1]}",
+        )
+        run_script(block, tmp_path)
+    said = (tmp_path / "out").read_text("utf-8")
+    assert re.fullmatch(r"error: .*127\.0\.0\.1:\d+.*\n", said)
+    # A process that is gone without a word is not waited for either.
+    (tmp_path / "bin" / "biometrics").write_text("#!/bin/sh\nexit 1\n")
+    run_script(block, tmp_path)
+    assert (tmp_path / "out").read_text("utf-8") == ""
 
 
 def test_the_sample_gallery_is_enrolled_at_once(session: Session):

@@ -28,6 +28,7 @@ from biometrics.client import (
     SpaceInfo,
     Template,
     TemplateInfo,
+    VersionInfo,
     WithdrawReceipt,
 )
 from biometrics.client.responses import read_answer
@@ -286,16 +287,22 @@ def test_agreements_come_back_as_words_and_days(exchange: ExchangeClient):
     )
 
 
+OWN = VersionInfo(revision=3, sha256="ab" * 32, signers=("Ministry", "Parliament"))
+
+
 def test_an_explanation_names_the_line_that_decides(exchange: ExchangeClient):
     """A permitted search names its clause; one without a clause names none."""
     asked = {"holder": "XAA", "purpose": "visa", "modality": "face"}
+    assert exchange.own_version() == OWN
     assert exchange.explain(requester="XAB", **asked) == Explanation(
         permitted=True,
         level="holder",
         decided_by="XAA.toml:12",
         text="permitted by the clause",
+        own_version=OWN,
     )
     refused = exchange.explain(requester="XAC", **asked)
+    assert refused.own_version is None
     assert (refused.permitted, refused.level, refused.decided_by) == (False, "", "")
 
 

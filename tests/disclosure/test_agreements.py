@@ -52,6 +52,22 @@ def faults_of(text: str, **options: Member):
     return [(fault.field, fault.reason) for fault in refused.value.faults]
 
 
+def test_a_version_is_ahead_by_more_than_clocks_differ():
+    """Five minutes are no future yet."""
+    version = parse_version(HEAD, "XAA.toml")
+    ahead = dt.timedelta(seconds=limits.DATED_AHEAD_SECONDS)
+    assert not version.is_ahead_of(version.dated - ahead)
+    assert version.is_ahead_of(version.dated - ahead - dt.timedelta(seconds=1))
+
+
+def test_what_is_about_everybody_is_found_without_a_requester():
+    """And nothing else is."""
+    clauses = parse_version(HEAD + PERMIT + FORBID, "XAA.toml").clauses
+    asked = (Member("XAA"), None, Purpose.VISA, Modality.FACE)
+    assert Agreements(clauses).about(*asked) == clauses[1:]
+    assert Agreements(clauses[:1]).about(*asked) == ()
+
+
 def test_version_says_whose_and_which_it_is():
     """Holder, revision and date stand beside the clauses."""
     version = parse_version(HEAD, "XAA.toml", Member("XAA"))

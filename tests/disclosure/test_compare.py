@@ -20,7 +20,11 @@ from biometrics.disclosure.compare import (
     named_members,
     strongest,
 )
-from biometrics.disclosure.wording import in_words
+from biometrics.disclosure.prohibitions import (
+    forbidden_pairs,
+    prohibition_differences,
+)
+from biometrics.disclosure.wording import in_words, prohibitions_in_words
 from biometrics.members import Member
 from biometrics.templates import Modality
 
@@ -59,14 +63,17 @@ def prohibition(
     requester: Member | None = None,
     first: dt.date | None = None,
     last: dt.date | None = None,
+    *,
+    purposes: frozenset[Purpose] = frozenset(Purpose),
+    modalities: frozenset[Modality] = frozenset(Modality),
 ) -> Clause:
-    """Return a clause of XAA's that forbids every search."""
+    """Return a clause of XAA's that forbids searches."""
     return Clause(
         holder=XAA,
         requester=requester,
         effect=Effect.FORBID,
-        purposes=frozenset(Purpose),
-        modalities=frozenset(Modality),
+        purposes=purposes,
+        modalities=modalities,
         level=None,
         valid_from=first,
         valid_until=last,
@@ -298,6 +305,71 @@ def test_the_strongest_is_the_most_that_any_search_tells():
     assert strongest(agreements, ALL, both, dt.date(2030, 1, 1)) == {}
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_of_a_group"),
+    [
+        (Level.PRESENCE, None, True),
+        (Level.HOLDER, Level.PRESENCE, True),
+        (Level.PRESENCE, Level.PRESENCE, False),
+        (None, Level.REFERENCE, False),
+    ],
+)
+def test_a_difference_says_whether_it_is_of_a_group(
+    before: Level | None, after: Level | None, *, is_of_a_group: bool
+):
+    """A group is made of holders at `presence`; another quota makes no other one."""
+    old = [permission(level=before)] if before else []
+    new = [replace(permission(level=after), quota_per_day=7)] if after else []
+    (found,) = differences(Agreements(old), Agreements(new), ALL, TODAY)
+    assert found.is_of_a_group is is_of_a_group
+
+
+def forbidden(old: list[Clause], new: list[Clause]) -> list[str]:
+    """Return in words what is forbidden no longer, and what newly."""
+    found = prohibition_differences(Agreements(old), Agreements(new), TODAY)
+    return list(prohibitions_in_words(found))
+
+
+def test_a_mistyped_prohibition_is_told_though_nothing_is_permitted():
+    """Both the one that goes, and the one of nobody that comes."""
+    assert forbidden([prohibition(XBB)], [prohibition(XCC)]) == [
+        "XAA would NO LONGER FORBID XBB, whatever is permitted",
+        "  any purpose with any modality; from 2026-06-01 on",
+        "XAA would newly forbid XCC, whatever is permitted",
+        "  any purpose with any modality; from 2026-06-01 on",
+    ]
+
+
+def test_prohibitions_are_told_by_what_is_alike():
+    """Purposes and modalities by name where they are not all, and their days."""
+    until = dt.date(2026, 9, 30)
+    searches = {
+        "purposes": frozenset({VISA, Purpose.BORDER_CHECK}),
+        "modalities": frozenset({FACE, Modality.IRIS}),
+    }
+    old = [prohibition(XBB, last=until, **searches), prohibition(first=until)]
+    assert forbidden([*old, permission()], [permission()]) == [
+        "XAA would NO LONGER FORBID everybody, whatever is permitted",
+        "  any purpose with any modality; from 2026-09-30 on",
+        "XAA would NO LONGER FORBID XBB, whatever is permitted",
+        "  border-check, visa with face, iris; from 2026-06-01 to 2026-09-30",
+    ]
+
+
+def test_what_stays_forbidden_in_other_words_is_no_difference():
+    """By everybody's prohibition, in another order, or where it was over already."""
+    by_name, for_all = prohibition(XBB), prohibition()
+    assert forbidden([by_name], [by_name]) == []
+    assert forbidden([by_name, for_all], [for_all]) == []
+    assert forbidden([for_all], [for_all, by_name]) == []
+    assert forbidden([prohibition(XBB, last=dt.date(2026, 5, 31))], []) == []
+    (head, _) = forbidden([by_name], [for_all])
+    assert head == "XAA would newly forbid everybody, whatever is permitted"
+    (head, _) = forbidden([for_all], [by_name])
+    assert head == "XAA would NO LONGER FORBID everybody, whatever is permitted"
+    assert forbidden([permission()], []) == []
+
+
 DAYS = [TODAY + dt.timedelta(days=number) for number in range(-3, 8)]
 some_day = st.sampled_from(DAYS)
 versions = st.lists(
@@ -349,6 +421,59 @@ def test_what_differs_on_a_day_is_told_and_nothing_else(
         ]
         expected = [levels] if levels[0] is not levels[1] and day >= TODAY else []
         assert told_of == expected
+
+
+def test_a_pair_is_forbidden_where_all_that_is_asked_is():
+    """By name or to everybody, on that day; what is not permitted is not forbidden."""
+    border = Purpose.BORDER_CHECK
+    until = dt.date(2026, 6, 30)
+    agreements = Agreements(
+        [
+            permission(holder=XBB, requester=XAA),
+            prohibition(XCC),
+            prohibition(last=until, purposes=frozenset({VISA})),
+        ]
+    )
+    both, visa = [(VISA, FACE), (border, FACE)], [(VISA, FACE)]
+    for searches, day, whom in (
+        (both, TODAY, {XCC}),
+        (visa, TODAY, {XAA, XBB, XCC}),
+        (visa, until + dt.timedelta(days=1), {XCC}),
+    ):
+        pairs = forbidden_pairs(agreements, ALL, searches, day)
+        assert pairs == {(XAA, each) for each in whom}
+
+
+@settings(max_examples=60)
+@given(versions, versions)
+def test_prohibitions_are_told_for_each_day_on_which_they_go_or_come(
+    old: list[Clause], new: list[Clause]
+):
+    """One that goes is by no clause any more; by name, or everybody's."""
+    found = prohibition_differences(Agreements(old), Agreements(new), TODAY)
+    for day, requester in product(DAYS, (XBB, None)):
+        (was_named, was), (is_named, remains) = (
+            [
+                any(
+                    clause.effect is Effect.FORBID
+                    and clause.requester in whom
+                    and clause.is_valid_on(day)
+                    for clause in version
+                )
+                for whom in ([requester], [requester, None])
+            ]
+            for version in (old, new)
+        )
+        expected = [False] if was_named and not remains else []
+        expected += [True] if is_named and not was else []
+        told = [
+            each.comes
+            for each in found
+            if (each.holder, each.requester) == (XAA, requester)
+            and (each.purpose, each.modality) == (VISA, FACE)
+            and each.first <= day <= (each.last or dt.date.max)
+        ]
+        assert told == (expected if day >= TODAY else [])
 
 
 def test_days_on_which_nothing_changes_are_one_difference() -> None:

@@ -23,3 +23,11 @@ def test_page_names_every_word_of_the_lists():
     """No purpose, modality or level is missing from the page."""
     words = [*Purpose, *Modality, *Level]
     assert [word for word in words if f"`{word}`" not in PAGE] == []
+
+
+def test_every_heading_that_the_page_cites_is_there():
+    """As `see "How to sign"`."""
+    headings = re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
+    cited = re.findall(r'(?:see|in|told in) "([A-Z][^"]*)"', PAGE)
+    assert len(cited) > 5
+    assert [heading for heading in cited if heading not in headings] == []

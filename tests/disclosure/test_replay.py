@@ -59,20 +59,52 @@ def test_what_is_no_question_is_told_by_its_line(line: bytes):
     assert refused.value.reason == "NOT_A_QUESTION"
 
 
+UNKNOWN = (
+    "is no member code of the exchange; use ISO 3166-1 alpha-3, UNHCR, IOM or UNODC"
+)
+LIKE = (
+    "a line is one JSON object with `time`, `requester`, `purpose`, `modality` and,"
+    " where some were named, `holders` and `excluded_holders`"
+)
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (b"[]", "line 1: input should be an object"),
-        (*lines({"purpose": "tourism"}), "line 1: purpose: "),
-        (*lines({"holders": ["XAA", "ZZZ"]}), "line 1: holders.1: "),
-        (*lines({"purpose": "tourism", "modality": 1}), "line 1: purpose: "),
+        (b"[]", [("", f"is no JSON object; {LIKE}")]),
+        (b"{", [("", f"is no JSON; {LIKE}")]),
+        (
+            *lines({"requester": "XDDD", "modality": "gait"}),
+            [
+                ("requester", f"`XDDD` {UNKNOWN}"),
+                ("modality", "must be `face`, `fingerprint` or `iris`"),
+            ],
+        ),
+        (*lines({"holders": ["XAA", "ZZZ"]}), [("holders.1", f"`ZZZ` {UNKNOWN}")]),
+        (
+            *lines({"time": "2026-06-01T08:30:00"}),
+            [("time", "must say its zone, as in `2026-01-31T12:00:00Z`")],
+        ),
+        (
+            *lines({"time": None, "score": 0.5}),
+            [
+                ("time", "must be a moment such as `2026-01-31T12:00:00Z`, in quotes"),
+                ("score", "is no key of a line; remove it or correct its spelling"),
+            ],
+        ),
     ],
 )
-def test_what_is_wrong_with_a_line_is_told_with_where(line: bytes, told: str):
-    """The key, or nothing where it is the whole."""
+def test_everything_that_is_wrong_with_a_line_is_told(
+    line: bytes, told: list[tuple[str, str]]
+):
+    """With its key, or none where it is the whole, in letters as they were written."""
     with pytest.raises(ConfigurationError) as refused:
         list(read_questions([line], "log"))
-    assert refused.value.message.startswith(f"`log`, {told}")
+    assert [(each.field, each.message) for each in refused.value.faults] == [
+        (f"`log`, line 1: {key}" if key else "`log`, line 1", message)
+        for key, message in told
+    ]
+    assert {each.reason for each in refused.value.faults} == {"NOT_A_QUESTION"}
 
 
 def test_a_line_may_be_as_long_as_the_bound_and_no_longer():
@@ -80,8 +112,10 @@ def test_a_line_may_be_as_long_as_the_bound_and_no_longer():
     (line,) = lines({})
     most = line.rstrip().ljust(limits.MAX_QUESTION_LINE_BYTES)
     assert len(list(read_questions([most], "log"))) == 1
-    with pytest.raises(ConfigurationError, match="is longer than"):
+    with pytest.raises(ConfigurationError) as refused:
         list(read_questions([most + b" "], "log"))
+    told = f"`log`, line 1: is longer than {limits.MAX_QUESTION_LINE_BYTES} bytes"
+    assert refused.value.message == told
 
 
 def test_what_would_change_is_counted():

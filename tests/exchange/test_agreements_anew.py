@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,33 @@ def test_a_version_counts_soon_after_it_is_signed(
         )
         assert not told.permitted
         assert "under review" in told.text
+        assert told.own_version is None  # that is the holder's to know
+
+
+def test_a_holder_sees_from_its_desk_which_version_is_in_force(tmp_path: Path) -> None:
+    """Its number, digest and signers; once it has lapsed, that there is none."""
+    question = {"holder": "XAA", "purpose": "border-check", "modality": "face"}
+    with World(tmp_path, agreements={"XAA": version(3)}) as world:
+        data = (world.root / "agreements/XAA.toml").read_bytes()
+        holder, requester = world.client("XAA"), world.client("XCC")
+        own = holder.own_version()
+        assert own is not None
+        assert (own.revision, own.sha256) == (3, hashlib.sha256(data).hexdigest())
+        assert len(own.signers) == 2
+        assert holder.explain(requester="XCC", **question).own_version == own
+        assert requester.own_version() is None
+        assert requester.explain(requester="XCC", **question).own_version is None
+        # One of those who have signed it is listed no more, nor anybody in their place.
+        path = world.root / "signers.toml"
+        tables = path.read_text().split("[[signer]]")
+        path.write_text("[[signer]]".join(t for t in tables if '"XAA"' not in t))
+        wait_until(lambda: holder.own_version() is None)
+        told = holder.explain(requester="XCC", **question)
+        assert (told.permitted, told.own_version) == (False, None)
+        assert "; no version of the agreement of XAA is in force: none was" in told.text
+        told = requester.explain(requester="XCC", **question)
+        assert not told.permitted
+        assert "in force" not in told.text
 
 
 def test_a_search_ends_by_the_version_it_began_with(

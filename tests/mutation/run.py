@@ -59,6 +59,7 @@ FIRST = {
     "agreements": ("test_agreements.py", "test_decision.py"),
     "budget": ("test_budget.py",),
     "clauses": ("test_agreements.py", "test_decision.py"),
+    "prohibitions": ("test_compare.py",),
     "wording": ("test_compare.py",),
 }
 # The attacks, and the other engine, take long and say what the rest says.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import stat
 import tomllib
 from typing import TYPE_CHECKING
@@ -106,7 +107,7 @@ def test_a_revision_is_never_used_twice(path: Path):
     """Proposed again, or set back by hand, the next one is higher than any before."""
     propose(path, FIRST, SIGNERS, NOW)
     propose(path, FIRST, SIGNERS, NOW)
-    path.write_bytes(toml(1))
+    path.write_bytes(toml(1))  # as one goes back to an earlier text
     assert propose(path, FIRST, SIGNERS, NOW).version.revision == 6
     path.with_suffix(".note").write_text("no note")
     assert propose(path, FIRST, SIGNERS, NOW).version.revision == 7
@@ -134,6 +135,19 @@ def test_what_was_edited_since_cannot_be_approved(path: Path):
     path.write_bytes(path.read_bytes() + b"# more\n")
     changed = "CHANGED_SINCE_SIGNED"
     assert reason(lambda: approve(path, SECOND, SIGNERS), path) == changed
+
+
+def test_only_the_file_that_is_meant_is_approved(path: Path):
+    """The second person names the SHA-256 that the first has read out."""
+    propose(path, FIRST, SIGNERS, NOW)
+    meant = hashlib.sha256(path.read_bytes()).digest()
+    # Another has changed it, and proposed it with a key of its own.
+    path.write_text(path.read_text().replace("treaty", "another treaty"))
+    propose(path, THIRD, SIGNERS, NOW)
+    other = "OTHER_SHA256"
+    assert reason(lambda: approve(path, SECOND, SIGNERS, digest=meant), path) == other
+    meant = hashlib.sha256(path.read_bytes()).digest()
+    assert len(approve(path, SECOND, SIGNERS, digest=meant).signers) == 2
 
 
 def test_what_nobody_proposed_cannot_be_approved(path: Path):

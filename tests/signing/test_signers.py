@@ -23,6 +23,7 @@ def test_the_list_says_who_signs_for_whom():
         ("Parliament", key("XBB/second").verifier),
     ]
     assert SIGNERS.of(Member("XCC")) == ()
+    assert SIGNERS.holders == {XAA, XBB}
 
 
 def test_the_fingerprint_is_of_the_file():

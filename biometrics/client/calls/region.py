@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         LoadInfo,
         PermissionInfo,
         RegionInfo,
+        VersionInfo,
     )
 
 
@@ -83,6 +84,14 @@ class RegionCalls(Calls):
 
         clauses = pages(page, responses.read_agreements)
         return tuple([clause async for clause in clauses])
+
+    async def own_version(self, *, deadline: float | None = None) -> VersionInfo | None:
+        """Tell which version of one's own agreement is in force, if any is."""
+        request = agreement_pb2.ListAgreementsRequest(page_size=1)
+        told = await self._asker.call(
+            self._on.agreements.ListAgreements, request, deadline
+        )
+        return responses.read_own_version(told)
 
     async def explain(
         self,
