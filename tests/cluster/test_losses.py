@@ -38,6 +38,7 @@ SEED = int(os.environ.get("LOSSES_SEED", "1"))
 SHARDS = 3
 RECORDS = 10  # in a message
 KEPT = 4  # of which stay
+REPLACED = 2  # of these
 SAMPLE = 12
 SECONDS = 120.0
 PAUSE_SECONDS = 0.05
@@ -77,7 +78,7 @@ class Load:
                 thread.join()
 
     def write(self) -> None:
-        """Enrol people, and withdraw most of them."""
+        """Enrol people, replace what there is of some, and withdraw most."""
         with self.enroller() as client:
             while not self._stopping.is_set():
                 numbers = [next(self._numbers) for _ in range(RECORDS)]
@@ -86,6 +87,8 @@ class Load:
                     for told in client.enrol_many([Chunk(records=people)]):
                         assert {o.status for o in told.outcomes} == {"enrolled"}
                     self.enrolled.update(numbers)
+                    for number in numbers[:REPLACED]:
+                        client.replace(f"case-{number}", face(unit(number)))
                     for number in numbers[KEPT:]:
                         self.leaving.add(number)
                         client.withdraw(f"case-{number}")
