@@ -22,7 +22,6 @@ FPIR is what it was set to, and the interval says how far that is known.
 
 from __future__ import annotations
 
-import argparse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -31,13 +30,14 @@ import numpy as np
 
 from benchmarks import accuracy_report
 from benchmarks.accuracy_people import Pairs, People
-from benchmarks.kit import machine, results, tables
+from benchmarks.kit import command, machine, results, tables
 from benchmarks.kit.intervals import RULE_OF_THREE, clopper_pearson
 from benchmarks.kit.thresholds import search_maxima
 from enrolment.population import Population
 from matcher.engine import Engine
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
@@ -230,11 +230,9 @@ def made(options: argparse.Namespace) -> People:
 
 def parse() -> argparse.Namespace:
     """Return the options, `--quick` ones instead of defaults if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument(
-        "--sizes", type=int, nargs="+", default=(1_000, 10_000, 100_000)
-    )
-    parser.add_argument("--searches", type=int, default=30_000, help="a third mated")
+    parser = command.Parser("accuracy", __doc__, quick=QUICK, plots=True)
+    parser.add_argument("--sizes", nargs="+", default=(1_000, 10_000, 100_000))
+    parser.add_argument("--searches", default=30_000, help="a third mated")
     parser.add_argument(
         "--unnoticed",
         action="store_true",
@@ -243,13 +241,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--look-alikes", type=float, default=0.005, help="share of people who have one"
     )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plot", action="store_true", help="draw a picture too")
-    parser.add_argument("--quick", action="store_true", help="that it runs, not more")
-    results.add_arguments(parser, "accuracy")
-    if parser.parse_known_args()[0].quick:
-        parser.set_defaults(**QUICK)
+    parser.add_argument("--threads", default=2)
+    parser.add_argument("--seed", type=command.natural, default=1)
     options = parser.parse_args()
     mated = round(MATED_SHARE * options.searches)
     if any(mated % size for size in options.sizes if size < mated):
@@ -271,8 +264,7 @@ def main() -> None:
             "look_alikes": options.look_alikes,
             "seed": options.seed,
         },
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     sizes = [s for s in options.sizes if not kept.has(records=s, fpir_set=SWEPT[-1])]
     if sizes:
@@ -283,12 +275,12 @@ def main() -> None:
         for row in Arena(people, size, options.threads).rows():
             kept.add([row])
     rows = sorted(kept.rows, key=lambda row: (row["records"], -row["fpir_set"]))
-    accuracy_report.show(rows)
+    accuracy_report.show(kept, rows)
     if options.plot:
-        accuracy_report.draw(rows)
+        accuracy_report.draw(kept, rows)
     if differing := sum(row.get("differing", 0) for row in rows):
         raise SystemExit(f"{differing:,} decisions differ from exhaustive ones")
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.kit.intervals import RULE_OF_THREE
 from benchmarks.kit.tables import Column
-from benchmarks.kit.tables import show as show_table
+
+if TYPE_CHECKING:
+    from benchmarks.kit.results import Results
 
 SHOWN: Final = (1e-2, 1e-3)  # operating points, as NIST reports them
 COLUMNS: Final = (
@@ -37,11 +39,11 @@ TICKS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _SHARES: Final = ("fpir", "fnir", "fte", "fta")
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def show(kept: Results, rows: list[dict[str, Any]]) -> None:
     """Print the operating points, and what all thresholds support."""
     points = [row for row in rows if row["fpir_set"] in SHOWN]
     points.sort(key=lambda row: (-row["fpir_set"], row["records"]))
-    show_table("identification by threshold", COLUMNS, map(_line, points), NOTE)
+    kept.show("identification by threshold", COLUMNS, map(_line, points), NOTE)
     measured = [row for row in rows if "missing" not in row]
     if not measured:
         return
@@ -63,7 +65,7 @@ def show(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def draw(rows: list[dict[str, Any]]) -> None:
+def draw(kept: Results, rows: list[dict[str, Any]]) -> None:
     """Draw FNIR against FPIR, one line for each size of the gallery."""
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
@@ -94,7 +96,7 @@ def draw(rows: list[dict[str, Any]]) -> None:
     axes.set_ylabel("FNIR, false negative identification rate")
     axes.set_title("Error trade-off by size of the gallery; bands: 95 % of FNIR")
     axes.legend()
-    plots.save(drawn, "accuracy")
+    plots.save(drawn, kept)
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:

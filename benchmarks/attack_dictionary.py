@@ -17,7 +17,6 @@ spread: a search that would match one is told, and is the last before somebody l
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -31,7 +30,7 @@ from benchmarks.honest_use import (
     searched,
     unit_rows,
 )
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.ledger import Ledger
 from enrolment.synthetic import Population
 
@@ -53,6 +52,9 @@ BETWEEN: Final = {
     "stolen": dt.timedelta(days=1 / 30),
 }
 _DIRECTIONS: Final = 512
+
+
+QUICK = {"records": 2000, "probes": 3000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,26 +157,21 @@ COLUMNS = (
 
 def main() -> None:
     """Attack with the defence off and on."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--probes", type=int, default=10_000)
+    parser = command.Parser("attack_dictionary", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=100_000)
+    parser.add_argument("--probes", default=10_000)
     parser.add_argument("--canaries", type=float, default=0.05, help="share of records")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "attack_dictionary")
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.probes = 2000, 3000
     canaries = round(options.canaries * options.records)
     found = results.Results(
         "does anybody notice that a requester goes through a gallery?",
         key=("attack", "fpir", "defence"),
         settings={"records": options.records, "canaries": canaries},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     found.add(attacked(world_of(options.records, options.probes, canaries)))
-    tables.show("a gallery gone through", COLUMNS, found.rows)
+    found.show("a gallery gone through", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

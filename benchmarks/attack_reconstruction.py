@@ -21,7 +21,6 @@ With the defence off it succeeds, which shows that it bites.
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.kit.ledger import Ledger, allowing
 from biometrics import limits
@@ -58,6 +57,9 @@ _LAPSE: Final = dt.timedelta(hours=limits.FREEZE_HOURS, minutes=1)
 _PATIENCE: Final = dt.timedelta(days=26)  # within the days that count
 # A bit of a normal number tells 2 / pi of its variance: sqrt(2 / pi) is its slope.
 _SLOPE: Final = np.sqrt(2 / np.pi)
+
+
+QUICK = {"searches": 300, "people": 1}
 
 
 @dataclass
@@ -324,17 +326,13 @@ COLUMNS = (
 
 def main() -> None:
     """Attack in every manner."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--searches", type=int, default=5000)
-    parser.add_argument("--people", type=int, default=20)
+    parser = command.Parser("attack_reconstruction", __doc__, quick=QUICK)
+    parser.add_argument("--searches", default=5000)
+    parser.add_argument("--people", default=20)
     parser.add_argument("--manners", nargs="+", choices=MANNERS, default=[*MANNERS])
-    parser.add_argument("--told", type=int, default=limits.NEAR_SEARCHES_TOLD)
-    parser.add_argument("--all", type=int, default=limits.NEAR_SEARCHES_TOLD_TO_ALL)
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "attack_reconstruction")
+    parser.add_argument("--told", default=limits.NEAR_SEARCHES_TOLD)
+    parser.add_argument("--all", default=limits.NEAR_SEARCHES_TOLD_TO_ALL)
     options = parser.parse_args()
-    if options.quick:
-        options.searches, options.people = 300, 1
     found = results.Results(
         "can a requester rebuild a template from yes and no?",
         key=("gallery", "attack", "manner"),
@@ -344,8 +342,7 @@ def main() -> None:
             "told": options.told,
             "told to all": options.all,
         },
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     galleries = (Gallery(SEED), Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION))
     for gallery, attack, manner in product(galleries, ATTACKS, options.manners):
@@ -373,8 +370,8 @@ def main() -> None:
                 }
             ]
         )
-    tables.show("rebuilt from yes and no", COLUMNS, found.rows)
+    found.show("rebuilt from yes and no", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

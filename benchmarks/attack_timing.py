@@ -13,7 +13,6 @@ With a slot of 1 ms the defence is as good as off, which shows that the attack w
 
 from __future__ import annotations
 
-import argparse
 import secrets
 import tempfile
 import time
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from biometrics.client import ExchangeClient, Profile
@@ -41,6 +40,9 @@ MASKED: Final = 256  # records that exclude the attacker
 LATE: Final = 2.5  # slots; an answer takes two
 DRAWS: Final = 200  # of the bootstrap
 DEADLINE_SECONDS: Final = 30.0
+
+
+QUICK = {"records": 1000, "pairs": 20, "slots": [1, 20]}
 
 
 def probes_of(gallery: Gallery, records: int) -> dict[str, list[NDArray[np.float32]]]:
@@ -144,22 +146,17 @@ COLUMNS = (
 
 def main() -> None:
     """Attack with each length of slot."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=20_000)
-    parser.add_argument("--pairs", type=int, default=5000)
-    parser.add_argument("--slots", type=int, nargs="+", default=[1, 25], help="in ms")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "attack_timing")
+    parser = command.Parser("attack_timing", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=20_000)
+    parser.add_argument("--pairs", default=5000)
+    parser.add_argument("--slots", nargs="+", default=[1, 25], help="in ms")
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.pairs, options.slots = 1000, 20, [1, 20]
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "can a requester tell by time what an answer does not say?",
         key=("slot_ms", "kind"),
         settings={"records": options.records, "threshold": THRESHOLD},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     with tempfile.TemporaryDirectory() as folder:
         for slot_ms in options.slots:
@@ -176,8 +173,8 @@ def main() -> None:
                 attack(exchange, options.records, 20, SEED)
                 took = attack(exchange, options.records, options.pairs, SEED)
             found.add(compared(kind, took, slot_ms, SEED) for kind in KINDS[1:])
-    tables.show("told by time", COLUMNS, found.rows)
+    found.show("told by time", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

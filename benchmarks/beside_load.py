@@ -12,7 +12,6 @@ next run, with what the loads added to it.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import secrets
 import tempfile
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from biometrics.client import Chunk, ExchangeClient, Profile, Record
@@ -35,6 +34,9 @@ if TYPE_CHECKING:
 SEED = 7
 PAUSE_SECONDS = 0.005  # between two searches
 IDLE_SECONDS = 10.0
+
+
+QUICK = {"gallery": 1000, "records": 512, "rounds": 1}
 
 
 def load(profile: Path, records: int, size: int, told: Any) -> None:
@@ -126,24 +128,19 @@ COLUMNS = (
 
 def main() -> None:
     """Measure each size in turn, and print medians."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--gallery", type=int, default=1_000_000, help="records in it")
-    parser.add_argument("--records", type=int, default=8000, help="of each load")
-    parser.add_argument("--chunks", type=int, nargs="+", default=[512, 64])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = command.Parser("beside_load", __doc__, quick=QUICK)
+    parser.add_argument("--gallery", default=1_000_000, help="records in it")
+    parser.add_argument("--records", default=8000, help="of each load")
+    parser.add_argument("--chunks", nargs="+", default=[512, 64])
+    parser.add_argument("--rounds", default=3)
     parser.add_argument("--root", type=Path, help="folder that keeps the exchange")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "beside_load")
     options = parser.parse_args()
-    if options.quick:
-        options.gallery, options.records, options.rounds = 1000, 512, 1
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "what does a bulk load cost the searches beside it?",
         key=("gallery", "chunk"),
         settings={"threshold": THRESHOLD, "gallery": gallery.name},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     with tempfile.TemporaryDirectory() as folder:
         exchange = BenchmarkExchange(
@@ -156,14 +153,16 @@ def main() -> None:
             exchange.enrol(options.gallery)
             runs = measure(exchange, options.records, options.chunks, options.rounds)
     for size, rounds in runs.items():
-        row = {name: float(np.median([r[name] for r in rounds])) for name in rounds[0]}
         pairs = zip(rounds, runs[0], strict=True)
         ratio = float(np.median([r["p99_ms"] / idle["p99_ms"] for r, idle in pairs]))
         found.add(
-            [{"gallery": options.gallery, "chunk": size, "p99_ratio": ratio} | row]
+            [
+                {"gallery": options.gallery, "chunk": size, "p99_ratio": ratio}
+                | results.medians(rounds)
+            ]
         )
-    tables.show("medians of the rounds", COLUMNS, found.rows)
+    found.show("medians of the rounds", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

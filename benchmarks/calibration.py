@@ -19,20 +19,19 @@ the safe end, and at the threshold that would have been right.
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from benchmarks import calibration_report
-from benchmarks.kit import machine, results, tables
+from benchmarks.kit import command, machine, results, tables
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, Gallery
 from benchmarks.kit.intervals import clopper_pearson
 from biometrics.calibration import FpirClass, searches_needed
-from enrolment.calibrate import tail
 from enrolment.synthetic import Population, synthesise
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
@@ -139,6 +138,8 @@ def _row(
     options: argparse.Namespace,
 ) -> Iterator[dict[str, Any]]:
     """Yield what became of the promise at each size, over all repeats."""
+    from enrolment.calibrate import tail  # noqa: PLC0415 - of an extra
+
     maxima, mated = scores
     base, grown = where
     growth = np.array([options.sizes[place] / options.sizes[base] for place in grown])
@@ -204,23 +205,17 @@ def _cost(
 
 def parse() -> argparse.Namespace:
     """Return the options, `--quick` ones instead of defaults if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = command.Parser("calibration", __doc__, quick=QUICK, plots=True)
     parser.add_argument(
         "--sizes",
-        type=int,
         nargs="+",
         default=(5_000, 10_000, 20_000, 40_000, 80_000),
         help="galleries, ascending; each begins as the one before",
     )
-    parser.add_argument("--searches", type=int, default=60_000)
-    parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plot", action="store_true", help="draw a picture too")
-    parser.add_argument("--quick", action="store_true", help="that it runs, not more")
-    results.add_arguments(parser, "calibration")
-    if parser.parse_known_args()[0].quick:
-        parser.set_defaults(**QUICK)
+    parser.add_argument("--searches", default=60_000)
+    parser.add_argument("--repeats", default=40)
+    parser.add_argument("--threads", default=2)
+    parser.add_argument("--seed", type=command.natural, default=1)
     return parser.parse_args()
 
 
@@ -237,8 +232,7 @@ def main() -> None:
             "repeats": options.repeats,
             "seed": options.seed,
         },
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     for name, draw_scores in POPULATIONS.items():
         wanted = [
@@ -255,10 +249,10 @@ def main() -> None:
             key = {"population": name, "fpir": fpir.value, "people": count}
             rows = measure(scores, fpir.rate, count, options)
             kept.add(key | row for row in rows)
-    calibration_report.show(kept.rows)
+    calibration_report.show(kept)
     if options.plot:
-        calibration_report.draw(kept.rows)
+        calibration_report.draw(kept)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.kit.tables import Column
-from benchmarks.kit.tables import show as show_table
+
+if TYPE_CHECKING:
+    from benchmarks.kit.results import Results
 
 COLUMNS: Final = (
     Column("population", "population"),
@@ -32,18 +34,20 @@ NOTE: Final = (
 )
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def show(kept: Results) -> None:
     """Print every row."""
     ordered = sorted(
-        rows, key=lambda row: (row["population"], -float(row["fpir"]), row["people"])
+        kept.rows,
+        key=lambda row: (row["population"], -float(row["fpir"]), row["people"]),
     )
-    show_table("promises kept and broken", COLUMNS, ordered, NOTE)
+    kept.show("promises kept and broken", COLUMNS, ordered, NOTE)
 
 
-def draw(rows: list[dict[str, Any]]) -> None:
+def draw(kept: Results) -> None:
     """Draw how often promises are broken, by growth, a panel for each population."""
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
+    rows = kept.rows
     names = list(dict.fromkeys(row["population"] for row in rows))
     drawn, panels = plots.figure(len(names), width=10.0, height=4.4, sharey=True)
     lines = sorted(
@@ -77,7 +81,7 @@ def draw(rows: list[dict[str, Any]]) -> None:
         x=0.01,
         ha="left",
     )
-    plots.save(drawn, "calibration")
+    plots.save(drawn, kept)
 
 
 def _across(axes: Any) -> Any:

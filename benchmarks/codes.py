@@ -9,14 +9,13 @@ of other sizes here; everything else is the engine as it is, on one thread.
 
 from __future__ import annotations
 
-import argparse
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.galleries import Gallery
 from benchmarks.kit.machine import use_threads
 from benchmarks.kit.timing import paired
@@ -36,6 +35,9 @@ THRESHOLDS = (0.3, 0.4, 0.45, 0.5)
 PROBES = 32
 OPENING_MICROSECONDS = 26.0  # a sealed template with its row, as the review measured it
 MEGA = 1_000_000
+
+
+QUICK = {"records": 4096, "rounds": 1}
 
 
 def code_of(length: int) -> Code:
@@ -137,21 +139,16 @@ COLUMNS = (
 
 def main() -> None:
     """Measure every size of code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=1 << 18)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "codes")
+    parser = command.Parser("codes", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=1 << 18)
+    parser.add_argument("--rounds", default=7)
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.rounds = 4096, 1
     use_threads(1)
     found = results.Results(
         "which size of code makes a search cheapest?",
         key=("gallery", "threshold", "bytes"),
         settings={"records": options.records, "dimension": DIMENSION},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     codes = {length: code_of(length) for length in LENGTHS}
     for gallery in (Gallery(7), Gallery(7, effective_dimension=180.0)):
@@ -162,8 +159,8 @@ def main() -> None:
         for threshold in THRESHOLDS:
             rows = measure(segments, vectors, threshold, options.rounds)
             found.add([{"gallery": gallery.name} | row for row in rows])
-    tables.show("one thread, as for a million templates", COLUMNS, found.rows)
+    found.show("one thread, as for a million templates", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -9,7 +9,6 @@ certificate is issued.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 _LONG = 60.0
 _IDLE_SECONDS = 5.0
+QUICK = {"records": 2000}
 COLUMNS = (
     tables.Column("what", "what"),
     tables.Column("records", "records", ",.0f"),
@@ -88,21 +88,16 @@ def destroy(client: ExchangeClient, holder: str) -> None:
 
 def main() -> None:
     """Do one after the other, and time it."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=100_000)
+    parser = command.Parser("custody", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=100_000)
     parser.add_argument("--root", type=Path, help="folder that keeps the exchange")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "custody")
     options = parser.parse_args()
-    if options.quick:
-        options.records = 2000
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "how long do lock, unlock, rotation and destruction take?",
         key=("what", "records"),
         settings={"gallery": gallery.name},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     with tempfile.TemporaryDirectory() as folder:
         exchange = BenchmarkExchange(
@@ -126,7 +121,7 @@ def main() -> None:
                 }
                 for what, act in acts.items():
                     found.add([timed(exchange, probe, what, act, options.records)])
-    tables.show("one caller searches meanwhile", COLUMNS, found.rows)
+    found.show("one caller searches meanwhile", COLUMNS)
 
 
 def timed(
@@ -153,4 +148,4 @@ def timed(
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -10,13 +10,10 @@ the same machine takes part of its cores.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import BenchmarkExchange
 from benchmarks.kit.galleries import Gallery
 from benchmarks.service import (
@@ -27,6 +24,7 @@ from benchmarks.service import (
     probes_of,
 )
 
+QUICK = {"records": 2000, "callers": [1, 8], "seconds": 1.0, "rounds": 1}
 COLUMNS = (
     tables.Column("database", "database"),
     tables.Column("callers", "callers"),
@@ -40,25 +38,19 @@ COLUMNS = (
 
 def main() -> None:
     """Measure each database in turn."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=20_000)
-    parser.add_argument("--callers", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = command.Parser("databases", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=20_000)
+    parser.add_argument("--callers", nargs="+", default=[1, 8, 32])
+    parser.add_argument("--seconds", default=8.0, help="of each round")
+    parser.add_argument("--rounds", default=3)
     parser.add_argument("--postgres", help="URL of an empty database of PostgreSQL")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "databases")
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.callers = 2000, [1, 8]
-        options.seconds, options.rounds = 1.0, 1
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "what does PostgreSQL cost in SQLite's place?",
         key=("database", "records", "callers"),
         settings={"threshold": THRESHOLD, "gallery": gallery.name},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     probes = probes_of(gallery, options.records, 4096)
     places = {"SQLite": "data/exchange.sqlite"}
@@ -82,14 +74,11 @@ def main() -> None:
                         )
                         for _ in range(options.rounds)
                     ]
-                    row = {
-                        n: float(np.median([r[n] for r in rounds])) for n in rounds[0]
-                    }
                     key = {"database": name, "records": options.records}
                     key |= {"callers": callers, "enrolled_a_second": rate}
-                    found.add([key | row])
-    tables.show("medians of the rounds", COLUMNS, found.rows)
+                    found.add([key | results.medians(rounds)])
+    found.show("medians of the rounds", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

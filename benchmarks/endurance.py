@@ -10,17 +10,15 @@ short goes on with `--resume`, on a later commit too.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, machine, results, tables
 
 _SECONDS: Final = 900  # of one part
 _TESTS: Final = "tests/exchange/"
@@ -104,20 +102,6 @@ COLUMNS = (
 )
 
 
-def commit() -> str:
-    """Return the commit that is tried, marked if the tree differs from it."""
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    told = subprocess.run(  # noqa: S603 - no shell, and nothing that a user gave
-        [git, "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return told.stdout.strip() or "unknown"
-
-
 def part(name: str, harness: Harness, number: int) -> dict[str, Any] | None:
     """Run one part; return what came of it, or None if it was skipped here."""
     settings = {
@@ -144,7 +128,7 @@ def part(name: str, harness: Harness, number: int) -> dict[str, Any] | None:
         "harness": name,
         "number": number,
         "done": harness.each,
-        "commit": commit(),
+        "commit": machine.commit(),
         "seconds": round(time.perf_counter() - begun, 1),
         "wrong": [each for each in told.splitlines() if each.startswith("E  ")][:40]
         if run.returncode
@@ -171,18 +155,15 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Run what there is time for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    results.add_arguments(parser, "endurance")
-    parser.add_argument("--minutes", type=float, default=8.0, help="begin none later")
+    parser = command.Parser("endurance", __doc__, quick={})
+    parser.add_argument("--minutes", default=8.0, help="begin none later")
     parser.add_argument("--only", nargs="*", default=[], help="words of what is run")
-    parser.add_argument("--quick", action="store_true", help="one kill")
     options = parser.parse_args()
     kept = results.Results(
         "what is left after kills, losses of power and damage?",
         key=("harness", "number"),
         settings={name: [h.each, h.bar] for name, h in HARNESSES.items()},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     names = [
         name
@@ -205,8 +186,8 @@ def main() -> None:
                 kept.add([row])
                 told = "; ".join(row["wrong"][:3]) or "all is whole"
                 tables.progress(f"{name}, {number}: {row['seconds']} s, {told}")
-    tables.show("What an exchange has survived", COLUMNS, summary(kept.rows))
+    kept.show("what an exchange has survived", COLUMNS, summary(kept.rows))
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -15,7 +15,6 @@ them is searched for.
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, SPACE, BenchmarkExchange, face
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.restart import resident_bytes
@@ -47,6 +46,9 @@ MEBIBYTE: Final = 2**20
 TENTH: Final = 10
 CHUNK: Final = 256  # records, as the command sends them
 RUNS: Final = {"load": (), "again": (), "dry run": ("--dry-run",)}
+
+
+QUICK = {"records": [512], "rounds": 3}
 
 
 def write(path: Path, records: int, seed: int) -> None:
@@ -229,28 +231,23 @@ def run(found: results.Results, formats: Sequence[str], options: Any) -> None:
 
 def main() -> None:
     """Measure each format and size in turn."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, nargs="+", default=[100_000])
+    parser = command.Parser("enrolment", __doc__, quick=QUICK)
+    parser.add_argument("--records", nargs="+", default=[100_000])
     parser.add_argument("--formats", nargs="+", default=["npz", "parquet"])
-    parser.add_argument("--rounds", type=int, default=200, help="of acknowledgements")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "enrolment")
+    parser.add_argument("--rounds", default=200, help="of acknowledgements")
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.rounds = [512], 3
     found = results.Results(
         "how fast is a file enrolled, what does it take, and when is it searchable?",
         key=("format", "records", "run"),
         settings={"dimension": DIMENSION, "chunk": CHUNK},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     run(found, options.formats, options)
     loads = [row for row in found.rows if "found" not in row]
-    tables.show("loads by `biometrics enrol`", COLUMNS, loads)
+    found.show("loads by `biometrics enrol`", COLUMNS, loads)
     searched = [row for row in found.rows if "found" in row]
-    tables.show("once it is acknowledged", SEARCHED, searched)
+    found.show("once it is acknowledged", SEARCHED, searched)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -17,7 +17,6 @@ is near the threshold in float64. Scores within 1e-6 of it are counted apart.
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +25,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.exactness_pairs import BLOCK_PAIRS, Losses, pairs_of
 from benchmarks.exactness_searches import BATCH, Arena, Decisions
-from benchmarks.kit import machine, results
+from benchmarks.kit import command, machine, results
 from benchmarks.kit.galleries import Gallery
-from benchmarks.kit.tables import Column, show
+from benchmarks.kit.tables import Column
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
 
 EFFECTIVE_DIMENSIONS: Final = (None, 180.0)
@@ -149,17 +149,13 @@ def measure(kept: results.Results, options: Any) -> None:
 
 def parse() -> argparse.Namespace:
     """Return the options, `--quick` ones instead of defaults if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--pairs", type=int, default=3_000_000)
-    parser.add_argument("--searches", type=int, default=1_000_000)
-    parser.add_argument("--records", type=int, default=4_096, help="that are searched")
-    parser.add_argument("--dimensions", type=int, nargs="+", default=DIMENSIONS)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="that it runs, not more")
-    results.add_arguments(parser, "exactness")
-    if parser.parse_known_args()[0].quick:
-        parser.set_defaults(**QUICK)
+    parser = command.Parser("exactness", __doc__, quick=QUICK)
+    parser.add_argument("--pairs", default=3_000_000)
+    parser.add_argument("--searches", default=1_000_000)
+    parser.add_argument("--records", default=4_096, help="that are searched")
+    parser.add_argument("--dimensions", nargs="+", default=DIMENSIONS)
+    parser.add_argument("--threads", default=2)
+    parser.add_argument("--seed", type=command.natural, default=1)
     return parser.parse_args()
 
 
@@ -167,19 +163,17 @@ def main() -> None:
     """Measure every setting, print and keep what was found; fail if anything was."""
     options = parse()
     machine.use_threads(options.threads)
-    apart = ("json", "resume", "quick")
     kept = results.Results(
         __doc__.split("\n", maxsplit=1)[0],
         key=KEY,
-        settings={name: v for name, v in vars(options).items() if name not in apart},
-        path=options.json,
-        resume=options.resume,
+        settings=results.shown(options),
+        options=options,
     )
     measure(kept, options)
     for part, columns in (("pairs", PAIRS), ("searches", SEARCHES)):
         rows = [row for row in kept.rows if row["part"] == part]
         total = sum(row[part] for row in rows)
-        show(f"{part}: {total:,}", columns, rows)
+        kept.show(f"{part}: {total:,}", columns, rows)
     fields = ("lost_coarse", "lost_fine", "differing")
     wrong = sum(row.get(name, 0) for row in kept.rows for name in fields)
     if wrong:
@@ -187,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

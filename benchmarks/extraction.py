@@ -9,7 +9,6 @@ processes have started, and each has extracted a picture, before the clock does.
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
@@ -18,15 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from biometrics.errors import ConfigurationError
 from enrolment.extractors.choice import FACE, FINGERPRINT, choose
 from enrolment.extractors.workers import Workers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from synthetic_prints import synthetic_print
+
+QUICK = {"pictures": 2, "processes": [1]}
 
 
 def portrait() -> bytes | None:
@@ -40,6 +38,9 @@ def portrait() -> bytes | None:
 
 def finger() -> bytes:
     """Return the picture of a print of nobody's."""
+    from PIL import Image  # noqa: PLC0415 - of an extra
+    from synthetic_prints import synthetic_print  # noqa: PLC0415 - likewise
+
     data = io.BytesIO()
     Image.fromarray(synthetic_print(5)).save(data, "PNG", dpi=(500, 500))
     return data.getvalue()
@@ -85,25 +86,20 @@ COLUMNS = (
 
 def main() -> None:
     """Measure each extractor that is installed."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--pictures", type=int, default=24)
-    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "extraction")
+    parser = command.Parser("extraction", __doc__, quick=QUICK)
+    parser.add_argument("--pictures", default=24)
+    parser.add_argument("--processes", nargs="+", default=[1, 2])
     options = parser.parse_args()
-    if options.quick:
-        options.pictures, options.processes = 2, [1]
     found = results.Results(
         "how many pictures a second does a core extract?",
         key=("extractor", "processes"),
         settings={"pictures": options.pictures},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     for extractor, data in ((FACE, portrait()), (FINGERPRINT, finger())):
         for processes in options.processes:
             if data is None:
-                tables.progress(f"{extractor}: there is no picture")
+                tables.progress(f"{extractor}: a face comes with scikit-image")
                 continue
             try:
                 row = measure(extractor, data, processes, options.pictures)
@@ -111,8 +107,14 @@ def main() -> None:
                 tables.progress(f"{extractor}: {error.message}")
                 continue
             found.add([row])
-    tables.show("pictures extracted", COLUMNS, found.rows)
+    if not found.rows:
+        told = "nothing to measure: pip install -e '.[face,fingerprint]' scikit-image"
+        if not options.quick:
+            raise SystemExit(told)
+        tables.progress(told)
+        return
+    found.show("pictures extracted", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

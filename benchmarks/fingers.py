@@ -18,7 +18,6 @@ prints is not established.
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.finger_descriptors import DESCRIPTORS
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.machine import use_threads
 from enrolment.extractors.written import MANIFEST
 from enrolment.formats.finger import FingerView
@@ -51,6 +50,9 @@ COSINE = 0.8
 CANDIDATES = 20
 PROBES = (2, 3, 4)  # impressions that search; the first is enrolled
 PIECE = 1000  # prints put into the engine at once
+
+
+QUICK = {"extracted": None, "search": [40]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,17 +274,20 @@ SEARCH = (
 
 def main() -> None:
     """Measure descriptors, the comparison, and searches."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = command.Parser("fingers", __doc__, quick=QUICK)
     parser.add_argument(
         "--extracted", type=Path, help="a folder for each set, by `biometrics extract`"
     )
-    parser.add_argument("--search", type=int, nargs="*", default=[1000, 10000])
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "fingers")
+    parser.add_argument("--search", nargs="*", default=[1000, 10000])
     options = parser.parse_args()
     folder = Path(os.environ.get("BIOMETRICS_DATA", "")) / "fingerprints-synthetic"
     if not folder.is_dir():
-        tables.progress("`BIOMETRICS_DATA` names no folder with these prints: skipped")
+        told = (
+            "`BIOMETRICS_DATA` names no folder with these prints (benchmarks/README.md)"
+        )
+        if not options.quick:
+            raise SystemExit(told)
+        tables.progress(f"skipped: {told}")
         return
     use_threads(1)
     impressions = IMPRESSIONS
@@ -295,8 +300,7 @@ def main() -> None:
             "minutiae": "LEADER" if options.extracted else "records",
             "impressions": impressions,
         },
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     read = read_extracted if options.extracted else read_records
     prints = [
@@ -311,10 +315,10 @@ def main() -> None:
         if not found.has(fingers=fingers):
             found.add(measure_search(prints, fingers))
     accuracy = [row for row in found.rows if "eer" in row]
-    tables.show("one impression enrolled, each of them in turn", ACCURACY, accuracy)
+    found.show("one impression enrolled, each of them in turn", ACCURACY, accuracy)
     searches = [row for row in found.rows if "fingers" in row]
-    tables.show("one thread; strangers are random", SEARCH, searches)
+    found.show("one thread; strangers are random", SEARCH, searches)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

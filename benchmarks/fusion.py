@@ -16,7 +16,6 @@ is that of an extractor. Each search counts with its interval (Clopper and Pears
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import tempfile
 from dataclasses import dataclass, replace
@@ -25,17 +24,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.kit import machine, results, tables
+from benchmarks.kit import command, machine, results, tables
 from benchmarks.kit.intervals import clopper_pearson
 from benchmarks.kit.tables import Column
 from biometrics.calibration import Calibration, Calibrations, FpirClass
 from biometrics.templates import Modality, Position, TemplateSpace
-from enrolment.calibrate.captures import Captures
-from enrolment.calibrate.measure import measure
 from enrolment.synthetic import Population, synthesise
 from matcher.fusion import Rule, aim_at
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
@@ -105,6 +103,9 @@ def calibrated(
 ) -> Calibration:
     """Calibrate a space on the enrolled, by searches of those who calibrate."""
     count, last = options.calibrating, options.calibrating + options.records
+    from enrolment.calibrate.captures import Captures  # noqa: PLC0415 - of an extra
+    from enrolment.calibrate.measure import measure  # noqa: PLC0415 - likewise
+
     with tempfile.TemporaryDirectory() as folder:
         gallery, probes = Path(folder, "gallery.npz"), Path(folder, "probes.npz")
         # Those who calibrate are enrolled too, so that some searches are mated.
@@ -183,16 +184,12 @@ def questions(
 
 def parse() -> argparse.Namespace:
     """Return the options, `--quick` ones instead of defaults if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=12_384, help="who are enrolled")
-    parser.add_argument("--searches", type=int, default=20_000, help="of strangers")
-    parser.add_argument("--calibrating", type=int, default=4_000, help="people")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="that it runs, not more")
-    results.add_arguments(parser, "fusion")
-    if parser.parse_known_args()[0].quick:
-        parser.set_defaults(**QUICK)
+    parser = command.Parser("fusion", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=12_384, help="who are enrolled")
+    parser.add_argument("--searches", default=20_000, help="of strangers")
+    parser.add_argument("--calibrating", default=4_000, help="people")
+    parser.add_argument("--threads", default=2)
+    parser.add_argument("--seed", type=command.natural, default=1)
     return parser.parse_args()
 
 
@@ -205,8 +202,7 @@ def main() -> None:
         __doc__.split("\n", maxsplit=1)[0],
         key=KEY,
         settings={name: getattr(options, name) for name in names} | {"finger": FINGER},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     size = options.calibrating + options.records
     tables.progress("people")
@@ -238,7 +234,7 @@ def main() -> None:
             false = int(strangers[place, :, 1].sum())
             missed = int((~mates[place, :, 0]).sum())
             kept.add([_row(asked, way, fpir, is_established, (false, missed), options)])
-    tables.show("found and falsely found", COLUMNS, kept.rows)
+    kept.show("found and falsely found", COLUMNS)
 
 
 def _row(
@@ -268,4 +264,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -12,7 +12,6 @@ opening them costs is another question.
 
 from __future__ import annotations
 
-import argparse
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks import growth_report
-from benchmarks.kit import machine, results, tables, timing
+from benchmarks.kit import command, machine, results, tables, timing
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.kit.scanning import Probe, scanner_of
 from benchmarks.peers.exhaustive import NumpyProduct
@@ -28,6 +27,7 @@ from biometrics.disclosure import Band
 from matcher.engine import Engine
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
@@ -208,20 +208,18 @@ def sizes(smallest: int, largest: int) -> list[int]:
 
 def parse() -> argparse.Namespace:
     """Return the options, `--quick` ones instead of defaults if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--smallest", type=int, default=75_000)
-    parser.add_argument("--largest", type=int, default=10_000_000)
+    parser = command.Parser("growth", __doc__, quick=QUICK, plots=True)
+    parser.add_argument("--smallest", default=75_000)
+    parser.add_argument("--largest", default=10_000_000)
     parser.add_argument(
-        "--floats", type=int, default=2_000_000, help="NumPy's product up to this size"
+        "--floats",
+        type=command.natural,
+        default=2_000_000,
+        help="NumPy's product up to this size",
     )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=31, help="half of it for batches")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plot", action="store_true", help="draw a picture too")
-    parser.add_argument("--quick", action="store_true", help="that it runs, not more")
-    results.add_arguments(parser, "growth")
-    if parser.parse_known_args()[0].quick:
-        parser.set_defaults(**QUICK)
+    parser.add_argument("--threads", default=2)
+    parser.add_argument("--rounds", default=31, help="half of it for batches")
+    parser.add_argument("--seed", type=command.natural, default=1)
     options = parser.parse_args()
     if not 0 < 2 * options.smallest <= options.largest:
         parser.error("--smallest must be positive, and --largest twice that or more")
@@ -230,10 +228,13 @@ def parse() -> argparse.Namespace:
 
 def run(kept: results.Results, options: argparse.Namespace) -> None:
     """Grow the gallery from size to size, and measure what is not kept yet."""
+    grown = sizes(options.smallest, options.largest)
+    if all(kept.has(records=each, probes=batch) for each in grown for batch in BATCHES):
+        return
     gallery = Gallery(options.seed, effective_dimension=EFFECTIVE_DIMENSION)
     growing = Growing(gallery, options.largest, options.floats)
     with scanner_of(growing.engine, options.threads) as scanner:
-        for records in sizes(options.smallest, options.largest):
+        for records in grown:
             tables.progress(f"growing to {records:,}")
             growing.grow(records)
             found = [
@@ -249,21 +250,18 @@ def main() -> None:
     """Measure every size, and print, keep and draw what was found."""
     options = parse()
     machine.use_threads(options.threads)
-    apart = ("json", "resume", "plot", "quick")
-    settings = {name: v for name, v in vars(options).items() if name not in apart}
     kept = results.Results(
         __doc__.split("\n", maxsplit=1)[0],
         key=KEY,
-        settings=settings | {"threshold": THRESHOLD},
-        path=options.json,
-        resume=options.resume,
+        settings=results.shown(options) | {"threshold": THRESHOLD},
+        options=options,
     )
     run(kept, options)
-    rows = sorted(kept.rows, key=lambda row: row["records"])
-    growth_report.show(rows, THRESHOLD)
+    kept.rows.sort(key=lambda row: row["records"])
+    growth_report.show(kept, THRESHOLD)
     if options.plot:
-        growth_report.draw(rows, THRESHOLD)
+        growth_report.draw(kept, THRESHOLD)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -18,14 +18,13 @@ searches with is looked at for near duplicates as well.
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from benchmarks.attack_reconstruction import template_of
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.galleries import THRESHOLD
 from benchmarks.kit.ledger import Ledger, allowing
 from biometrics import limits
@@ -54,6 +53,9 @@ CROSSINGS_A_DAY: Final = {"commuters": 1, "two a day": 2}
 _BLOCK: Final = 250
 _LEAST: Final = 0.25  # far below what is near at any threshold asked for here
 _LOOSE, _STRICT = 1e-2, 1e-3  # FPIR at which a decade is measured
+
+
+QUICK = {"records": 2000, "searches": 600, "travellers": 50}
 
 
 def unit_rows(population: Population) -> NDArray[np.float32]:
@@ -244,22 +246,17 @@ COLUMNS = (
 
 def main() -> None:
     """Use the exchange honestly."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--searches", type=int, default=1000 * DAYS)
-    parser.add_argument("--travellers", type=int, default=1000)
-    parser.add_argument("--told", type=int, default=limits.NEAR_SEARCHES_TOLD)
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "honest_use")
+    parser = command.Parser("honest_use", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=100_000)
+    parser.add_argument("--searches", default=1000 * DAYS)
+    parser.add_argument("--travellers", default=1000)
+    parser.add_argument("--told", default=limits.NEAR_SEARCHES_TOLD)
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.searches, options.travellers = 2000, 600, 50
     found = results.Results(
         "whom does the leak budget freeze that nobody attacks?",
         key=("use",),
         settings={"records": options.records, "told": options.told},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     with allowing(options.told, limits.NEAR_SEARCHES_TOLD_TO_ALL):
         for name, a_day in CROSSINGS_A_DAY.items():
@@ -269,8 +266,8 @@ def main() -> None:
             found.add([at_a_desk(30, 10, 5)])
         if not found.has(use="a member"):
             found.add([of_a_member(options.records, options.searches)])
-    tables.show("frozen in honest use", COLUMNS, found.rows)
+    found.show("frozen in honest use", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import secrets
 import tempfile
@@ -23,7 +22,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.bare import append
 from benchmarks.kit.exchange import BenchmarkExchange
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
@@ -64,6 +63,14 @@ WAITING = 64
 HOLDERS = (1, 10, 47)
 CALLERS = 32
 ANSWER = "regional match\n" + "XBB match 00112233445566778899aabbccddeeff\n"
+QUICK = {
+    "answers": 200,
+    "receipts": 50,
+    "leaves": 2000,
+    "records": 500,
+    "seconds": 0.5,
+    "rounds": 1,
+}
 COLUMNS = (
     tables.Column("what", "what"),
     tables.Column("count", "count", ",.0f"),
@@ -250,26 +257,20 @@ def exports(folder: Path, count: int) -> tuple[float, float]:
 
 def main() -> None:
     """Measure one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--answers", type=int, default=5000)
-    parser.add_argument("--receipts", type=int, default=1000)
-    parser.add_argument("--leaves", type=int, default=1_000_000)
-    parser.add_argument("--records", type=int, default=20_000)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser = command.Parser("log", __doc__, quick=QUICK)
+    parser.add_argument("--answers", default=5000)
+    parser.add_argument("--receipts", default=1000)
+    parser.add_argument("--leaves", default=1_000_000)
+    parser.add_argument("--records", default=20_000)
+    parser.add_argument("--seconds", default=8.0, help="of each round")
+    parser.add_argument("--rounds", default=2)
     parser.add_argument("--root", type=Path, help="folder on the disk to be measured")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "log")
     options = parser.parse_args()
-    if options.quick:
-        options.answers, options.receipts, options.leaves = 200, 50, 2000
-        options.records, options.seconds, options.rounds = 500, 0.5, 1
     found = results.Results(
         "what does the log cost, and how fast is it verified?",
         key=("what", "count"),
         settings={"waiting at once": WAITING},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
 
     def note(what: str, count: int, seconds: float, worked: float) -> None:
@@ -318,8 +319,8 @@ def main() -> None:
         ours, other = exports(folder, options.leaves)
         note("leaves verified", options.leaves, ours, ours)
         note("leaves verified by standalone.py", options.leaves, other, other)
-    tables.show("durable answers, and what is verified of them", COLUMNS, found.rows)
+    found.show("durable answers, and what is verified of them", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

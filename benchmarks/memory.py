@@ -12,7 +12,6 @@ the sealed templates on disk, are not counted.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -21,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.galleries import BLOCK, Gallery
 from benchmarks.kit.machine import resident_bytes
 from matcher.engine import Engine, Segment
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
 
     from matcher.engine import Coding
@@ -43,6 +43,7 @@ FLOAT_BYTES: Final = 4
 BAR: Final = 200  # bytes a 512-d template, at most
 HOW: Final = ("enrolled", "loaded")
 KEY: Final = ("dimension", "how")
+QUICK = {"dimensions": (64, 1024), "records": 20_000}
 COLUMNS: Final = (
     tables.Column("dimension", "dimension", ",d"),
     tables.Column("records", "records", ",d"),
@@ -148,21 +149,24 @@ def measure(dimension: int, most: int) -> list[dict[str, Any]]:
         return [fresh(work, dimension, records, folder) for work in (enrolled, loaded)]
 
 
-def draw(rows: list[dict[str, Any]]) -> None:
+def draw(kept: results.Results, rows: list[dict[str, Any]]) -> None:
     """Draw bytes by dimension, as floats and as they are held."""
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
     drawn, (axes,) = plots.figure(width=7.0)
-    for number, (field, how, name) in enumerate(
-        (
-            ("float32", "enrolled", "float32 vectors"),
-            ("resident", "enrolled", "resident, enrolled"),
-            ("resident", "loaded", "resident, loaded from segments"),
-            ("arrays", "enrolled", "our arrays alone"),
-        )
+    for number, field, how, name in (
+        (1, "float32", "enrolled", "float32 vectors"),
+        (0, "resident", "enrolled", "ours, resident, enrolled"),
+        (5, "arrays", "enrolled", "ours, the arrays alone"),
     ):
-        chosen = sorted((r["dimension"], r[field]) for r in rows if r["how"] == how)
-        axes.plot(*zip(*chosen, strict=True), label=name, **plots.series(number))
+        points = _points(rows, field, how)
+        axes.plot(*zip(*points, strict=True), label=name, **plots.series(number))
+    # It would hide the line of what was enrolled: rings about its points.
+    axes.plot(
+        *zip(*_points(rows, "resident", "loaded"), strict=True),
+        label="ours, resident, loaded from segments",
+        **plots.rings(0),
+    )
     axes.plot(FULL_DIMENSION, BAR, "k_", markersize=18, label=f"bar: {BAR} at 512-d")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
@@ -171,23 +175,27 @@ def draw(rows: list[dict[str, Any]]) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("dimension")
     axes.set_ylabel("bytes a template")
-    axes.set_title("Memory a template takes")
+    axes.set_title("Memory that a template takes, by dimension")
     axes.legend()
-    plots.save(drawn, "memory")
+    plots.save(drawn, kept)
+
+
+def _points(
+    rows: list[dict[str, Any]], field: str, how: str
+) -> list[tuple[int, float]]:
+    """Return dimensions, ascending, and a field of the rows of one kind."""
+    return sorted((r["dimension"], r[field]) for r in rows if r["how"] == how)
 
 
 def parse() -> argparse.Namespace:
     """Return the options, `--quick` ones instead of defaults if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--dimensions", type=int, nargs="+", default=DIMENSIONS)
+    parser = command.Parser("memory", __doc__, quick=QUICK, plots=True)
+    parser.add_argument("--dimensions", nargs="+", default=DIMENSIONS)
     parser.add_argument(
-        "--records", type=int, default=500_000, help="fewer in high dimension"
+        "--records",
+        default=500_000,
+        help="fewer in high dimension",
     )
-    parser.add_argument("--plot", action="store_true", help="draw a picture too")
-    parser.add_argument("--quick", action="store_true", help="that it runs, not more")
-    results.add_arguments(parser, "memory")
-    if parser.parse_known_args()[0].quick:
-        parser.set_defaults(dimensions=(64, 1024), records=20_000)
     return parser.parse_args()
 
 
@@ -198,18 +206,17 @@ def main() -> None:
         __doc__.split("\n", maxsplit=1)[0],
         key=KEY,
         settings={"records": options.records, "seed": SEED},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     for dimension in options.dimensions:
         if not all(kept.has(dimension=dimension, how=how) for how in HOW):
             tables.progress(f"{dimension}-d")
             kept.add(measure(dimension, options.records))
     rows = sorted(kept.rows, key=lambda row: (row["dimension"], row["how"]))
-    tables.show("memory of an engine", COLUMNS, rows, NOTE)
+    kept.show("memory of an engine", COLUMNS, rows, NOTE)
     if options.plot:
-        draw(rows)
+        draw(kept, rows)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

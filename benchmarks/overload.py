@@ -17,7 +17,6 @@ with `--apart` the exchange has one core, and all callers share the others.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import multiprocessing
@@ -35,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import grpc
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import PURPOSE, BenchmarkExchange, face
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from biometrics import limits
@@ -45,6 +44,7 @@ from biometrics.client.messages import RequestMaker
 from biometrics.v1 import match_pb2_grpc
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from biometrics.v1 import match_pb2
@@ -59,6 +59,16 @@ DEADLINE_SECONDS: Final = 5.0
 RECOVERED: Final = 1.5  # times the p99 of before, at most, for a whole second
 PROBES: Final = 256
 HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # no settings
+
+
+QUICK = {
+    "records": 1000,
+    "seconds": 1.5,
+    "rounds": 1,
+    "connections": 20,
+    "streams": 160,
+    "silence": 8.0,
+}
 
 
 @dataclass
@@ -364,25 +374,22 @@ COLUMNS = (
 
 def main() -> None:
     """Measure once, round by round."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=20_000)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each time")
-    parser.add_argument("--times", type=float, default=10.0, help="the rated load")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=10_000)
+    parser = command.Parser("overload", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=20_000)
+    parser.add_argument("--seconds", default=10.0, help="of each time")
+    parser.add_argument("--times", default=10.0, help="the rated load")
+    parser.add_argument("--rounds", default=3)
+    parser.add_argument("--connections", type=command.natural, default=10_000)
     parser.add_argument(
-        "--silence", type=float, default=40.0, help="seconds for all connections"
+        "--silence",
+        default=40.0,
+        help="seconds for all connections",
     )
-    parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument("--streams", type=command.natural, default=500)
     parser.add_argument(
         "--apart", action="store_true", help="the exchange on a core of its own"
     )
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "overload")
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.seconds, options.rounds = 1000, 1.5, 1
-        options.connections, options.streams, options.silence = 20, 160, 8.0
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "what do others notice when one member asks for ten times what it may?",
@@ -393,8 +400,7 @@ def main() -> None:
             "scanning_at_once": limits.SCANNING_AT_ONCE,
             "apart": options.apart,
         },
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     with tempfile.TemporaryDirectory() as folder:
         exchange = BenchmarkExchange(
@@ -416,8 +422,8 @@ def main() -> None:
             for number in range(options.rounds):
                 rows = measure(exchange, server.number, options)
                 found.add([{"round": number} | row for row in rows])
-    tables.show("each round", COLUMNS, found.rows)
+    found.show("each round", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

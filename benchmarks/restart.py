@@ -9,7 +9,6 @@ the server process less that of an exchange without records.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 HOW = ("stopped in order", "killed", "codes deleted")
 _SETTLE_SECONDS = 3.0  # segments are joined and saved in the background
+
+
+QUICK = {"records": 2000, "rounds": 1}
 
 
 def resident_bytes(process: int) -> int:
@@ -82,22 +84,17 @@ COLUMNS = (
 
 def main() -> None:
     """Start an exchange again and again."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = command.Parser("restart", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=1_000_000)
+    parser.add_argument("--rounds", default=3)
     parser.add_argument("--root", type=Path, help="folder that keeps the exchanges")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "restart")
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.rounds = 2000, 1
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "how long does an exchange take to be ready again?",
         key=("how", "records"),
         settings={"gallery": gallery.name},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     before: dict[str, Callable[[BenchmarkExchange], None]] = {
         HOW[0]: lambda _: None,
@@ -134,8 +131,8 @@ def main() -> None:
                     }
                 ]
             )
-    tables.show("medians of the rounds", COLUMNS, found.rows)
+    found.show("medians of the rounds", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -14,8 +14,8 @@ beside the exhaustive ones and ours; 0 leaves a gallery out.
 
 from __future__ import annotations
 
-import argparse
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks import peers, scan_report
-from benchmarks.kit import machine, results, tables, timing
+from benchmarks.kit import command, machine, results, tables, timing
 from benchmarks.kit.galleries import BLOCK, EFFECTIVE_DIMENSION, Gallery
 from benchmarks.kit.thresholds import search_maxima, threshold_for
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
@@ -87,11 +88,15 @@ class Arena:
         self._vectors = self._gallery.vectors(self._records)
         # Ids are not rows, so that a contender that takes one for the other loses.
         self._ids = 7 * np.arange(self._records, dtype=np.int64) + 3
-        contenders = [each for each in self._contenders if self._build(each)]
-        for at in open_ones:
-            kept.add(self._rows(self._trial(at), contenders))
-        for each in contenders:
-            each.close()
+        contenders = []
+        # A database writes its files anew when it ends, unless it was closed before.
+        with ExitStack() as built:
+            for each in self._contenders:
+                if self._build(each):
+                    built.callback(each.close)
+                    contenders.append(each)
+            for at in open_ones:
+                kept.add(self._rows(self._trial(at), contenders))
 
     def _has(self, kept: results.Results, at: str) -> bool:
         """Say whether every row of a threshold is kept."""
@@ -253,23 +258,20 @@ def arenas(options: argparse.Namespace) -> Iterator[Arena]:
 
 def parse() -> argparse.Namespace:
     """Return the options, `--quick` ones instead of defaults if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--slow-records", type=int, default=100_000)
-    parser.add_argument("--dimension", type=int, default=512)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=15, help="half of it for batches")
-    parser.add_argument("--mates", type=int, default=256, help="planted, even")
+    parser = command.Parser("scan", __doc__, quick=QUICK, plots=True)
+    parser.add_argument("--records", type=command.natural, default=1_000_000)
+    parser.add_argument("--slow-records", type=command.natural, default=100_000)
+    parser.add_argument("--dimension", default=512)
+    parser.add_argument("--threads", default=2)
+    parser.add_argument("--rounds", default=15, help="half of it for batches")
+    parser.add_argument("--mates", default=256, help="planted, even")
     parser.add_argument(
-        "--searches", type=int, default=3000, help="that set the FPIR threshold"
+        "--searches",
+        default=3000,
+        help="that set the FPIR threshold",
     )
     parser.add_argument("--thresholds", type=float, nargs="*", default=THRESHOLDS)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plot", action="store_true", help="draw pictures too")
-    parser.add_argument("--quick", action="store_true", help="that it runs, not more")
-    results.add_arguments(parser, "scan")
-    if parser.parse_known_args()[0].quick:
-        parser.set_defaults(**QUICK)
+    parser.add_argument("--seed", type=command.natural, default=1)
     options = parser.parse_args()
     if options.mates % 2 or options.mates < max(BATCHES):
         parser.error(f"--mates must be even and at least {max(BATCHES)}")
@@ -278,26 +280,33 @@ def parse() -> argparse.Namespace:
     return options
 
 
+def shared(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what all rows share; each row says its gallery, threshold and numbers.
+
+    So one file has the large gallery of one run and the small one of another.
+    """
+    of_rows = ("records", "slow_records", "thresholds", "rounds", "mates")
+    shown = results.shown(options)
+    return {name: value for name, value in shown.items() if name not in of_rows}
+
+
 def main() -> None:
     """Measure every gallery, and print, keep and draw what was found."""
     options = parse()
     machine.use_threads(options.threads)
-    apart = ("json", "resume", "plot", "quick")
-    settings = {name: v for name, v in vars(options).items() if name not in apart}
     kept = results.Results(
         __doc__.split("\n", maxsplit=1)[0],
         key=KEY,
-        settings=settings | {"nearest": peers.NEAREST, "margin": MARGIN},
-        path=options.json,
-        resume=options.resume,
+        settings=shared(options) | {"nearest": peers.NEAREST, "margin": MARGIN},
+        options=options,
     )
     for arena in arenas(options):
         arena.measure(kept)
-    scan_report.show(kept.rows)
+    scan_report.show(kept)
     if options.plot:
-        scan_report.draw(kept.rows, options.records, "scan")
-        scan_report.draw(kept.rows, options.slow_records, "scan-slow")
+        scan_report.draw(kept, options.records)
+        scan_report.draw(kept, options.slow_records, "-slow")
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

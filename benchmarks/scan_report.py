@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.kit.tables import Column
-from benchmarks.kit.tables import show as show_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
+
+    from benchmarks.kit.results import Results
 
 COLUMNS: Final = (
     Column("contender", "contender"),
@@ -34,32 +35,32 @@ KINDS: Final = ("ours", "exhaustive float32", "codes", "graph", "database")
 DRAWN: Final = ("effective 180", "FPIR 0.001")
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def show(kept: Results) -> None:
     """Print a table for each gallery and threshold, in the order of the run."""
     tables: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
+    for row in kept.rows:
         place = tuple(row[name] for name in ("gallery", "records", "at", "threshold"))
         tables.setdefault(place, []).append(row)
     for (gallery, records, at, threshold), group in tables.items():
         shown = f"threshold {threshold:.3f}"
         reached = f" ({at})" if at.startswith("FPIR") else ""
         title = f"{gallery}, {records:,} templates, {shown}{reached}"
-        show_table(title, COLUMNS, _lines(group), NOTE)
+        kept.show(title, COLUMNS, _lines(group), NOTE)
 
 
-def draw(rows: list[dict[str, Any]], records: int, name: str) -> None:
-    """Draw how long a probe takes each, and which lose mates, as bars.
+def draw(kept: Results, records: int, part: str = "") -> None:
+    """Draw how long a probe takes each, and which lose mates, as points.
 
     Args:
-        rows: of the whole run; those of `DRAWN` are drawn.
+        kept: the whole run; rows of `DRAWN` are drawn.
         records: of the gallery.
-        name: of the picture.
+        part: added to the picture's name.
     """
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
     chosen = [
         row
-        for row in rows
+        for row in kept.rows
         if (row["gallery"], row["at"]) == DRAWN
         and row["records"] == records
         and "missing" not in row
@@ -69,10 +70,10 @@ def draw(rows: list[dict[str, Any]], records: int, name: str) -> None:
     single = {row["contender"]: row["ms"] for row in chosen if row["probes"] == 1}
     order = sorted(single, key=single.__getitem__, reverse=True)
     height = 1.4 + 0.32 * len(order)
-    drawn, panels = plots.figure(2, width=11.0, height=height, sharey=True)
+    drawn, panels = plots.figure(2, width=11.0, height=height, sharex=True, sharey=True)
     for axes, probes in zip(panels, (1, 32), strict=True):
         by_name = {r["contender"]: r for r in chosen if r["probes"] == probes}
-        _bars(axes, [by_name[each] for each in order])
+        _points(axes, [by_name[each] for each in order])
         axes.set_title("one probe" if probes == 1 else f"{probes} probes at once")
     threshold = chosen[0]["threshold"]
     drawn.suptitle(
@@ -82,21 +83,21 @@ def draw(rows: list[dict[str, Any]], records: int, name: str) -> None:
         ha="left",
     )
     kinds = [kind for kind in KINDS if kind in {row["kind"] for row in chosen}]
-    handles = [panels[0].barh(0, 0, **_look(kind), label=kind) for kind in kinds]
+    handles = [panels[0].plot([], [], **_look(kind), label=kind)[0] for kind in kinds]
     drawn.legend(handles=handles, loc="outside lower center", ncols=len(kinds))
-    plots.save(drawn, name)
+    plots.save(drawn, kept, part)
 
 
-def _bars(axes: Axes, rows: list[dict[str, Any]]) -> None:
-    """Draw one bar a contender, its time and its losses beside it."""
+def _points(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    """Draw one point a contender, its time and its losses beside it."""
     for place, row in enumerate(rows):
-        axes.barh(place, row["ms"], height=0.7, **_look(row["kind"]))
+        axes.plot(row["ms"], place, **_look(row["kind"]))
         missed = row["mates_at"] - row["mates_at_found"]
         loss = f", loses {missed} of {row['mates_at']}" if missed else ""
         axes.annotate(
             f"{row['ms']:,.2f}{loss}",
             (row["ms"], place),
-            xytext=(4, 0),
+            xytext=(8, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
@@ -104,18 +105,18 @@ def _bars(axes: Axes, rows: list[dict[str, Any]]) -> None:
     axes.set_yticks(range(len(rows)), [row["contender"] for row in rows])
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,g}")
-    axes.grid(visible=False, axis="y")
-    axes.margins(x=0.35, y=0.02)
+    axes.xaxis.set_minor_formatter("")
+    axes.margins(x=0.3, y=0.06)
     axes.set_xlabel("ms a probe")
 
 
 def _look(kind: str) -> dict[str, Any]:
-    """Return colour and hatch of a kind."""
+    """Return colour and marker of a kind; ours is the first."""
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
     number = KINDS.index(kind)
-    look = {"color": plots.COLOURS[number], "hatch": plots.HATCHES[number]}
-    return look | {"edgecolor": "white", "linewidth": 0}
+    look = {"color": plots.COLOURS[number], "marker": plots.MARKERS[number]}
+    return look | {"linestyle": "", "markersize": 8}
 
 
 def _lines(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ next run.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import multiprocessing
 import tempfile
@@ -23,8 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.kit import results, tables
-from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
+from benchmarks.kit import command, results, tables
+from benchmarks.kit.exchange import (
+    PURPOSE,
+    REQUESTER,
+    SHORTEST_SLOT_MS,
+    BenchmarkExchange,
+    face,
+)
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.kit.machine import processor_seconds
 from biometrics.client import AsyncExchangeClient, Profile
@@ -35,6 +40,15 @@ if TYPE_CHECKING:
 SEED = 7
 MATED_SHARE = 0.1
 WARM_UP_SECONDS = 1.0
+
+
+QUICK = {
+    "records": 2000,
+    "holders": [1, 3],
+    "callers": [1, 8],
+    "seconds": 1.0,
+    "rounds": 1,
+}
 
 
 def probes_of(gallery: Gallery, records: int, count: int) -> NDArray[np.float32]:
@@ -123,10 +137,11 @@ COLUMNS = (
 )
 
 
-def draw(rows: list[dict[str, Any]]) -> None:
+def draw(found: results.Results) -> None:
     """Draw latency and throughput by load, a line for each number of holders."""
     from benchmarks.kit import plots  # noqa: PLC0415 - needs matplotlib
 
+    rows = found.rows
     drawn, (waiting, carried) = plots.figure(2, width=10.0, height=4.2)
     for number, holders in enumerate(sorted({row["holders"] for row in rows})):
         chosen = [row for row in rows if row["holders"] == holders]
@@ -151,13 +166,15 @@ def draw(rows: list[dict[str, Any]]) -> None:
         axes.set_xlabel("callers, each with one search at a time")
         axes.set_ylim(bottom=0)
         axes.legend()
-    waiting.set_title("ms a search: line the median, above it to the 99th percentile")
-    carried.set_title("searches a second")
+    waiting.set_title("latency: median, and up to the 99th percentile")
+    waiting.set_ylabel("ms a search")
+    carried.set_title("throughput")
+    carried.set_ylabel("searches a second")
     records = max(row["records"] for row in rows)
     drawn.suptitle(
         f"Searches of {records:,} templates over gRPC by load", x=0.01, ha="left"
     )
-    plots.save(drawn, "service")
+    plots.save(drawn, found)
 
 
 def _named(holders: int) -> str:
@@ -167,27 +184,24 @@ def _named(holders: int) -> str:
 
 def main() -> None:
     """Measure every number of holders and callers."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--holders", type=int, nargs="+", default=[1, 48])
-    parser.add_argument("--callers", type=int, nargs="+", default=[1, 8, 32, 128])
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = command.Parser("service", __doc__, quick=QUICK, plots=True)
+    parser.add_argument("--records", default=1_000_000)
+    parser.add_argument("--holders", nargs="+", default=[1, 48])
+    parser.add_argument("--callers", nargs="+", default=[1, 8, 32, 128])
+    parser.add_argument("--seconds", default=10.0, help="of each round")
+    parser.add_argument("--rounds", default=3)
     parser.add_argument("--root", type=Path, help="folder that keeps the exchanges")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    parser.add_argument("--plot", action="store_true", help="draw a picture too")
-    results.add_arguments(parser, "service")
     options = parser.parse_args()
-    if options.quick:
-        options.records, options.holders, options.callers = 2000, [1, 3], [1, 8]
-        options.seconds, options.rounds = 1.0, 1
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "how long does a search take over the whole path?",
         key=("records", "holders", "callers"),
-        settings={"threshold": THRESHOLD, "gallery": gallery.name},
-        path=options.json,
-        resume=options.resume,
+        settings={
+            "threshold": THRESHOLD,
+            "gallery": gallery.name,
+            "slot_ms": SHORTEST_SLOT_MS,
+        },
+        options=options,
     )
     probes = probes_of(gallery, options.records, 4096)
     with tempfile.TemporaryDirectory() as folder:
@@ -208,14 +222,11 @@ def main() -> None:
                         for _ in range(options.rounds)
                     ]
                     key = {"records": options.records, "holders": holders}
-                    row = {
-                        n: float(np.median([r[n] for r in rounds])) for n in rounds[0]
-                    }
-                    found.add([key | {"callers": callers} | row])
-    tables.show("medians of the rounds", COLUMNS, found.rows)
+                    found.add([key | {"callers": callers} | results.medians(rounds)])
+    found.show("medians of the rounds", COLUMNS)
     if options.plot:
-        draw(found.rows)
+        draw(found)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -16,7 +16,6 @@ minutes after the first quarter of a run. A run that is cut short goes on with
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import tempfile
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.restart import resident_bytes
@@ -47,6 +46,9 @@ TURNOVER_SECONDS: Final = 1.0  # a record is enrolled, and one withdrawn
 READ_SECONDS: Final = 15.0  # figures and the head of the log, as Prometheus would
 WARM_UP: Final = 0.25  # of a part; what is taken at first is not growth
 MEBIBYTE: Final = 2**20
+
+
+QUICK = {"records": 1000, "minutes": 3}
 
 
 class Use:
@@ -163,9 +165,10 @@ async def run(
     """Use an exchange for as many minutes as are left, and note what it holds."""
     left = options.minutes - len(found.rows)
     async with use.going_on():
+        seconds = 1.0 if options.quick else 60.0  # of a minute
         begun = time.monotonic()
         for minute in range(1, left + 1):
-            end = begun + minute * options.minute_seconds
+            end = begun + minute * seconds
             await asyncio.sleep(max(0.0, end - time.monotonic()))
             found.add(
                 [
@@ -219,23 +222,17 @@ COLUMNS = (
 
 def main() -> None:
     """Use an exchange for an hour."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=20_000)
-    parser.add_argument("--minutes", type=int, default=60)
-    parser.add_argument("--rate", type=float, default=5.0, help="searches a second")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "soak")
+    parser = command.Parser("soak", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=20_000)
+    parser.add_argument("--minutes", default=60)
+    parser.add_argument("--rate", default=5.0, help="searches a second")
     options = parser.parse_args()
-    options.minute_seconds = 60.0
-    if options.quick:
-        options.records, options.minutes, options.minute_seconds = 1000, 3, 1.0
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "does an exchange that runs for an hour take more and more?",
         key=("part", "minute"),
         settings={"records": options.records, "searches_a_second": options.rate},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     part = 1 + max((row["part"] for row in found.rows), default=0)
     if len(found.rows) < options.minutes:
@@ -256,8 +253,8 @@ def main() -> None:
                 asyncio.run(run(use, server.number, found, part, options))
     parts = sorted({row["part"] for row in found.rows})
     rows = [of_part(found.rows, each) for each in parts]
-    tables.show("each run of the exchange", COLUMNS, rows)
+    found.show("each run of the exchange", COLUMNS, rows)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -13,7 +13,6 @@ harness finds a quorum for both where there is one.
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import dataclass
 from itertools import product
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from biometrics.audit.checkpoint import Checkpoint
 from biometrics.audit.cosignature import WitnessSecret
 from biometrics.audit.misbehaviour import Misbehaviour
@@ -50,6 +49,7 @@ POLICY = Policy.parse(
 )
 WANTED = Wanted(policy=POLICY, earliest=NOW, latest=NOW)
 ORDERS = list(product((0, 1), repeat=len(WITNESSES)))
+QUICK = {"sizes": 10}
 COLUMNS = (
     tables.Column("witnesses", "witnesses"),
     tables.Column("forks", "forks", ",.0f"),
@@ -215,25 +215,20 @@ def measured(most: int, seed: int) -> Iterator[dict[str, object]]:
 
 def main() -> None:
     """Fork at every size."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--sizes", type=int, default=SIZES, help="forks to this size")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "split_view")
+    parser = command.Parser("split_view", __doc__, quick=QUICK)
+    parser.add_argument("--sizes", default=SIZES, help="forks to this size")
+    parser.add_argument("--seed", type=command.natural, default=1)
     options = parser.parse_args()
-    if options.quick:
-        options.sizes = 10
     found = results.Results(
         "can an exchange have a quorum of witnesses for two histories?",
         key=("witnesses",),
         settings={"sizes": options.sizes, "seed": options.seed},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     for row in measured(options.sizes, options.seed):
         found.add([row])
-    tables.show("two histories, two of three witnesses", COLUMNS, found.rows)
+    found.show("two histories, two of three witnesses", COLUMNS)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

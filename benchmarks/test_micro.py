@@ -1,6 +1,6 @@
 """What the small steps of a search cost, one at a time, by pytest-benchmark.
 
-python -m pytest benchmarks --benchmark-only --dist no
+python -m benchmarks.micro
 """
 
 from __future__ import annotations

@@ -6,18 +6,14 @@ a request of one 512-d template, about 1.3 ms of work without the interpreter's 
 comes from another process. "Streams" is asyncio with the method served as two streams,
 as `biometrics.server.handlers` does and says why: what does that cost?
 
-    python benchmarks/transport.py [--seconds 4] [--rounds 3] [--json]
+    python -m benchmarks.transport [--seconds 4] [--rounds 3] [--json [FILE]]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
-import json
 import multiprocessing
-import os
-import platform
 import secrets
 import statistics
 import time
@@ -25,9 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.kit import command, results, tables
 from biometrics.callers import Caller, Role
 from biometrics.clock import SystemClock
 from biometrics.members import Member
@@ -194,41 +189,57 @@ def measure(kind: str, callers: int, seconds: float) -> dict[str, float]:
     }
 
 
+COLUMNS = (
+    tables.Column("server", "server"),
+    tables.Column("callers", "callers", ",d"),
+    tables.Column("a_second", "calls a second", ",.0f"),
+    tables.Column("p50_ms", "p50 ms", ",.1f"),
+    tables.Column("p99_ms", "p99 ms", ",.1f"),
+    tables.Column("calls", "calls, times\nthose of threads", ".2f"),
+    tables.Column("p99", "p99, times", ".2f"),
+)
+QUICK = {"seconds": 0.5, "rounds": 1}
+
+
 def main() -> None:
     """Measure them in turn, and print medians."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
+    parser = command.Parser("transport", __doc__, quick=QUICK)
+    parser.add_argument("--seconds", default=4.0, help="of each load")
+    parser.add_argument("--rounds", default=3)
     options = parser.parse_args()
+    found = results.Results(
+        "which gRPC server carries more?",
+        key=("server", "callers"),
+        settings={"threads": THREADS, "workers": WORKERS, "channels": CHANNELS},
+        options=options,
+    )
     runs: dict[tuple[str, int], list[dict[str, float]]] = {}
     for _ in range(options.rounds):
         for callers in CALLERS:
             for kind in SERVERS:
                 run = measure(kind, callers, options.seconds)
                 runs.setdefault((kind, callers), []).append(run)
-    rows = [
+    found.add(
         {"server": kind, "callers": callers}
-        | {name: statistics.median(run[name] for run in found) for name in found[0]}
-        for (kind, callers), found in runs.items()
-    ]
-    if options.json:
-        machine = {
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "grpcio": grpc.__version__,
-        }
-        print(json.dumps({"machine": machine, "rows": rows}, indent=2))
-        return
-    table = Table("server", "callers", "calls a second", "p50 ms", "p99 ms")
-    for row in rows:
-        numbers = (row["a_second"], row["p50_ms"], row["p99_ms"])
-        cells = (f"{number:,.1f}" for number in numbers)
-        table.add_row(str(row["server"]), str(row["callers"]), *cells)
-    Console().print(table)
+        | results.medians(own)
+        | beside(own, runs["threads", callers])
+        for (kind, callers), own in runs.items()
+    )
+    found.show("medians of the rounds", COLUMNS)
+
+
+def beside(
+    own: list[dict[str, float]], threads: list[dict[str, float]]
+) -> dict[str, float]:
+    """Return the medians over rounds of how many times those of threads it has."""
+    return {
+        name: statistics.median(
+            mine[field] / theirs[field]
+            for mine, theirs in zip(own, threads, strict=True)
+        )
+        for name, field in (("calls", "a_second"), ("p99", "p99_ms"))
+    }
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

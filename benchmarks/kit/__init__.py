@@ -1,5 +1,6 @@
 """What all benchmarks share, so that their figures can stand beside one another.
 
+    command.py      options that all take, and how a run ends
     galleries.py    unit vectors with known truth, of a known hardness
     thresholds.py   the cosine at which a search errs as often as promised
     timing.py       contenders timed in turns, and the ratio of two of them

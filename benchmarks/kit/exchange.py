@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PURPOSE", "BenchmarkExchange", "face"]
+__all__ = ["PURPOSE", "SHORTEST_SLOT_MS", "BenchmarkExchange", "face"]
 
 SPACE: Final = "face-synthetic-512"
 PURPOSE: Final = "border-check"
 REQUESTER: Final = "XZZ"
+SHORTEST_SLOT_MS: Final = 1
 _CHUNK: Final = 512  # records in one message
 _START_SECONDS: Final = 600.0  # without codes on disk every template is opened
 _LETTERS: Final = "BCDEFGHIJKLMNOPQRSTUVWXY"
@@ -60,7 +61,7 @@ class BenchmarkExchange:
         threshold: float,
         gallery: Gallery,
         database: str = "data/exchange.sqlite",
-        slot_ms: int = 1,
+        slot_ms: int = SHORTEST_SLOT_MS,
         requesters: Sequence[str] = (REQUESTER,),
     ) -> None:
         """Write the files, unless they are there already.

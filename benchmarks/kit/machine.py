@@ -8,13 +8,15 @@ import importlib
 import importlib.util
 import os
 import platform
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["PACKAGES", "fingerprint", "resident_bytes", "use_threads"]
+__all__ = ["PACKAGES", "commit", "fingerprint", "resident_bytes", "use_threads"]
 
 PACKAGES: Final = (
     "numpy",
@@ -61,6 +63,33 @@ def fingerprint() -> dict[str, Any]:
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "load_at_start": [round(load, 2) for load in os.getloadavg()],
     }
+
+
+def commit() -> str:
+    """Return the project's commit that is measured, marked if the tree differs.
+
+    Figures and pictures are no part of what is measured: those of a run before count
+    as no difference.
+    """
+    told = _git("describe", "--always").stdout.strip()
+    if not told:
+        return "unknown"
+    apart = (f":(top,exclude)benchmarks/{name}" for name in ("results", "pictures"))
+    differs = _git("diff", "--quiet", "HEAD", "--", ":(top)", *apart).returncode
+    return f"{told}-dirty" if differs else told
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Return what git says of the project; of no project, or without git, nothing."""
+    git = shutil.which("git")
+    if git is None:
+        return subprocess.CompletedProcess(arguments, 1, "", "")
+    return subprocess.run(  # noqa: S603 - no shell, and nothing that a user gave
+        [git, "-C", Path(__file__).parent, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def use_threads(threads: int) -> None:

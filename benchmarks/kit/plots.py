@@ -1,13 +1,13 @@
 """Figures drawn, in one style: readable in print, and without telling colours apart.
 
 Colours are those of Okabe and Ito, "Color Universal Design" (2008); beside them every
-series has its own marker and line, and every kind of bar its own hatch. Pictures are
-PNG, saved to `benchmarks/pictures/`.
+series has its own marker and line, and every kind of bar its own hatch. What is ours is
+blue and without a hatch in every picture. Pictures are PNG, saved where
+`benchmarks.kit.results` says.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
@@ -16,15 +16,18 @@ mpl.use("agg")
 
 import matplotlib.pyplot as plt
 
+from benchmarks.kit import results
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "HATCHES", "PICTURES", "figure", "label_end", "save", "series"]
+    from benchmarks.kit.results import Results
 
-PICTURES: Final = Path(__file__).parents[1] / "pictures"
+__all__ = ["COLOURS", "HATCHES", "figure", "rings", "save", "series"]
+
 COLOURS: Final = (
-    "#0072B2",  # blue
+    "#0072B2",  # blue: ours
     "#D55E00",  # vermilion
     "#009E73",  # bluish green
     "#CC79A7",  # reddish purple
@@ -34,7 +37,10 @@ COLOURS: Final = (
     "#F0E442",  # yellow: last, as it is faint on paper
 )
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
-LINES: Final = ("-", "--", "-.", ":", "-", "--", "-.", ":")
+LINES: Final = (
+    *("-", "--", "-.", ":"),
+    *((0, (8, 3)), (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (3, 1, 1, 1))),
+)
 HATCHES: Final = ("", "///", "...", "xx", "\\\\\\", "++", "oo", "--")
 _STYLE: Final = {
     "figure.dpi": 150,
@@ -88,22 +94,26 @@ def series(number: int) -> dict[str, Any]:
     }
 
 
-def label_end(axes: Axes, x: float, y: float, text: str, number: int) -> None:
-    """Write a series' name beside its last point, instead of a legend."""
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center",
-        color=COLOURS[number % len(COLOURS)],
-    )
+def rings(number: int) -> dict[str, Any]:
+    """Return the look of points about those of a series, for `plot`."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": "o",
+        "linestyle": "",
+        "markerfacecolor": "none",
+        "markersize": 11,
+    }
 
 
-def save(drawn: Figure, name: str, folder: Path = PICTURES) -> Path:
-    """Save a figure as PNG without date or version in it, and return where it is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.png"
-    drawn.savefig(path, metadata={"Software": None})
+def save(drawn: Figure, kept: Results, part: str = "") -> None:
+    """Save a figure of a run as PNG, without date or version in it.
+
+    Args:
+        drawn: the figure.
+        kept: the run, which says where its pictures go.
+        part: added to the picture's name, where a run has several.
+    """
+    if kept.is_quick:
+        drawn.text(0.99, 0.99, results.QUICK, ha="right", va="top", fontsize=8)
+    drawn.savefig(kept.picture(part), metadata={"Software": None})
     plt.close(drawn)
-    return path

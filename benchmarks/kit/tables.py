@@ -33,20 +33,21 @@ class Column:
 
 def progress(text: str) -> None:
     """Tell what is being done, apart from the figures."""
-    Console(stderr=True).print(text, style="dim")
+    Console(stderr=True).print(text, style="dim", markup=False)
 
 
 def show(
     title: str,
     columns: Sequence[Column],
     rows: Iterable[dict[str, Any]],
+    measured: str,
     note: str = "",
 ) -> None:
-    """Print a table with a note below it.
+    """Print a table, above it how it was measured, and a note below it.
 
     Where the output is no terminal, nothing is cut, so that a file can be read.
     """
-    table = Table(title=title, caption=note or None, title_justify="left")
+    table = Table(caption=note or None)
     table.caption_justify = "left"
     for column in columns:
         justify = "right" if column.shape else "left"
@@ -56,6 +57,8 @@ def show(
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH
+    console.print(title, style="italic", markup=False, highlight=False)
+    console.print(measured, style="dim", markup=False, highlight=False)
     console.print(table)
 
 
