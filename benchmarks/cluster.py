@@ -15,7 +15,6 @@ is in it. Needs the extra `cluster`.
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import shutil
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.kit import results, tables
+from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import SPACE, BenchmarkExchange
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED, measure, probes_of
@@ -45,10 +44,19 @@ from matcher.shard import ShardPlan
 from matcher.shares import Sharing
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from benchmarks.kit.results import Results
 
+QUICK: Final = {
+    "records": 2000,
+    "shards": [1],
+    "fan_out": [1, 2],
+    "callers": [1, 4],
+    "seconds": 1.0,
+    "rounds": 1,
+}
 _SHARD_MB: Final = 300
 _DIMENSION: Final = 512
 _PASSES: Final = 9
@@ -135,6 +143,7 @@ def compare(
                     f"local_{n}": _median([a[n] for a, _ in pairs]) for n in pairs[0][0]
                 },
                 **{n: _median([b[n] for _, b in pairs]) for n in pairs[0][0]},
+                "rounds": [{"local": a, "shards": b} for a, b in pairs],
             }
 
 
@@ -337,43 +346,36 @@ def run(options: argparse.Namespace, found: Results, folder: Path) -> None:
 
 def main() -> None:
     """Measure one way against the other, then what calls cost; print the model."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--shards", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--fan-out", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--callers", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = command.Parser("cluster", __doc__, quick=QUICK)
+    parser.add_argument("--records", default=100_000)
+    parser.add_argument("--shards", nargs="+", default=[1, 2])
+    parser.add_argument("--fan-out", nargs="+", default=[1, 8, 32])
+    parser.add_argument("--callers", nargs="+", default=[1, TOGETHER])
+    parser.add_argument("--seconds", default=6.0, help="of each round")
+    parser.add_argument("--rounds", default=5)
     parser.add_argument("--root", type=Path, help="folder that keeps the exchanges")
-    parser.add_argument("--quick", action="store_true", help="see that it runs")
-    results.add_arguments(parser, "cluster")
     options = parser.parse_args()
     if find_spec("ray") is None:
         print("left out: Ray is not installed (the extra `cluster`)")
         return
-    if options.quick:
-        options.records, options.shards, options.fan_out = 2000, [1], [1, 2]
-        options.callers, options.seconds, options.rounds = [1, 4], 1.0, 1
     found = results.Results(
         "what do shards cost?",
         key=("records", "shards", "callers"),
         settings={"threshold": THRESHOLD, "seconds": options.seconds},
-        path=options.json,
-        resume=options.resume,
+        options=options,
     )
     with tempfile.TemporaryDirectory() as folder:
         run(options, found, options.root or Path(folder))
-    measured = [row for row in found.rows if "callers" in row]
-    tables.show(
+    found.show(
         "medians of rounds in which both were asked, one after the other",
         COLUMNS,
-        measured,
+        [row for row in found.rows if "callers" in row],
     )
     empty = [row for row in found.rows if "pass_ms" in row]
-    tables.show("one probe, and all shards at once", PASSES, empty)
+    found.show("one probe, and all shards at once", PASSES, empty)
     if options.quick:
         return  # a model of these would be of nothing
-    tables.show(
+    found.show(
         "a model, not a measurement",
         MODEL,
         model(found.rows),
@@ -383,4 +385,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)
