@@ -17,6 +17,7 @@ import pytest
 from fused import CALIBRATIONS, FINGERS
 from world import AGREEMENTS, World, agreement, at_cosine, face, permit, unit
 
+from biometrics import limits
 from biometrics.client import Chunk, MatchAnswer, Outcome, Probe, Record, Template
 from biometrics.members import Member
 from matcher.shares import Sharing
@@ -38,7 +39,11 @@ PEOPLE = 200
 FEW = 4
 SECONDS = 60.0
 STRANGE = 0.3  # cosine, below every threshold
-RULES = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
+QUOTA = f"quota_per_day = {limits.MAX_QUOTA_PER_DAY}\n"
+RULES = AGREEMENTS | {
+    "XAA": agreement("XAA", permit("XCC", "reference") + QUOTA),
+    "XBB": agreement("XBB", permit("XCC", "holder") + QUOTA),
+}
 
 
 class ClusterWorld(World):
