@@ -401,3 +401,26 @@ MAX_THRESHOLDS: Final = 128  # three classes, every power of two up to that
 MAX_WEIGHTS: Final = 128  # steps of a quarter of a decade, down to any rate
 AIMS_KNOWN: Final = 256  # combinations of spaces that probes have, as sizes are now
 MAX_METHOD_CHARACTERS: Final = 512  # how a calibration was made, in words
+
+# -- shards on a cluster --------------------------------------------------------
+MAX_SHARDS: Final = 128  # one call to each for one probe: beyond, those cost the most
+MIN_SHARD_MEGABYTES: Final = 256  # Python, FAISS and Ray themselves
+DEFAULT_SHARD_MEGABYTES: Final = 4096
+MAX_SHARD_CORES: Final = 256
+# Consecutive templates of one gallery in one shard: a small gallery is in one, and is
+# searched by one call; of a large one every shard has as many as any other.
+DEFAULT_TEMPLATES_TOGETHER: Final = 1 << 15
+# Over all shards: while one is on its way, or is being confirmed, another is worked at.
+SHARD_PASSES_AT_ONCE: Final = 4
+SHARD_CALLS_AT_ONCE: Final = 2  # that one shard works at
+# Of the same probes, each overtaken by a replacement; then they are UNAVAILABLE.
+MAX_SHARD_PASSES: Final = 16
+MAX_TURNS_PER_CALL: Final = 4096  # 16 probes, 64 holders, four positions
+SHARD_SEARCH_SECONDS: Final = 5.0  # a pass takes milliseconds; then it is lost
+SHARD_FOLLOW_SECONDS: Final = 10.0  # a page of changes, likewise
+SHARD_GREET_SECONDS: Final = 10.0  # asked again until Ray has started it
+SHARD_LOAD_SECONDS: Final = 3600.0  # all that it has, without what it kept on disk
+SHARD_STOP_SECONDS: Final = 30.0  # it saves codes
+SHARD_RETRY_SECONDS: Final = 0.25
+MAX_TRIAL_NODES: Final = 8  # on one machine: 400 MB each, before any shard
+TRIAL_OBJECTS_BYTES: Final = 80 * 1024 * 1024  # the least that Ray takes

@@ -89,7 +89,13 @@ Line = Annotated[str, AfterValidator(_one_line)]
 
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _PORTS: Final = range(65536)  # 0: any free one
+
+
+def is_local(address: str) -> bool:
+    """Say whether a host and port are of the loopback interface."""
+    return address.rpartition(":")[0] in _LOOPBACK
 
 
 def _address(text: str) -> str:

@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
 from biometrics.errors import GalleryLockedError, StorageError, UnavailableError
@@ -24,11 +24,34 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from matcher.follower import Follower
     from matcher.galleries import Galleries
-    from matcher.keeper import Keeper
-    from matcher.loading import Loading
     from matcher.schedule import Scanner
 
 log = logging.getLogger(__name__)
+
+
+class Loader(Protocol):
+    """Makes the galleries of one holder anew; see `matcher.loading`."""
+
+    def load(
+        self, holder: Member, *, is_wanted: Callable[[], bool], done: Callable[[], None]
+    ) -> None:
+        """Load them from what is kept on disk."""
+
+    def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> None:
+        """Code them by their newest keys."""
+
+
+class Keeping(Protocol):
+    """Keeps codes on disk; see `matcher.keeper`."""
+
+    def forget(self, holder: Member) -> None:
+        """Hold nothing any more of a holder whose galleries were dropped."""
+
+    def discard(self, holder: Member) -> bool:
+        """Delete what is kept of a holder; say whether it is gone."""
+
+    def keep(self, holder: Member) -> bool:
+        """Save the galleries of a holder anew; say whether that was done."""
 
 
 class Access:
@@ -39,9 +62,9 @@ class Access:
         *,
         galleries: Galleries,
         follower: Follower,
-        loading: Loading,
+        loading: Loader,
         scanner: Scanner,
-        keeper: Keeper,
+        keeper: Keeping,
     ) -> None:
         """Tell `galleries`; the others have something of them, or make it."""
         self._galleries = galleries

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import JournalReader, StoredTemplate
     from biometrics.templates import Template, TemplateSpaces
-    from matcher.engine import Engine
     from matcher.follower import Follower
     from matcher.galleries import Galleries, Shelf
 
@@ -80,6 +79,13 @@ class Confirmed:
     misses: tuple[Hit, ...] = ()
 
 
+class Holds(Protocol):
+    """What was searched."""
+
+    def holds(self, shelf: Shelf, ids: NDArray[np.int64], /) -> NDArray[np.bool_]:
+        """Return which of the ids a search of the shelf can find now."""
+
+
 class Confirmation:
     """Exact comparison of a probe with sealed templates."""
 
@@ -90,7 +96,7 @@ class Confirmation:
         vault: Vault,
         spaces: TemplateSpaces,
         galleries: Galleries,
-        engine: Engine[Shelf],
+        engine: Holds,
         follower: Follower,
     ) -> None:
         """Read from `journal`, open with `vault`, tell `galleries` of damage.

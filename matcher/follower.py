@@ -10,21 +10,34 @@ import asyncio
 import logging
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
 from biometrics.delivery import delivered, together
 from biometrics.errors import DefectError, StorageError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from biometrics.store import JournalReader
+    from biometrics.store import Change, JournalReader
     from matcher.galleries import Galleries
-    from matcher.index import Index
     from matcher.segments import SegmentFiles
 
 log = logging.getLogger(__name__)
+
+
+class Followed(Protocol):
+    """What is kept equal to the journal: an index, or shards that have one each."""
+
+    @property
+    def position(self) -> int:
+        """Position of the journal up to which every change is in effect."""
+
+    def restore(self, files: SegmentFiles, journal: JournalReader, /) -> None:
+        """Load what is kept; may be called again after a StorageError."""
+
+    def apply(self, changes: Sequence[Change], /) -> None:
+        """Bring changes into effect, which follow on the position."""
 
 
 class Follower:
@@ -34,7 +47,7 @@ class Follower:
         self,
         *,
         journal: JournalReader,
-        index: Index,
+        index: Followed,
         files: SegmentFiles,
         galleries: Galleries,
         on_failure: Callable[[], None],

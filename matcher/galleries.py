@@ -60,6 +60,7 @@ class Galleries:
         self._closed: Mapping[Member, GalleryState] = {}
         self._damaged: frozenset[GalleryName] = frozenset()
         self._known: frozenset[GalleryName] = frozenset()
+        self._parted: frozenset[GalleryName] = frozenset()
         self._suspended: frozenset[Member] = frozenset()
         self._comparisons: Mapping[str, int] = {}
 
@@ -71,7 +72,8 @@ class Galleries:
             return closed
         if (holder, space) in self._damaged:
             return GalleryState.DAMAGED
-        return GalleryState.LOADING if self._loading else GalleryState.READY
+        is_loading = self._loading or (holder, space) in self._parted
+        return GalleryState.LOADING if is_loading else GalleryState.READY
 
     def state_name(self, holder: Member, space: str) -> str:
         """Return the name of the gallery's state."""
@@ -106,6 +108,10 @@ class Galleries:
     def loaded(self) -> None:
         """Note that everything that was durable at the start is searchable."""
         self._loading = False
+
+    def part(self, galleries: frozenset[GalleryName]) -> None:
+        """Note of which galleries some templates are in no place now; they return."""
+        self._parted = galleries
 
     def lock(self, holder: Member) -> None:
         """Note that the holder's keys are not at hand."""

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter, defaultdict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -18,24 +18,48 @@ from biometrics.errors import GalleryLockedError, SealError
 from biometrics.sealed import Binding
 from biometrics.store import ChangeKind
 from biometrics.templates import Position
-from matcher.galleries import GalleryName, GalleryState, Shelf
+from matcher.engine import Engine
+from matcher.galleries import Galleries, GalleryName, GalleryState, Shelf
 from matcher.kinds import coded_as, make_shelf, searched
 from matcher.segments import Snapshot, StaleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from biometrics.custody import CodesKey, Vault
+    from biometrics.custody import CodesKey
+    from biometrics.custody.buffers import Values
     from biometrics.members import Member
+    from biometrics.sealed import Sealed
     from biometrics.store import Change, JournalReader, StoredTemplate
     from biometrics.templates import TemplateSpaces
-    from matcher.engine import Coding, Engine
-    from matcher.galleries import Galleries
+    from matcher.engine import Coding
     from matcher.segments import SegmentFiles
 
 log = logging.getLogger(__name__)
 
 _POSITIONS: Final[frozenset[str]] = frozenset(Position)
+
+
+class Opener(Protocol):
+    """Keys of galleries: those of a vault, or those that it has lent."""
+
+    def open_into(self, binding: Binding, sealed: Sealed, buffer: Values) -> None:
+        """Open a template into a buffer; see `Vault.open_into`."""
+
+    def codes(self, member: Member, gallery: str) -> CodesKey:
+        """Return the key of a gallery's codes; see `Vault.codes`."""
+
+    def every_codes(self, member: Member, gallery: str) -> list[CodesKey]:
+        """Return what `codes` does, and those before it; see `Vault.every_codes`."""
+
+    def is_unlocked(self, member: Member) -> bool:
+        """Say whether keys of the member are at hand."""
+
+    def lock(self, member: Member) -> None:
+        """Drop the keys of a member."""
+
+    def retire(self, member: Member) -> None:
+        """Drop every key of a member but the newest of each gallery."""
 
 
 def binding_of(stored: StoredTemplate, spaces: TemplateSpaces) -> Binding:
@@ -58,11 +82,12 @@ class Index:
     def __init__(
         self,
         *,
-        vault: Vault,
+        vault: Opener,
         spaces: TemplateSpaces,
         engine: Engine[Shelf],
         galleries: Galleries,
         holder: Member | None = None,
+        is_own: Callable[[StoredTemplate], bool] = lambda _: True,
     ) -> None:
         """Fill `engine` and `galleries`, opening with `vault`.
 
@@ -73,8 +98,10 @@ class Index:
             engine: empty.
             galleries: whose galleries are known.
             holder: whose galleries alone it is of; everybody's if None.
+            is_own: says which templates are to be in it, of a gallery in several.
         """
         self._holder = holder
+        self._is_own = is_own
         self._vault = vault
         self._spaces = spaces
         self._engine = engine
@@ -91,13 +118,20 @@ class Index:
         """Position of the journal up to which every change is searchable."""
         return self._position
 
-    def restore(self, files: SegmentFiles, journal: JournalReader) -> None:
+    def restore(
+        self, files: SegmentFiles, journal: JournalReader, *, start: int | None = None
+    ) -> None:
         """Load what is kept on disk; the position is that from which to go on.
+
+        Args:
+            files: what is kept.
+            journal: that it was made from.
+            start: position up to which it is known who is locked; its end if None.
 
         Raises:
             StorageError: the journal cannot be read now.
         """
-        self._start = journal.end()
+        self._start = journal.end() if start is None else start
         known = self._galleries.known()
         for gallery in sorted({*known, *files.galleries()}):
             if self._holder not in (None, gallery.holder):
@@ -143,6 +177,20 @@ class Index:
         with self._applying:
             own = [(g, key) for g, key in self._keys.items() if g.holder == holder]
         return any(self._vault.codes(*g).key_id != key.key_id for g, key in own)
+
+    def beside(self, holder: Member, spaces: Iterable[str]) -> Index:
+        """Return an empty index of one holder's galleries, for `adopt` later."""
+        galleries = Galleries()
+        for space in spaces:
+            galleries.know(holder, space)
+        return Index(
+            vault=self._vault,
+            spaces=self._spaces,
+            engine=Engine(),
+            galleries=galleries,
+            holder=holder,
+            is_own=self._is_own,
+        )
 
     @contextmanager
     def held(self) -> Iterator[int]:
@@ -202,6 +250,10 @@ class Index:
                 self._galleries.damage(
                     *gallery, f"{held} templates are there of {counted}"
                 )
+
+    def counts(self) -> dict[Shelf, int]:
+        """Return how many templates can be found, by shelf."""
+        return {shelf: self._engine.count(shelf) for shelf in self._engine.names()}
 
     def is_of(self, counts: Mapping[str, int]) -> bool:
         """Say whether it has as many templates as counted, by space of its holder."""
@@ -276,7 +328,7 @@ class Index:
         """Open what was enrolled and add it to the engine, a shelf at a time."""
         shelves: dict[Shelf, list[StoredTemplate]] = defaultdict(list)
         for change in changes:
-            for stored in change.templates:
+            for stored in filter(self._is_own, change.templates):
                 if self._galleries.closed(stored.member):
                     break  # what is loaded later reads it then
                 gallery = GalleryName(stored.member, stored.space)

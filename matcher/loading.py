@@ -12,18 +12,14 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
-from matcher.engine import Engine
-from matcher.galleries import Galleries, GalleryName
-from matcher.index import Index
+from matcher.galleries import GalleryName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from biometrics.custody import Vault
     from biometrics.members import Member
     from biometrics.store import JournalReader, RecordReader
-    from biometrics.templates import TemplateSpaces
-    from matcher.galleries import Shelf
+    from matcher.index import Index
     from matcher.segments import SegmentFiles
 
 _MOST_COUNTS: Final = 8  # one that withdrawals disturb is made again
@@ -39,16 +35,18 @@ class Loading:
         journal: JournalReader,
         register: RecordReader,
         files: SegmentFiles,
-        vault: Vault,
-        spaces: TemplateSpaces,
+        is_whole: bool = True,
     ) -> None:
-        """Load from `journal` and `files` for `index`, as `register` counts."""
+        """Load from `journal` and `files` for `index`, as `register` counts.
+
+        Where galleries are in several places, each has fewer than were counted:
+        `is_whole` says that they are in this one alone.
+        """
         self._index = index
         self._journal = journal
         self._register = register
         self._files = files
-        self._vault = vault
-        self._spaces = spaces
+        self._is_whole = is_whole
 
     def load(
         self, holder: Member, *, is_wanted: Callable[[], bool], done: Callable[[], None]
@@ -89,17 +87,7 @@ class Loading:
 
     def _empty(self, holder: Member) -> Index:
         """Return an index of the holder's galleries, with nothing in it."""
-        galleries = Galleries()
-        for space in self._register.spaces(holder):
-            galleries.know(holder, space)
-        engine: Engine[Shelf] = Engine()
-        return Index(
-            vault=self._vault,
-            spaces=self._spaces,
-            engine=engine,
-            galleries=galleries,
-            holder=holder,
-        )
+        return self._index.beside(holder, self._register.spaces(holder))
 
     def _skip(self, holder: Member, made: Index) -> None:
         """Pass over what others did before the holder's first record."""
@@ -138,7 +126,7 @@ class Loading:
             end, counts = self._register.counted(holder)
             self._follow(holder, made, end, is_wanted)
             tries += 1
-            if made.is_of(counts) or not is_wanted():
+            if not self._is_whole or made.is_of(counts) or not is_wanted():
                 return
             if tries == _MOST_COUNTS:
                 break

@@ -1,10 +1,10 @@
 """Joins concurrent probes into one scan, on every core.
 
-Work waits by segment: whatever probes wait for one are scanned in one call. A worker
-takes the segment that has waited longest, whose probes beyond those of one call wait
+Work waits by part: whatever probes wait for one are scanned in one call. A worker
+takes the part that has waited longest, whose probes beyond those of one call wait
 anew; so a lone probe starts at once and on every core, and the more probes wait, the
 more share each pass over the codes. Whoever scans
-the last segment for some probes goes on to confirm their candidates, so that no other
+the last part for some probes goes on to confirm their candidates, so that no other
 thread has to be woken for it, and the rows of all are read at once.
 """
 
@@ -14,10 +14,11 @@ import asyncio
 import os
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from biometrics import limits
 from biometrics.callers import CALLER, ENDS
@@ -28,16 +29,17 @@ from matcher.engine import Probes
 from matcher.kinds import searched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from biometrics.disclosure import Band
+    from biometrics.members import Member
     from biometrics.store import StoredTemplate
     from biometrics.templates import Template
     from matcher.confirm import Candidates, Confirmed
-    from matcher.engine import Asked, Engine, Segment
+    from matcher.engine import Asked, Segment
     from matcher.galleries import Shelf
 
 
@@ -57,15 +59,45 @@ class Confirmation(Protocol):
         """Return which records among the candidates match the probe."""
 
 
+class Part(Protocol):
+    """What is compared in one call: a segment, or another machine's share of shelves.
+
+    Those that are equal wait as one.
+    """
+
+    def __len__(self) -> int:
+        """Return how many rows of a shelf it has."""
+
+    def __hash__(self) -> int:
+        """Return the same for those that are equal."""
+
+
+class Parts(Protocol):
+    """Tells what a shelf consists of."""
+
+    def parts(self, shelf: Shelf, /) -> Sequence[Part]:
+        """Return what makes up a shelf now; nothing if there is none."""
+
+
 @dataclass(slots=True, eq=False)
-class _Scan:
-    """One probe of `size` vectors, and how many segments are left for it."""
+class Scan:
+    """One probe, and how many parts are left to be scanned, or passed over.
+
+    Attributes:
+        probe: what to compare with.
+        size: how many vectors it asks with.
+        bands: by shelf, from where on templates match, or are near.
+        left: parts.
+        found: numbers of templates so far.
+        lost: holders of whom a part could not be scanned; they have no outcome.
+    """
 
     probe: Template
     size: int
     bands: Mapping[Shelf, Band]
     left: int
     found: dict[Shelf, list[int]]
+    lost: set[Member] = field(default_factory=set)
     future: Future[Confirmed] = field(default_factory=Future)
     made: NDArray[np.float32] | None = None
 
@@ -81,10 +113,10 @@ class _Scan:
 
 
 @dataclass(slots=True, eq=False)
-class _Turn:
+class Turn:
     """One probe at one shelf; it is made ready by the first who needs it."""
 
-    scan: _Scan
+    scan: Scan
     shelf: Shelf
     ready: Probes | None = None
 
@@ -94,11 +126,40 @@ class _Turn:
         return searched(self.scan.probe.space).asked(self.scan.vectors(), band)
 
     def take(self, ids: NDArray[np.int64] | None) -> bool:
-        """Take what one segment had, if it was scanned; say whether it was the last."""
-        if ids is not None:
+        """Take what one part had, if it was scanned; say whether it was the last."""
+        if ids is None:
+            self.scan.lost.add(self.shelf.holder)
+        else:
             self.scan.found[self.shelf] += ids.tolist()
         self.scan.left -= 1
         return not self.scan.left
+
+
+# Numbers of each turn's candidates, or None where they cannot be told now.
+Compare = Callable[[Any, "Sequence[Turn]"], "Sequence[NDArray[np.int64] | None]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """How parts are compared with probes.
+
+    Attributes:
+        compare: does it, on the calling thread.
+        most: vectors in one call, of which a turn has one or several.
+    """
+
+    compare: Compare
+    most: int
+
+
+def _compare(segment: Segment, turns: Sequence[Turn]) -> list[NDArray[np.int64]]:
+    """Return what a segment of this process has for each turn."""
+    return segment.search(_ready(segment, turns))
+
+
+def in_this_process() -> Comparing:
+    """Return how segments of this process are compared."""
+    return Comparing(_compare, limits.MAX_VECTORS_PER_SCAN)
 
 
 class Scanner:
@@ -107,13 +168,14 @@ class Scanner:
     def __init__(
         self,
         *,
-        engine: Engine[Shelf],
+        engine: Parts,
         confirmation: Confirmation,
+        comparing: Comparing | None = None,
         threads: int | None = None,
         turns: Turns | None = None,
         scanned: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Scan with `engine` on so many threads, or as many as there are cores.
+        """Scan what `engine` has on so many threads, or as many as there are cores.
 
         What is found goes to `confirmation`, on one of them. Members search in their
         `turns`. `scanned` is told with how many rows each probe is compared.
@@ -122,9 +184,10 @@ class Scanner:
         self._turns = turns or Turns(limits.SCANNING_AT_ONCE)
         self._engine = engine
         self._confirmation = confirmation
-        self._waiting: OrderedDict[Segment, list[_Turn]] = OrderedDict()
-        self._unconfirmed: deque[list[_Scan]] = deque()
-        self._running: set[_Scan] = set()
+        self._comparing = comparing or in_this_process()
+        self._waiting: OrderedDict[Part, list[Turn]] = OrderedDict()
+        self._unconfirmed: deque[list[Scan]] = deque()
+        self._running: set[Scan] = set()
         self._changed = threading.Condition()
         self._taking = threading.Lock()
         self._stopping = False
@@ -190,10 +253,10 @@ class Scanner:
     def _put(self, probe: Template, bands: Mapping[Shelf, Band]) -> Future[Confirmed]:
         """Have a probe wait at all segments that it is to be compared with."""
         size = searched(probe.space).size(probe.values)
-        scan = _Scan(probe, size, bands, 0, {shelf: [] for shelf in bands})
+        scan = Scan(probe, size, bands, 0, {shelf: [] for shelf in bands})
         work = [
             (part, turn)
-            for turn in [_Turn(scan, shelf) for shelf in bands]
+            for turn in [Turn(scan, shelf) for shelf in bands]
             for part in self._engine.parts(turn.shelf)
         ]
         self._scanned(sum(len(part) for part, _ in work))
@@ -223,7 +286,7 @@ class Scanner:
         meanwhile must be gone.
         """
         while self._wait():
-            if work := self._next_segment():
+            if work := self._next_part():
                 self._scan(*work)
                 del work
             if group := self._next_group():
@@ -238,26 +301,26 @@ class Scanner:
             )
             return not self._stopping
 
-    def _next_segment(self) -> tuple[Segment, list[_Turn]] | None:
-        """Return the segment that waits longest, and who for it."""
+    def _next_part(self) -> tuple[Part, list[Turn]] | None:
+        """Return the part that waits longest, and who for it."""
         with self._changed:
             if not self._waiting or self._stopping:
                 return None
-            segment, waiting = self._waiting.popitem(last=False)
-            most = _at_once(waiting)
+            part, waiting = self._waiting.popitem(last=False)
+            most = _at_once(waiting, self._comparing.most)
             if len(waiting) > most:
-                self._waiting[segment] = waiting[most:]
+                self._waiting[part] = waiting[most:]
                 self._changed.notify()
-            return segment, waiting[:most]
+            return part, waiting[:most]
 
-    def _next_group(self) -> list[_Scan] | None:
+    def _next_group(self) -> list[Scan] | None:
         """Return the scans that have waited longest to be confirmed together."""
         with self._changed:
             return self._unconfirmed.popleft() if self._unconfirmed else None
 
-    def _scan(self, segment: Segment, turns: list[_Turn]) -> None:
-        """Scan one segment for whoever still waits for it."""
-        found = self._search(segment, [t for t in turns if not t.scan.future.done()])
+    def _scan(self, part: Part, turns: list[Turn]) -> None:
+        """Scan one part for whoever still waits for it."""
+        found = self._search(part, [t for t in turns if not t.scan.future.done()])
         with self._taking:
             last = [turn.scan for turn in turns if turn.take(found.get(turn))]
         # Those with few candidates first; many wait behind other segments, so that
@@ -270,19 +333,19 @@ class Scanner:
             self._finish(groups[0])
 
     def _search(
-        self, segment: Segment, turns: list[_Turn]
-    ) -> dict[_Turn, NDArray[np.int64]]:
-        """Return what a segment has for some turns, or tell those that it failed."""
+        self, part: Part, turns: list[Turn]
+    ) -> dict[Turn, NDArray[np.int64] | None]:
+        """Return what a part has for some turns, or tell those that it failed."""
         if not turns:
             return {}
         try:
-            return dict(zip(turns, segment.search(_ready(segment, turns)), strict=True))
+            return dict(zip(turns, self._comparing.compare(part, turns), strict=True))
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             for turn in turns:
                 _fail(turn.scan.future, error)
             return {}
 
-    def _finish(self, scans: list[_Scan]) -> None:
+    def _finish(self, scans: list[Scan]) -> None:
         """Confirm what was found for probes, and make room for others."""
         waiting = [
             scan
@@ -298,7 +361,7 @@ class Scanner:
         with self._changed:
             self._running.difference_update(scans)
 
-    def _confirm(self, scan: _Scan, rows: Mapping[int, StoredTemplate] | None) -> None:
+    def _confirm(self, scan: Scan, rows: Mapping[int, StoredTemplate] | None) -> None:
         """Confirm what was found for one probe; its rows are read here if need be."""
         try:
             if rows is None:
@@ -309,20 +372,22 @@ class Scanner:
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             scan.future.set_exception(error)
         else:
+            if scan.lost:
+                confirmed = replace(confirmed, failed=confirmed.failed | scan.lost)
             scan.future.set_result(confirmed)
 
 
-def _at_once(turns: Sequence[_Turn]) -> int:
+def _at_once(turns: Sequence[Turn], most: int) -> int:
     """Return how many turns go through a segment together: one at least."""
     size = 0
     for number, turn in enumerate(turns):
         size += turn.scan.size
-        if number and size > limits.MAX_VECTORS_PER_SCAN:
+        if number and size > most:
             return number
     return len(turns)
 
 
-def _ready(segment: Segment, turns: list[_Turn]) -> Probes:
+def _ready(segment: Segment, turns: Sequence[Turn]) -> Probes:
     """Return probes as the segments of their shelf take them.
 
     All that are new are turned at once: NumPy gives the interpreter's lock away at
@@ -335,15 +400,15 @@ def _ready(segment: Segment, turns: list[_Turn]) -> Probes:
     return Probes.joined([turn.ready for turn in turns if turn.ready is not None])
 
 
-def _together(scans: list[_Scan]) -> Iterator[list[_Scan]]:
+def _together(scans: list[Scan]) -> Iterator[list[Scan]]:
     """Yield scans in groups whose candidates' rows may be in memory at once.
 
     Those with the fewest come first. One scan is a group whatever it has found:
     `confirm` bounds that by holder.
     """
-    group: list[_Scan] = []
+    group: list[Scan] = []
     count = 0
-    for scan in sorted(scans, key=_Scan.candidates):
+    for scan in sorted(scans, key=Scan.candidates):
         more = scan.candidates()
         if group and count + more > limits.ROWS_CONFIRMED_AT_ONCE:
             yield group

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAME_BYTES: Final = 16
+SHARDS: Final = "shards"  # lower case, as no member's code is
 _MANIFEST: Final = "manifest"
 _SEGMENT: Final = ".segment"
 _UNFINISHED: Final = ".new"
@@ -195,6 +196,10 @@ class SegmentFiles:
         self._is_distrusted = True
         for gallery in list(self.galleries()):
             self.discard(gallery)
+
+    def discard_shards(self) -> None:
+        """Delete what shards have kept below the folder while there were any."""
+        shutil.rmtree(self._folder / SHARDS, ignore_errors=True)
 
     def _of(self, gallery: GalleryName) -> Path:
         return self._folder / gallery.holder.code / gallery.space

@@ -107,6 +107,19 @@ class Archive:
                 make_reply=lambda _: b"",
             ).result(30)
 
+    def replace(self, shelf: Shelf, person: int) -> None:
+        """Put another template of somebody in the place of that at a shelf."""
+        lookup = digest(shelf, person)
+        (before,) = self.store.journal.templates_of(shelf.holder, [lookup])
+        self.store.records.replace(
+            shelf.holder,
+            self._record(shelf, person),
+            before=before.record_tag,
+            request_id=os.urandom(16),
+            digest=digest(person, "again"),
+            make_reply=lambda _: b"",
+        ).result(30)
+
     def _record(self, shelf: Shelf, person: int) -> NewRecord:
         space = self.spaces.named(shelf.space)
         binding = Binding(
@@ -140,7 +153,7 @@ class Archive:
                     modality=space.modality,
                     sample=0,
                     quality=None,
-                    sealed=self.vault.seal(binding, unit(person)),
+                    sealed=self.vault.seal(binding, unit(person, space.dimension)),
                 ),
             ),
         )

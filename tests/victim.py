@@ -13,7 +13,7 @@ from world import AGREEMENTS, write_spaces
 from biometrics.client import ExchangeClient, Profile
 from biometrics.clock import SystemClock
 from biometrics.demo.process import free_port
-from biometrics.errors import UnavailableError
+from biometrics.errors import DeadlineError, UnavailableError
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.development import write_agreement
 
@@ -69,7 +69,7 @@ class Victim:
             try:
                 with ExchangeClient(self.profile("XAA", "enroller")) as client:
                     client.spaces()
-            except UnavailableError:
+            except (UnavailableError, DeadlineError):
                 assert self.process.poll() is None, "it did not start"
                 assert time.monotonic() < end, "it does not answer"
             else:

@@ -16,6 +16,7 @@ from biometrics.cli import (
     calibrate,
     canaries,
     check,
+    cluster,
     conformance,
     console,
     demo,
@@ -120,6 +121,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(slots.app, name="slots")
 app.add_typer(members.app, name="members")
 app.add_typer(pki.app, name="pki")
+app.add_typer(cluster.app, name="cluster")
 
 
 def main(arguments: Sequence[str] | None = None) -> Never:

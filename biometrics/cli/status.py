@@ -130,9 +130,18 @@ def summary(
         "searches_at_once": alone("searches_at_once"),
         "behind_changes": None if math.isnan(behind) else int(behind),
         "slot_overruns": int(alone("slot_overruns")),
+        "shards_lost": _lost(now),
         "certificate_days": _days(alone("certificate_seconds_left")),
         "revocations_days": _days(alone("revocations_seconds_left")),
     }
+
+
+def _lost(now: Figures) -> int | None:
+    """Return how many shards are not searched, or nothing where there are none."""
+    searched = [
+        v for (name, _), v in now.items() if name == "biometrics_shard_searched"
+    ]
+    return searched.count(0) if searched else None
 
 
 def _days(seconds: float) -> float | None:

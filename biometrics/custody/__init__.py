@@ -5,6 +5,7 @@ from biometrics.custody.gallery import GalleryKey
 from biometrics.custody.handed import NOT_AT_HAND, HandedKeyProvider
 from biometrics.custody.index import IndexKey, open_index_key
 from biometrics.custody.keyring import KeyRows, open_keys
+from biometrics.custody.lent import LentKeys
 from biometrics.custody.owned import KEY_FILE_UNREACHABLE
 from biometrics.custody.providers import (
     FileKeyProvider,
@@ -34,6 +35,7 @@ __all__ = [
     "KeyProvider",
     "KeyRows",
     "KeySource",
+    "LentKeys",
     "TokenKey",
     "Vault",
     "create_key_file",

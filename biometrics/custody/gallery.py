@@ -75,11 +75,18 @@ class Epoch:
         #    to one key.
         if not hmac.compare_digest(self.commit(secret), row.commitment):
             raise unopened("its key is not the one that was committed to")
-        # 3. Derive what wraps value keys, and what codes are kept with; the gallery
-        #    key itself goes no further.
+        # 3. Derive what it is used for; the gallery key itself goes no further.
+        return self.key(row.key_id, secret)
+
+    def reveal(self, row: GalleryKeyRow, provider: KeyProvider) -> bytes:
+        """Return the gallery key of a row that `open` has opened, to be lent."""
+        return provider.unwrap(row.wrapped, self._context())
+
+    def key(self, key_id: int, secret: bytes) -> GalleryKey:
+        """Return what a gallery key wraps value keys and keeps codes with."""
         wrapping = derive(secret, Purpose.GALLERY_KEY_WRAPPING, *self._fields())
         codes = derive(secret, Purpose.CODES_KEY, *self._fields())
-        return GalleryKey(self, row.key_id, wrapping, CodesKey(self, row.key_id, codes))
+        return GalleryKey(self, key_id, wrapping, CodesKey(self, key_id, codes))
 
     def _context(self) -> bytes:
         return frame(Purpose.GALLERY_KEY, *self._fields())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from biometrics.custody.gallery import Epoch
 from biometrics.custody.xaes import KEY_BYTES, unopened
-from biometrics.sealed import NewGalleryKey, locked
+from biometrics.sealed import REFERENCES, NewGalleryKey, locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,20 +43,29 @@ class KeyRows(Protocol):
         """Make a key durable; if the exchange has one already, return that one."""
 
 
-class _Keys:
+class Keys:
     """Opened gallery keys: all by number, and the newest of each gallery."""
 
     __slots__ = ("by_id", "newest")
 
     def __init__(self) -> None:
+        """Begin with none."""
         self.by_id: dict[int, GalleryKey] = {}
         self.newest: dict[str, GalleryKey] = {}
 
     def add(self, key: GalleryKey) -> None:
+        """Have one more."""
         self.by_id[key.key_id] = key
         known = self.newest.get(key.epoch.gallery)
         if known is None or known.epoch.number < key.epoch.number:
             self.newest[key.epoch.gallery] = key
+
+    def without_older(self) -> Keys:
+        """Return the newest of each gallery alone."""
+        kept = Keys()
+        for key in self.newest.values():
+            kept.add(key)
+        return kept
 
 
 class Keyring:
@@ -82,7 +91,7 @@ class Keyring:
         self._clock = clock
         self._random_bytes = random_bytes
         self._changing = threading.Lock()
-        self._keys: _Keys | None = None
+        self._keys: Keys | None = None
         self._retired: frozenset[int] = frozenset()
 
     @property
@@ -100,10 +109,10 @@ class Keyring:
                 self._provider.drop()
                 raise
 
-    def _opened_anew(self) -> _Keys:
+    def _opened_anew(self) -> Keys:
         """Return every gallery key, opened."""
         self._provider.check()  # also where there is no gallery key yet
-        keys = _Keys()
+        keys = Keys()
         for key in open_keys(self._rows.gallery_keys(self._member), self._provider):
             keys.add(key)
         return keys
@@ -173,6 +182,30 @@ class Keyring:
             for key in open_keys(rows, self._provider):
                 self._opened().add(key)
 
+    def lendable(self) -> frozenset[int]:
+        """Return the numbers of the keys that `secrets` gives; none while locked."""
+        keys = self._keys
+        return frozenset() if keys is None else frozenset(_of_templates(keys))
+
+    def secrets(self) -> list[tuple[int, Epoch, bytes]]:
+        """Return the keys of templates, to be lent: each with its number and epoch.
+
+        That of the holder's references is not among them.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: a row was damaged since it was opened.
+        """
+        with self._changing:
+            held = _of_templates(self._opened())
+            rows = self._rows.gallery_keys(self._member)
+            return [
+                (row.key_id, epoch, epoch.reveal(row, self._provider))
+                for row in rows
+                if row.key_id in held
+                for epoch in [held[row.key_id].epoch]
+            ]
+
     def is_rotating(self) -> bool:
         """Say whether a gallery has a key beside its newest; not while locked."""
         keys = self._keys
@@ -183,9 +216,7 @@ class Keyring:
         with self._changing:
             if (keys := self._keys) is None:
                 return
-            kept = _Keys()
-            for key in keys.newest.values():
-                kept.add(key)
+            kept = keys.without_older()
             self._retired |= keys.by_id.keys() - kept.by_id.keys()
             self._keys = kept
 
@@ -214,11 +245,16 @@ class Keyring:
             created_at=self._clock.now(),
         )
 
-    def _opened(self) -> _Keys:
+    def _opened(self) -> Keys:
         keys = self._keys
         if keys is None:
             raise locked(self._member)
         return keys
+
+
+def _of_templates(keys: Keys) -> dict[int, GalleryKey]:
+    """Return the keys that are not of references, by number."""
+    return {n: k for n, k in keys.by_id.items() if k.epoch.gallery != REFERENCES}
 
 
 def open_keys(rows: Iterable[GalleryKeyRow], provider: KeyProvider) -> list[GalleryKey]:

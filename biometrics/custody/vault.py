@@ -8,10 +8,11 @@ from biometrics.custody.framing import Purpose, derive
 from biometrics.custody.handed import HandedKeyProvider
 from biometrics.custody.index import IndexKeys
 from biometrics.custody.keyring import Keyring
+from biometrics.custody.lent import LOAN, written
 from biometrics.custody.xaes import KEY_BYTES, TAG_BYTES, unopened
 from biometrics.errors import PreconditionError
 from biometrics.sealed import locked
-from biometrics.sealing import HAND_OVER, SealingKeys
+from biometrics.sealing import HAND_OVER, SealingKeys, seal_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -253,6 +254,22 @@ class Vault:
         """Drop every key of a member but the newest of each gallery."""
         if member in self._rings:
             self._rings[member].retire()
+
+    def lendable(self, member: Member) -> frozenset[int]:
+        """Return the numbers of the keys that `lend` lends; none while locked."""
+        return self._rings[member].lendable() if member in self._rings else frozenset()
+
+    def lend(self, member: Member, public: bytes) -> bytes:
+        """Return what opens a member's templates, sealed to `LentKeys.public`.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: a gallery key was damaged since it was opened.
+            StorageError: the wrapped keys cannot be read.
+            UnauthenticatedError: `public` is no key that can be sealed to.
+        """
+        clear = written(self._ring(member).secrets())
+        return seal_to(public, clear, member, LOAN)
 
     def signing_seed(self) -> bytes:
         """Return the 32 bytes of the exchange's signing key, made on first use.

@@ -25,6 +25,7 @@ from biometrics.server.policy import (
     unaudited,
 )
 from biometrics.server.rates import Rates
+from biometrics.server.site import refuse_without_ray
 from biometrics.server.stages import begin_tracing
 from biometrics.server.tls import read_trust, trust_notes
 from biometrics.store import inspect_store
@@ -52,6 +53,8 @@ def check(path: Path) -> list[str]:
         ConfigurationError: with every fault of the first file that has any.
     """
     config = read_config(path)
+    if config.cluster is not None:
+        refuse_without_ray()
     spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
     signers = read_signers(config.signers)
     check_table(SERVICES)

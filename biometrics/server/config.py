@@ -27,6 +27,13 @@
     [traces]                           # may be left out: nothing is traced
     collector = "127.0.0.1:4317"       # OTLP over plain gRPC
     share = 0.01                       # of all searches
+    [matcher]                          # may be left out: galleries on this machine
+    engine = "ray"                     # or "local"; all below is of "ray" alone
+    address = "10.0.0.2:6379"          # of the head of a Ray cluster that is there
+    shards = 3
+    shard_mb = 4096                    # of memory, that each asks for
+    shard_cores = 1                    # likewise
+    templates_together = 32768         # of a gallery, enrolled in a row, in one shard
     [console]                          # may be left out: no console can ask
     socket = "console/socket"
     [[member]]
@@ -45,6 +52,7 @@ needed, with a client certificate. Every fault is told at once.
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -90,6 +98,32 @@ class Traces:
     share: float
 
 
+class EngineKind(Enum):
+    """Where galleries are in memory."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """Shards on a Ray cluster.
+
+    Attributes:
+        address: host and port of its head.
+        shards: how many.
+        shard_mb: of memory, that each asks for.
+        shard_cores: likewise.
+        templates_together: consecutive ones of a gallery that are in one shard.
+    """
+
+    address: str
+    shards: int
+    shard_mb: int
+    shard_cores: int
+    templates_together: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The exchange's settings; every path absolute or relative to the working folder.
@@ -116,6 +150,7 @@ class Config:
         slot_seconds: an answer to a search leaves at the end of two such slots.
         metrics_listen: where figures are served over plain HTTP; None for nowhere.
         traces: where traces of searches are sent; None for nowhere.
+        cluster: where galleries are in memory; None for in this process.
         console_socket: where the console asks, on this machine; None for nowhere.
         calibrations: folder of their calibrations.
         members: each with where its key-encryption key comes from, none twice. A file
@@ -144,6 +179,7 @@ class Config:
     slot_seconds: float
     metrics_listen: str | None
     traces: Traces | None
+    cluster: ClusterConfig | None
     console_socket: Path | None
     calibrations: Path
     members: Mapping[Member, KeySource]
@@ -259,6 +295,32 @@ class _Metrics(Settings):
     listen: Address
 
 
+class _Matcher(Settings):
+    """The table `[matcher]`."""
+
+    engine: Word[EngineKind] = EngineKind.LOCAL
+    address: Address | None = None
+    shards: Annotated[int, Field(ge=1, le=limits.MAX_SHARDS)] = 1
+    shard_mb: Annotated[int, Field(ge=limits.MIN_SHARD_MEGABYTES)] = (
+        limits.DEFAULT_SHARD_MEGABYTES
+    )
+    shard_cores: Annotated[int, Field(ge=1, le=limits.MAX_SHARD_CORES)] = 1
+    templates_together: Annotated[int, Field(ge=1)] = limits.DEFAULT_TEMPLATES_TOGETHER
+
+    @property
+    def cluster(self) -> ClusterConfig | None:
+        """Where galleries are, if that is a cluster."""
+        if self.engine is not EngineKind.RAY or self.address is None:
+            return None
+        return ClusterConfig(
+            address=self.address,
+            shards=self.shards,
+            shard_mb=self.shard_mb,
+            shard_cores=self.shard_cores,
+            templates_together=self.templates_together,
+        )
+
+
 class _Console(Settings):
     """The table `[console]`."""
 
@@ -294,6 +356,7 @@ class _ConfigFile(SettingsFile):
     answers: _Answers = _Answers()
     metrics: _Metrics | None = None
     traces: _Traces | None = None
+    matcher: _Matcher = _Matcher()
     console: _Console | None = None
     member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 
@@ -313,7 +376,7 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
     document = Document.parse(read_text(path), path.name)
     file = document.read_as(_ConfigFile)
     config = _resolved(file, path)
-    faults = list(_repeated(document, file, path.parent))
+    faults = [*_repeated(document, file, path.parent), *_misplaced(document, file)]
     if is_whole:
         faults += _missing(document, config)
     if config.console_socket and is_too_long(config.console_socket):
@@ -349,6 +412,7 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
         slot_seconds=file.answers.slot_ms / 1000,
         metrics_listen=file.metrics.listen if file.metrics else None,
         traces=Traces(**dict(file.traces)) if file.traces else None,
+        cluster=file.matcher.cluster,
         console_socket=folder / file.console.socket if file.console else None,
         calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
@@ -377,6 +441,19 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
 def _place(folder: Path, database: str) -> Path | str:
     """Return a file's path taken from `folder`, or a URL as it is."""
     return database if "://" in database else folder / database
+
+
+def _misplaced(document: Document, file: _ConfigFile) -> Iterator[Fault]:
+    """Yield a fault for each setting of `[matcher]` that the engine has no use for."""
+    matcher = file.matcher
+    if matcher.engine is EngineKind.RAY:
+        if matcher.address is None:
+            told = "is missing: host and port of the head of a Ray cluster"
+            yield document.fault(("matcher", "address"), "MISSING_ADDRESS", told)
+        return
+    for name in sorted(matcher.model_fields_set - {"engine"}):
+        told = 'is of `engine = "ray"` alone; set that, or leave this out'
+        yield document.fault(("matcher", name), "NOT_OF_THIS_ENGINE", told)
 
 
 def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[Fault]:

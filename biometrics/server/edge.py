@@ -168,9 +168,10 @@ def make_gauges(ground: Ground, matching: Matching, in_turn: InTurn) -> Gauges:
         waiting=in_turn.waiting,
         at_once=in_turn.at_once,
         overruns=lambda: matching.slots.overruns,
-        behind=lambda: journal.end() - matching.index.position,
+        behind=lambda: journal.end() - matching.site.index.position,
         galleries=ground.sizes,
         calibrations=ground.rates.used,
+        shards=matching.site.shards,
         canaries=lambda: matching.probes.drifts,
         certificate_seconds=lambda: _seconds_left(trusted.trust.end, clock),
         revocation_seconds=lambda: (

@@ -36,7 +36,7 @@ from biometrics.server.holding import make_holding
 from biometrics.server.matching import make_matching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from biometrics.clock import Clock
     from biometrics.server.config import Config
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from biometrics.server.tls import Trusted
     from biometrics.store import Store
     from matcher.follower import Follower
+    from matcher.shares import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class Exchange:
         trusted: its certificates, and whose it believes.
         verifier: the key that what it states is to be checked by.
         settings: what of its settings is taken up while it runs.
+        shards: how it is about each shard; there may be none.
     """
 
     port: int
@@ -67,6 +69,7 @@ class Exchange:
     trusted: Trusted
     verifier: str
     settings: Settings
+    shards: Callable[[], Sequence[Standing]]
     _health: Health
     _doors: tuple[Door, ...]
     _follower: Follower
@@ -118,6 +121,7 @@ class Exchange:
                 trusted=ground.trusted,
                 verifier=holding.key.verifier.text,
                 settings=ground.settings,
+                shards=matching.site.shards,
                 _health=ground.health,
                 _doors=doors,
                 _follower=matching.follower,

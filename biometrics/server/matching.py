@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.audit import ReceiptIssuer
+from biometrics.server.site import site_of
 from biometrics.server.stages import Stages
 from biometrics.slots import Slots
 from matcher.access import Access
@@ -17,13 +18,9 @@ from matcher.alike import Resemblance
 from matcher.canary_probes import CanaryProbes
 from matcher.confirm import Confirmation
 from matcher.duplicates import Duplicates
-from matcher.engine import Engine
 from matcher.follower import Follower
 from matcher.fusion import Aims
-from matcher.galleries import GalleryName, Shelf
-from matcher.index import Index
-from matcher.keeper import Keeper
-from matcher.loading import Loading
+from matcher.galleries import GalleryName
 from matcher.match import Matcher
 from matcher.opening import Opener
 from matcher.schedule import Scanner
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from biometrics.server.ground import Ground
+    from biometrics.server.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +42,9 @@ class Matching:
 
     Attributes:
         workers: threads for what would hold up the event loop.
-        index: the galleries in memory.
+        site: the galleries in memory, wherever that is.
         files: their codes on disk.
         follower: brings the journal's changes to the index.
-        keeper: brings the index to the files.
         access: opens and closes the galleries of a member.
         slots: when an answer leaves.
         matcher: answers searches.
@@ -56,10 +53,9 @@ class Matching:
     """
 
     workers: ThreadPoolExecutor
-    index: Index
+    site: Site
     files: SegmentFiles
     follower: Follower
-    keeper: Keeper
     access: Access
     slots: Slots
     matcher: Matcher
@@ -78,15 +74,15 @@ class Matching:
         self.follower.start()
         parts.callback(self.follower.stop)
         await asyncio.to_thread(self.follower.wait_until_loaded)
-        self.index.verify(
+        self.site.index.verify(
             {
                 GalleryName(member, row.space): row.templates
                 for member in ground.roll
                 for row in store.register.galleries(member)
             }
         )
-        self.keeper.start()
-        parts.callback(self.keeper.stop)
+        self.site.keeper.start()
+        parts.callback(self.site.keeper.stop)
         parts.push_async_callback(self.access.stop)
 
 
@@ -96,29 +92,40 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
     galleries = ground.galleries
     workers = parts.enter_context(ThreadPoolExecutor(limits.WORKER_THREADS, "worker"))
     # Galleries in memory, and their codes on disk.
-    engine: Engine[Shelf] = Engine()
-    index = Index(vault=vault, spaces=spaces, engine=engine, galleries=galleries)
     files = SegmentFiles(ground.config.segments, ground.random_bytes)
+    site = parts.enter_context(
+        site_of(
+            ground.config,
+            store,
+            vault=vault,
+            spaces=spaces,
+            galleries=galleries,
+            files=files,
+        )
+    )
     follower = Follower(
         journal=store.journal,
-        index=index,
+        index=site.index,
         files=files,
         galleries=galleries,
         on_failure=ground.health.lose,
     )
-    keeper = Keeper(index=index, engine=engine, galleries=galleries, files=files)
     # What a search compares, and decides.
     confirmation = Confirmation(
         journal=store.journal,
         vault=vault,
         spaces=spaces,
         galleries=galleries,
-        engine=engine,
+        engine=site.engine,
         follower=follower,
     )
     scanner = parts.enter_context(
         Scanner(
-            engine=engine, confirmation=confirmation, scanned=ground.metrics.scanned
+            engine=site.engine,
+            confirmation=confirmation,
+            comparing=site.comparing,
+            threads=site.threads,
+            scanned=ground.metrics.scanned,
         )
     )
     slots = Slots(ground.config.slot_seconds)
@@ -167,23 +174,15 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
     access = Access(
         galleries=galleries,
         follower=follower,
-        loading=Loading(
-            index=index,
-            journal=store.journal,
-            register=store.register,
-            files=files,
-            vault=vault,
-            spaces=spaces,
-        ),
+        loading=site.loading,
         scanner=scanner,
-        keeper=keeper,
+        keeper=site.keeper,
     )
     return Matching(
         workers=workers,
-        index=index,
+        site=site,
         files=files,
         follower=follower,
-        keeper=keeper,
         access=access,
         slots=slots,
         matcher=matcher,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from biometrics.callers import Caller
     from biometrics.members import Member
     from biometrics.server.hour import Hour
+    from matcher.shares import Standing
 
 # In seconds. A search takes two slots, 50 ms unless set otherwise.
 _STEPS: Final = (0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0, 20.0, 300.0)
@@ -62,6 +63,7 @@ class Gauges:
         canaries: what came of searches for nobody, by template space.
         certificate_seconds: until the server's certificate ends.
         revocation_seconds: until nobody is believed; infinite where no list is asked.
+        shards: how it is about each shard; there may be none.
     """
 
     serving: Callable[[], bool]
@@ -74,6 +76,7 @@ class Gauges:
     canaries: Callable[[], Mapping[str, Drift]]
     certificate_seconds: Callable[[], float]
     revocation_seconds: Callable[[], float | None]
+    shards: Callable[[], Sequence[Standing]]
 
 
 class Metrics:
@@ -177,6 +180,7 @@ class Metrics:
         )
         self._registry.register(_Sizes(gauges.galleries))
         self._registry.register(_Used(gauges.calibrations))
+        self._registry.register(_Shards(gauges.shards))
         self._registry.register(_Drifts(gauges.canaries))
 
     def serve(self, address: str) -> Callable[[], None]:
@@ -248,6 +252,31 @@ class _Used(Collector):
         for space, (comparisons, reach) in self._read().items():
             used.add_metric((space,), coarse(comparisons) / reach)
         yield used
+
+
+class _Shards(Collector):
+    """How it is about each shard of a cluster."""
+
+    def __init__(self, read: Callable[[], Sequence[Standing]]) -> None:
+        """Read it by `read`."""
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield both figures; see `prometheus_client.registry.Collector`."""
+        searched = GaugeMetricFamily(
+            "biometrics_shard_searched",
+            "1 if a shard is searched; 0 while it is lost, its holders UNAVAILABLE.",
+            labels=("shard",),
+        )
+        held = GaugeMetricFamily(
+            "biometrics_shard_templates_at_most",
+            "Templates of a shard, rounded up to a power of four.",
+            labels=("shard",),
+        )
+        for shard in self._read():
+            searched.add_metric((str(shard.number),), shard.is_ready)
+            held.add_metric((str(shard.number),), coarse(shard.templates))
+        yield from (searched, held)
 
 
 class _Drifts(Collector):

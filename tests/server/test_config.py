@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from prints import FILES as OF_PRINTS
+from prints import PRINTS
+from world import SPACES
 
 from biometrics.custody import HandedKey, KeyFile, TokenKey
 from biometrics.errors import ConfigurationError
 from biometrics.members import Member
 from biometrics.server.config import _ConfigFile, read_config
+from biometrics.server.site import refuse_sets
 from biometrics.settings import Settings
+from biometrics.spaces import parse_spaces
 
 ROOT = Path(__file__).parents[2]
 TEXT = """\
@@ -319,6 +324,39 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path):
     assert os.fspath(tmp_path) in caught.value.message
 
 
+def test_galleries_are_on_a_cluster_if_the_settings_say_so(folder: Path):
+    """They are in this process if nothing is said."""
+    assert read_config(write(folder)).cluster is None
+    local = f'{TEXT}\n[matcher]\nengine = "local"\n'
+    assert read_config(write(folder, local)).cluster is None
+    there = (
+        f'{TEXT}\n[matcher]\nengine = "ray"\naddress = "10.0.0.2:6379"\nshards = 3\n'
+    )
+    cluster = read_config(write(folder, there)).cluster
+    assert cluster is not None
+    assert (cluster.address, cluster.shards) == ("10.0.0.2:6379", 3)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('engine = "ray"', ("matcher.address", "MISSING_ADDRESS")),
+        ("shards = 3", ("matcher.shards", "NOT_OF_THIS_ENGINE")),
+        ('engine = "dask"', ("matcher.engine", "INVALID_VALUE")),
+        (
+            'engine = "ray"\naddress = "127.0.0.1:1"\nshards = 129',
+            ("matcher.shards", "INVALID_VALUE"),
+        ),
+    ],
+)
+def test_a_cluster_is_described_whole_or_not_at_all(
+    folder: Path, table: str, told: tuple[str, str]
+):
+    """A setting that would do nothing is a mistake."""
+    ((where, reason),) = faults(write(folder, f"{TEXT}\n[matcher]\n{table}\n"))
+    assert (where.rpartition(": ")[2], reason) == told
+
+
 def test_every_setting_stands_in_the_operators_reference():
     """Table by table, and nothing that there is not."""
     page = (ROOT / "biometrics/server/README.md").read_text("utf-8")
@@ -347,3 +385,13 @@ def _settings_of(annotation: object) -> type[Settings]:
         return annotation
     found = [a for a in get_args(annotation) if a is not type(None)]
     return _settings_of(found[0])
+
+
+def test_shards_do_not_take_spaces_of_minutiae():
+    """It is said at the start, rather than a print searched by one minutia."""
+    spaces = parse_spaces(OF_PRINTS["spaces.toml"], "spaces.toml")
+    with pytest.raises(ConfigurationError) as caught:
+        refuse_sets(spaces)
+    assert caught.value.reason == "KIND_NOT_SHARDED"
+    assert PRINTS in caught.value.message
+    refuse_sets(parse_spaces(SPACES, "spaces.toml"))

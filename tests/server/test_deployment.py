@@ -35,6 +35,7 @@ def served() -> set[str]:
             canaries=dict,
             certificate_seconds=float,
             revocation_seconds=float,
+            shards=list,
         )
     )
     return {family.name for family in metrics._registry.collect()}

@@ -70,6 +70,7 @@ def served() -> Iterator[tuple[Away, str]]:
             canaries=lambda: {"face": DRIFTED},
             certificate_seconds=lambda: 60.0,
             revocation_seconds=lambda: None,
+            shards=list,
         )
     )
     away.asked.clear()

@@ -50,9 +50,9 @@ def asked(extras: Iterable[str]) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
-def beside() -> list[Requirement]:
-    """Return what only checks need."""
-    lines = (LOCKS / "checks.in").read_text("utf-8").splitlines()
+def beside(name: str) -> list[Requirement]:
+    """Return what is asked for beside the project."""
+    lines = (LOCKS / name).read_text("utf-8").splitlines()
     return [Requirement(line) for line in lines if not line.startswith("#")]
 
 
@@ -61,8 +61,9 @@ WANTED: Final = {
         *map(Requirement, PROJECT["build-system"]["requires"]),
         Requirement("uv"),
     ],
-    "checks.txt": [*asked(CHECKED), *beside()],
+    "checks.txt": [*asked(CHECKED), *beside("checks.in")],
     "server.txt": asked(SERVED),
+    "sbom.txt": beside("sbom.in"),
 }
 
 
@@ -102,7 +103,9 @@ def test_every_file_that_may_be_installed_has_its_hash(name: str):
 @pytest.mark.parametrize("name", WANTED)
 def test_a_lock_says_nothing_of_where_it_was_made(name: str):
     """No address, no folder: packages are had from wherever whoever installs says."""
-    assert not re.search(r"https?:|file:|@|--(?!hash=)|/(?!lock|checks)", text(name))
+    assert not re.search(
+        r"https?:|file:|@|--(?!hash=)|/(?!lock|checks|sbom)", text(name)
+    )
 
 
 def test_the_image_runs_what_was_checked():

@@ -1,0 +1,13 @@
+"""The galleries on a cluster, in shards; see `matcher/README.md`.
+
+place.py      what is known of each shard, and which are searched
+lending.py    keys, sealed to shards
+mending.py    shards that are lost, until they are back
+moves.py      what is replaced, on its way from one shard to another
+searching.py  probes, compared in one pass over all shards
+fleet.py      all of it: an index to follow with, an engine to search
+"""
+
+from matcher.fleet.fleet import Fleet
+
+__all__ = ["Fleet"]

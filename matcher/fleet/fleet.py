@@ -1,0 +1,391 @@
+"""The galleries on a cluster: in every place where one process has its own index.
+
+To whoever follows the journal it is an index, to whoever searches an engine, and it
+loads and keeps galleries. What it tells of is in shards, each of which follows the
+journal to where it is told. The position is that which every shard has reached that is
+searched: a change is acknowledged when it is in effect on all of them.
+
+A shard that is lost is searched no more, and its holders are LOADING, until there is
+another that has caught up. One that may hold keys of a holder that closes its
+galleries is waited for: until it has dropped them, or Ray has said that it is gone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+from biometrics import limits
+from biometrics.errors import StorageError
+from biometrics.store import ChangeKind
+from matcher.calls import LostError, call
+from matcher.fleet.lending import Lending
+from matcher.fleet.mending import Mending
+from matcher.fleet.moves import Moves
+from matcher.fleet.place import Places
+from matcher.fleet.searching import Searching
+from matcher.galleries import GalleryName, GalleryState
+from matcher.shares import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from biometrics.custody import Vault
+    from biometrics.members import Member
+    from biometrics.store import Change, JournalReader, RecordReader
+    from matcher.calls import Remote
+    from matcher.fleet.place import Place
+    from matcher.fleet.searching import Part
+    from matcher.galleries import Galleries, Shelf
+    from matcher.schedule import Comparing
+    from matcher.segments import SegmentFiles
+    from matcher.shard import Reached
+    from matcher.shares import Sharing
+
+_CLOSING: Final = (ChangeKind.LOCKED, ChangeKind.DESTROYED)
+_MOST_COUNTS: Final = 8  # one that writes disturb is made again
+
+
+class Fleet:
+    """All shards of an exchange; one thread applies changes, any may search."""
+
+    def __init__(
+        self,
+        remotes: Sequence[Remote],
+        sharing: Sharing,
+        *,
+        vault: Vault,
+        galleries: Galleries,
+        register: RecordReader,
+        is_trusted: bool,
+    ) -> None:
+        """Speak to shards, which have nothing yet.
+
+        Args:
+            remotes: in the order of their places.
+            sharing: which of them has what.
+            vault: whose keys are lent to them; what closes it is followed.
+            galleries: to be told.
+            register: how many templates each member has.
+            is_trusted: whether what shards have on disk goes with the database.
+        """
+        self._vault = vault
+        self._galleries = galleries
+        self._register = register
+        self._applying = threading.Lock()
+        self._position = self._start = 0
+        self._is_begun = False
+        self._places = Places(remotes, sharing, galleries)
+        self._lending = Lending(vault, galleries, self._places, lambda: self.position)
+        self._mending = Mending(
+            self._places,
+            self._lending,
+            applying=self._applying,
+            position=lambda: self.position,
+            count=self._count,
+            is_trusted=is_trusted,
+        )
+        self._moves = Moves()
+        self._searching = Searching(
+            self._places, self._mending, self._moves, lambda: self.position
+        )
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Have shards save what they did not yet, and end them."""
+        self._mending.stop()
+        self._all_of("stop", seconds=limits.SHARD_STOP_SECONDS)
+        for place in self._places.all:
+            place.remote.end()
+
+    def standings(self) -> list[Standing]:
+        """Return how it is about each shard."""
+        return [
+            Standing(number, place.is_ready, sum(place.counts.values()))
+            for number, place in enumerate(self._places.all)
+        ]
+
+    # -- to whoever follows the journal: an index ------------------------------
+
+    @property
+    def position(self) -> int:
+        """Position of the journal up to which every change is in effect."""
+        return self._position
+
+    def restore(self, files: SegmentFiles, journal: JournalReader) -> None:
+        """Have every shard load what it keeps on disk, and all that is durable.
+
+        What was kept of whole galleries is deleted: shards keep their own.
+
+        Raises:
+            StorageError: the journal cannot be read now, or they have not done it yet:
+                to be called again.
+        """
+        if not self._is_begun:
+            self._start = self._position = self._places.target = journal.end()
+            self._is_begun = True
+            files.discard_all()
+            for place in self._places.all:
+                self._mending.begin(place)
+        with self._places.changed:
+            if not self._places.changed.wait_for(
+                self._places.is_whole, limits.SHARD_RETRY_SECONDS
+            ):
+                raise StorageError("SHARDS_LOADING", "shards are being loaded")
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Bring changes into effect on every shard that is searched."""
+        with self._applying:
+            end = changes[-1].position
+            self._places.note(changes)
+            closing = {c.member for c in changes if c.kind in _CLOSING}
+            with self._moves.during(changes):
+                members = {change.member for change in changes}
+                self._follow(end, members, closing=closing)
+            self._wait_for_lost(closing, end)
+            self._obey(changes)
+            self._position = end
+
+    def verify(self, counts: Mapping[GalleryName, int]) -> None:
+        """Compare what was loaded with what was counted; see `Index.verify`."""
+        held = self._places.counts()
+        for gallery in sorted({*self._galleries.known(), *counts}):
+            is_ready = self._galleries.state(*gallery) is GalleryState.READY
+            if is_ready and held[gallery] != counts.get(gallery, 0):
+                self._damage(gallery, held[gallery], counts.get(gallery, 0))
+
+    # -- to whoever searches: an engine ---------------------------------------
+
+    @property
+    def threads(self) -> int:
+        """How many threads keep every shard busy: each waits for a pass."""
+        return limits.SHARD_PASSES_AT_ONCE
+
+    @property
+    def comparing(self) -> Comparing:
+        """How parts are compared: in one pass, of every probe that waits for it."""
+        return self._searching.comparing
+
+    def parts(self, shelf: Shelf, /) -> list[Part]:
+        """Return what makes up a shelf now, lost or not."""
+        return self._searching.parts(shelf)
+
+    def holds(self, shelf: Shelf, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the ids a search of the shelf can find now."""
+        return self._searching.holds(shelf, ids)
+
+    # -- to whoever opens and closes galleries --------------------------------
+
+    def load(
+        self, holder: Member, *, is_wanted: Callable[[], bool], done: Callable[[], None]
+    ) -> None:
+        """Load the galleries of a holder on every shard; see `Loading.load`.
+
+        A shard that is lost loads them when it is back.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
+            StorageError: the database cannot be read now.
+        """
+        self._each_with_loan("load", holder)
+        self._places.assume(holder)
+        for left in reversed(range(_MOST_COUNTS)):
+            end, counts = self._register.counted(holder)
+            with self._applying:
+                if not is_wanted():
+                    return
+                self._follow(self._position)
+                wrong = self._wrong(holder, counts)
+                # Where others write all the time, no moment may be found to compare:
+                # then it is looked for on.
+                is_told = self._position == end and self._places.is_whole()
+                if not left or (is_told and not wrong):
+                    done()
+                    for gallery, (held, counted) in wrong.items() if is_told else ():
+                        self._damage(gallery, held, counted)
+                    # One that came back meanwhile without them goes and gets them.
+                    self._follow(self._position)
+                    if not is_told:
+                        self._mending.count_again()
+                    return
+            time.sleep(limits.LOADING_PAUSE_SECONDS)
+
+    def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> None:
+        """Code the galleries of a holder by their newest keys, if they are not yet.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
+            StorageError: a shard is lost.
+        """
+        self._each_with_loan("remake", holder)
+        if is_wanted() and not self._places.is_whole():
+            raise StorageError("SHARD_LOST", "a shard is lost, and will be back")
+
+    def forget(self, holder: Member) -> None:
+        """Have shards hold nothing of a holder whose galleries were dropped."""
+        self._all_of("forget", holder)
+
+    def discard(self, holder: Member) -> bool:
+        """Delete what is on disk of a holder; say whether it is gone everywhere."""
+        return self._all_of("discard", holder)
+
+    def keep(self, holder: Member) -> bool:
+        """Save a holder's galleries anew; say whether that was done everywhere."""
+        return self._all_of("keep", holder)
+
+    def start(self) -> None:
+        """Begin to keep: shards do by themselves."""
+
+    def stop(self) -> None:
+        """Keep no more: shards save what they did not yet when they end."""
+
+    # -- all shards at once ---------------------------------------------------
+
+    def _follow(
+        self,
+        position: int,
+        members: Iterable[Member] = (),
+        *,
+        closing: Collection[Member] = (),
+    ) -> None:
+        """Have shards go to a position; those that do not are lost.
+
+        Args:
+            position: which.
+            members: whose keys may be newer than those that are lent.
+            closing: who closes its galleries on the way.
+        """
+        sent = []
+        for place in self._places.ready():
+            loans = self._lending.newer(place, members)
+            asked = call("follow", place.incarnation, position, loans, group="follow")
+            sent.append((place, place.remote.send(asked)))
+        for place, reply in sent:
+            try:
+                reached: Reached | None = place.remote.answer(
+                    reply, seconds=limits.SHARD_FOLLOW_SECONDS
+                )
+            except LostError as error:
+                self._mending.lose(place, error)
+                continue
+            if reached is None:
+                told = LostError("it cannot read the journal now")
+                self._mending.lose(place, told)
+                continue
+            if self._lending.lacking(reached) - set(closing):
+                self._mending.lose(place, LostError("it lacks keys"))
+            self._places.reached(place, reached)
+
+    def _each_with_loan(self, method: str, holder: Member) -> None:
+        """Have every shard do something with a holder's newest keys.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
+        """
+        sent = []
+        for place in self._places.ready():
+            loan = self._lending.loan(place, holder)
+            asked = call(method, place.incarnation, holder, loan, group="load")
+            sent.append((place, place.remote.send(asked)))
+        for place, reply in sent:
+            try:
+                is_done = place.remote.answer(reply, seconds=limits.SHARD_LOAD_SECONDS)
+            except LostError as error:
+                self._mending.lose(place, error)
+                continue
+            if not is_done and self._lending.is_unlocked(holder):
+                self._mending.lose(place, LostError(f"it did not {method} a holder"))
+
+    def _all_of(
+        self, method: str, *holder: Member, seconds: float = limits.SHARD_LOAD_SECONDS
+    ) -> bool:
+        """Have every shard do something; say whether all have."""
+        ready = self._places.ready()
+        sent = [
+            (p, p.remote.send(call(method, p.incarnation, *holder, group="keep")))
+            for p in ready
+        ]
+        is_done = len(ready) == len(self._places.all)
+        for place, reply in sent:
+            try:
+                is_done &= place.remote.answer(reply, seconds=seconds)
+            except LostError as error:
+                self._mending.lose(place, error)
+                is_done = False
+        return is_done
+
+    def _wait_for_lost(self, closing: set[Member], position: int) -> None:
+        """Wait until no lost shard holds keys of members that close their galleries."""
+
+        def is_gone(place: Place) -> bool:
+            return place.position >= position or not closing & place.lent.keys()
+
+        with self._places.changed:
+            self._places.changed.wait_for(
+                lambda: self._mending.is_stopping or all(map(is_gone, self._places.all))
+            )
+
+    def _obey(self, changes: Sequence[Change]) -> None:
+        """Drop what is closed here too, in the order of the journal."""
+        for change in changes:
+            if change.position <= self._start:
+                continue
+            if change.kind in _CLOSING:
+                self._galleries.lock(change.member)
+                self._vault.lock(change.member)
+                is_destroyed = change.kind is ChangeKind.DESTROYED
+                self._places.close(change.member, is_destroyed=is_destroyed)
+            if change.kind is ChangeKind.ROTATED:
+                self._vault.retire(change.member)
+            if change.kind is ChangeKind.DESTROYED:
+                self._galleries.destroy(change.member)
+
+    def _count(self, coming: Place) -> None:
+        """Compare what all shards have with what was counted.
+
+        It cannot be while others write, or another shard is lost: then nobody is
+        counted. To be called while nothing is applied.
+
+        Args:
+            coming: is as far as those that are searched.
+
+        Raises:
+            StorageError: the database cannot be read now.
+        """
+        if any(not (p.is_ready or p is coming) for p in self._places.all):
+            return
+        wrong: dict[GalleryName, tuple[int, int]] = {}
+        for holder in self._lending.open_holders():
+            end, counts = self._register.counted(holder)
+            if end != self._position:
+                return
+            wrong |= self._wrong(holder, counts)
+        for gallery, (held, counted) in wrong.items():
+            self._damage(gallery, held, counted)
+        self._places.counted()
+
+    def _wrong(
+        self, holder: Member, counts: Mapping[str, int]
+    ) -> dict[GalleryName, tuple[int, int]]:
+        """Return of which galleries shards have not what was counted, and both."""
+        held = self._places.counts()
+        spaces = {*counts, *(g.space for g in held if g.holder == holder)}
+        both = {
+            GalleryName(holder, space): (
+                held[GalleryName(holder, space)],
+                counts.get(space, 0),
+            )
+            for space in spaces
+        }
+        return {gallery: pair for gallery, pair in both.items() if pair[0] != pair[1]}
+
+    def _damage(self, gallery: GalleryName, held: int, counted: int) -> None:
+        """Note that a gallery lacks templates."""
+        self._galleries.damage(*gallery, f"{held} templates are there of {counted}")

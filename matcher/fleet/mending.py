@@ -1,0 +1,246 @@
+"""Shards that are lost, until they are back.
+
+1. Ray starts the process anew, where there is room.
+2. It is lent keys, loads what it kept on disk, and reads the rest out of the database.
+3. It follows the journal until it is where the others are, and is searched again.
+4. All of them together have to have what was counted: a row that is missing leaves no
+   other trace.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from biometrics import limits
+from biometrics.errors import ExchangeError, GalleryLockedError
+from matcher.calls import LostError, call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from biometrics.members import Member
+    from matcher.calls import Call
+    from matcher.fleet.lending import Lending
+    from matcher.fleet.place import Place, Places
+    from matcher.shard import Greeting, Reached
+
+log = logging.getLogger(__name__)
+
+
+class Mending:
+    """Has lost shards back, each on a thread of its own."""
+
+    def __init__(
+        self,
+        places: Places,
+        lending: Lending,
+        *,
+        applying: threading.Lock,
+        position: Callable[[], int],
+        count: Callable[[Place], None],
+        is_trusted: bool,
+    ) -> None:
+        """Have shards of `places` back.
+
+        Args:
+            places: to be told.
+            lending: lends them keys.
+            applying: held by whoever changes the position.
+            position: up to which every change is in effect.
+            count: compares what all have, and one that is about to be searched, with
+                what was counted, if it can; `applying` is held.
+            is_trusted: whether what they have on disk goes with the database.
+        """
+        self._places = places
+        self._lending = lending
+        self._applying = applying
+        self._position = position
+        self._count = count
+        self._is_trusted = is_trusted
+        self._stopping = threading.Event()
+        self._menders = ThreadPoolExecutor(len(places.all), "mend")
+
+    def stop(self) -> None:
+        """Have none back any more."""
+        self._stopping.set()
+        with self._places.changed:
+            self._places.changed.notify_all()
+        self._menders.shutdown(cancel_futures=True)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nobody comes back any more."""
+        return self._stopping.is_set()
+
+    def lose(self, place: Place, error: LostError) -> None:
+        """Search a shard no more, until it is back."""
+        if self._places.set_ready(place, is_ready=False):
+            log.warning("shard %d is lost: %s", place.remote.number, error)
+            if error.is_alive:
+                place.remote.restart()
+        self.begin(place)
+
+    def count_again(self) -> None:
+        """Have shards counted once that can be."""
+        self._places.uncounted()
+        self.begin(self._places.all[0])
+
+    def begin(self, place: Place) -> None:
+        """Have a shard back, and counted, unless somebody is about to."""
+        with self._places.changed:
+            if place.is_mended or self.is_stopping:
+                return
+            place.is_mended = True
+        self._menders.submit(self._mend, place)
+
+    def _mend(self, place: Place) -> None:
+        """Have a shard back, however often that fails, and all shards counted."""
+        began, trouble = time.monotonic(), ""
+        while not self.is_stopping:
+            try:
+                self._mend_once(place, began)
+            except (LostError, ExchangeError) as error:
+                if trouble != (trouble := str(error)):
+                    log.info("shard %d is not back: %s", place.remote.number, trouble)
+                if isinstance(error, LostError) and error.is_alive:
+                    place.remote.restart()
+            except Exception:
+                log.exception("shard %d cannot be had back", place.remote.number)
+                place.remote.restart()
+            with self._places.changed:
+                if place.is_ready and place.is_counted:
+                    place.is_mended = False
+                    return
+            self._stopping.wait(limits.SHARD_RETRY_SECONDS)
+
+    def _mend_once(self, place: Place, began: float) -> None:
+        """Have a shard back, and counted if it can be.
+
+        Raises:
+            LostError: it is not back.
+            StorageError: the database cannot be read now.
+        """
+        if not place.is_ready:
+            self._bring_back(place)
+            log.info(
+                "shard %d is there with %d templates, after %.1f s",
+                *(place.remote.number, sum(place.counts.values())),
+                time.monotonic() - began,
+            )
+        with self._applying:
+            if place.is_ready and not place.is_counted:
+                self._count(place)
+
+    def _bring_back(self, place: Place) -> None:
+        """Have a shard load and catch up; then it is searched.
+
+        Raises:
+            LostError: it could not.
+            StorageError: the database cannot be read now.
+        """
+        # 1. Which process is it? Another one has nothing.
+        greeting = self._greeting(place)
+        if greeting.incarnation != place.incarnation:
+            self._places.greeted(place, greeting)
+            self._load(place)
+        # 2. It catches up while others go on.
+        while True:
+            target = self._places.target
+            lacking = self._follow(place, target)
+            for holder in lacking:
+                self._have(place, "load", holder)
+            if not lacking and target == self._places.target:
+                break
+        # 3. From here on it follows with the others. Who changes the position may wait
+        #    for this one to drop keys.
+        while not self._applying.acquire(timeout=limits.SHARD_RETRY_SECONDS):
+            self._follow(place, self._places.target)
+        try:
+            if self._follow(place, self._position()):
+                raise LostError("galleries were opened meanwhile")
+            self._count(place)
+            self._places.set_ready(place, is_ready=True)
+        finally:
+            self._applying.release()
+
+    def _greeting(self, place: Place) -> Greeting:
+        """Return which process is in a place.
+
+        Raises:
+            LostError: none is, or not yet.
+        """
+        try:
+            greeting: Greeting = self._ask(
+                place, call("greet"), seconds=limits.SHARD_GREET_SECONDS
+            )
+        except LostError as error:
+            if place.remote.is_gone():
+                self._places.gone(place)
+            raise LostError(str(error)) from error  # Ray may still be starting it
+        return greeting
+
+    def _load(self, place: Place) -> None:
+        """Have a new process load what is kept on disk, and follow the journal."""
+        start = self._position()  # read before anything is lent
+        known = self._lending.galleries()
+        loans = self._lending.newer(place, self._lending.holders())
+        asked = call(
+            *("begin", place.incarnation, loans, known),
+            start=start,
+            is_trusted=self._is_trusted,
+            group="load",
+        )
+        self._take(place, self._ask(place, asked, seconds=limits.SHARD_LOAD_SECONDS))
+
+    def _follow(self, place: Place, position: int) -> set[Member]:
+        """Have a shard go to a position; return whose galleries it lacks then.
+
+        Raises:
+            LostError: it could not.
+        """
+        loans = self._lending.newer(place, self._lending.holders())
+        asked = call("follow", place.incarnation, position, loans, group="follow")
+        reached = self._take(
+            place, self._ask(place, asked, seconds=limits.SHARD_LOAD_SECONDS)
+        )
+        lacking = self._lending.lacking(reached)
+        for holder in loans.keys() - lacking:  # keys were rotated meanwhile
+            self._have(place, "remake", holder)
+        return lacking
+
+    def _take(self, place: Place, reached: Reached | None) -> Reached:
+        """Note how far a shard is.
+
+        Raises:
+            LostError: it is another, or cannot read the journal now.
+        """
+        if reached is None:
+            raise LostError("it was started anew, or cannot read the journal now")
+        self._places.reached(place, reached)
+        return reached
+
+    def _have(self, place: Place, method: str, holder: Member) -> None:
+        """Have one shard load or code a holder's galleries.
+
+        Raises:
+            LostError: it could not.
+        """
+        try:
+            loan = self._lending.loan(place, holder)
+        except GalleryLockedError:
+            return
+        asked = call(method, place.incarnation, holder, loan, group="load")
+        self._ask(place, asked, seconds=limits.SHARD_LOAD_SECONDS)
+
+    @staticmethod
+    def _ask(place: Place, asked: Call, *, seconds: float) -> Any:  # noqa: ANN401
+        """Return what a method of a shard returns.
+
+        Raises:
+            LostError: it did not answer.
+        """
+        return place.remote.answer(place.remote.send(asked), seconds=seconds)

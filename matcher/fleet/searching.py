@@ -1,0 +1,230 @@
+"""Probes that wait together, compared in one pass over all shards that have a part.
+
+All shards are asked before the first is heard, so that a pass takes as long as the
+slowest of them. Whoever asks a shard that is lost is told nothing, and not that there
+is nobody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from biometrics import limits
+from matcher.asking import Asked, receive_found, send
+from matcher.calls import LostError, call
+from matcher.galleries import GalleryName
+from matcher.schedule import Comparing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from matcher.asking import SentAsked, SentFound, SentVectors
+    from matcher.calls import Call
+    from matcher.fleet.mending import Mending
+    from matcher.fleet.moves import Moves
+    from matcher.fleet.place import Place, Places
+    from matcher.galleries import Shelf
+    from matcher.schedule import Scan, Turn
+
+_NOTHING: Final = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A whole shelf: those that the same shards have wait for one pass.
+
+    Attributes:
+        places: that had some of it when the probe came.
+        rows: how many.
+    """
+
+    places: tuple[Place, ...]
+    rows: int = field(compare=False)
+
+    def __len__(self) -> int:
+        """Return how many templates they had of the shelf when last asked."""
+        return self.rows
+
+
+class Searching:
+    """Asks shards for candidates; for many threads."""
+
+    def __init__(
+        self,
+        places: Places,
+        mending: Mending,
+        moves: Moves,
+        position: Callable[[], int],
+    ) -> None:
+        """Ask `places`, which have to be as far as `position`; else they are lost.
+
+        What is replaced meanwhile is told by `moves`.
+        """
+        self._places = places
+        self._moves = moves
+        self._mending = mending
+        self._position = position
+
+    @property
+    def comparing(self) -> Comparing:
+        """How parts are compared."""
+        return Comparing(self._compare, limits.MAX_TURNS_PER_CALL)
+
+    def parts(self, shelf: Shelf) -> list[Part]:
+        """Return what makes up a shelf now, in shards that are lost or not."""
+        places = self._having(shelf)
+        rows = sum(place.counts.get(shelf, 0) for place in places)
+        return [Part(places, rows)] if places else []
+
+    def holds(self, shelf: Shelf, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the ids a search of the shelf can find now.
+
+        None of a shard that is lost: whoever searches it is told so.
+        """
+        held = np.zeros(len(ids), np.bool_)
+        calls = [(place, ("holds", shelf, ids)) for place in self._having(shelf)]
+        for told in self._ask(calls):
+            if told is not None:
+                held |= told
+        return held
+
+    def _having(self, shelf: Shelf) -> tuple[Place, ...]:
+        gallery = _gallery(shelf)
+        return tuple([place for place in self._places.all if gallery in place.has])
+
+    def _compare(
+        self, _: Part, turns: Sequence[Turn]
+    ) -> Sequence[NDArray[np.int64] | None]:
+        """Return the candidates of each turn, or None where they cannot be told."""
+        holders = {turn.shelf.holder for turn in turns}
+        for _again in range(limits.MAX_SHARD_PASSES):
+            before = self._moves.settled(holders)
+            found = self._pass(turns)
+            if self._moves.is_as(before):
+                return found
+        return [None] * len(turns)
+
+    def _pass(self, turns: Sequence[Turn]) -> list[NDArray[np.int64] | None]:
+        """Return what shards have for each turn; None where one of them is lost.
+
+        Which shards have a part is asked now: something may have been replaced since
+        the probes began to wait.
+        """
+        of_gallery: dict[GalleryName, list[int]] = defaultdict(list)
+        for number, turn in enumerate(turns):
+            of_gallery[_gallery(turn.shelf)].append(number)
+        own = {
+            place: [g for g in of_gallery if g in place.has]
+            for place in self._places.all
+        }
+        questions = {
+            tuple(galleries): _Question.of(
+                turns, [n for gallery in galleries for n in of_gallery[gallery]]
+            )
+            for galleries in own.values()
+        }
+        asked = [(p, questions[tuple(g)]) for p, g in own.items() if g]
+        found: list[list[NDArray[np.int64]] | None] = [[_NOTHING] for _ in turns]
+        calls = [(p, ("search", self._position(), *q.sent)) for p, q in asked]
+        for (_, question), told in zip(asked, self._ask(calls), strict=True):
+            question.take(found, told)
+        return [None if ids is None else np.concatenate(ids) for ids in found]
+
+    def _ask(self, calls: Sequence[tuple[Place, tuple[Any, ...]]]) -> list[Any]:
+        """Ask shards at once; return what each answers, None where it is lost."""
+        end = time.monotonic() + limits.SHARD_SEARCH_SECONDS
+        sent = [
+            place.remote.send(_call(place, *arguments)) if place.is_ready else None
+            for place, arguments in calls
+        ]
+        return [
+            None if reply is None else self._heard(place, reply, end)
+            for (place, _), reply in zip(calls, sent, strict=True)
+        ]
+
+    def _heard(self, place: Place, sent: Any, end: float) -> Any:  # noqa: ANN401
+        """Return what a shard answers; None if it is lost."""
+        try:
+            told = place.remote.answer(sent, seconds=max(end - time.monotonic(), 0.0))
+        except LostError as error:
+            self._mending.lose(place, error)
+            return None
+        if told is None:
+            self._mending.lose(place, LostError("another process answers"))
+        return told
+
+
+def _call(place: Place, method: str, *arguments: Any) -> Call:  # noqa: ANN401
+    return call(method, place.incarnation, *arguments, group="search")
+
+
+def _gallery(shelf: Shelf) -> GalleryName:
+    return GalleryName(shelf.holder, shelf.space)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What some turns ask.
+
+    Attributes:
+        sent: it, as it goes over.
+        whose: turns that each shelf is asked for.
+    """
+
+    sent: tuple[SentVectors, SentAsked]
+    whose: Sequence[Sequence[int]]
+
+    @classmethod
+    def of(cls, turns: Sequence[Turn], chosen: Sequence[int]) -> _Question:
+        """Return what some of the turns ask, by their numbers.
+
+        Each probe is sent once, with however many shelves it is compared. Those of
+        another space are of another dimension.
+        """
+        numbers: dict[str, dict[Scan, int]] = defaultdict(dict)
+        of_shelf: dict[Shelf, list[int]] = defaultdict(list)
+        for each in chosen:
+            turn = turns[each]
+            of_space = numbers[turn.shelf.space]
+            of_space.setdefault(turn.scan, len(of_space))
+            of_shelf[turn.shelf].append(each)
+        asked = []
+        for shelf, whose in of_shelf.items():
+            scans = [turns[each].scan for each in whose]
+            places = [numbers[shelf.space][scan] for scan in scans]
+            bands = [scan.bands[shelf] for scan in scans]
+            asked.append(
+                Asked(
+                    shelf=shelf,
+                    probes=np.array(places, np.int64),
+                    thresholds=np.array([band.threshold for band in bands]),
+                    lows=np.array([band.low for band in bands]),
+                )
+            )
+        vectors = {
+            space: np.stack([scan.probe.values for scan in scans])
+            for space, scans in numbers.items()
+        }
+        return cls(send(vectors, asked), list(of_shelf.values()))
+
+    def take(
+        self,
+        found: list[list[NDArray[np.int64]] | None],
+        told: SentFound | None,
+    ) -> None:
+        """Add what a shard has for each turn; where it cannot tell, nobody can."""
+        of_shelves = [None] * len(self.whose) if told is None else receive_found(told)
+        for turns, ids in zip(self.whose, of_shelves, strict=True):
+            for number, turn in enumerate(turns):
+                before = found[turn]
+                if ids is None or before is None:
+                    found[turn] = None
+                else:
+                    before.append(ids[number])

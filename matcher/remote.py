@@ -1,0 +1,160 @@
+"""A shard on a Ray cluster: all that is known of Ray is here.
+
+Ray decides on which machine an actor runs, by the memory and cores that it asks for;
+starts it anew, elsewhere if need be, when its process or machine is gone; and carries
+its calls. A call is never repeated by Ray: the process that answers may be another.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import ray
+from ray import exceptions
+from ray._private import state
+
+from biometrics import limits
+from biometrics.errors import ConfigurationError
+from biometrics.settings import is_local
+from matcher.calls import LostError
+from matcher.shard import Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matcher.calls import Call
+    from matcher.shard import ShardPlan
+
+# Threads by what they do, so that no search waits for a load.
+_THREADS: Final = {
+    "search": limits.SHARD_CALLS_AT_ONCE,
+    "follow": 1,
+    "load": limits.LOADING_THREADS,
+    "keep": 1,
+}
+
+
+# Of an actor, after its process or node has ended.
+_GONE: Final = frozenset({"RESTARTING", "PENDING_CREATION", "DEAD"})
+
+
+class RayShard:
+    """One shard, wherever it runs."""
+
+    def __init__(self, plan: ShardPlan, *, memory_bytes: int) -> None:
+        """Have Ray place it where there is so much memory, now or later."""
+        self.number = plan.number
+        options: dict[str, Any] = {
+            "num_cpus": plan.threads,
+            "memory": memory_bytes,
+            "max_restarts": -1,
+            "max_task_retries": 0,
+            "concurrency_groups": _THREADS,
+            "scheduling_strategy": "SPREAD",
+        }
+        self._actor = ray.remote(**options)(Shard).remote(plan)
+        # Each made once: that takes as long as to send a call.
+        self._method = cache(self._method_of)
+
+    def send(self, asked: Call) -> Any:  # noqa: ANN401
+        """Send a call; the answer is for `answer`."""
+        method = self._method(asked.method, asked.group)
+        return method.remote(*asked.arguments, **asked.more)
+
+    def _method_of(self, name: str, group: str | None) -> Any:  # noqa: ANN401
+        """Return a method there, on a group of threads."""
+        method = getattr(self._actor, name)
+        return method if group is None else method.options(concurrency_group=group)
+
+    def answer(self, sent: Any, *, seconds: float) -> Any:  # noqa: ANN401
+        """Return what a call that was sent returns.
+
+        Raises:
+            LostError: it was not answered.
+        """
+        try:
+            return ray.get(sent, timeout=seconds)
+        except exceptions.GetTimeoutError as error:
+            raise LostError(f"no answer within {seconds:g} s", is_alive=True) from error
+        except exceptions.RayTaskError as error:
+            raise LostError(f"it failed: {error.cause!r}", is_alive=True) from error
+        except exceptions.RayError as error:
+            raise LostError(type(error).__name__) from error
+
+    def is_gone(self) -> bool:
+        """Say whether Ray has seen the end of the process that was there last."""
+        told = state.actors(self._actor._actor_id.hex())  # noqa: SLF001
+        return told.get("State") in _GONE
+
+    def restart(self) -> None:
+        """End its process; Ray starts another."""
+        ray.kill(self._actor, no_restart=False)
+
+    def end(self) -> None:
+        """End it, with all that it holds in memory."""
+        ray.kill(self._actor)
+
+
+@contextmanager
+def on_cluster(
+    address: str, plans: Sequence[ShardPlan], *, memory_bytes: int
+) -> Iterator[list[RayShard]]:
+    """Have shards on a Ray cluster that is there, until the block ends.
+
+    Args:
+        address: host and port of its head.
+        plans: of each.
+        memory_bytes: that each asks for.
+
+    Raises:
+        ConfigurationError: the cluster cannot be joined.
+    """
+    _join(address)
+    try:
+        yield [RayShard(plan, memory_bytes=memory_bytes) for plan in plans]
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str) -> None:
+    """Take part in a cluster that is there, for as long as this process lives.
+
+    Whoever reaches the ports of a Ray cluster runs any program there. So callers have
+    to show a token, and what leaves the machine is under TLS.
+
+    Args:
+        address: host and port of its head.
+
+    Raises:
+        ConfigurationError: it cannot be reached, or is open to everybody.
+    """
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        raise ConfigurationError(
+            "CLUSTER_WITHOUT_TOKEN",
+            "a Ray cluster runs what anybody tells it who reaches it: have its nodes"
+            " and the exchange ask for a token, by `RAY_AUTH_MODE=token` and"
+            " `RAY_AUTH_TOKEN_PATH`",
+        )
+    if not is_local(address) and os.environ.get("RAY_USE_TLS") != "1":
+        raise ConfigurationError(
+            "CLUSTER_WITHOUT_TLS",
+            f"`{address}` is on another machine: have its nodes and the exchange use"
+            " TLS, by `RAY_USE_TLS=1`, `RAY_TLS_SERVER_CERT`, `RAY_TLS_SERVER_KEY` and"
+            " `RAY_TLS_CA_CERT`",
+        )
+    try:
+        # From the main thread it would take the signals that drain an exchange.
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(
+                ray.init, address=address, log_to_driver=False, configure_logging=False
+            ).result()
+    except (ConnectionError, RuntimeError, exceptions.RayError) as error:
+        raise ConfigurationError(
+            "CLUSTER_UNREACHABLE",
+            f"the Ray cluster at `{address}` cannot be joined: {error}; see that it"
+            " runs, and that the exchange has its token",
+        ) from error

@@ -1,0 +1,423 @@
+"""One share of all galleries, in a process of its own: an index, and what feeds it.
+
+It has of every gallery the codes of some templates and the rotation that they are made
+by, while the gallery's keys are lent to it. It reads the journal by itself, up to where
+it is told, and opens what is its own; what it keeps on disk is sealed as that of a
+whole gallery is. It knows no agreement, and confirms nothing.
+
+It never says that there is no candidate where it cannot know: it answers None.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from biometrics import limits
+from biometrics.custody import LentKeys
+from biometrics.errors import DefectError, GalleryLockedError, StorageError
+from biometrics.store import ChangeKind, inspect_store
+from biometrics.templates import TemplateSpaces
+from matcher.asking import receive, send_found
+from matcher.engine import Engine, Probes
+from matcher.galleries import Galleries, GalleryName, GalleryState
+from matcher.index import Index
+from matcher.keeper import Keeper
+from matcher.loading import Loading
+from matcher.segments import SHARDS, SegmentFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from biometrics.members import Member
+    from biometrics.store import StoredTemplate
+    from biometrics.templates import TemplateSpace
+    from matcher.asking import Asked, SentAsked, SentFound, SentVectors
+    from matcher.engine import Segment
+    from matcher.galleries import Shelf
+    from matcher.shares import Sharing
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_CLOSING = (ChangeKind.LOCKED, ChangeKind.DESTROYED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardPlan:
+    """What one shard is made from.
+
+    Attributes:
+        number: of its place, from 0.
+        sharing: how galleries are shared out.
+        database: of the exchange; reached from wherever the shard runs.
+        segments: folder of sealed codes, which may be another machine's of that name.
+        spaces: of the exchange.
+        threads: that compare.
+    """
+
+    number: int
+    sharing: Sharing
+    database: Path | str
+    segments: Path
+    spaces: tuple[TemplateSpace, ...]
+    threads: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its codes; that of another sharing is another."""
+        shared = f"{self.sharing.places}-{self.sharing.together}"
+        return self.segments / SHARDS / shared / str(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Which process a shard is, and what is to be sealed to for it."""
+
+    incarnation: bytes
+    public: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """Keys of a member, sealed to one process, and the journal's position then.
+
+    Whoever has obeyed a later change by which the member closed its galleries does not
+    take them.
+    """
+
+    sealed: bytes
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """How it is about a shard.
+
+    Attributes:
+        position: every change up to here is in it, and none after.
+        counts: how many templates can be found, by shelf.
+        open: members whose galleries are not closed, and whose keys are lent.
+        damaged: galleries that are not whole.
+    """
+
+    position: int
+    counts: Mapping[Shelf, int]
+    open: frozenset[Member]
+    damaged: frozenset[GalleryName]
+
+
+class Shard:
+    """One share of all galleries; for several threads at once.
+
+    Each call names the process that it is meant for. To one that has taken its place
+    it means nothing: None.
+    """
+
+    def __init__(self, plan: ShardPlan) -> None:
+        """Begin with nothing; `begin` fills it.
+
+        Raises:
+            DefectError: the database is not there, or of another version.
+            StorageError: it cannot be read now.
+        """
+        self._incarnation = secrets.token_bytes(16)
+        self._plan = plan
+        self._parts = ExitStack()
+        store = self._parts.enter_context(inspect_store(plan.database))
+        if store is None:
+            raise DefectError(
+                "NO_DATABASE", "the database of the exchange is not there, or is older"
+            )
+        self._journal = store.journal
+        self._register = store.register
+        self._keys = LentKeys()
+        self._galleries = Galleries()
+        self._engine: Engine[Shelf] = Engine()
+        self._index = Index(
+            vault=self._keys,
+            spaces=TemplateSpaces({space.name: space for space in plan.spaces}),
+            engine=self._engine,
+            galleries=self._galleries,
+            is_own=self._is_own,
+        )
+        self._files = SegmentFiles(plan.folder, secrets.token_bytes)
+        self._loading = Loading(
+            index=self._index,
+            journal=self._journal,
+            register=self._register,
+            files=self._files,
+            is_whole=False,
+        )
+        self._keeper = Keeper(
+            index=self._index,
+            engine=self._engine,
+            galleries=self._galleries,
+            files=self._files,
+        )
+        self._following = threading.Lock()
+        self._lending = threading.Lock()
+        self._closed: dict[Member, int] = {}
+        self._has_begun = False
+        self._workers = ThreadPoolExecutor(plan.threads, "scan")
+
+    def greet(self) -> Greeting:
+        """Return who it is."""
+        return Greeting(self._incarnation, self._keys.public)
+
+    def begin(
+        self,
+        incarnation: bytes,
+        loans: Mapping[Member, Loan],
+        galleries: frozenset[GalleryName],
+        *,
+        start: int,
+        is_trusted: bool,
+    ) -> Reached | None:
+        """Load what is kept on disk, of members whose keys are lent, and all since.
+
+        Args:
+            incarnation: whom it is told.
+            loans: by member.
+            galleries: every gallery that there is.
+            start: position up to which it is known who is locked; it goes there.
+            is_trusted: whether what is kept on disk is to be believed.
+        """
+        if incarnation != self._incarnation:
+            return None
+        with self._following:
+            self._sweep()
+            if not is_trusted:
+                self._files.discard_all()
+            self._borrow(loans)
+            for gallery in galleries:
+                self._galleries.know(*gallery)
+            self._index.restore(self._files, self._journal, start=start)
+            self._follow(start)
+            self._galleries.loaded()
+            self._keeper.start()
+            self._has_begun = True
+            return self._reached()
+
+    def follow(
+        self, incarnation: bytes, position: int, loans: Mapping[Member, Loan]
+    ) -> Reached | None:
+        """Go to a position of the journal, and no further.
+
+        Returns:
+            How it is then; None also where the journal cannot be read now.
+        """
+        if not self._is(incarnation):
+            return None
+        with self._following:
+            self._borrow(loans)
+            try:
+                self._follow(position)
+            except StorageError:
+                return None
+            return self._reached()
+
+    def load(self, incarnation: bytes, holder: Member, loan: Loan) -> bool:
+        """Load the galleries of a member that was unlocked; say whether they are."""
+        if not self._is(incarnation) or not self._borrow({holder: loan}):
+            return False
+
+        def is_wanted() -> bool:
+            return self._keys.is_unlocked(holder)
+
+        def done() -> None:
+            self._galleries.open(holder)
+
+        self._galleries.load(holder)
+        return self._unless_locked(
+            lambda: self._loading.load(holder, is_wanted=is_wanted, done=done)
+        )
+
+    def remake(self, incarnation: bytes, holder: Member, loan: Loan) -> bool:
+        """Code a holder's galleries by their newest keys; say whether that is done."""
+        if not self._is(incarnation) or not self._borrow({holder: loan}):
+            return False
+        return self._unless_locked(
+            lambda: self._loading.remake(
+                holder, is_wanted=lambda: self._keys.is_unlocked(holder)
+            )
+        )
+
+    def search(
+        self,
+        incarnation: bytes,
+        position: int,
+        sent_vectors: SentVectors,
+        sent_asked: SentAsked,
+    ) -> SentFound | None:
+        """Return the candidates of some probes on some shelves, in one pass.
+
+        Args:
+            incarnation: whom it asks.
+            position: up to which every change has to be in it.
+            sent_vectors: the probes, of unit length; see `asking.send`.
+            sent_asked: what they are compared with, likewise.
+
+        Returns:
+            For each that was asked, the numbers of the candidates of each probe; None
+            for what is not whole here.
+        """
+        if not self._is(incarnation) or self._index.position < position:
+            return None
+        vectors, asked = receive(sent_vectors, sent_asked)
+        parts = [self._engine.parts(each.shelf) for each in asked]
+        # Asked after they were taken: what is dropped in between is not ready either.
+        is_ready = [self._is_ready(each.shelf) for each in asked]
+        probes = [
+            _probes(found, vectors[each.shelf.space], each) if found and ready else None
+            for each, found, ready in zip(asked, parts, is_ready, strict=True)
+        ]
+        work = [
+            (part, of_shelf)
+            for found, of_shelf in zip(parts, probes, strict=True)
+            if of_shelf is not None
+            for part in found
+        ]
+        # A lone one here: to wake another thread takes as long as to scan 100,000 rows.
+        each_of = map if len(work) == 1 else self._workers.map
+        scanned = iter(list(each_of(_scanned, work)))
+        return send_found(
+            [
+                _together(len(each.probes), [next(scanned) for _ in found])
+                if ready
+                else None
+                for each, found, ready in zip(asked, parts, is_ready, strict=True)
+            ]
+        )
+
+    def holds(
+        self, incarnation: bytes, shelf: Shelf, ids: NDArray[np.int64]
+    ) -> NDArray[np.bool_] | None:
+        """Return which of the ids a search of the shelf can find here now."""
+        return self._engine.holds(shelf, ids) if self._is(incarnation) else None
+
+    def forget(self, incarnation: bytes, holder: Member) -> bool:
+        """Hold nothing any more of a holder whose galleries were dropped."""
+        if is_meant := self._is(incarnation):
+            self._keeper.forget(holder)
+        return is_meant
+
+    def discard(self, incarnation: bytes, holder: Member) -> bool:
+        """Delete what is kept on disk of a holder here; say whether it is gone."""
+        return self._is(incarnation) and self._keeper.discard(holder)
+
+    def keep(self, incarnation: bytes, holder: Member) -> bool:
+        """Save the galleries of a holder anew, now; say whether that was done."""
+        return self._is(incarnation) and self._keeper.keep(holder)
+
+    def stop(self, incarnation: bytes) -> bool:
+        """Save what was not saved yet."""
+        if is_meant := self._is(incarnation):
+            self._keeper.stop()
+            self._workers.shutdown()
+            self._parts.close()
+        return is_meant
+
+    def _is(self, incarnation: bytes) -> bool:
+        """Say whether a call is meant for this process, which has begun."""
+        return incarnation == self._incarnation and self._has_begun
+
+    def _is_own(self, stored: StoredTemplate) -> bool:
+        return self._plan.sharing.place_of(stored) == self._plan.number
+
+    def _is_ready(self, shelf: Shelf) -> bool:
+        state = self._galleries.state(shelf.holder, shelf.space)
+        return state is GalleryState.READY and self._keys.is_unlocked(shelf.holder)
+
+    def _follow(self, position: int) -> None:
+        """Bring every change up to a position into the index."""
+        while (at := self._index.position) < position:
+            most = min(limits.JOURNAL_PAGE_CHANGES, position - at)
+            changes = self._journal.changes(at, most)
+            with self._lending:
+                for change in changes:
+                    if change.kind in _CLOSING:
+                        self._closed[change.member] = change.position
+            self._index.apply(changes)
+
+    def _borrow(self, loans: Mapping[Member, Loan]) -> bool:
+        """Take keys, but of members that closed their galleries since; say if all."""
+        with self._lending:
+            still = {
+                member: loan
+                for member, loan in loans.items()
+                if self._closed.get(member, 0) <= loan.position
+            }
+            for member, loan in still.items():
+                self._keys.take(member, loan.sealed)
+        return still.keys() == loans.keys()
+
+    def _reached(self) -> Reached:
+        known = self._galleries.known()
+        return Reached(
+            position=self._index.position,
+            counts=self._index.counts(),
+            open=frozenset(
+                member
+                for member in self._keys.members
+                if self._galleries.closed(member) is None
+            ),
+            damaged=frozenset(
+                gallery
+                for gallery in known
+                if self._galleries.state(*gallery) is GalleryState.DAMAGED
+            ),
+        )
+
+    def _sweep(self) -> None:
+        """Delete codes of another sharing, which nobody would erase any more."""
+        own = self._plan.folder.parent
+        for other in own.parent.glob("*"):
+            if other != own:
+                shutil.rmtree(other, ignore_errors=True)
+
+    @staticmethod
+    def _unless_locked(work: Callable[[], None]) -> bool:
+        """Do some work; say whether it was done before a lock came in between."""
+        try:
+            work()
+        except GalleryLockedError:
+            return False
+        return True
+
+
+def _probes(
+    parts: Sequence[Segment], vectors: NDArray[np.float32], asked: Asked
+) -> Probes:
+    """Return probes as the segments of a shelf take them."""
+    return Probes.of(
+        parts[0].coding, vectors[asked.probes], asked.thresholds, asked.lows
+    )
+
+
+def _scanned(work: tuple[Segment, Probes]) -> list[NDArray[np.int64]]:
+    """Return what a segment has for each probe."""
+    segment, probes = work
+    return segment.search(probes)
+
+
+def _together(
+    probes: int, parts: Sequence[Sequence[NDArray[np.int64]]]
+) -> list[NDArray[np.int64]]:
+    """Return what all parts of a shelf have for each probe."""
+    nothing = np.zeros(0, np.int64)
+    return [
+        np.concatenate([nothing, *(part[number] for part in parts)])
+        for number in range(probes)
+    ]
