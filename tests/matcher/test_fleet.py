@@ -156,7 +156,7 @@ class Ships:
         probe = Template(
             space=space,
             position=shelf.position,
-            vector=unit(person, space.dimension),
+            values=unit(person, space.dimension),
             quality=None,
         )
         return Turn(Scan(probe, {shelf: Band.without(SURE)}, 1, {shelf: []}), shelf)
