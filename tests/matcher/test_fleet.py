@@ -159,7 +159,7 @@ class Ships:
             values=unit(person, space.dimension),
             quality=None,
         )
-        return Turn(Scan(probe, {shelf: Band.without(SURE)}, 1, {shelf: []}), shelf)
+        return Turn(Scan(probe, 1, {shelf: Band.without(SURE)}, 1, {shelf: []}), shelf)
 
     def found(self, shelf: Shelf, *people: int) -> list[set[int]] | None:
         """Return the candidates of some people; None where that cannot be known."""
