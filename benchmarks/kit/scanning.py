@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from biometrics.templates import Kind
 from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
@@ -14,10 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["Probe", "scanner_of"]
 
 
+class _Space(NamedTuple):
+    """What the scanner asks of a template space."""
+
+    kind: Kind = Kind.VECTOR
+
+
 class Probe(NamedTuple):
     """What the scanner asks of a template."""
 
-    vector: NDArray[Any]
+    values: NDArray[Any]
+    space: _Space = _Space()
 
 
 class _Nothing:
