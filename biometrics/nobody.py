@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from biometrics import limits
 from biometrics.minutiae.layout import pack
-from biometrics.minutiae.model import draw_finger, draw_impression
+from biometrics.minutiae.model import draw_print
 from biometrics.templates import Kind, Template
 
 if TYPE_CHECKING:
@@ -33,10 +32,7 @@ def draw_nobody(
 
 def _print(_space: TemplateSpace, random: np.random.Generator) -> NDArray[np.uint16]:
     """Return the minutiae of an impression, of a finger that nobody has."""
-    while True:
-        shown = draw_impression(random, draw_finger(random)).minutiae
-        if limits.MIN_MINUTIAE <= len(shown) <= limits.MAX_MINUTIAE:
-            return pack(shown)
+    return pack(draw_print(random))
 
 
 def _drawn(space: TemplateSpace, random: np.random.Generator) -> NDArray[np.float32]:

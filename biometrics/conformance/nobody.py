@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from biometrics import limits
 from biometrics.client import Template
-from biometrics.minutiae.model import draw_finger, draw_impression
+from biometrics.minutiae.model import draw_print
 
 if TYPE_CHECKING:
     from biometrics.client import SpaceInfo
@@ -22,10 +21,7 @@ def draw(space: SpaceInfo, random: np.random.Generator) -> Template:
     if space.kind != _MINUTIAE:
         vector = random.standard_normal(space.dimension).astype(np.float32)
         return Template(space=space.name, position=position, vector=vector)
-    shown = np.zeros((0, 3))
-    while not limits.MIN_MINUTIAE <= len(shown) <= limits.MAX_MINUTIAE:
-        shown = draw_impression(random, draw_finger(random)).minutiae
-    rows = shown * (1, -1, 180 / np.pi)
+    rows = draw_print(random) * (1, -1, 180 / np.pi)
     rows[:, :2] -= rows[:, :2].min(axis=0)
     return Template(space=space.name, position=position, minutiae=rows)
 

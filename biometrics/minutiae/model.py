@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from biometrics import limits
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -108,6 +110,18 @@ def draw_impression(random: np.random.Generator, finger: Finger) -> Impression:
     places = places * np.exp(1j * turn)
     minutiae = np.column_stack([places.real, places.imag, directions + turn])
     return Impression(minutiae, numbers)
+
+
+def draw_print(random: np.random.Generator) -> NDArray[np.float64]:
+    """Return the minutiae of an impression that a template takes, of nobody's finger.
+
+    Returns:
+        (n, 3), see `descriptor.describe`.
+    """
+    while True:
+        shown = draw_impression(random, draw_finger(random)).minutiae
+        if limits.MIN_MINUTIAE <= len(shown) <= limits.MAX_MINUTIAE:
+            return shown
 
 
 def _stretch(

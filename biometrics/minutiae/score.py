@@ -120,6 +120,7 @@ def _in_common(
 ) -> float:
     """Return what two prints have in common; see the module."""
     many = max(min(_PROPOSALS, _PAIRS // alike.size), _FEWEST_PROPOSALS)
+    many = min(many, alike.size)  # all pairs there are
     best = np.argpartition(-alike, many - 1, axis=None)[:many]
     from_, to = np.unravel_index(best, alike.shape)
     here, there = one[:, 0] + 1j * one[:, 1], other[:, 0] + 1j * other[:, 1]

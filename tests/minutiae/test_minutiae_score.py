@@ -146,3 +146,10 @@ def test_the_largest_prints_are_compared_by_fewer_proposals():
     given = minutiae(10, 255) * (3, 3, 1)
     assert like(given, moved(given, 0.7)) == pytest.approx(1.0, abs=1e-5)
     assert like(pressed(given, 1), moved(given, 0.7)) > 0.5
+
+
+def test_the_fewest_minutiae_that_can_vouch_are_compared():
+    """They have fewer pairs than are proposed."""
+    few = minutiae(5, VOUCHERS)
+    assert 0 < like(few, few) <= 1
+    assert like(few[1:], few[1:]) == 0
