@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PURPOSE", "SHORTEST_SLOT_MS", "BenchmarkExchange", "face"]
+__all__ = ["PURPOSE", "REQUESTER", "BenchmarkExchange", "face"]
 
 SPACE: Final = "face-synthetic-512"
 PURPOSE: Final = "border-check"
