@@ -94,7 +94,9 @@ class Resemblance:
                 day that no more are answered.
         """
         name = requester, probe.space.name
-        known = self._remembered.setdefault(name, _Remembered())
+        # Not by `setdefault`, which would make room for a thousand each time.
+        if (known := self._remembered.get(name)) is None:
+            known = self._remembered[name] = _Remembered()
         kind = searched(probe.space)
         sketch, digest = self._sketch(probe), self._digest(probe)
         now = self._clock.monotonic()
