@@ -9,12 +9,19 @@ end of a slot, and no answer leaves when it is stored, but a slot later.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
+
+
+class Timer(Protocol):
+    """What is to be called later."""
+
+    def cancel(self) -> object:
+        """Have it not called any more."""
 
 
 class Slots:
@@ -32,29 +39,68 @@ class Slots:
     def __init__(
         self,
         seconds: float,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        call_later: Callable[[float, Callable[[], None]], Timer] | None = None,
     ) -> None:
-        """Make slots of so many seconds, above 0, which `sleep` waits for."""
+        """Make slots of so many seconds, above 0.
+
+        `call_later` sets timers; left out, the running loop does.
+        """
         self.overruns = 0
         self.seconds = seconds
-        self._sleep = sleep
+        self._call_later = call_later
 
     async def release(self, work: Coroutine[object, object, T]) -> T:
-        """Begin some work now; return or raise what it does, at the end of a slot.
+        """Do some work now; return or raise what it does, at the end of a slot.
 
         If the caller gives up, the work is cancelled at once.
         """
-        task = asyncio.ensure_future(work)
+        end = _End(self)
         try:
-            # Each sleep is begun before it is known what becomes of the work: one until
-            # the rest of a slot is over would end a little earlier or later by when
-            # the work ended, because timers are rounded.
-            await self._sleep(self.seconds)
-            while not task.done():
-                self.overruns += 1
-                await self._sleep(self.seconds)
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task])
-            raise
-        return task.result()
+            try:
+                result = await work
+            except Exception:
+                await end.reached()
+                raise
+            await end.reached()
+            return result
+        finally:
+            end.forget()
+
+    def set_timer(self, passed: Callable[[], None]) -> Timer:
+        """Have something called when a slot that begins now is over."""
+        call_later = self._call_later or asyncio.get_running_loop().call_later
+        return call_later(self.seconds, passed)
+
+
+class _End:
+    """The end of the slot in which some work ends.
+
+    Each timer is set before it is known what becomes of the work: one until the rest of
+    a slot is over would end a little earlier or later by when the work ended, because
+    timers are rounded.
+    """
+
+    __slots__ = ("_slots", "_timer", "_waiting")
+
+    def __init__(self, slots: Slots) -> None:
+        """Begin a slot now."""
+        self._slots = slots
+        self._waiting: asyncio.Future[None] | None = None
+        self._timer = slots.set_timer(self._pass)
+
+    async def reached(self) -> None:
+        """Wait for it: the work is done."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        await self._waiting
+
+    def forget(self) -> None:
+        """Have no slot ending any more."""
+        self._timer.cancel()
+
+    def _pass(self) -> None:
+        """Let the work out, or begin the next slot."""
+        if self._waiting is None:
+            self._slots.overruns += 1
+            self._timer = self._slots.set_timer(self._pass)
+        elif not self._waiting.done():
+            self._waiting.set_result(None)

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
 from biometrics.slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass
+class Timer:
+    """What is to be called at some moment."""
+
+    due: float
+    called: Callable[[], None]
+
+    def cancel(self) -> None:
+        """Have nothing called any more."""
+        self.called = lambda: None
 
 
 class Hand:
@@ -16,21 +33,27 @@ class Hand:
         """Begin at 0."""
         self.now = 0.0
         self.asked: list[tuple[float, float]] = []
-        self._sleeping: list[tuple[float, asyncio.Future[None]]] = []
+        self._timers: list[Timer] = []
+
+    def call_later(self, seconds: float, called: Callable[[], None]) -> Timer:
+        """Have something called once the clock was moved so far."""
+        self.asked.append((self.now, seconds))
+        timer = Timer(self.now + seconds, called)
+        self._timers.append(timer)
+        return timer
 
     async def sleep(self, seconds: float) -> None:
         """Wait until the clock was moved so far."""
-        self.asked.append((self.now, seconds))
-        future = asyncio.get_running_loop().create_future()
-        self._sleeping.append((self.now + seconds, future))
-        await future
+        woken = asyncio.Event()
+        self.call_later(seconds, woken.set)
+        await woken.wait()
 
     async def move_to(self, now: float) -> None:
         """Move the clock, and let whoever is woken run."""
         self.now = now
-        for due, future in self._sleeping:
-            if due <= now and not future.done():
-                future.set_result(None)
+        for timer in [each for each in self._timers if each.due <= now]:
+            self._timers.remove(timer)
+            timer.called()
         for _ in range(10):
             await asyncio.sleep(0)
 
@@ -44,7 +67,7 @@ async def released(hand: Hand, takes: float, *, fails: bool = False) -> float:
             raise ValueError("found")
         return takes
 
-    task = asyncio.ensure_future(Slots(10.0, hand.sleep).release(work()))
+    task = asyncio.ensure_future(Slots(10.0, hand.call_later).release(work()))
     for second in range(100):
         await hand.move_to(float(second))
         if task.done():
