@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import traceback
 from abc import ABC, abstractmethod
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     # Member, full name of the message, and what was sealed.
     Unseal = Callable[[Member, str, bytes], bytes]
     Behaviour = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
+    Step = Callable[["Call", AsyncIterator[bytes]], Awaitable[None]]
 
 # The attribute of a handler that answers, by whether requests and responses stream.
 _ANSWERS: Final = {
@@ -124,17 +125,16 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def _behind_guards(self, name: str, answer: Behaviour) -> Handler:
         """Return a handler that enters every guard before it answers."""
+        through = _answering(answer)
+        for guard in reversed(self._guards):
+            if isinstance(guard, Check):
+                through = _behind(guard, through)
+            else:
+                through = _within(guard, through)
 
         async def behaviour(incoming: AsyncIterator[bytes], context: Context) -> None:
-            call = Call(name, context)
             try:
-                async with AsyncExitStack() as entered:
-                    for guard in self._guards:
-                        if isinstance(guard, Check):
-                            await guard.check(call)
-                        else:
-                            await entered.enter_async_context(guard.around(call))
-                    await answer(incoming, context)
+                await through(Call(name, context), incoming)
             except BaseException as error:
                 _let_go(error)
                 raise
@@ -144,6 +144,35 @@ class Gate(grpc.aio.ServerInterceptor):
     async def _end(self, _incoming: AsyncIterator[bytes], context: Context) -> None:
         """End a call, unread."""
         await self._unknown(context)
+
+
+def _answering(answer: Behaviour) -> Step:
+    """Return what reads and answers a call: the last step."""
+
+    async def step(call: Call, incoming: AsyncIterator[bytes]) -> None:
+        await answer(incoming, call.context)
+
+    return step
+
+
+def _behind(check: Check, following: Step) -> Step:
+    """Return a step that goes on to the following one unless a check raises."""
+
+    async def step(call: Call, incoming: AsyncIterator[bytes]) -> None:
+        await check.check(call)
+        await following(call, incoming)
+
+    return step
+
+
+def _within(guard: Guard, following: Step) -> Step:
+    """Return a step in which the following one is done between a guard's two ends."""
+
+    async def step(call: Call, incoming: AsyncIterator[bytes]) -> None:
+        async with guard.around(call):
+            await following(call, incoming)
+
+    return step
 
 
 @contextmanager
