@@ -69,6 +69,7 @@ def _members(kind: type[E], words: Words) -> dict[int, E]:
     }
 
 
+@lru_cache(maxsize=256)  # of all enumerations of the contract
 def write_word(words: Words, value: Enum) -> int:
     """Return the number that `words` has for the name of `value`."""
     number: int = words.DESCRIPTOR.values_by_name[_prefix(words) + value.name].number

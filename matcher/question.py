@@ -42,6 +42,8 @@ class Question:
     @property
     def modalities(self) -> tuple[Modality, ...]:
         """Those of its templates, each once, in the order in which they are listed."""
+        if len(self.spaces) == 1:
+            return (self.spaces[0].modality,)
         there = {space.modality for space in self.spaces}
         return tuple(modality for modality in Modality if modality in there)
 

@@ -94,7 +94,9 @@ class Hour:
                 first = now - limits.LOAD_MINUTES
                 self._minutes = {m: v for m, v in self._minutes.items() if m > first}
             members = self._minutes.setdefault(now, {})
-            members.setdefault(member, Minute()).add(method, status, seconds)
+            if (minute := members.get(member)) is None:
+                minute = members[member] = Minute()
+            minute.add(method, status, seconds)
 
     def read(self, member: Member | None = None) -> list[tuple[int, Minute]]:
         """Return the last minutes, each with its number, in their order.

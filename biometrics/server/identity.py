@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Never
 
 from biometrics import limits
@@ -49,6 +50,7 @@ def spiffe_id(domain: str, caller: Caller) -> str:
     return f"spiffe://{domain}/member/{caller.member}/{caller.role}/{caller.name}"
 
 
+@lru_cache(limits.CACHED_CERTIFICATES)
 def parse_spiffe_id(uri: str, domain: str) -> Caller:
     """Return the caller that a SPIFFE ID names.
 

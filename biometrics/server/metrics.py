@@ -10,8 +10,10 @@ may be somebody. Figures are read over plain HTTP, on loopback unless told other
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import (
@@ -86,19 +88,22 @@ class Metrics:
         """Begin at nought; `hour` has each member's own calls."""
         self._hour = hour
         self._registry = CollectorRegistry()
-        self._calls = Counter(
+        calls = Counter(
             "biometrics_calls",
             "Calls that ended, by method, role and status: OK, or why not.",
             ("method", "role", "status"),
             registry=self._registry,
         )
-        self._seconds = Histogram(
+        seconds = Histogram(
             "biometrics_call_seconds",
             "How long calls took that were answered, from admission to answer.",
             ("method",),
             buckets=_STEPS,
             registry=self._registry,
         )
+        # Words of ours alone, and so few; to look one up takes as long as to count.
+        self._calls = cache(calls.labels)
+        self._seconds = cache(seconds.labels)
         self._turn = Histogram(
             "biometrics_turn_wait_seconds",
             "How long searches waited for their member's turn.",
@@ -131,11 +136,12 @@ class Metrics:
             seconds: that it took.
         """
         role = caller.role if caller else "-"
-        self._calls.labels(method, role, status).inc()
+        self._calls(method, role, status).inc()
+        taken = step(seconds, _STEPS)
         if caller is not None:
-            self._hour.ended(caller.member, method, status, step(seconds, _STEPS))
+            self._hour.ended(caller.member, method, status, taken)
         if status == "OK":
-            self._seconds.labels(method).observe(step(seconds, _STEPS))
+            self._seconds(method).observe(taken)
 
     def waited(self, seconds: float) -> None:
         """Count a search that has its turn."""
@@ -319,7 +325,7 @@ def coarse(templates: int) -> int:
 
 def step(seconds: float, steps: Sequence[float]) -> float:
     """Return a time rounded up to its step: else the sum of one call more tells it."""
-    return next((each for each in steps if seconds <= each), steps[-1])
+    return steps[min(bisect_left(steps, seconds), len(steps) - 1)]
 
 
 def _or_unknown(read: Callable[[], float]) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from biometrics.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from biometrics.server.config import Traces
     from biometrics.server.traces import Tracing
@@ -25,17 +26,47 @@ class Stages:
     ) -> None:
         """Tell each time to `took`, and lay a span around each where there are any."""
         self._took = took
-        self._span: Callable[[str], AbstractContextManager[object]] = (
-            nullcontext if tracing is None else tracing.span
-        )
+        self._tracing = tracing
 
-    @contextmanager
-    def timed(self, stage: Stage) -> Iterator[None]:
+    def timed(self, stage: Stage) -> AbstractContextManager[None]:
         """Measure a stage, if it comes to its end."""
-        begun = time.perf_counter()
-        with self._span(stage):
-            yield
-        self._took(stage, time.perf_counter() - begun)
+        span = None if self._tracing is None else self._tracing.span(stage)
+        return _Timing(stage, self._took, span)
+
+
+class _Timing:
+    """Measures one stage; a class, as generators take longer and searches are many."""
+
+    __slots__ = ("_begun", "_span", "_stage", "_took")
+
+    def __init__(
+        self,
+        stage: Stage,
+        took: Callable[[Stage, float], None],
+        span: AbstractContextManager[object] | None,
+    ) -> None:
+        """Tell `took` of a stage, within `span` if there is one."""
+        self._stage = stage
+        self._took = took
+        self._span = span
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._begun = time.perf_counter()
+        if self._span is not None:
+            self._span.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Tell how long it took, unless it failed."""
+        if self._span is not None:
+            self._span.__exit__(kind, error, trace)
+        if error is None:
+            self._took(self._stage, time.perf_counter() - self._begun)
 
 
 def begin_tracing(settings: Traces | None) -> Tracing | None:
