@@ -72,12 +72,16 @@ class Spending:
         return frozenset(hidden)
 
     def taken(
-        self, plans: Iterable[SearchPlan], random_bytes: Callable[[int], bytes]
+        self,
+        plans: Iterable[SearchPlan],
+        varied: Iterable[Member],
+        random_bytes: Callable[[int], bytes],
     ) -> Taken:
         """Return what all questions take together.
 
         Args:
             plans: of those that were compared.
+            varied: holders asked with a probe that many of its requester's resemble.
             random_bytes: what cases are named by.
         """
         return Taken(
@@ -96,6 +100,7 @@ class Spending:
             ),
             hidden=tuple(self._hidden),
             canaries=tuple(self._canaries),
+            varied=tuple(varied),
             quotas=tuple(quota for quota, _ in quotas_of(plans)),
         )
 

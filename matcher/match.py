@@ -9,7 +9,7 @@ data is NO_MATCH and cannot be told from one.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from biometrics import limits
@@ -252,12 +252,12 @@ class Matcher:
             self._found(rules, spending, each) if isinstance(each, Compared) else each
             for each in compared
         ]
+        answered = [each for each in compared if isinstance(each, Compared)]
         taken = spending.taken(
-            [c.planned.plan for c in compared if isinstance(c, Compared)],
+            [each.planned.plan for each in answered],
+            [h for each in answered if each.is_varied for h in each.outcomes],
             self.random_bytes,
         )
-        varied = [c for c in compared if isinstance(c, Compared) and c.is_varied]
-        taken = replace(taken, varied=tuple(h for c in varied for h in c.outcomes))
         body = encode([r.answer if isinstance(r, Found) else r for r in results])
         found = [result for result in results if isinstance(result, Found)]
         committed = Committed.to([each.answer for each in found], self.random_bytes)
@@ -268,8 +268,7 @@ class Matcher:
             [each.looked for each in found],
             committed.items,
         )
-        tells = all_disclosed([each.disclosed for each in found])
-        tells = replace(tells, mentions=tuple(logged), taken=taken)
+        tells = all_disclosed([each.disclosed for each in found], logged, taken)
         return Decided(body, committed, tells)
 
     def _refuse_spent(
@@ -381,19 +380,19 @@ class Matcher:
         requester, confirmed = spending.requester, compared.confirmed
         hidden = spending.hidden(confirmed, plan)
         learnt = learnable(confirmed.hits, requester, rules.now, hidden)
-        decided = decide(plan, told(outcomes, learnt), self._references(plan))
-        answer = replace(decided, fallback=compared.planned.question.fallback)
+        question = compared.planned.question
+        outcome = told(outcomes, learnt)
+        answer = decide(plan, outcome, self._references(plan), question.fallback)
         searched = frozenset(
             h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
         )
-        question = compared.planned.question
         # A reference of several modalities is followed up as one of the first of them.
         asked = Asked(requester, rules.purpose, question.modalities[0])
-        tells = disclosed(answer, learnt, asked, rules.now)
+        tells = disclosed(answer, learnt, asked, rules.now, searched=searched)
         established = compared.planned.aim.established
         promised = {p.holder: promise_of(p, established) for p in plan.permissions}
         looked = Looked.in_galleries(question.spaces, promised, searched)
-        return Found(answer, replace(tells, searched=searched), looked)
+        return Found(answer, tells, looked)
 
     async def _confirmed(
         self, probe: Template, shelves: Mapping[Shelf, Band]

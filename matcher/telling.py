@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from biometrics import limits
@@ -17,7 +17,9 @@ from biometrics.members import Member
 from biometrics.store import Disclosed, NewReference
 
 if TYPE_CHECKING:
+    from biometrics.audit import Mention
     from biometrics.disclosure import Answer, Purpose
+    from biometrics.store import Taken
     from biometrics.templates import Modality
     from matcher.confirm import Hit
 
@@ -58,11 +60,25 @@ class Asked(NamedTuple):
 
 
 def disclosed(
-    answer: Answer, learnt: Learnt, asked: Asked, now: dt.datetime
+    answer: Answer,
+    learnt: Learnt,
+    asked: Asked,
+    now: dt.datetime,
+    *,
+    searched: frozenset[Member],
 ) -> Disclosed:
-    """Return what an answer tells of: it may be stored while just this stands."""
+    """Return what an answer tells of: it may be stored while just this stands.
+
+    Args:
+        answer: to one question.
+        learnt: the hits of which the requester learns by it.
+        asked: who asked for what.
+        now: the moment by which it was decided.
+        searched: the holders with whose records was compared.
+    """
     expires_at = now + dt.timedelta(days=limits.REFERENCE_LIFE_DAYS)
     return Disclosed(
+        searched=searched,
         records=tuple(hit.seen for hits in learnt.values() for hit in hits),
         references=tuple(
             NewReference(
@@ -80,10 +96,20 @@ def disclosed(
     )
 
 
-def all_disclosed(found: Sequence[Disclosed]) -> Disclosed:
-    """Return what all answers of a request tell of."""
+def all_disclosed(
+    found: Sequence[Disclosed], mentions: Iterable[Mention], taken: Taken
+) -> Disclosed:
+    """Return what all answers of a request tell of.
+
+    Args:
+        found: what each does.
+        mentions: what the log tells of them.
+        taken: what they take from the leak budget and from quotas.
+    """
     return Disclosed(
         searched=frozenset(holder for each in found for holder in each.searched),
         records=tuple(record for each in found for record in each.records),
         references=tuple(given for each in found for given in each.references),
+        mentions=tuple(mentions),
+        taken=taken,
     )

@@ -359,6 +359,7 @@ def decide(
     plan: SearchPlan,
     outcomes: Mapping[Member, Outcome],
     references: Mapping[Member, bytes],
+    fallback: tuple[Position, ...] = (),
 ) -> Answer:
     """Return what the requester learns from the outcomes.
 
@@ -368,6 +369,7 @@ def decide(
             UNAVAILABLE, never NO_MATCH; one outside the plan is ignored.
         references: reference by holder; used only where the level allows it and
             there is a match.
+        fallback: positions beside its own that the probe was compared with.
 
     Raises:
         DefectError: a reference to be given has a wrong length.
@@ -385,7 +387,8 @@ def decide(
             HolderAnswer(holder=permission.holder, outcome=outcome, reference=reference)
         )
     answers.sort(key=lambda answer: answer.holder.code)
-    return Answer(regional=_regional(named, unnamed), holders=tuple(answers))
+    regional = _regional(named, unnamed)
+    return Answer(regional=regional, holders=tuple(answers), fallback=fallback)
 
 
 _STRONGEST_FIRST: Final = (Outcome.MATCH, Outcome.UNAVAILABLE, Outcome.NO_MATCH)

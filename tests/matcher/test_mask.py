@@ -84,7 +84,7 @@ def answered(
     }
     answer = decide(plan, told(outcomes, learnt), references)
     asked = Asked(requester, Purpose.VISA, Modality.FACE)
-    return answer, disclosed(answer, learnt, asked, NOON)
+    return answer, disclosed(answer, learnt, asked, NOON, searched=frozenset())
 
 
 def matches(answer: Answer) -> set[Member | None]:
