@@ -400,6 +400,7 @@ MAX_COMPARISONS: Final = 1 << 40  # of one search, far beyond any; fits a signed
 MAX_THRESHOLDS: Final = 128  # three classes, every power of two up to that
 MAX_WEIGHTS: Final = 128  # steps of a quarter of a decade, down to any rate
 AIMS_KNOWN: Final = 256  # combinations of spaces that probes have, as sizes are now
+PLANS_KNOWN: Final = 256  # questions that are asked alike today
 MAX_METHOD_CHARACTERS: Final = 512  # how a calibration was made, in words
 
 # -- shards on a cluster --------------------------------------------------------

@@ -7,6 +7,7 @@ compared. The leak budget depends on records, and nobody is told.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,14 @@ from biometrics.store import NearSearch, QuotaUse, Taken
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from biometrics.disclosure import Clause, SearchPlan
     from biometrics.members import Member
     from matcher.confirm import Confirmed, Hit
+
+# By what is counted, see `QuotaUse`: the clauses that set how much, or none.
+Uses = Mapping[bytes, "tuple[Clause, ...]"]
 
 
 @dataclass(slots=True)
@@ -73,14 +77,14 @@ class Spending:
 
     def taken(
         self,
-        plans: Iterable[SearchPlan],
+        questions: Sequence[Uses],
         varied: Iterable[Member],
         random_bytes: Callable[[int], bytes],
     ) -> Taken:
         """Return what all questions take together.
 
         Args:
-            plans: of those that were compared.
+            questions: what those take from that were compared.
             varied: holders asked with a probe that many of its requester's resemble.
             random_bytes: what cases are named by.
         """
@@ -101,42 +105,50 @@ class Spending:
             hidden=tuple(self._hidden),
             canaries=tuple(self._canaries),
             varied=tuple(varied),
-            quotas=tuple(quota for quota, _ in quotas_of(plans)),
+            quotas=tuple(quota for quota, _ in quotas_of(questions)),
         )
+
+
+def clauses_by_use(plan: SearchPlan) -> Uses:
+    """Return the quotas that a question takes from, each with the clauses that set it.
+
+    That of all agreements together is set by none.
+    """
+    uses: dict[bytes, dict[str, Clause]] = {limits.ALL_AGREEMENTS: {}}
+    for permission in plan.permissions:
+        for clause in permission.clauses:
+            uses.setdefault(clause.use, {})[clause.source] = clause
+    return {use: tuple(clauses.values()) for use, clauses in uses.items()}
 
 
 def quotas_of(
-    plans: Iterable[SearchPlan],
+    questions: Sequence[Uses],
 ) -> list[tuple[QuotaUse, tuple[Clause, ...]]]:
     """Return what questions take from each quota, and the clauses that set it."""
-    searches: Counter[bytes] = Counter()
-    clauses: dict[bytes, dict[str, Clause]] = {}
-    for plan in plans:
-        searches[limits.ALL_AGREEMENTS] += 1
-        taken = [clause for p in plan.permissions for clause in p.clauses]
-        for use in {clause.use for clause in taken}:
-            searches[use] += 1
-        for clause in taken:
-            clauses.setdefault(clause.use, {})[clause.source] = clause
+    searches = Counter(use for uses in questions for use in uses)
+    every: dict[bytes, tuple[Clause, ...]] = {}
+    for uses in questions:
+        for use, clauses in uses.items():
+            known = every.setdefault(use, clauses)
+            if known is not clauses:
+                by_source = {clause.source: clause for clause in (*known, *clauses)}
+                every[use] = tuple(by_source.values())
     return [
-        (
-            QuotaUse(use=use, searches=count, most=_most(clauses.get(use, {}))),
-            tuple(clauses.get(use, {}).values()),
-        )
-        for use, count in searches.items()
+        (QuotaUse(use=use, searches=searches[use], most=_most(clauses)), clauses)
+        for use, clauses in every.items()
     ]
 
 
-def _most(clauses: Mapping[str, Clause]) -> int:
+def _most(clauses: Sequence[Clause]) -> int:
     """Return what clauses permit on a day; of all agreements, what everybody may."""
     return min(
-        (clause.quota_per_day for clause in clauses.values()),
+        (clause.quota_per_day for clause in clauses),
         default=limits.MAX_SEARCHES_PER_DAY,
     )
 
 
 def refuse_spent(
-    plans: Sequence[SearchPlan],
+    questions: Sequence[Uses],
     spent: Mapping[bytes, int],
     *,
     now: dt.datetime,
@@ -145,7 +157,7 @@ def refuse_spent(
     """Refuse what a quota has no room for.
 
     Args:
-        plans: of the questions that are to be compared.
+        questions: what those take from that are to be compared.
         spent: what was taken today, by use.
         now: this moment.
         renews: when that ends.
@@ -153,7 +165,7 @@ def refuse_spent(
     Raises:
         ExhaustedError: with the agreement, where its holder is named.
     """
-    for quota, clauses in quotas_of(plans):
+    for quota, clauses in quotas_of(questions):
         left = max(quota.most - spent.get(quota.use, 0), 0)
         if quota.searches <= left:
             continue

@@ -20,7 +20,6 @@ from biometrics.disclosure import (
     Outcome,
     Tally,
     decide,
-    plan_search,
 )
 from biometrics.errors import (
     ExchangeError,
@@ -32,7 +31,8 @@ from biometrics.members import Member, suspended
 from biometrics.stages import Stage
 from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
-from matcher.proof import Committed, Looked, mentions, promise_of
+from matcher.plans import Plan, Wanted, plan
+from matcher.proof import Committed, Looked, mentions
 from matcher.question import Question
 from matcher.telling import Asked, all_disclosed, disclosed, learnable, told
 
@@ -88,7 +88,7 @@ class Planned:
     """A question, whom it may be asked of, and from which scores on that matches."""
 
     question: Question
-    plan: SearchPlan
+    plan: Plan
     aim: Aim
 
 
@@ -254,7 +254,7 @@ class Matcher:
         ]
         answered = [each for each in compared if isinstance(each, Compared)]
         taken = spending.taken(
-            [each.planned.plan for each in answered],
+            [each.planned.plan.uses for each in answered],
             [h for each in answered if each.is_varied for h in each.outcomes],
             self.random_bytes,
         )
@@ -275,9 +275,9 @@ class Matcher:
         self, requester: Member, rules: Rules, planned: Sequence[Planned | Refusal]
     ) -> None:
         """Refuse a request for which a quota has no room."""
-        plans = [each.plan for each in planned if isinstance(each, Planned)]
+        uses = [each.plan.uses for each in planned if isinstance(each, Planned)]
         spent, renews = self.budget.spent(requester)
-        refuse_spent(plans, spent, now=rules.now, renews=renews)
+        refuse_spent(uses, spent, now=rules.now, renews=renews)
 
     async def _spending(
         self, requester: Member, rules: Rules, compared: Sequence[Compared | Refusal]
@@ -321,24 +321,23 @@ class Matcher:
         #    they promise of errors is kept at the threshold for all comparisons that
         #    the exchange can make in the space, whomever the requester names.
         aim = self.aims.at(question.spaces)
+        wanted = Wanted(
+            requester=search.requester,
+            purpose=search.purpose,
+            modalities=question.modalities,
+            today=rules.now.date(),
+            holders=search.holders,
+            excluded=question.excluded,
+            established=aim.established,
+        )
         try:
-            plan = plan_search(
-                rules.agreements,
-                requester=search.requester,
-                purpose=search.purpose,
-                modalities=question.modalities,
-                today=rules.now.date(),
-                holders=search.holders,
-                excluded=question.excluded,
-                established=aim.established,
-            )
+            return Planned(question, plan(rules.agreements, wanted), aim)
         except RefusedError as refusal:
             return refusal
-        return Planned(question, plan, aim)
 
     async def _compared(self, requester: Member, planned: Planned) -> Compared:
         """Search for one person."""
-        question, permissions = planned.question, planned.plan.permissions
+        question, permissions = planned.question, planned.plan.search.permissions
         # 3. Admit the probe, unless it is one of too many that are alike.
         probes = question.templates()
         noted = [
@@ -374,23 +373,22 @@ class Matcher:
 
     def _found(self, rules: Rules, spending: Spending, compared: Compared) -> Found:
         """Return what the requester learns of one question."""
-        plan, outcomes = compared.planned.plan, compared.outcomes
+        planned, outcomes = compared.planned, compared.outcomes
+        question, search = planned.question, planned.plan.search
         # 7. Decide: drop what this requester may not learn, and say the rest. What it
         #    has felt for too often is dropped on the same path.
         requester, confirmed = spending.requester, compared.confirmed
-        hidden = spending.hidden(confirmed, plan)
+        hidden = spending.hidden(confirmed, search)
         learnt = learnable(confirmed.hits, requester, rules.now, hidden)
-        question = compared.planned.question
         outcome = told(outcomes, learnt)
-        answer = decide(plan, outcome, self._references(plan), question.fallback)
+        answer = decide(search, outcome, self._references(search), question.fallback)
         searched = frozenset(
             h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH
         )
         # A reference of several modalities is followed up as one of the first of them.
         asked = Asked(requester, rules.purpose, question.modalities[0])
         tells = disclosed(answer, learnt, asked, rules.now, searched=searched)
-        established = compared.planned.aim.established
-        promised = {p.holder: promise_of(p, established) for p in plan.permissions}
+        promised = planned.plan.promised
         looked = Looked.in_galleries(question.spaces, promised, searched)
         return Found(answer, tells, looked)
 
