@@ -63,6 +63,9 @@ class SqliteDatabase:
         self.reading = make_reader_engine(path)
         self.writing = make_writer_engine(path)
         self._commits = self._changes = 0
+        # Whether the last commit has a number, and whether it is known to be made: then
+        # the database has that number, since nobody else writes to it.
+        self._has_number = self._is_made = False
         sa.event.listen(self.writing, "commit", self._count)
 
     def __str__(self) -> str:
@@ -138,15 +141,19 @@ class SqliteDatabase:
         One that changes no row is none: it is not written, and cannot fail.
         """
         raw: Any = connection.connection.dbapi_connection
+        self._has_number = False
         if raw.total_changes == self._changes:
             return
         self._changes = raw.total_changes
-        before = connection.exec_driver_sql(_COMMITS).scalar_one()
-        self._commits = (before + 1) % _MOST_COMMITS
+        if not self._is_made:
+            self._commits = connection.exec_driver_sql(_COMMITS).scalar_one()
+        self._has_number, self._is_made = True, False
+        self._commits = (self._commits + 1) % _MOST_COMMITS
         connection.exec_driver_sql(f"{_COMMITS} = {self._commits}")
 
     def note_commit(self) -> None:
         """Write the number of the last commit into the file of the lock."""
+        self._is_made |= self._has_number
         if self._lock is not None:
             self._lock.note(self._commits)
 
@@ -177,6 +184,7 @@ class SqliteDatabase:
         # 1. Away with the connection that has met the error, and with its pages.
         self.writing.dispose()
         self._changes = 0
+        self._is_made = False
         # 2. Every page of the log is written into the file, and flushed, or it raises.
         if not empty_log(self._path):
             raise StorageError("STORAGE_BUSY", "a reader still needs the log")
