@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import sqlalchemy as sa
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.answer_rows import Taken
 
+T = TypeVar("T")
 _FREEZE: Final = dt.timedelta(hours=limits.FREEZE_HOURS)
 _PURGE_EVERY: Final = limits.REPLAY_WINDOW_SECONDS * 1_000_000
 _HOUR: Final = 3600 * 1_000_000
@@ -70,12 +72,6 @@ _COUNT: Final = sa.text(
     " VALUES (:record_id, :requester, :day, :searches)"
     " ON CONFLICT (record_id, requester, day)"
     " DO UPDATE SET searches = near_search.searches + excluded.searches"
-)
-_SPEND: Final = sa.text(
-    "INSERT INTO quota_use (requester, use, day, searches)"
-    " VALUES (:requester, :use, :day, :searches)"
-    " ON CONFLICT (requester, use, day)"
-    " DO UPDATE SET searches = quota_use.searches + excluded.searches"
 )
 _ALERT: Final = sa.text(
     "INSERT INTO alert (kind, holder, requester, times)"
@@ -397,19 +393,11 @@ class Account:
                 for (requester, record), searches in self._near.items()
             ],
         )
-        _each(
-            connection,
-            _SPEND,
-            [
-                {
-                    "requester": requester.code,
-                    "use": use,
-                    "day": self.day,
-                    "searches": searches,
-                }
-                for (requester, use), searches in self._uses.items()
-            ],
-        )
+        for uses in _pages(self._uses.items()):
+            values: dict[str, object] = {"day": self.day}
+            for n, ((requester, use), searches) in enumerate(uses):
+                values |= {f"r{n}": requester.code, f"u{n}": use, f"s{n}": searches}
+            connection.execute(_spending(len(uses)), values)
         _each(connection, _BEGIN, self._freezes)
         _each(
             connection,
@@ -472,6 +460,18 @@ class Account:
             self._alerts[AlertKind.FROZEN, near.holder, requester] += 1
 
 
+# Every search spends: at once, for each statement gives the interpreter's lock away.
+@lru_cache(maxsize=128)
+def _spending(uses: int) -> sa.TextClause:
+    """Return what counts so many uses of one day."""
+    rows = ", ".join(f"(:r{n}, :u{n}, :day, :s{n})" for n in range(uses))
+    return sa.text(
+        f"INSERT INTO quota_use (requester, use, day, searches) VALUES {rows}"  # noqa: S608
+        " ON CONFLICT (requester, use, day)"
+        " DO UPDATE SET searches = quota_use.searches + excluded.searches"
+    )
+
+
 def _uses(holder: Member) -> tuple[bytes, bytes]:
     """Return under what matches with a holder's records are counted, and near ones."""
     code = holder.code.encode()
@@ -504,7 +504,7 @@ def _each(
         connection.execute(statement, rows)
 
 
-def _pages(records: Collection[bytes]) -> Iterable[list[bytes]]:
-    """Yield ids, as many as one query takes."""
-    ids, most = list(records), limits.STORE_IDS_PER_QUERY
-    return (ids[start : start + most] for start in range(0, len(ids), most))
+def _pages(those: Iterable[T]) -> Iterable[list[T]]:
+    """Yield ids or the like, as many as one statement takes."""
+    every, most = list(those), limits.STORE_IDS_PER_QUERY
+    return (every[start : start + most] for start in range(0, len(every), most))
