@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from biometrics.audit import Kind, Mention
 from biometrics.errors import ConflictError
 from biometrics.store.failures import translated
-from biometrics.store.membership import shut_out
 from biometrics.store.protection import has_expired, tags_of
 from biometrics.store.writer import Outcome
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from biometrics.store.answer_rows import Disclosed, NewReference
     from biometrics.store.budget import Budget
     from biometrics.store.log import Appended, Log
+    from biometrics.store.membership import ShutOut
     from biometrics.store.references import References
     from biometrics.store.replies import Replies
     from biometrics.store.writer import Writer
@@ -56,6 +56,7 @@ class AnswerWriter:
         *,
         log: Log,
         budget: Budget,
+        shut_out: ShutOut,
         clock: Clock,
     ) -> None:
         """Write by `writer`, read by `engine`, judge by `clock` what has expired."""
@@ -65,6 +66,7 @@ class AnswerWriter:
         self._replies = replies
         self._references = references
         self._budget = budget
+        self._shut_out = shut_out
         self._clock = clock
 
     def find(self, member: Member, request_id: bytes, digest: bytes) -> bytes | None:
@@ -158,7 +160,7 @@ class AnswerWriter:
         self, connection: sa.Connection, answers: Sequence[_Answer]
     ) -> Callable[[_Answer], bool]:
         """Return what says whether all that an answer tells of stands unchanged."""
-        shut = shut_out(connection)
+        shut = self._shut_out.read(connection)
         seen = {r.template_id for a in answers for r in a.disclosed.records}
         tags = tags_of(connection, seen)
         now = self._clock.now()

@@ -39,6 +39,7 @@ _SHUT: Final = sa.union_all(
     ),
     sa.select(MEMBERSHIP.c.member, sa.literal_column("1")).where(_IS_APART),
 )
+_TABLES: Final = (CUSTODY.name, MEMBERSHIP.name)
 _KINDS: Final = {
     Membership.ACTIVE: Kind.RESUMPTION,
     Membership.SUSPENDED: Kind.SUSPENSION,
@@ -58,16 +59,54 @@ class Shut(NamedTuple):
     holders: frozenset[Member]
 
 
-def shut_out(connection: sa.Connection) -> Shut:
-    """Return who has no part in an answer.
+class ShutOut:
+    """Remembers who has no part in answers; of the writer's thread.
 
-    Within the writer's transaction nothing can change this before the commit.
+    Nobody but the writer changes it. So it is read anew after any statement of the
+    writer's that names one of its tables and is no query, whoever's that is; and time
+    and again until the transaction with it is over, for a part of that may be undone.
     """
-    rows = connection.execute(_SHUT).all()
-    return Shut(
-        frozenset(member_of(row.member) for row in rows if row.is_apart),
-        frozenset(member_of(row.member) for row in rows),
-    )
+
+    def __init__(self, writing: sa.Engine) -> None:
+        """Watch what is written by `writing`."""
+        self._known: Shut | None = None
+        self._is_changing = False
+        sa.event.listen(writing, "before_cursor_execute", self._note)
+
+    def read(self, connection: sa.Connection) -> Shut:
+        """Return who has no part in an answer.
+
+        Within the writer's transaction nothing can change this before the commit.
+        """
+        if self._known is not None:
+            return self._known
+        rows = connection.execute(_SHUT).all()
+        found = Shut(
+            frozenset(member_of(row.member) for row in rows if row.is_apart),
+            frozenset(member_of(row.member) for row in rows),
+        )
+        if not self._is_changing:
+            self._known = found
+        return found
+
+    def mark(self) -> int:
+        """Return nothing to undo to; see `writer.Memory`."""
+        return 0
+
+    def undo(self, mark: int) -> None:
+        """Go on reading anew, as while it changes."""
+
+    def forget(self, *, is_durable: bool = False) -> None:  # noqa: ARG002 - either way
+        """Remember again from now on: the transaction is over."""
+        self._is_changing = False
+
+    def _note(self, _: object, __: object, statement: str, *___: object) -> None:
+        """Forget what a statement may change."""
+        if not statement.startswith("SELECT") and any(
+            name in statement for name in _TABLES
+        ):
+            self._known = None
+            self._is_changing = True
 
 
 def refuse_apart(connection: sa.Connection, member: Member) -> None:

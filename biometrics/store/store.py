@@ -25,7 +25,7 @@ from biometrics.store.follow_ups import FollowUpTable
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
 from biometrics.store.log import Log, LogReader, LogWriter
-from biometrics.store.membership import MembershipReader, MembershipTable
+from biometrics.store.membership import MembershipReader, MembershipTable, ShutOut
 from biometrics.store.records import RecordWriter
 from biometrics.store.references import References
 from biometrics.store.register import RecordReader
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from biometrics.clock import Clock
     from biometrics.store.databases import Database
+    from biometrics.store.writer import Memory
 
 # By so much a time of day may be corrected, and what is to last is none the shorter.
 _LEEWAY: Final = dt.timedelta(seconds=limits.MAX_CLOCK_AHEAD_SECONDS)
@@ -94,9 +95,9 @@ class Store:
 
         log = Log(scribe, clock)
         purging = _Purging((replies, references, self.budget))
-        self._writer = Writer(
-            database, log, [self.budget], purging, on_failure, on_recovery
-        )
+        shut_out = ShutOut(database.writing)
+        memories: tuple[Memory, ...] = (self.budget, shut_out)
+        self._writer = Writer(database, log, memories, purging, on_failure, on_recovery)
         head = JournalHead()
         self.keys = KeyTable(self._writer, reading)
         self.agreements = AgreementTable(self._writer, reading, log)
@@ -122,6 +123,7 @@ class Store:
             replies,
             references,
             budget=self.budget,
+            shut_out=shut_out,
             log=log,
             clock=clock,
         )
