@@ -83,6 +83,7 @@ class SlotTree:
         found = self._nodes.get(node)
         if found is None:
             found = hashlib.sha256(self._seed + node.to_bytes(4, "big")).digest()
+            self._nodes[node] = found  # a path asks again
         return found
 
 
