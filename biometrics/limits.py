@@ -54,7 +54,7 @@ DEFAULT_SLOT_MILLISECONDS: Final = 25
 MAX_SLOT_MILLISECONDS: Final = 1000
 # For which an answer may wait to be made durable together with others: the rest is for
 # the flush.
-GATHERED_SHARE_OF_SLOT: Final = 0.25
+GATHERED_SHARE_OF_SLOT: Final = 0.5
 REFERENCE_BYTES: Final = 16
 REFERENCE_LIFE_DAYS: Final = 30  # a follow-up is asked for within a month or not
 REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
@@ -74,6 +74,7 @@ PACE_SHARE: Final = 0.05  # of the last one in how long one is reckoned to take
 # Of probes, each of which is one or has one for each minutia: more gain little, and are
 # confirmed all at once.
 MAX_VECTORS_PER_SCAN: Final = 32
+ROWS_WORTH_A_THREAD: Final = 65_536  # some 0.2 ms for one probe
 # A record that is protected or withdrawn while it is searched for makes the search be
 # decided anew; one that this happens to so often in milliseconds is not steady.
 MAX_DECISIONS_PER_SEARCH: Final = 8

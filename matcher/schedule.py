@@ -275,9 +275,14 @@ class Scanner:
         return scan.future
 
     def _begin(self) -> None:
-        """Have what waits scanned."""
+        """Have what waits scanned, by as many threads as that is worth.
+
+        To wake one takes as long as a few thousand rows, and it then stands in the way
+        of whoever has the interpreter's lock.
+        """
         with self._changed:
-            self._changed.notify(len(self._waiting))
+            rows = sum(map(len, self._waiting))
+            self._changed.notify(1 + rows // limits.ROWS_WORTH_A_THREAD)
 
     def _work(self) -> None:
         """Scan a segment, confirm a group that waits, and so on until told to stop.

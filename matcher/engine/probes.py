@@ -146,11 +146,13 @@ class Probes:
         each_one = np.repeat(thresholds, sizes)
         return cls.of(coding, vectors, each_one, None, sizes, least)
 
-    def apart(self) -> list[Probes]:
+    def apart(self) -> list[Self]:
         """Return each probe alone, as a view of these."""
+        if len(self) == 1:
+            return [self]
         ends = np.cumsum(self.sizes).tolist()
         return [
-            Probes(
+            type(self)(
                 turned=self.turned[start:end],
                 coarse=self.coarse[start:end],
                 fine=self.fine[start:end],
@@ -163,8 +165,10 @@ class Probes:
         ]
 
     @classmethod
-    def joined(cls, parts: Sequence[Probes]) -> Self:
+    def joined(cls, parts: Sequence[Self]) -> Self:
         """Return all probes of several, for one gallery, in their order."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(
             turned=np.concatenate([part.turned for part in parts]),
             coarse=np.concatenate([part.coarse for part in parts]),

@@ -29,6 +29,7 @@ _ROWS_AT_ONCE: Final = 256
 # Of the rows that fail the fine cut and are near it, so many are candidates all the
 # same, so that what is opened is bounded and whoever feels for a row is seen.
 NEAREST: Final = 8
+_NONE: Final = np.zeros(0, np.int64)
 
 
 # Of each row found: which probe, its score, which row.
@@ -177,13 +178,17 @@ class Segment:
         # 1. Those that pass the probe's own coarse cut, and are still there.
         passed = (scores >= probes.coarse[whose]) & self.alive[rows]
         whose, scores, rows = whose[passed], scores[passed], rows[passed]
+        if not len(rows):  # so it is of most small segments
+            return [_NONE for _ in range(len(probes))]
         if probes.are_sets:  # most are of sets that too few vectors have found
             borne = probes.borne_out(whose, self.ids[rows])
             whose, scores, rows = whose[borne], scores[borne], rows[borne]
         # 2. Those that pass the fine cut.
         scores = scores + self._of_signs(probes.turned, whose, rows)
         passed = scores >= probes.fine[whose]
-        passed |= _nearest(~passed & (scores >= probes.near[whose]), whose, scores)
+        near = ~passed & (scores >= probes.near[whose])
+        if near.any():
+            passed |= _nearest(near, whose, scores)
         whose, ids = whose[passed], self.ids[rows[passed]]
         if probes.are_sets:
             return _once(probes, whose, ids)
