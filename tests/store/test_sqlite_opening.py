@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from store.places import SqlitePlace
 from store.shelf import START, Shelf
@@ -265,3 +266,29 @@ def test_every_commit_is_noted_beside_the_database(sqlite_shelf: Shelf) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Shelf(sqlite_shelf.place)
     assert caught.value.reason == "DATABASE_BEHIND"
+
+
+def test_the_number_of_a_commit_that_failed_is_not_counted_on(
+    sqlite_shelf: Shelf,
+) -> None:
+    """The next one has the number after that which the database has."""
+
+    def broken(_: sa.Connection) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    sqlite_shelf.enrol("A")
+    before = number_of(sqlite_shelf)
+    sa.event.listen(sqlite_shelf.writing, "commit", broken)
+    with pytest.raises(DefectError):
+        sqlite_shelf.enrol("B")
+    sa.event.remove(sqlite_shelf.writing, "commit", broken)
+    sqlite_shelf.store.log.note_members([])  # changes no row, and has no number
+    sqlite_shelf.enrol("B")
+    assert number_of(sqlite_shelf) == before + 1
+
+
+def number_of(shelf: Shelf) -> int:
+    """Return the number of the last commit, as the database has it."""
+    with shelf.writing.connect() as connection:
+        found: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        return found

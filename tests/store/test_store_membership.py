@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
+from typing import TYPE_CHECKING
+
 import pytest
+import sqlalchemy as sa
 from store.shelf import XAA, XBB, Shelf, digest
 
 from biometrics.audit import Kind, Mention
 from biometrics.errors import DefectError, RefusedError
 from biometrics.members import Member, Membership
 from biometrics.store import Disclosed
+from biometrics.store.schema import MEMBERSHIP
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
-def answer(shelf: Shelf, word: str) -> bytes | None:
-    """Answer a request of XBB that compared with XAA's galleries."""
+def begin(shelf: Shelf, word: str) -> Future[bytes | None]:
+    """Begin to answer a request of XBB that compared with XAA's galleries."""
     return shelf.store.answers.commit(
         XBB,
         digest(word)[:16],
@@ -21,7 +29,12 @@ def answer(shelf: Shelf, word: str) -> bytes | None:
         Disclosed(
             mentions=(Mention(member=XBB, kind=Kind.SEARCH),), searched=frozenset({XAA})
         ),
-    ).result(30)
+    )
+
+
+def answer(shelf: Shelf, word: str) -> bytes | None:
+    """Answer a request as `begin` does."""
+    return begin(shelf, word).result(30)
 
 
 def test_a_change_has_a_leaf_and_who_was_there_before_has_none(shelf: Shelf) -> None:
@@ -58,3 +71,53 @@ def test_nothing_of_a_suspended_member_becomes_durable(
     table.keep(member, Membership.ACTIVE)
     assert answer(shelf, "after") == b"after"
     shelf.enrol("A", member=member)
+
+
+@pytest.mark.parametrize("is_undone", [True, False])
+def test_who_is_shut_out_is_known_within_a_transaction(
+    shelf: Shelf, *, is_undone: bool
+) -> None:
+    """By a change that the answer shares a flush with; and not by one that was undone.
+
+    What is remembered of it is no older than the last statement that may change it.
+    """
+    assert answer(shelf, "before") == b"before"
+
+    def suspend(connection: sa.Connection) -> None:
+        values = {"member": XBB.code, "membership": "suspended", "changed_at": 1}
+        connection.execute(sa.insert(MEMBERSHIP), values)
+        if is_undone:
+            raise RefusedError("NOT_SO", "and so it is undone")
+
+    with shelf.held():
+        suspending = shelf.store._writer.submit(suspend)
+        answering = begin(shelf, "with it")
+    if is_undone:
+        with pytest.raises(RefusedError):
+            suspending.result(30)
+    else:
+        suspending.result(30)
+    told = b"with it" if is_undone else None
+    assert answering.result(30) == told
+    assert answer(shelf, "with it") == told
+
+
+def test_who_was_shut_out_by_a_flush_that_failed_is_not(shelf: Shelf) -> None:
+    """What an answer has read of it within that transaction is not remembered."""
+
+    def suspend(connection: sa.Connection) -> None:
+        values = {"member": XBB.code, "membership": "suspended", "changed_at": 1}
+        connection.execute(sa.insert(MEMBERSHIP), values)
+        sa.event.listen(connection, "commit", broken)  # of this transaction alone
+
+    def broken(_: sa.Connection) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with shelf.held():
+        suspending = shelf.store._writer.submit(suspend)
+        answering = begin(shelf, "with it")
+    with pytest.raises(DefectError):
+        suspending.result(30)
+    with pytest.raises(DefectError):
+        answering.result(30)
+    assert answer(shelf, "after") == b"after"
