@@ -180,7 +180,9 @@ MAX_BATCHES_PER_MEMBER: Final = 8
 # What one connection asks for beyond its member's bound waits in the client, which
 # costs the exchange nothing; to refuse it in words, call by call, would be half the
 # work of a search. Over several connections it is refused in words.
-MAX_STREAMS_PER_CONNECTION: Final = 128
+MAX_STREAMS_PER_CONNECTION: Final = 64
+# Of our own clients: gRPC counts a call for a while after its end, and refuses more.
+CALLS_AT_ONCE_OF_A_CLIENT: Final = 48
 # Beyond, gRPC refuses by itself, without saying why or when to try again; so this
 # leaves room for calls that are on their way to be refused in words.
 MAX_OPEN_CALLS: Final = 8192
