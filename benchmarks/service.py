@@ -8,8 +8,8 @@ generator's own work is part of what the cores do.
     python -m benchmarks.service [--records 1000000] [--callers 1 8 32 128] [--plot]
 
 An answer leaves at the end of two slots: those of a new exchange are 25 ms, so that a
-lone caller waits 50 ms for work of a few. `--slot-ms 1` shows the work alone; but hardly
-any answers share a flush then, so that each costs the server more.
+lone caller waits 50 ms for work of a few. `--slot-ms 1` shows the work alone; but
+hardly any answers share a flush then, so that each costs the server more.
 
 Enrolling a million records takes minutes: `--root FOLDER` keeps the exchange for the
 next run.
