@@ -74,7 +74,6 @@ PACE_SHARE: Final = 0.05  # of the last one in how long one is reckoned to take
 # Of probes, each of which is one or has one for each minutia: more gain little, and are
 # confirmed all at once.
 MAX_VECTORS_PER_SCAN: Final = 32
-ROWS_WORTH_A_THREAD: Final = 65_536  # some 0.2 ms for one probe
 # A record that is protected or withdrawn while it is searched for makes the search be
 # decided anew; one that this happens to so often in milliseconds is not steady.
 MAX_DECISIONS_PER_SEARCH: Final = 8

@@ -275,14 +275,9 @@ class Scanner:
         return scan.future
 
     def _begin(self) -> None:
-        """Have what waits scanned, by as many threads as that is worth.
-
-        To wake one takes as long as a few thousand rows, and it then stands in the way
-        of whoever has the interpreter's lock.
-        """
+        """Have what waits scanned."""
         with self._changed:
-            rows = sum(map(len, self._waiting))
-            self._changed.notify(1 + rows // limits.ROWS_WORTH_A_THREAD)
+            self._changed.notify(len(self._waiting))
 
     def _work(self) -> None:
         """Scan a segment, confirm a group that waits, and so on until told to stop.
