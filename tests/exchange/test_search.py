@@ -320,7 +320,7 @@ def test_a_replay_is_answered_though_a_new_search_would_be_refused(
     def ended(*_: object, **__: object) -> None:
         raise RefusedError("NOT_PERMITTED", "the agreement has ended")
 
-    monkeypatch.setattr("matcher.match.plan_search", ended)
+    monkeypatch.setattr("matcher.match.plan", ended)
     assert world.client("XCC").match(face(unit(55)), **again) == first
     with pytest.raises(RefusedError):
         world.client("XCC").match(face(unit(55)), purpose="border-check")
