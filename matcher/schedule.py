@@ -185,6 +185,8 @@ class Scanner:
         self._engine = engine
         self._confirmation = confirmation
         self._comparing = comparing or in_this_process()
+        # Not to be taken one by one by a thread that happens to be awake.
+        self._arriving: list[tuple[Part, Turn]] = []
         self._waiting: OrderedDict[Part, list[Turn]] = OrderedDict()
         self._unconfirmed: deque[list[Scan]] = deque()
         self._running: set[Scan] = set()
@@ -213,6 +215,7 @@ class Scanner:
         for scan in self._running:
             _fail(scan.future, _stopped())
         self._running.clear()
+        self._arriving.clear()
         self._waiting.clear()
         self._unconfirmed.clear()
 
@@ -251,7 +254,7 @@ class Scanner:
         return future
 
     def _put(self, probe: Template, bands: Mapping[Shelf, Band]) -> Future[Confirmed]:
-        """Have a probe wait at all segments that it is to be compared with."""
+        """Have a probe wait at all segments it is to be compared with; see `_begin`."""
         size = searched(probe.space).size(probe.values)
         scan = Scan(probe, size, bands, 0, {shelf: [] for shelf in bands})
         work = [
@@ -270,13 +273,15 @@ class Scanner:
             if len(self._running) >= limits.MAX_WAITING_PROBES:
                 raise _full()
             self._running.add(scan)
-            for part, turn in work:
-                self._waiting.setdefault(part, []).append(turn)
+            self._arriving += work
         return scan.future
 
     def _begin(self) -> None:
-        """Have what waits scanned."""
+        """Have what has arrived scanned, all of it together."""
         with self._changed:
+            for part, turn in self._arriving:
+                self._waiting.setdefault(part, []).append(turn)
+            self._arriving.clear()
             self._changed.notify(len(self._waiting))
 
     def _work(self) -> None:
