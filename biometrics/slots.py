@@ -56,6 +56,9 @@ class Slots:
         """
         end = _End(self)
         try:
+            # Whoever is asked at once begins its slot at once too, not behind the work
+            # of those before it, and shares passes and flushes with them.
+            await asyncio.sleep(0)
             try:
                 result = await work
             except Exception:
@@ -65,6 +68,7 @@ class Slots:
             return result
         finally:
             end.forget()
+            work.close()  # if the caller gave up before it was begun
 
     def set_timer(self, passed: Callable[[], None]) -> Timer:
         """Have something called when a slot that begins now is over."""
