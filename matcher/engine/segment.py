@@ -102,11 +102,12 @@ class Segment:
         """
         use_one_thread()
         turned = self.coding.rotation.turn(vectors)
-        signs = np.packbits(turned > self.coarse.decoded(turned), axis=1)
+        codes = self.coarse.coded(turned)
+        signs = np.packbits(turned > self.coarse.said(codes), axis=1)
         return Segment(
             coding=self.coding,
             ids=np.concatenate([self.ids, ids]),
-            coarse=self.coarse.grown(turned),
+            coarse=self.coarse.grown(codes),
             signs=np.concatenate([self.signs, signs]),
             alive=np.concatenate([self.alive, np.ones(len(ids), np.bool_)]),
         )
