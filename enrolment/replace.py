@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
@@ -164,9 +164,8 @@ class Replacement:
                 " backup",
             )
         old = chosen(whole.templates, request)
-        after = replace(
-            whole.row.attested, generation=whole.row.attested.generation + 1
-        )
+        before = whole.row.attested
+        after = before._replace(generation=before.generation + 1)
         return _Anew(
             record=self._seal(request, whole, old, after),
             sample=old.sample,
@@ -203,7 +202,7 @@ class Replacement:
             legal_basis=whole.legal_basis,
             expires_at=after.expires_at,
             is_canary=after.is_canary,
-            attest=lambda first: key.record_tag(replace(after, first_template=first)),
+            attest=lambda first: key.record_tag(after._replace(first_template=first)),
             templates=tuple(
                 seal_template(
                     self._vault,
@@ -231,7 +230,7 @@ class Replacement:
         )
         clear = self._vault.open(binding, template.sealed)
         try:
-            sealed = self._vault.seal(replace(binding, generation=generation), clear)
+            sealed = self._vault.seal(binding._replace(generation=generation), clear)
         finally:
             clear[:] = bytes(len(clear))
         return NewTemplate(

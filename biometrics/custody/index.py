@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hmac
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from biometrics.clock import to_microseconds
-from biometrics.custody.framing import Purpose, derive, frame
+from biometrics.custody.framing import Purpose, derive, frame, framed
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
 from biometrics.errors import SealError
 
@@ -40,6 +39,7 @@ class IndexKey:
         "_random_bytes",
         "_replies",
         "_tag",
+        "_tagged",
     )
 
     def __init__(
@@ -49,6 +49,7 @@ class IndexKey:
         self._member = member.code
         self._lookup = _hmac(derive(secret, Purpose.INDEX_LOOKUP, member.code))
         self._digest = _hmac(derive(secret, Purpose.INDEX_DIGEST, member.code))
+        self._tagged = frame(Purpose.RECORD_TAG, member.code)
         self._tag = _hmac(derive(secret, Purpose.INDEX_TAG, member.code))
         self._replies = Xaes(derive(secret, Purpose.INDEX_REPLIES, member.code))
         self._random_bytes = random_bytes
@@ -66,18 +67,18 @@ class IndexKey:
 
     def record_tag(self, record: Attested) -> bytes:
         """Return the 32 bytes without which nothing is believed of a record's row."""
-        data = frame(
-            Purpose.RECORD_TAG,
-            self._member,
+        fields: list[str | bytes | int] = [
             record.record,
             record.generation,
             record.lookup,
             ",".join(sorted(member.code for member in record.excluded)),
             to_microseconds(record.expires_at) if record.expires_at else "",
-            *(() if record.first_template is None else (record.first_template,)),
-            *(("canary",) if record.is_canary else ()),
-        )
-        return self._tag(data)
+        ]
+        if record.first_template is not None:
+            fields.append(record.first_template)
+        if record.is_canary:
+            fields.append("canary")
+        return self._tag(self._tagged + framed(*fields))
 
     def check_record(self, record: Attested, tag: bytes) -> None:
         """Refuse a record's row whose tag is not the one that it was given.
@@ -90,7 +91,7 @@ class IndexKey:
         """
         if hmac.compare_digest(self.record_tag(record), tag):
             return
-        before = replace(record, first_template=None)
+        before = record._replace(first_template=None)
         if not hmac.compare_digest(self.record_tag(before), tag):
             raise SealError(
                 "RECORD_CHANGED",

@@ -119,20 +119,20 @@ class Database(Protocol):
 
 
 class _Insert(Protocol):
-    """Inserts one or more rows, all of the same columns, by as few statements as go."""
+    """Inserts one or more rows by as few statements as go."""
 
     def __call__(
         self,
         connection: sa.Connection,
         table: sa.Table,
-        rows: Sequence[Mapping[str, Any]],
+        columns: Mapping[str, Sequence[Any]],
     ) -> None:
-        """Insert."""
+        """Insert; the columns are in the order of the table."""
 
 
 _INSERTS: Final[Mapping[str, _Insert]] = {
-    "sqlite": sqlite.insert_rows,
-    "postgresql": postgres.insert_rows,
+    "sqlite": sqlite.insert_columns,
+    "postgresql": postgres.insert_columns,
 }
 
 
@@ -158,4 +158,19 @@ def insert_rows(
         rows: values by column, all of the same columns; none is nothing to do.
     """
     if rows:
-        _INSERTS[connection.dialect.name](connection, table, rows)
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        insert_columns(connection, table, columns)
+
+
+def insert_columns(
+    connection: sa.Connection, table: sa.Table, columns: Mapping[str, Sequence[Any]]
+) -> None:
+    """Insert one or more rows as `insert_rows` does, given column by column.
+
+    Args:
+        connection: in a transaction.
+        table: where to.
+        columns: the values of all rows, by column.
+    """
+    ordered = {c.name: columns[c.name] for c in table.columns if c.name in columns}
+    _INSERTS[connection.dialect.name](connection, table, ordered)

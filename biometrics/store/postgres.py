@@ -257,18 +257,18 @@ class PostgresDatabase:
         return engine
 
 
-def insert_rows(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+def insert_columns(
+    connection: sa.Connection, table: sa.Table, columns: Mapping[str, Sequence[Any]]
 ) -> None:
-    """Insert one or more rows; see `databases.insert_rows`.
+    """Insert one or more rows; see `databases.insert_columns`.
 
     A column is one parameter, an array: there can be no more than 65,535 parameters,
     and a chunk may have more values. The statement is always the same, so the server
     plans it once.
     """
-    names = tuple(column.name for column in table.columns if column.name in rows[0])
-    columns = tuple([row[name] for row in rows] for name in names)
-    connection.exec_driver_sql(_insertion(table, names, connection.dialect), columns)
+    statement = _insertion(table, tuple(columns), connection.dialect)
+    arrays = tuple(list(values) for values in columns.values())
+    connection.exec_driver_sql(statement, arrays)
 
 
 @lru_cache

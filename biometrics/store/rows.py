@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from biometrics.sealed import Attested
+from biometrics.sealed import Attested, shown
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from biometrics.sealed import Sealed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTemplate:
+class NewTemplate(NamedTuple):
     """One sealed template of a record that is to be enrolled.
 
     Attributes:
@@ -38,11 +37,14 @@ class NewTemplate:
     modality: str
     sample: int
     quality: int | None
-    sealed: Sealed = field(repr=False)
+    sealed: Sealed
+
+    def __repr__(self) -> str:
+        """Return what it says, without what is sealed."""
+        return shown(self, "sealed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRecord:
+class NewRecord(NamedTuple):
     """One record that is to be enrolled.
 
     Attributes:
@@ -54,23 +56,28 @@ class NewRecord:
         excluded: members that never learn of the record.
         legal_basis: why it may be enrolled.
         expires_at: moment from which it is as if withdrawn, or None.
-        is_canary: whether it is nobody's, and no answer ever tells of it.
         attest: returns the 32 bytes that attest all of this, given the number that its
             first template gets.
         templates: 1 to `limits.MAX_TEMPLATES_PER_RECORD`, in the order of samples.
+        is_canary: whether it is nobody's, and no answer ever tells of it.
     """
 
     record_id: bytes
-    lookup: bytes = field(repr=False)
-    content_digest: bytes = field(repr=False)
-    sealed_reference: Sealed = field(repr=False)
+    lookup: bytes
+    content_digest: bytes
+    sealed_reference: Sealed
     generation: int
     excluded: frozenset[Member]
     legal_basis: str
     expires_at: dt.datetime | None
-    is_canary: bool = False
-    attest: Callable[[int], bytes] = field(repr=False)
+    attest: Callable[[int], bytes]
     templates: tuple[NewTemplate, ...]
+    is_canary: bool = False
+
+    def __repr__(self) -> str:
+        """Return what it says, without what finds it and what is sealed."""
+        hidden = ("lookup", "content_digest", "sealed_reference", "attest")
+        return shown(self, *hidden)
 
 
 class EnrolResult(Enum):
@@ -127,8 +134,7 @@ class Committed:
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTemplate:
+class StoredTemplate(NamedTuple):
     """One sealed template, with what decides who may learn of its record.
 
     Attributes:
@@ -151,7 +157,7 @@ class StoredTemplate:
 
     template_id: int
     record_id: bytes
-    lookup: bytes = field(repr=False)
+    lookup: bytes
     member: Member
     space: str
     position: str
@@ -159,11 +165,15 @@ class StoredTemplate:
     sample: int
     generation: int
     quality: int | None
-    sealed: Sealed = field(repr=False)
+    sealed: Sealed
     excluded: frozenset[Member]
     expires_at: dt.datetime | None
-    record_tag: bytes = field(repr=False)
+    record_tag: bytes
     is_canary: bool = False
+
+    def __repr__(self) -> str:
+        """Return what it says, without what finds its record and what is sealed."""
+        return shown(self, "lookup", "sealed", "record_tag")
 
     @property
     def attested(self) -> Attested:
@@ -343,8 +353,7 @@ class ChangeKind(StrEnum):
     DESTROYED = "destroyed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """One entry of the journal.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 import logging
 import traceback
-from dataclasses import replace
 
 import pytest
 from custody.small_world import World
@@ -81,10 +80,10 @@ def test_no_error_and_no_log_shows_a_key(
     world.change_key(0, commitment=bytes(32))
     failures = (
         lambda: vault.open(world.binding(sample=1), sealed),
-        lambda: vault.open(world.binding(), replace(sealed, key_id=9)),
+        lambda: vault.open(world.binding(), sealed._replace(key_id=9)),
         lambda: vault.open_into(world.binding(), sealed, bytearray(3)),
         lambda: vault.open(
-            world.binding(), replace(sealed, ciphertext=bytes(len(sealed.ciphertext)))
+            world.binding(), sealed._replace(ciphertext=bytes(len(sealed.ciphertext)))
         ),
         lambda: vault.index(XAA).open_reply(bytes(16), sealed.wrapped_key),
         lambda: codes.open(world.file(), file[:-1]),
