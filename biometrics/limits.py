@@ -205,6 +205,9 @@ CATCH_UP_SECONDS: Final = 2.0  # a worker waits; the follower is milliseconds be
 FIRST_MESSAGE_SECONDS: Final = 10.0  # of a call without a deadline, such as a watch
 JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes at once
 CHANGES_GATHER_SECONDS: Final = 0.02  # a bulk load is searchable 50 ms later at most
+# Of sealed templates that were enrolled and are not searchable yet, so that they need
+# not be read again: many times what gathers in that time.
+FOLLOWED_BYTES: Final = 16 * 1024 * 1024
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
 # A gallery that is loaded beside searches: some 5 ms of work, and then others' turn.
 LOADING_PAGE_CHANGES: Final = 128

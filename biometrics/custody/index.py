@@ -67,18 +67,27 @@ class IndexKey:
 
     def record_tag(self, record: Attested) -> bytes:
         """Return the 32 bytes without which nothing is believed of a record's row."""
-        fields: list[str | bytes | int] = [
-            record.record,
-            record.generation,
-            record.lookup,
-            ",".join(sorted(member.code for member in record.excluded)),
-            to_microseconds(record.expires_at) if record.expires_at else "",
-        ]
+        before, after = self._tagged_parts(record)
         if record.first_template is not None:
-            fields.append(record.first_template)
-        if record.is_canary:
-            fields.append("canary")
-        return self._tag(self._tagged + framed(*fields))
+            before += framed(record.first_template)
+        return self._tag(before + after)
+
+    def tagging(self, record: Attested) -> Callable[[int], bytes]:
+        """Return what gives the tag of a record, when its first template has a number.
+
+        Args:
+            record: what it is to attest, whatever first template it names.
+        """
+        before, after = self._tagged_parts(record)
+        return lambda first: self._tag(before + framed(first) + after)
+
+    def _tagged_parts(self, record: Attested) -> tuple[bytes, bytes]:
+        """Return what is tagged of a record, before and after its first template."""
+        excluded = ",".join(sorted(member.code for member in record.excluded))
+        expires_at = to_microseconds(record.expires_at) if record.expires_at else ""
+        fields = record.record, record.generation, record.lookup, excluded, expires_at
+        after = framed("canary") if record.is_canary else b""
+        return self._tagged + framed(*fields), after
 
     def check_record(self, record: Attested, tag: bytes) -> None:
         """Refuse a record's row whose tag is not the one that it was given.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from biometrics.store.databases import insert_columns
 from biometrics.store.entries import add_enrolments, reserve
 from biometrics.store.galleries import count_enrolled
-from biometrics.store.rows import EnrolResult
+from biometrics.store.rows import Enrolled, EnrolResult
 from biometrics.store.schema import PROTECTION, RECORD, TEMPLATE, TOMBSTONE
 from biometrics.store.values import join_members, moment_or_null
 
@@ -77,7 +77,7 @@ def append(
     member: Member,
     records: Sequence[NewRecord],
     moments: Moments,
-) -> int:
+) -> Enrolled:
     """Add records with their templates, journal entries and counts.
 
     The templates of a record get consecutive numbers in the order of their samples,
@@ -89,9 +89,6 @@ def append(
         member: the holder.
         records: one or more, under whose references there is nothing.
         moments: of all of them.
-
-    Returns:
-        The journal position of the last one.
     """
     sizes = [len(record.templates) for record in records]
     first, template_id = reserve(connection, changes=len(records), templates=sum(sizes))
@@ -106,7 +103,7 @@ def append(
         insert_columns(connection, TEMPLATE, _templates(numbers, template_id, records))
     add_enrolments(connection, first, member, [record.record_id for record in records])
     count_enrolled(connection, member, records)
-    return numbers[-1]
+    return Enrolled(member, first, records, firsts, tags)
 
 
 def _records(

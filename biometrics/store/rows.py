@@ -14,7 +14,7 @@ from biometrics.sealed import Attested, shown
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from biometrics.members import Member
     from biometrics.sealed import Sealed
@@ -105,6 +105,70 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolled:
+    """Records as they were written, with the numbers that they got.
+
+    Attributes:
+        member: the holder.
+        first: journal position of the first one; the others follow on it.
+        records: one or more.
+        templates: of each record, number of its first template.
+        tags: of each record, 32 bytes that attest it.
+    """
+
+    member: Member
+    first: int
+    records: Sequence[NewRecord] = field(repr=False)
+    templates: Sequence[int] = field(repr=False)
+    tags: Sequence[bytes] = field(repr=False)
+
+    @property
+    def last(self) -> int:
+        """Journal position of the last one."""
+        return self.first + len(self.records) - 1
+
+    @property
+    def size(self) -> int:
+        """How many bytes their templates are, as far as these can differ."""
+        templates = (one for record in self.records for one in record.templates)
+        return sum(len(template.sealed.ciphertext) for template in templates)
+
+    def changes(self) -> list[Change]:
+        """Return what the journal has of them, while none of them is changed."""
+        found = zip(self.records, self.templates, self.tags, strict=True)
+        return [
+            Change(
+                position,
+                ChangeKind.ENROLLED,
+                self.member,
+                record.record_id,
+                tuple(
+                    StoredTemplate(
+                        number,
+                        record.record_id,
+                        record.lookup,
+                        self.member,
+                        template.space,
+                        template.position,
+                        template.modality,
+                        template.sample,
+                        record.generation,
+                        template.quality,
+                        template.sealed,
+                        record.excluded,
+                        record.expires_at,
+                        tag,
+                        record.is_canary,
+                    )
+                    for number, template in enumerate(record.templates, first)
+                ),
+                range(0),
+            )
+            for position, (record, first, tag) in enumerate(found, self.first)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Added:
     """Records that are durable.
 
@@ -112,10 +176,12 @@ class Added:
         results: one a record, in their order.
         position: journal position of the last one; the journal's end where none was
             enrolled.
+        enrolled: those that were.
     """
 
     results: list[EnrolResult]
     position: int
+    enrolled: Enrolled | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +193,13 @@ class Committed:
         position: journal position of the last change that it made; the journal's
             end where it made none.
         replayed: whether `reply` was stored by an earlier request.
+        enrolled: the records that it enrolled, if it did nothing else.
     """
 
     reply: bytes = field(repr=False)
     position: int
     replayed: bool
+    enrolled: Enrolled | None = None
 
 
 class StoredTemplate(NamedTuple):
