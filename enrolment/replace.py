@@ -29,7 +29,7 @@ from biometrics.errors import (
 )
 from biometrics.sealed import reference_binding
 from biometrics.store import NewRecord, NewTemplate
-from enrolment.sealing import seal_template, template_binding
+from enrolment.sealing import binding_of, new_template, template_binding
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -202,21 +202,29 @@ class Replacement:
             legal_basis=whole.legal_basis,
             expires_at=after.expires_at,
             is_canary=after.is_canary,
-            attest=lambda first: key.record_tag(after._replace(first_template=first)),
+            attest=key.tagging(after),
             templates=tuple(
-                seal_template(
-                    self._vault,
-                    request.template,
-                    holder=holder,
-                    record_id=record_id,
-                    sample=old.sample,
-                    generation=after.generation,
-                )
+                self._sealed_new(request, after, old.sample)
                 if template is old
                 else self._resealed(template, after.generation)
                 for template in whole.templates
             ),
         )
+
+    def _sealed_new(
+        self, request: Replacing, after: Attested, sample: int
+    ) -> NewTemplate:
+        """Return the new template, as it is to be stored."""
+        template = request.template
+        binding = binding_of(
+            template,
+            holder=request.holder,
+            record_id=after.record,
+            sample=sample,
+            generation=after.generation,
+        )
+        sealed = self._vault.seal(binding, template.values.data)
+        return new_template(template, sample, sealed)
 
     def _resealed(self, template: StoredTemplate, generation: int) -> NewTemplate:
         """Return a template that stays, under another generation of its record."""

@@ -32,8 +32,16 @@ def shows_none(text: str, secrets: list[bytes]) -> bool:
 
 
 def keys_of(world: World) -> list[bytes]:
-    """Return every key that was drawn; nonces, of 24 bytes, are no secret."""
-    return [given for given in world.random_bytes.given if len(given) == 32]
+    """Return every key that was drawn; nonces, of 24 bytes, are no secret.
+
+    Those of values are drawn with their nonces, all of them at once.
+    """
+    given = world.random_bytes.given
+    keys = [each for each in given if len(each) == 32]
+    of_values = [each for each in given if len(each) % 56 == 0]
+    for drawn in of_values:
+        keys += [drawn[start : start + 32] for start in range(0, len(drawn), 56)]
+    return keys
 
 
 def secrets_of(key: CodesKey) -> list[bytes]:

@@ -1,6 +1,5 @@
 """A sealed value opens where it belongs, and nowhere else."""
 
-
 import numpy as np
 import pytest
 from custody.small_world import World
@@ -156,16 +155,33 @@ def test_templates_are_sealed_from_and_opened_into_arrays(world: World):
     assert (clear == vector).all()
 
 
+def test_values_of_several_galleries_are_sealed_at_once(world: World):
+    """Each is under its own gallery's key, and opens where it belongs."""
+    vault = world.unlocked()
+    bindings = [world.binding(gallery=name) for name in ("faces-v1", "faces-v2")] * 2
+    values = [(binding, bytes([n]) * len(VALUE)) for n, binding in enumerate(bindings)]
+    sealed = vault.seal_all(values)
+    for (binding, value), other, each in zip(
+        values, bindings[1:], sealed, strict=False
+    ):
+        assert vault.open(binding, each) == value
+        assert refuses(vault, other, each)
+    assert vault.seal_all([]) == []
+
+
 def test_an_array_with_gaps_is_refused(world: World):
     """Values that do not lie together are not sealed as something else."""
     with pytest.raises(TypeError, match="contiguous"):
         world.unlocked().seal(world.binding(), np.zeros(16, np.float32)[::2])
 
 
-def test_equal_values_are_sealed_differently(world: World):
+@pytest.mark.parametrize("at_once", [1, 50])
+def test_equal_values_are_sealed_differently(world: World, at_once: int):
     """Nothing that is stored tells that two values are equal."""
     vault = world.unlocked()
-    sealed = [vault.seal(world.binding(), VALUE) for _ in range(50)]
+    values = [(world.binding(), VALUE)] * at_once
+    sealed = [each for _ in range(50 // at_once) for each in vault.seal_all(values)]
+    assert all(vault.open(world.binding(), each) == VALUE for each in sealed)
     assert len({s.wrapped_key[:24] for s in sealed}) == 50  # nonces
     assert len({s.wrapped_key[24:] for s in sealed}) == 50
     assert len({s.ciphertext for s in sealed}) == 50
