@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from biometrics import limits
@@ -18,6 +19,7 @@ from biometrics.wire import (
     read_members,
     read_request_id,
     read_template,
+    read_templates,
     read_word,
     write_word,
 )
@@ -31,7 +33,7 @@ from enrolment.admission import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -196,9 +198,7 @@ def read_chunk(
         request_id=request_id,
         content=content_of(message),
         count=len(message.records),
-        read=lambda part: [
-            read_record(record, spaces, now) for record in message.records[part]
-        ],
+        read=lambda part: read_records(message.records[part], spaces, now),
     )
 
 
@@ -206,12 +206,37 @@ def read_record(
     message: v1.Record, spaces: TemplateSpaces, now: dt.datetime
 ) -> Record | InvalidRequestError:
     """Return the record, or one error with all that is wrong with it."""
+    (record,) = read_records([message], spaces, now)
+    return record
+
+
+def read_records(
+    messages: Sequence[v1.Record], spaces: TemplateSpaces, now: dt.datetime
+) -> list[Record | InvalidRequestError]:
+    """Return the records, each or one error with all that is wrong with it."""
+    # A count over the bound is refused without reading what exceeds it.
+    most = limits.MAX_TEMPLATES_PER_RECORD
+    parts = [message.templates[:most] for message in messages]
+    read = iter(read_templates(chain.from_iterable(parts), spaces, enrolled=True))
+    return [
+        _record(message, list(islice(read, len(part))), now)
+        for message, part in zip(messages, parts, strict=True)
+    ]
+
+
+def _record(
+    message: v1.Record,
+    read: Sequence[Template | InvalidRequestError],
+    now: dt.datetime,
+) -> Record | InvalidRequestError:
+    """Return a record whose templates are read, or all that is wrong with it."""
     faults = reference_faults(message.reference) + count_faults(len(message.templates))
     templates: list[Template] = []
-    # A count over the bound is refused without reading what exceeds it.
-    for index in range(min(len(message.templates), limits.MAX_TEMPLATES_PER_RECORD)):
-        with caught(faults, f"templates[{index}]"):
-            template = read_template(message.templates[index], spaces, enrolled=True)
+    for index, template in enumerate(read):
+        if isinstance(template, InvalidRequestError):
+            field = f"templates[{index}]"
+            faults += [fault.under(field) for fault in template.faults]
+        else:
             templates.append(template)
     excluded = read_members(
         message.excluded_requesters,
