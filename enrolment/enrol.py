@@ -55,6 +55,19 @@ class StoredReplies(Protocol):
         """Return the sealed reply to a request, or None."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a request before it is read.
+
+    Attributes:
+        digest: 32 bytes that stand for its content.
+        body: what it was answered, if it was asked before.
+    """
+
+    digest: bytes
+    body: bytes | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
     """A part of a request, ready to be stored.
@@ -98,12 +111,16 @@ class Enrolment:
     random_bytes: Callable[[int], bytes]
 
     async def enrol(
-        self, request: Enrolling, encode: Callable[[Sequence[Outcome]], bytes]
+        self,
+        request: Enrolling,
+        digest: bytes,
+        encode: Callable[[Sequence[Outcome]], bytes],
     ) -> bytes:
         """Enrol the records of a request, once.
 
         Args:
             request: what to enrol; its refused records are passed over.
+            digest: of the request, as `known` returned it.
             encode: writes the outcomes, in the order of the request, as the
                 response; raises to refuse the request as a whole.
 
@@ -113,7 +130,6 @@ class Enrolment:
             some parts may have been enrolled, which the request sent again finds.
         """
         key = self.vault.index(request.holder)
-        digest = await self._in_worker(key.digest, request.content)
         outcomes: list[Outcome] = []
         sealed = Sealed(refused=[], records=[])
 
@@ -140,8 +156,8 @@ class Enrolment:
         await self.index.searchable(committed.position)
         return key.open_reply(request.request_id, committed.reply)
 
-    async def replay(self, asked: Asked) -> bytes | None:
-        """Return the stored response to a request that was answered before.
+    async def known(self, asked: Asked) -> Known:
+        """Return the stored response to a request, if it was answered before.
 
         Asked first: what is wrong with a record by now, or that its gallery is locked,
         does not change what was acknowledged.
@@ -149,18 +165,19 @@ class Enrolment:
         Raises:
             ConflictError: the request id stands for another request.
         """
-        stored = await self._in_worker(self._find, asked)
+        digest, stored = await self._in_worker(self._find, asked)
         if stored is None:
-            return None
+            return Known(digest, None)
         # The first answer may have failed while it waited for just this.
         end = await self._in_worker(self.journal_end)
         await self.index.searchable(end)
-        return self.vault.index(asked.holder).open_reply(asked.request_id, stored)
+        key = self.vault.index(asked.holder)
+        return Known(digest, key.open_reply(asked.request_id, stored))
 
-    def _find(self, asked: Asked) -> bytes | None:
-        """Return the sealed reply to what was asked, if there is one."""
+    def _find(self, asked: Asked) -> tuple[bytes, bytes | None]:
+        """Return the digest of what was asked, and the sealed reply if there is one."""
         digest = self.vault.index(asked.holder).digest(asked.content)
-        return self.replies.find(asked.holder, asked.request_id, digest)
+        return digest, self.replies.find(asked.holder, asked.request_id, digest)
 
     async def _in_worker(self, work: Callable[..., T], *args: object) -> T:
         """Run blocking work on a worker thread."""

@@ -50,14 +50,14 @@ class Asked:
     content: bytes
 
 
-def read_asked(message: v1.EnrolRequest | v1.BulkEnrolRequest) -> Asked | None:
-    """Return what may have been asked before; None if it cannot have been."""
+def read_asked(message: v1.EnrolRequest | v1.BulkEnrolRequest) -> Asked:
+    """Return what may have been asked before.
+
+    Raises:
+        InvalidRequestError: it cannot have been, under no request id.
+    """
     holder = acting_as(message.holder)
-    try:
-        request_id = read_request_id(message.request_id)
-    except InvalidRequestError:
-        return None  # told with all other faults
-    return Asked(holder, request_id, content_of(message))
+    return Asked(holder, read_request_id(message.request_id), content_of(message))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +67,12 @@ class Enrolling:
     Attributes:
         holder: who enrols; from the certificate.
         request_id: 16 bytes of its UUID.
-        content: the request as it came, to tell a replay from another request.
         count: how many records, one or more.
         read: reads some of them, or why they are refused.
     """
 
     holder: Member
     request_id: bytes
-    content: bytes
     count: int
     read: Callable[[slice], list[Record | InvalidRequestError]]
 
@@ -169,7 +167,6 @@ def read_enrol(
     return Enrolling(
         holder=holder,
         request_id=request_id,
-        content=content_of(message),
         count=1,
         read=lambda _: [record],
     )
@@ -196,7 +193,6 @@ def read_chunk(
     return Enrolling(
         holder=holder,
         request_id=request_id,
-        content=content_of(message),
         count=len(message.records),
         read=lambda part: read_records(message.records[part], spaces, now),
     )
