@@ -245,20 +245,22 @@ def _new_record(
         record.is_canary,
     )
     return NewRecord(
-        record_id=record_id,
-        lookup=lookup,
-        content_digest=index.digest(record.content),
-        sealed_reference=next(sealed),
-        generation=FIRST_GENERATION,
-        excluded=record.excluded,
-        legal_basis=record.legal_basis,
-        expires_at=record.expires_at,
-        attest=index.tagging(attested),
-        templates=tuple(
-            new_template(template, sample, next(sealed))
-            for sample, template in enumerate(record.templates)
+        record_id,
+        lookup,
+        index.digest(record.content),
+        next(sealed),
+        FIRST_GENERATION,
+        record.excluded,
+        record.legal_basis,
+        record.expires_at,
+        index.tagging(attested),
+        tuple(
+            [
+                new_template(template, sample, next(sealed))
+                for sample, template in enumerate(record.templates)
+            ]
         ),
-        is_canary=record.is_canary,
+        record.is_canary,
     )
 
 

@@ -250,12 +250,12 @@ def _record(
     if faults:
         return InvalidRequestError.of(faults)
     return Record(
-        reference=message.reference,
-        templates=tuple(templates),
-        excluded=excluded,
-        legal_basis=message.legal_basis,
-        expires_at=expires_at,
-        content=content_of(message),
+        message.reference,
+        tuple(templates),
+        excluded,
+        message.legal_basis,
+        expires_at,
+        content_of(message),
     )
 
 

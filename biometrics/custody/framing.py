@@ -57,15 +57,23 @@ def framed(*fields: str | bytes | int) -> bytes:
     return b"".join(map(_field, fields))
 
 
+@lru_cache(maxsize=1024)
+def framed_often(*fields: str | bytes | int) -> bytes:
+    """Return what `framed` does, of fields that are the same in many records."""
+    return framed(*fields)
+
+
 def frame_rest(binding: Binding) -> bytes:
     """Return the fields of a binding that change within a gallery.
 
     They follow a frame that begins with member and gallery.
     """
     return (
-        _field(binding.record)
-        + _kind(binding.modality, binding.space, binding.position)
-        + _ordinals(binding.sample, binding.generation)
+        framed(binding.record)
+        # An exchange has few kinds of template, and opens a million of each; nor has it
+        # many ordinals, for nearly all records are of the first generation.
+        + framed_often(binding.modality, binding.space, binding.position)
+        + framed_often(binding.sample, binding.generation)
     )
 
 
@@ -85,17 +93,3 @@ def _field(field: str | bytes | int) -> bytes:
         return _NUMBER_LENGTH + field.to_bytes(_NUMBER_BYTES, "big")
     data = field.encode() if isinstance(field, str) else field
     return len(data).to_bytes(_LENGTH_BYTES, "big") + data
-
-
-# An exchange has few kinds of template, and opens a million of each.
-@lru_cache(maxsize=1024)
-def _kind(modality: str, space: str, position: str) -> bytes:
-    """Return the fields that say what kind of template it is."""
-    return framed(modality, space, position)
-
-
-# Nor has it many of these: nearly all records are of the first generation.
-@lru_cache(maxsize=1024)
-def _ordinals(sample: int, generation: int) -> bytes:
-    """Return the fields that say which template of its record it is."""
-    return framed(sample, generation)

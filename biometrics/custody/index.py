@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from biometrics.clock import to_microseconds
-from biometrics.custody.framing import Purpose, derive, frame, framed
+from biometrics.custody.framing import Purpose, derive, frame, framed, framed_often
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
 from biometrics.errors import SealError
 
@@ -85,9 +85,14 @@ class IndexKey:
         """Return what is tagged of a record, before and after its first template."""
         excluded = ",".join(sorted(member.code for member in record.excluded))
         expires_at = to_microseconds(record.expires_at) if record.expires_at else ""
-        fields = record.record, record.generation, record.lookup, excluded, expires_at
-        after = framed("canary") if record.is_canary else b""
-        return self._tagged + framed(*fields), after
+        before = (
+            self._tagged
+            + framed(record.record)
+            + framed_often(record.generation)
+            + framed(record.lookup)
+            + framed_often(excluded, expires_at)
+        )
+        return before, framed_often("canary") if record.is_canary else b""
 
     def check_record(self, record: Attested, tag: bytes) -> None:
         """Refuse a record's row whose tag is not the one that it was given.
