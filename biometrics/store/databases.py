@@ -130,9 +130,26 @@ class _Insert(Protocol):
         """Insert; the columns are in the order of the table."""
 
 
+class _Find(Protocol):
+    """Finds rows of a member under any of some keyed hashes of references."""
+
+    def __call__(
+        self,
+        connection: sa.Connection,
+        column: sa.Column[Any],
+        member: str,
+        lookups: Sequence[bytes],
+    ) -> Sequence[tuple[bytes, Any]]:
+        """Return the hash of each, and its column."""
+
+
 _INSERTS: Final[Mapping[str, _Insert]] = {
     "sqlite": sqlite.insert_columns,
     "postgresql": postgres.insert_columns,
+}
+_FINDS: Final[Mapping[str, _Find]] = {
+    "sqlite": sqlite.find_lookups,
+    "postgresql": postgres.find_lookups,
 }
 
 
@@ -174,3 +191,24 @@ def insert_columns(
     """
     ordered = {c.name: columns[c.name] for c in table.columns if c.name in columns}
     _INSERTS[connection.dialect.name](connection, table, ordered)
+
+
+def find_lookups(
+    connection: sa.Connection,
+    column: sa.Column[Any],
+    member: str,
+    lookups: Sequence[bytes],
+) -> dict[bytes, Any]:
+    """Return a column of a member's rows, by the keyed hashes of their references.
+
+    By a statement that is written once: SQLAlchemy writes an IN anew each time, which
+    takes longer than to find a chunk's references in a million.
+
+    Args:
+        connection: in a transaction.
+        column: of a table that has members and lookups.
+        member: code of the holder.
+        lookups: at most `limits.MAX_RECORDS_PER_CHUNK`.
+    """
+    find = _FINDS[connection.dialect.name]
+    return dict(find(connection, column, member, lookups))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
-from biometrics.store.databases import insert_columns
+from biometrics.store.databases import find_lookups, insert_columns
 from biometrics.store.entries import add_enrolments, reserve
 from biometrics.store.galleries import count_enrolled
 from biometrics.store.rows import Enrolled, EnrolResult
@@ -18,37 +16,21 @@ from biometrics.store.values import join_members, moment_or_null
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import sqlalchemy as sa
+
     from biometrics.members import Member
     from biometrics.store.rows import NewRecord
-
-# Live records and tombstones of a chunk's references, in one statement. A
-# tombstone has no content.
-_KNOWN: Final = sa.union_all(
-    sa.select(RECORD.c.lookup, RECORD.c.content_digest).where(
-        RECORD.c.member == sa.bindparam("of_member"),
-        RECORD.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
-    ),
-    sa.select(TOMBSTONE.c.lookup, sa.null()).where(
-        TOMBSTONE.c.member == sa.bindparam("of_member"),
-        TOMBSTONE.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
-    ),
-)
 
 
 def judge(
     connection: sa.Connection, member: Member, records: Sequence[NewRecord]
 ) -> list[EnrolResult]:
-    """Say what becomes of each record, by one look-up for the whole chunk."""
-    known: dict[bytes, bytes | None] = {
-        row.lookup: row.content_digest
-        for row in connection.execute(
-            _KNOWN,
-            {
-                "of_member": member.code,
-                "lookups": [record.lookup for record in records],
-            },
-        )
-    }
+    """Say what becomes of each record, by two look-ups for the whole chunk."""
+    lookups = [record.lookup for record in records]
+    gone = find_lookups(connection, TOMBSTONE.c.reason, member.code, lookups)
+    # A tombstone has no content.
+    known: dict[bytes, bytes | None] = dict.fromkeys(gone)
+    known |= find_lookups(connection, RECORD.c.content_digest, member.code, lookups)
     results = []
     for record in records:
         if record.lookup not in known:

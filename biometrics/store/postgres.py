@@ -282,6 +282,21 @@ def _insertion(table: sa.Table, names: tuple[str, ...], dialect: sa.Dialect) -> 
     )
 
 
+def find_lookups(
+    connection: sa.Connection,
+    column: sa.Column[Any],
+    member: str,
+    lookups: Sequence[bytes],
+) -> Sequence[tuple[bytes, Any]]:
+    """Find rows of a member; see `databases.find_lookups`."""
+    statement = (
+        f"SELECT lookup, {column.name} FROM {column.table}"  # noqa: S608 - ours
+        " WHERE member = %s AND lookup = ANY(%b)"
+    )
+    found = connection.exec_driver_sql(statement, (member, list(lookups))).all()
+    return [(lookup, value) for lookup, value in found]
+
+
 def _check(connection: Any) -> None:  # noqa: ANN401 - psycopg's
     """Refuse a server that would not keep what it says it keeps.
 

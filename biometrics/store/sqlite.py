@@ -318,6 +318,28 @@ def _insertion(
     return f"{head} VALUES {', '.join([row] * count)}"
 
 
+def find_lookups(
+    connection: sa.Connection,
+    column: sa.Column[Any],
+    member: str,
+    lookups: Sequence[bytes],
+) -> Sequence[tuple[bytes, Any]]:
+    """Find rows of a member; see `databases.find_lookups`."""
+    statement = _finding(column, len(lookups))
+    found = connection.exec_driver_sql(statement, (member, *lookups)).all()
+    return [(lookup, value) for lookup, value in found]
+
+
+@lru_cache(maxsize=2 * limits.MAX_RECORDS_PER_CHUNK)
+def _finding(column: sa.Column[Any], count: int) -> str:
+    """Return a SELECT of a column by so many lookups."""
+    marks = ", ".join("?" * count)
+    return (
+        f"SELECT lookup, {column.name} FROM {column.table}"  # noqa: S608 - ours
+        f" WHERE member = ? AND lookup IN ({marks})"
+    )
+
+
 def empty_log(path: Path) -> bool:
     """Copy the write-ahead log into the database and cut it to nothing.
 
