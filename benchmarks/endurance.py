@@ -99,6 +99,7 @@ COLUMNS = (
     tables.Column("bar", "bar", ",.0f"),
     tables.Column("failed", "parts that failed", ",.0f"),
     tables.Column("minutes", "minutes", ".0f"),
+    tables.Column("searches_a_second", "searches a second of load", ".0f"),
 )
 
 
@@ -111,7 +112,7 @@ def part(name: str, harness: Harness, number: int) -> dict[str, Any] | None:
     begun = time.perf_counter()
     run = subprocess.run(  # noqa: S603 - our own tests
         [
-            *(sys.executable, "-m", "pytest", "-q", "-n", "0", "-rs"),
+            *(sys.executable, "-m", "pytest", "-q", "-n", "0", "-rsP"),
             *("-p", "no:cacheprovider", harness.tests.format(number)),
         ],
         env=os.environ | settings,
@@ -124,6 +125,7 @@ def part(name: str, harness: Harness, number: int) -> dict[str, Any] | None:
     if run.returncode == 0 and not re.search(r"\d+ passed", told):
         tables.progress(f"{name}, {number}: skipped, {told.splitlines()[-2]}")
         return None
+    load = re.search(r"^(\d+) searches in ([\d.]+) seconds$", told, re.MULTILINE)
     return {
         "harness": name,
         "number": number,
@@ -133,6 +135,7 @@ def part(name: str, harness: Harness, number: int) -> dict[str, Any] | None:
         "wrong": [each for each in told.splitlines() if each.startswith("E  ")][:40]
         if run.returncode
         else [],
+        **({"searches": int(load[1]), "of_load": float(load[2])} if load else {}),
     }
 
 
@@ -148,6 +151,9 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "bar": harness.bar,
                 "failed": sum(bool(row["wrong"]) for row in own),
                 "minutes": sum(row["seconds"] for row in own) / 60,
+                "searches_a_second": sum(r.get("searches", 0) for r in own) / load
+                if (load := sum(r.get("of_load", 0.0) for r in own))
+                else None,
             }
         )
     return found

@@ -11,8 +11,11 @@ room for, and they search again, beside these and once they are gone.
 
     python -m benchmarks.overload [--records 20000] [--times 10] [--connections 10000]
 
-Callers and exchange share the cores, so the four's own work waits for the fifth's too;
-with `--apart` the exchange has one core, and all callers share the others.
+Callers and exchange share the cores, so that both the exchange and the four wait for
+the fifth's own work, which it would have on machines of its own; with `--apart` the
+fifth, and those who measure what is carried, have only what the others leave. A core of
+its own for the exchange would be no help: gRPC's threads, which take calls in, would
+wait for Python's.
 """
 
 from __future__ import annotations
@@ -58,6 +61,8 @@ BUSY_CALLERS: Final = 32
 DEADLINE_SECONDS: Final = 5.0
 RECOVERED: Final = 1.5  # times the p99 of before, at most, for a whole second
 PROBES: Final = 256
+YIELDS: Final = 10  # to whom there is work for, of Unix's niceness
+REFUSED_STREAM: Final = 7  # of RFC 9113
 HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # no settings
 
 
@@ -73,10 +78,18 @@ QUICK = {
 
 @dataclass
 class Told:
-    """What one member found: when each search began, how long it took, how it ended."""
+    """What one member found: when each search began, how long it took, how it ended.
+
+    Attributes:
+        answered: when it began, and how long it took.
+        shed: how long it took to be told that there is no room.
+        refused: how many were more than a connection carries: by gRPC, unread.
+        failed: how others ended.
+    """
 
     answered: list[tuple[float, float]] = field(default_factory=list)
     shed: list[float] = field(default_factory=list)
+    refused: int = 0
     failed: list[str] = field(default_factory=list)
 
     def within(self, begin: float, end: float) -> list[float]:
@@ -123,6 +136,8 @@ class Member:
             took = time.monotonic() - begun
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 self.told.shed.append(took)
+            elif is_refused(error):
+                self.told.refused += 1
             else:
                 self.told.failed.append(f"{error.code().name}: {error.details()}")
         else:
@@ -151,15 +166,21 @@ class Member:
         await asyncio.gather(*tasks)
 
 
-async def carried(profile: Path, gallery: Gallery, seconds: float) -> float:
+async def carried(
+    profile: Path, gallery: Gallery, seconds: float, yields: int
+) -> float:
     """Return how many searches a second the exchange carries."""
+    os.nice(yields)
     async with Member(profile, gallery) as member:
         await member.closed(BUSY_CALLERS, 1.0)
         return await member.closed(BUSY_CALLERS, seconds)
 
 
-async def flood(profile: Path, gallery: Gallery, rate: float, seconds: float) -> Told:
+async def flood(
+    profile: Path, gallery: Gallery, rate: float, seconds: float, yields: int
+) -> Told:
     """Ask for far too much."""
+    os.nice(yields)
     async with Member(profile, gallery) as member:
         await member.open(rate, seconds)
         return member.told
@@ -206,6 +227,17 @@ def memory(process: int, field: str = "VmRSS") -> float:
     found = re.search(rf"{field}:\s+(\d+) kB", text)
     assert found is not None
     return int(found[1]) / 1024
+
+
+def is_refused(error: grpc.RpcError) -> bool:
+    """Say whether a call was refused unread: its connection has too many.
+
+    gRPC sends such a call once more by itself, unless it is told not to, as here.
+    """
+    text = f"error code {REFUSED_STREAM})"
+    return error.code() is grpc.StatusCode.UNAVAILABLE and text in (
+        error.details() or ""
+    )
 
 
 def p99_ms(found: Sequence[float]) -> float:
@@ -271,14 +303,16 @@ def measure(
     gallery, seconds = exchange.gallery, options.seconds
     paths = {code: exchange.profile(code, "client") for code in (FLOOD, *OTHERS)}
     others = [paths[code] for code in OTHERS]
-    capacity = begin(carried, paths[FLOOD], gallery, seconds)()
+    yields = YIELDS if options.apart else 0
+    capacity = begin(carried, paths[FLOOD], gallery, seconds, yields)()
     rated = capacity / MEMBERS
     memory_before = memory(server)
     # 1. Before, beside and after the flood, in one go of the four.
     whole = begin(ask, others, gallery, SHARE * rated, 3 * seconds + 6)
     time.sleep(3 + seconds)
     flooded_at = time.monotonic()
-    flooding = begin(flood, paths[FLOOD], gallery, options.times * rated, seconds)()
+    much = options.times * rated
+    flooding = begin(flood, paths[FLOOD], gallery, much, seconds, yields)()
     flood_end = max(
         (at + took for at, took in flooding.answered), default=time.monotonic()
     )
@@ -306,9 +340,10 @@ def measure(
             "p99_ms": p99_ms(beside),
             "a_second": (answered + len(of_all(flood_begin, flood_begin + seconds)))
             / seconds,
-            "offered": options.times * rated,
+            "offered": much,
             "shed": len(flooding.shed),
             "shed_ms": 1e3 * float(np.median(flooding.shed)) if flooding.shed else None,
+            "refused": flooding.refused,
             "failed": len(flooding.failed) + sum(len(each.failed) for each in told),
             "others_shed": sum(len(each.shed) for each in told),
             "memory_ratio": memory_most / memory_before,
@@ -387,7 +422,7 @@ def main() -> None:
     )
     parser.add_argument("--streams", type=command.natural, default=500)
     parser.add_argument(
-        "--apart", action="store_true", help="the exchange on a core of its own"
+        "--apart", action="store_true", help="as if the fifth were on other machines"
     )
     options = parser.parse_args()
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
@@ -411,13 +446,7 @@ def main() -> None:
             slot_ms=limits.DEFAULT_SLOT_MILLISECONDS,
             requesters=(FLOOD, *OTHERS),
         )
-        cores = sorted(os.sched_getaffinity(0))
-        with contextlib.ExitStack() as stack:
-            if options.apart:  # whoever is begun from now on is where this is
-                os.sched_setaffinity(0, cores[:1])
-            server = stack.enter_context(exchange.serving())
-            if options.apart:
-                os.sched_setaffinity(0, cores[1:] or cores)
+        with exchange.serving() as server:
             exchange.enrol(options.records)
             for number in range(options.rounds):
                 rows = measure(exchange, server.number, options)

@@ -180,7 +180,9 @@ MAX_BATCHES_PER_MEMBER: Final = 8
 # What one connection asks for beyond its member's bound waits in the client, which
 # costs the exchange nothing; to refuse it in words, call by call, would be half the
 # work of a search. Over several connections it is refused in words.
-MAX_STREAMS_PER_CONNECTION: Final = 128
+MAX_STREAMS_PER_CONNECTION: Final = 64
+# Of our own clients: gRPC counts a call for a while after its end, and refuses more.
+CALLS_AT_ONCE_OF_A_CLIENT: Final = 48
 # Beyond, gRPC refuses by itself, without saying why or when to try again; so this
 # leaves room for calls that are on their way to be refused in words.
 MAX_OPEN_CALLS: Final = 8192
@@ -233,13 +235,14 @@ DRAIN_SECONDS: Final = 20.0  # calls that are running when SIGTERM comes
 # A rotated certificate gets used, and a stream of a revoked one ends: a stream is asked
 # who it is only once.
 MAX_CONNECTION_AGE_SECONDS: Final = 600
-# 48 members with 21 systems each. A connection that says nothing takes 73 KiB, which is
-# 75 MB for all of them. Whoever has no certificate can take places too, for as long as
+# 48 members with 8 systems each. A connection that says nothing takes 82 KiB, which is
+# 32 MB for all of them. Whoever has no certificate can take places too, for as long as
 # a handshake may last: the network in front has to keep strangers away.
-MAX_CONNECTIONS: Final = 1024
-# A connection takes one, at either door; the rest is for files, the database, and what
-# is on its way to be refused. Many systems begin with 1,024.
-OPEN_DESCRIPTORS: Final = 2 * MAX_CONNECTIONS + 512
+DEFAULT_CONNECTIONS: Final = 384
+MIN_CONNECTIONS: Final = 8
+MAX_CONNECTIONS: Final = 16_384
+# For files, the database, and what is on its way to be refused.
+SPARE_DESCRIPTORS: Final = 512
 HANDSHAKE_SECONDS: Final = 10
 MAX_IDLE_CONNECTION_SECONDS: Final = 300  # without a call; a client connects anew
 CONNECTION_GRACE_SECONDS: Final = 300  # streams that run when a connection ages out

@@ -91,6 +91,9 @@ class Script:
     replies: dict[str, bytes] = field(default_factory=dict)
     times_carried_out: dict[str, int] = field(default_factory=dict)
     page: int = 2
+    pause: float = 0.0  # seconds that a unary call takes
+    running: int = 0  # unary calls
+    most_running: int = 0
     state: int = enrolment_pb2.GALLERY_STATE_READY
 
 
@@ -116,6 +119,10 @@ class PocketExchange(
         self.script.deadlines.append(context.time_remaining())
         if self.script.failures:
             await self.script.failures.pop(0).abort(context)
+        self.script.running += 1
+        self.script.most_running = max(self.script.running, self.script.most_running)
+        await asyncio.sleep(self.script.pause)
+        self.script.running -= 1
 
     def _answer(self, probe: match_pb2.Probe) -> match_pb2.MatchResponse:
         hit = probe.templates[0].data in self.script.records.values()

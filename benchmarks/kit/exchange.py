@@ -118,10 +118,10 @@ class BenchmarkExchange:
             server.wait_until_ready(profile, _START_SECONDS)
             yield server
 
-    def enrolled(self) -> int:
-        """Return how many templates all holders have."""
+    def enrolled(self, holders: Sequence[str] | None = None) -> int:
+        """Return how many templates some holders have, or all."""
         count = 0
-        for code in self.holders:
+        for code in self.holders if holders is None else holders:
             profile = Profile.load(self.profile(code, "enroller"))
             with ExchangeClient(profile) as client:
                 count += sum(gallery.templates for gallery in client.galleries())

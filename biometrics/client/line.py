@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 import grpc
 import grpc.aio
 
+from biometrics import limits
 from biometrics.client.services import Services
 from biometrics.client.streams import BulkStream
+from biometrics.errors import DeadlineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +122,9 @@ class LoopLine:
         named = (settings.peers.target, settings.credentials, settings.options)
         self._channel = grpc.aio.secure_channel(*named)
         self._bulk = BlockingLine(settings)
+        # Those who find no place on the connection wait here, in their order: the
+        # exchange would refuse some of them, in any.
+        self._places = asyncio.Semaphore(limits.CALLS_AT_ONCE_OF_A_CLIENT)
         self.services = Services.on(self._channel)
 
     async def send(
@@ -130,9 +135,23 @@ class LoopLine:
         *,
         wait_for_ready: bool,
     ) -> ResponseT:
-        """Call one of `services`, in time."""
+        """Call one of `services`, in time.
+
+        Raises:
+            DeadlineError: other calls of this client took all of it.
+        """
         awaited = cast("grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]", method)
-        return await awaited(request, timeout=seconds, wait_for_ready=wait_for_ready)
+        end = time.monotonic() + seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise _crowded(seconds) from error
+        try:
+            left = end - time.monotonic()
+            return await awaited(request, timeout=left, wait_for_ready=wait_for_ready)
+        finally:
+            self._places.release()
 
     def stream(self, recipient: Recipient | None) -> BulkStream:
         """Open a stream of a bulk enrolment."""
@@ -150,3 +169,13 @@ class LoopLine:
         """Close the channels; calls that are running are cancelled."""
         await self._bulk.close()
         await self._channel.close()
+
+
+def _crowded(seconds: float) -> DeadlineError:
+    """Return the error of a call for which there was no place in time."""
+    return DeadlineError(
+        "TOO_MANY_CALLS",
+        f"no place came free in {seconds:g} seconds among the"
+        f" {limits.CALLS_AT_ONCE_OF_A_CLIENT} calls that this client makes at once;"
+        " make fewer at once, or set a longer deadline",
+    )

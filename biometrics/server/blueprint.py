@@ -166,6 +166,7 @@ def _write_settings(
         domain=quoted(TRUST_DOMAIN),
         listen=quoted(listen),
         members=tables,
+        connections=limits.DEFAULT_CONNECTIONS,
         slot=limits.DEFAULT_SLOT_MILLISECONDS,
         off="# " if console is None else "",
     )

@@ -6,6 +6,7 @@
     trust_domain = "exchange.test"     # of the SPIFFE IDs in client certificates
     listen = "127.0.0.1:7443"
     admin_listen = "10.0.0.1:7444"     # administrators, there alone; may be left out
+    connections = 384                  # at each address, at most; may be left out
     [tls]
     certificate = "pki/server.pem"
     key = "pki/server.key"
@@ -135,6 +136,7 @@ class Config:
         listen: host and port, as `127.0.0.1:7443`, `[::1]:7443`; port 0 is any.
         admin_listen: where administrators alone are served, and nowhere else; None for
             where everybody is.
+        connections: how many there may be at each address.
         tls_certificate: PEM file of the server's certificate, and its chain.
         tls_key: PEM file of the server's private key.
         tls_authority: PEM file of whoever signs client certificates.
@@ -166,6 +168,7 @@ class Config:
     trust_domain: str
     listen: str
     admin_listen: str | None
+    connections: int
     tls_certificate: Path
     tls_key: Path
     tls_authority: Path
@@ -248,6 +251,9 @@ class _Exchange(Settings):
     trust_domain: Annotated[str, AfterValidator(_trust_domain)]
     listen: Address
     admin_listen: Address | None = None
+    connections: Annotated[
+        int, Field(ge=limits.MIN_CONNECTIONS, le=limits.MAX_CONNECTIONS)
+    ] = limits.DEFAULT_CONNECTIONS
 
 
 class _Tls(Settings):
@@ -399,6 +405,7 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
         trust_domain=file.exchange.trust_domain,
         listen=file.exchange.listen,
         admin_listen=file.exchange.admin_listen,
+        connections=file.exchange.connections,
         tls_certificate=folder / file.tls.certificate,
         tls_key=folder / file.tls.key,
         tls_authority=folder / file.tls.authority,

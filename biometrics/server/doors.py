@@ -38,12 +38,12 @@ OPTIONS: Final = (
     ("grpc.max_connection_age_ms", 1000 * limits.MAX_CONNECTION_AGE_SECONDS),
     ("grpc.max_connection_age_grace_ms", 1000 * limits.CONNECTION_GRACE_SECONDS),
     ("grpc.max_connection_idle_ms", 1000 * limits.MAX_IDLE_CONNECTION_SECONDS),
-    ("grpc.max_allowed_incoming_connections", limits.MAX_CONNECTIONS),
     ("grpc.server_handshake_timeout_ms", 1000 * limits.HANDSHAKE_SECONDS),
     ("grpc.max_concurrent_streams", limits.MAX_STREAMS_PER_CONNECTION),
     # A second server on the same port is an error, not a lottery.
     ("grpc.so_reuseport", 0),
 )
+_CONNECTIONS: Final = "grpc.max_allowed_incoming_connections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def make_doors(
     for address, roles in served:
         server = grpc.aio.server(
             interceptors=interceptors(roles),
-            options=OPTIONS,
+            options=[*OPTIONS, (_CONNECTIONS, config.connections)],
             maximum_concurrent_rpcs=limits.MAX_OPEN_CALLS,
         )
         for add in servicers:
@@ -113,7 +113,7 @@ def make_hatch(
         return ()
     server = grpc.aio.server(
         interceptors=interceptors,
-        options=OPTIONS,
+        options=[*OPTIONS, (_CONNECTIONS, limits.DEFAULT_CONNECTIONS)],
         maximum_concurrent_rpcs=limits.MAX_RUNNING_CALLS,
     )
     for add in servicers:

@@ -53,7 +53,7 @@ def run(path: Path) -> None:
     config = read_config(path)
     # A core dump would hold every key that is at hand.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    allow_descriptors()
+    allow_descriptors(config.connections)
     # There is a scanning thread for each core: NumPy's own would only compete with it.
     threadpool_limits(limits=1, user_api="blas")
     uvloop.run(_serve(config))

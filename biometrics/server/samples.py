@@ -212,6 +212,9 @@ trust_domain = {domain}
 listen = {listen}
 # Where administrators, who lock and destroy galleries, are served, and nowhere else:
 # admin_listen = "127.0.0.1:7444"
+# How many connections there may be at an address, for 82 KiB of memory each. Those of
+# one client share one.
+# connections = {connections}
 
 [tls]
 # TLS 1.3 with client certificates, always. These are for development only: see

@@ -19,6 +19,7 @@ from biometrics.client import (
     Template,
 )
 from biometrics.errors import (
+    DeadlineError,
     DefectError,
     InvalidRequestError,
     NotFoundError,
@@ -105,6 +106,47 @@ def test_every_call_answers_as_the_synchronous_one(
         ]
     assert answers[0].status == "enrolled"
     assert isinstance(answers[1], MatchAnswer)
+
+
+def test_so_many_calls_at_once_and_the_others_wait(
+    run: Callable[..., Any],
+    script: Script,
+    face: Callable[..., Template],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """More than a connection takes would be refused, some of them."""
+    monkeypatch.setattr(limits, "CALLS_AT_ONCE_OF_A_CLIENT", 2)
+    script.pause = 0.05
+
+    async def many(client: AsyncExchangeClient) -> list[MatchAnswer]:
+        asked = (client.match(face(n), purpose="visa") for n in range(7))
+        return await asyncio.gather(*asked)
+
+    assert len(run(many)) == 7
+    assert script.most_running == 2
+
+
+def test_whoever_waits_longer_than_its_deadline_is_told_behind_whom(
+    run: Callable[..., Any],
+    script: Script,
+    face: Callable[..., Template],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """It was never sent; and nobody's place is lost by it."""
+    monkeypatch.setattr(limits, "CALLS_AT_ONCE_OF_A_CLIENT", 1)
+    script.pause = 0.4
+
+    async def two(client: AsyncExchangeClient) -> str:
+        first = asyncio.create_task(client.match(face(1), purpose="visa"))
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlineError, match="among the 1 calls") as caught:
+            await client.match(face(2), purpose="visa", deadline=0.1)
+        await first
+        await client.match(face(3), purpose="visa")
+        return caught.value.reason
+
+    assert run(two) == "TOO_MANY_CALLS"
+    assert len(script.requests) == 2
 
 
 @pytest.mark.usefixtures("script")

@@ -70,6 +70,7 @@ class Ledger:
         self.withdrawn: dict[str, int] = {}
         self.withdrawing: set[str] = set()
         self.answers: list[MatchAnswer] = []
+        self.seconds = 0.0  # of load
 
     def work(self, client: ExchangeClient, tag: str, fresh: Callable[[], int]) -> None:
         """Enrol singly and in chunks, withdraw and protect, until it is gone."""
@@ -202,6 +203,8 @@ def kill_time_and_again(victim: Victim, kills: int, seed: int = 7) -> None:
     victim.process.send_signal(signal.SIGTERM)
     assert victim.process.wait(30) == 0
     assert_whole(victim)
+    # `benchmarks.endurance` reads it.
+    print(f"{len(ledger.answers)} searches in {ledger.seconds:.1f} seconds")  # noqa: T201
 
 
 def act_and_kill(
@@ -235,6 +238,7 @@ def act_and_kill(
         *(partial(ledger.search, each) for each in others),
     ]
     threads = [threading.Thread(target=act, args=(each,)) for each in work]
+    begun = time.monotonic()
     for thread in threads:
         thread.start()
     end = time.monotonic() + FIRST_SECONDS
@@ -242,6 +246,7 @@ def act_and_kill(
         time.sleep(0.01)  # so that there is something of each kind to be lost
     time.sleep(seconds)
     victim.kill()
+    ledger.seconds += time.monotonic() - begun
     for each in (first, second, *others):
         each.close()  # or it would go on trying
     for thread in threads:

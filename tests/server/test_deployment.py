@@ -11,6 +11,7 @@ import pytest
 
 from biometrics import limits
 from biometrics.clock import SystemClock
+from biometrics.server.descriptors import wanted_descriptors
 from biometrics.server.hour import Hour
 from biometrics.server.metrics import Gauges, Metrics
 
@@ -89,7 +90,7 @@ def test_the_unit_lets_all_connections_in_and_keeps_keys_out_of_swap():
     unit = (DEPLOY / "exchange.service").read_text()
     allowed = re.search(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)
     assert allowed is not None
-    assert int(allowed[1]) >= limits.OPEN_DESCRIPTORS
+    assert int(allowed[1]) >= wanted_descriptors(limits.DEFAULT_CONNECTIONS)
     assert {"LimitCORE=0", "MemorySwapMax=0", "User=exchange"} <= set(unit.splitlines())
     stop = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert stop is not None

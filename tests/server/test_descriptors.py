@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from biometrics import limits
+from biometrics.server.descriptors import wanted_descriptors
 
 ALLOW = """
 import resource, sys
 from biometrics.server.descriptors import allow_descriptors
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
-allow_descriptors()
+allow_descriptors(384)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
-WANTED = limits.OPEN_DESCRIPTORS
+WANTED = wanted_descriptors(384)
 
 
 @pytest.mark.parametrize(
