@@ -23,7 +23,7 @@ from biometrics.client.asker import Asker
 from biometrics.client.calls import AllCalls
 from biometrics.client.line import BlockingLine
 from biometrics.client.messages import RequestMaker
-from biometrics.client.responses import read_chunk_outcomes
+from biometrics.client.responses.enrolling import read_chunk_outcomes
 from biometrics.client.sealer import Sealer
 from biometrics.members import Member
 from biometrics.server import edge

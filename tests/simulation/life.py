@@ -30,7 +30,7 @@ from world import AGREEMENTS, face, record, unit, write_spaces
 
 from biometrics.cli.log_export import export_log
 from biometrics.client import Chunk, Record, Template
-from biometrics.client.responses import read_answer
+from biometrics.client.responses.searching import read_answer
 from biometrics.clock import UTC, ManualClock, SystemClock
 from biometrics.custody import create_key_file
 from biometrics.errors import ExchangeError
