@@ -12,7 +12,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.client.inputs import Probe
-from biometrics.client.words import number_of
+from biometrics.client.words import number_of, unspecified
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.v1 import enrolment_pb2, match_pb2, template_pb2
 
@@ -22,19 +22,22 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from biometrics.client.inputs import Record, Template
+    from biometrics.client.words import NumberT, Words
 
 _SINGLE: Final = np.dtype("<f4")
 _TENTHS: Final = 10
 _CIRCLE: Final = 1 << 16
 
 
-def purpose_number(purpose: str, faults: list[Fault]) -> match_pb2.Purpose.ValueType:
-    """Return the number of a purpose; append the fault of one that is none."""
+def number_given(
+    words: Words[NumberT], word: str, where: str, faults: list[Fault]
+) -> NumberT:
+    """Return the number of a word, 0 and a fault if it is none of them."""
     try:
-        return number_of(match_pb2.Purpose, purpose, "purpose")
+        return number_of(words, word, where)
     except InvalidRequestError as error:
         faults.extend(error.faults)
-        return match_pb2.PURPOSE_UNSPECIFIED
+        return unspecified(words)
 
 
 def member_codes(
@@ -53,7 +56,8 @@ def probe_message(
 ) -> match_pb2.Probe:
     """Return a probe; append what is wrong with it."""
     probe = given if isinstance(given, Probe) else Probe(template=given)
-    message = match_pb2.Probe(
+    fallback = f"{where}.fallback_positions"
+    return match_pb2.Probe(
         templates=[
             template_message(template, f"{where}.templates[{index}]", faults)
             for index, template in enumerate((probe.template, *probe.further))
@@ -61,16 +65,11 @@ def probe_message(
         excluded_holders=member_codes(
             probe.excluded_holders, f"{where}.excluded_holders", faults
         ),
+        fallback_positions=[
+            number_given(template_pb2.Position, word, f"{fallback}[{index}]", faults)
+            for index, word in enumerate(probe.fallback_positions)
+        ],
     )
-    for index, word in enumerate(probe.fallback_positions):
-        field = f"{where}.fallback_positions[{index}]"
-        try:
-            number = number_of(template_pb2.Position, word, field)
-        except InvalidRequestError as error:
-            faults.extend(error.faults)
-        else:
-            message.fallback_positions.append(number)
-    return message
 
 
 def record_message(
@@ -106,13 +105,11 @@ def template_message(
     template: Template, where: str, faults: list[Fault]
 ) -> template_pb2.Template:
     """Return a template's message; append what is wrong with it."""
-    message = template_pb2.Template(space=template.space)
-    try:
-        message.position = number_of(
-            template_pb2.Position, template.position, "position"
-        )
-    except InvalidRequestError as error:
-        faults.extend(fault.under(where) for fault in error.faults)
+    position, field = template.position, f"{where}.position"
+    message = template_pb2.Template(
+        space=template.space,
+        position=number_given(template_pb2.Position, position, field, faults),
+    )
     try:
         message.data_type, message.data = _data(template)
     except InvalidRequestError as error:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from biometrics import limits
 from biometrics.client.contents import (
     member_codes,
+    number_given,
     probe_message,
-    purpose_number,
     record_message,
     template_message,
 )
@@ -107,7 +107,7 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = match_pb2.MatchRequest(
-            purpose=purpose_number(purpose, faults),
+            purpose=number_given(match_pb2.Purpose, purpose, "purpose", faults),
             probe=probe_message(probe, "probe", faults),
             holders=member_codes(holders, "holders", faults),
         )
@@ -127,7 +127,7 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = match_pb2.BatchMatchRequest(
-            purpose=purpose_number(purpose, faults),
+            purpose=number_given(match_pb2.Purpose, purpose, "purpose", faults),
             probes=[
                 probe_message(probe, f"probes[{index}]", faults)
                 for index, probe in enumerate(probes)
@@ -172,11 +172,10 @@ class RequestMaker:
             InvalidRequestError: with every fault that can be seen from here.
         """
         faults: list[Fault] = []
-        message = enrolment_pb2.PlantCanariesRequest(space=space)
-        try:
-            message.position = number_of(template_pb2.Position, position, "position")
-        except InvalidRequestError as error:
-            faults.extend(error.faults)
+        message = enrolment_pb2.PlantCanariesRequest(
+            space=space,
+            position=number_given(template_pb2.Position, position, "position", faults),
+        )
         most = limits.MAX_CANARIES_PLANTED
         if 1 <= count <= most:
             message.count = count
@@ -224,11 +223,10 @@ class RequestMaker:
             InvalidRequestError: with every fault that can be seen from here.
         """
         faults: list[Fault] = []
-        message = followup_pb2.RefuseFollowUpRequest(follow_up_id=follow_up_id)
-        try:
-            message.refusal = number_of(followup_pb2.Refusal, refusal, "refusal")
-        except InvalidRequestError as error:
-            faults.extend(error.faults)
+        message = followup_pb2.RefuseFollowUpRequest(
+            follow_up_id=follow_up_id,
+            refusal=number_given(followup_pb2.Refusal, refusal, "refusal", faults),
+        )
         return self.under(given, message, faults)
 
 
@@ -251,16 +249,11 @@ def explain_request(
         InvalidRequestError: with every fault that can be seen from here.
     """
     faults: list[Fault] = []
-    number = template_pb2.MODALITY_UNSPECIFIED
-    try:
-        number = number_of(template_pb2.Modality, modality, "modality")
-    except InvalidRequestError as error:
-        faults.extend(error.faults)
     message = agreement_pb2.ExplainAgreementRequest(
         holder=holder,
         requester=requester,
-        purpose=purpose_number(purpose, faults),
-        modality=number,
+        modality=number_given(template_pb2.Modality, modality, "modality", faults),
+        purpose=number_given(match_pb2.Purpose, purpose, "purpose", faults),
     )
     return _sound(message, faults)
 
