@@ -128,7 +128,7 @@ def join(  # noqa: PLR0913 - an option each
     It permits nothing and nobody until its agreement is signed. Refused where it is a
     member already with other things; nothing that is there is overwritten.
     """
-    from biometrics.server.joining import Asked  # noqa: PLC0415 - late, as elsewhere
+    from biometrics.server.joining import Newcomer  # noqa: PLC0415 - late, as elsewhere
     from biometrics.server.policy import read_signers  # noqa: PLC0415 - likewise
 
     member = Member(code)
@@ -138,7 +138,7 @@ def join(  # noqa: PLR0913 - an option each
             "`--development` makes auditor, witness and signers itself; leave out"
             " `--auditor`, `--witness` and `--signer`, or it",
         )
-    asked = Asked(
+    newcomer = Newcomer(
         member=member,
         name=name,
         key=key or f"keys/{member}.key",
@@ -147,7 +147,7 @@ def join(  # noqa: PLR0913 - an option each
         signers=dict(map(_signer, signer or [])),
         is_development=development,
     )
-    settings = _joining(config).join(asked)
+    settings = _joining(config).join(newcomer)
     signers = len(read_signers(settings.signers).of(member))
     print_line(f"{member} is in {config}")
     if wait:
