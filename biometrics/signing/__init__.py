@@ -5,14 +5,16 @@ from biometrics.signing.erasure import Erased, erasure_note
 from biometrics.signing.files import create_signing_key, read_signing_key
 from biometrics.signing.follow_up import (
     FollowUpPayload,
-    FollowUpRequest,
     FollowUpTicket,
-    SignedRequest,
     confirmation_note,
-    is_note_of,
     read_confirmation,
     refuse_other_confirmation,
     seal_payload,
+)
+from biometrics.signing.follow_up_request import (
+    FollowUpRequest,
+    SignedRequest,
+    is_note_of,
 )
 from biometrics.signing.keys import SigningKey, VerifierKey
 from biometrics.signing.note import Note, Signature
