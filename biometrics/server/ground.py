@@ -13,7 +13,7 @@ from biometrics.precedence import Precedence
 from biometrics.server.health import Cause, Health
 from biometrics.server.hour import Hour
 from biometrics.server.in_force import InForce
-from biometrics.server.membership import Memberships, Settings
+from biometrics.server.membership import Memberships, SettingsInForce
 from biometrics.server.methods import SERVICES, check_table
 from biometrics.server.metrics import Metrics
 from biometrics.server.policy import (
@@ -95,7 +95,7 @@ class Ground:
     in_force: InForce
     witnesses: Mapping[Member, WitnessKey]
     precedence: Precedence
-    settings: Settings
+    settings: SettingsInForce
 
     def sizes(self) -> dict[Member, int]:
         """Return how many templates each member has."""
@@ -180,7 +180,7 @@ def lay(
         in_force=in_force,
         witnesses=witnesses,
         precedence=Precedence(),
-        settings=Settings(
+        settings=SettingsInForce(
             config,
             store=store,
             roll=roll,

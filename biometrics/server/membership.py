@@ -134,7 +134,7 @@ class Memberships:
         return is_destroyed and not self._store.erasures.pending(member)
 
 
-class Settings:
+class SettingsInForce:
     """What of the settings is taken up while the exchange is served.
 
     `look` is for one thread at a time.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from biometrics.client import Chunk
     from biometrics.clock import Clock
     from biometrics.server.custodian import Custodian
-    from biometrics.server.membership import Settings
+    from biometrics.server.membership import SettingsInForce
     from biometrics.store import Store
     from biometrics.v1 import enrolment_pb2
 
@@ -87,7 +87,7 @@ class Parts:
     handlers: Handlers
     store: Store
     custodian: Custodian
-    settings: Settings
+    settings: SettingsInForce
     keeper: Keeper
 
 
