@@ -13,7 +13,7 @@ from biometrics import limits
 from biometrics.callers import Role
 from biometrics.cli import galleries
 from biometrics.cli.output import print_json, print_line, print_note, print_table
-from biometrics.cli.session import JsonOption
+from biometrics.cli.session import ConfigOption, JsonOption
 from biometrics.client import ExchangeClient, Profile
 from biometrics.clock import SystemClock
 from biometrics.errors import (
@@ -53,10 +53,6 @@ next, the member: biometrics conformance --as {member} --profiles FOLDER
 
 CodeArgument = Annotated[
     str, typer.Argument(help="Of the member, such as `XAA`.", metavar="CODE")
-]
-ConfigOption = Annotated[
-    Path,
-    typer.Option(help="The exchange's settings, `exchange.toml`.", metavar="FILE"),
 ]
 WaitOption = Annotated[
     bool,
