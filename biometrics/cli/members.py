@@ -22,6 +22,7 @@ from biometrics.errors import (
     UnavailableError,
 )
 from biometrics.members import Member, Membership
+from biometrics.signing import read_signers
 
 if TYPE_CHECKING:
     from biometrics.server.config import Config
@@ -125,7 +126,6 @@ def join(  # noqa: PLR0913 - an option each
     member already with other things; nothing that is there is overwritten.
     """
     from biometrics.server.joining import Newcomer  # noqa: PLC0415 - late, as elsewhere
-    from biometrics.server.policy import read_signers  # noqa: PLC0415 - likewise
 
     member = Member(code)
     if development and (auditor or witness or signer):
@@ -156,7 +156,6 @@ def join(  # noqa: PLR0913 - an option each
 def list_members(config: ConfigOption, *, as_json: JsonOption = False) -> None:
     """List the members, how it is about each, and whether the exchange goes by it."""
     from biometrics.server.config import read_config  # noqa: PLC0415 - likewise
-    from biometrics.server.policy import read_signers  # noqa: PLC0415 - likewise
 
     settings = read_config(config)
     signers = read_signers(settings.signers)

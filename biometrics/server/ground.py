@@ -19,7 +19,6 @@ from biometrics.server.metrics import Metrics
 from biometrics.server.policy import (
     read_auditors,
     read_calibrated,
-    read_signers,
     read_witnesses,
     unaudited,
 )
@@ -29,7 +28,7 @@ from biometrics.server.stages import begin_tracing, end_tracing
 from biometrics.server.tls import Trusted, trust_notes
 from biometrics.server.told import tell
 from biometrics.server.unlocking import Unlocking
-from biometrics.signing import SigningKey
+from biometrics.signing import SigningKey, read_signers
 from biometrics.store import open_store
 from matcher.galleries import Galleries
 

@@ -28,9 +28,10 @@ from biometrics.server.development import (
     write_agreement,
 )
 from biometrics.server.development_pki import DevelopmentPki, target_of
-from biometrics.server.policy import read_auditors, read_signers, read_witnesses
+from biometrics.server.policy import read_auditors, read_witnesses
 from biometrics.server.tables import editing, put, with_standing, with_table
 from biometrics.settings import read_text
+from biometrics.signing import read_signers
 from biometrics.signing.files import (
     create_secret_file,
     read_secret_file,

@@ -28,12 +28,12 @@ from biometrics.members import Membership
 from biometrics.server.config import read_config
 from biometrics.server.policy import (
     read_auditors,
-    read_signers,
     read_witnesses,
     unaudited,
 )
 from biometrics.server.stamp import stamp_of
 from biometrics.server.told import Told
+from biometrics.signing import read_signers
 from biometrics.store import CustodyState
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from biometrics.signing.keys import SigningKey, VerifierKey
 from biometrics.signing.note import Note, Signature
 from biometrics.signing.proposal import Signed, approve, propose
 from biometrics.signing.sealing_key import read_sealing_key, sealing_key_note
-from biometrics.signing.signers import Signer, Signers, parse_signers
+from biometrics.signing.signers import Signer, Signers, parse_signers, read_signers
 
 __all__ = [
     "Erased",
@@ -45,6 +45,7 @@ __all__ = [
     "propose",
     "read_confirmation",
     "read_sealing_key",
+    "read_signers",
     "read_signing_key",
     "refuse_other_confirmation",
     "seal_payload",

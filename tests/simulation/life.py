@@ -38,8 +38,7 @@ from biometrics.members import Member
 from biometrics.server.backup import back_up_data, back_up_restrictions
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.development import write_agreement
-from biometrics.server.policy import read_signers
-from biometrics.signing import read_signing_key
+from biometrics.signing import read_signers, read_signing_key
 from biometrics.signing.proposal import approve, propose
 from biometrics.v1 import enrolment_pb2
 
