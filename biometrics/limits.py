@@ -141,6 +141,7 @@ ALIKE_SHARE: Final = 0.8  # of the threshold
 # varied, by two pixels in three of four cases; one of a thousand other fingers is taken
 # for that, and one of thirteen other impressions of the finger.
 ALIKE_PRINTS: Final = 0.4
+OUTLINED_AT_ONCE: Final = 2  # people: each takes a worker for up to 0.1 s
 ALIKE_SECONDS: Final = 24 * 3600
 ALIKE_ALERTED: Final = 50  # auditors are told from so many on
 ALIKE_TOLD: Final = 100  # and no more are answered

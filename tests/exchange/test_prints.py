@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +27,13 @@ from biometrics import limits
 from biometrics.client import Probe, Template
 from biometrics.errors import ExhaustedError, InvalidRequestError
 from biometrics.testing import ExchangeInProcess
+from matcher import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 BORDER = {"purpose": "border-check", "holders": ["XAA"]}
 RIGHT, LEFT = "right-index", "left-index"
@@ -119,6 +123,44 @@ def test_a_start_finds_them_again(world: ExchangeInProcess) -> None:
         path.unlink()
     world.start()
     assert search(world, probe) == "match"
+
+
+def test_a_batch_of_large_prints_holds_up_nobody(
+    world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes milliseconds of each is done beside the event loop, and few at once.
+
+    A message has room for 2,500 of the largest, each of which takes ten milliseconds.
+    """
+    outline, threads, most = kinds.Minutiae.outline, set(), [0, 0]
+    counting = threading.Lock()
+
+    def outlined(
+        kind: kinds.Minutiae, values: NDArray[np.uint16]
+    ) -> NDArray[np.float32]:
+        with counting:
+            threads.add(threading.current_thread().name.split("_")[0])
+            most[0] += 1
+            most[1] = max(most)
+        try:
+            return outline(kind, values)
+        finally:
+            with counting:
+                most[0] -= 1
+
+    monkeypatch.setattr(kinds.Minutiae, "outline", outlined)
+    random = np.random.default_rng(62)
+    probes = [
+        Probe(
+            template=sent(random.uniform(0, 600, (limits.MAX_MINUTIAE, 3)), RIGHT),
+            further=(sent(finger(63), LEFT),),
+        )
+        for _ in range(8)
+    ]
+    told = world.client("XBB").match_many(probes, **BORDER)
+    assert len(told) == len(probes)
+    assert threads == {"worker"}
+    assert most[1] <= limits.OUTLINED_AT_ONCE
 
 
 def test_canaries_are_planted_among_prints(world: ExchangeInProcess) -> None:

@@ -12,7 +12,7 @@ from biometrics.clock import UTC, ManualClock
 from biometrics.errors import ExhaustedError
 from biometrics.members import Member
 from biometrics.templates import Modality, Position, Template, TemplateSpace
-from matcher.alike import Resemblance
+from matcher.alike import Resemblance, outlined
 
 XAA, XBB = Member("XAA"), Member("XBB")
 THRESHOLD, DIMENSION = 0.4, 512
@@ -54,7 +54,7 @@ class Desk:
         """Search with a vector."""
         data = vector.astype("<f4").tobytes()
         probe = Template.parse(space, Position.FACE, data, None)
-        return self.resemblance.note(requester, probe, THRESHOLD)
+        return self.resemblance.note(requester, probe, *outlined([probe]), THRESHOLD)
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
