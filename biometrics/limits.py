@@ -209,6 +209,9 @@ FIRST_MESSAGE_SECONDS: Final = 10.0  # of a call without a deadline, such as a w
 JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes at once
 CHANGES_GATHER_SECONDS: Final = 0.02  # a bulk load is searchable 50 ms later at most
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
+# Of one gallery and position. The largest prints are 1.5 KB sealed, and 128 KB as the
+# vectors that are coded: a page of them would be gigabytes.
+TEMPLATES_CODED_AT_ONCE: Final = 512
 # A gallery that is loaded beside searches: some 5 ms of work, and then others' turn.
 LOADING_PAGE_CHANGES: Final = 128
 LOADING_THREADS: Final = 2  # galleries that are loaded at once

@@ -125,6 +125,27 @@ def test_a_start_finds_them_again(world: ExchangeInProcess) -> None:
     assert search(world, probe) == "match"
 
 
+def test_prints_are_coded_a_few_at_a_time(
+    world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As vectors they are a hundred times as large as they came; all are found."""
+    coded, most = kinds.Minutiae.coded, []
+
+    def noted(
+        kind: kinds.Minutiae, opened: NDArray[np.uint16]
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        most.append(len(opened))
+        return coded(kind, opened)
+
+    monkeypatch.setattr(limits, "TEMPLATES_CODED_AT_ONCE", 3)
+    monkeypatch.setattr(kinds.Minutiae, "coded", noted)
+    samples = [finger(70 + number) for number in range(7)]
+    some = held("some", *(sent(each, RIGHT) for each in samples))
+    world.client("XAA", "enroller").enrol(some)
+    assert most == [3, 3, 1]
+    assert {search(world, sent(each)) for each in samples} == {"match"}
+
+
 def test_a_batch_of_large_prints_holds_up_nobody(
     world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
