@@ -28,6 +28,7 @@ from biometrics.client import Probe, Template
 from biometrics.errors import ExhaustedError, InvalidRequestError
 from biometrics.testing import ExchangeInProcess
 from matcher import kinds
+from matcher.engine import segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,6 +145,26 @@ def test_prints_are_coded_a_few_at_a_time(
     world.client("XAA", "enroller").enrol(some)
     assert most == [3, 3, 1]
     assert {search(world, sent(each)) for each in samples} == {"match"}
+
+
+def test_prints_that_are_alike_all_over_are_their_holders_outage(
+    world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of their vectors finds every row: as much as no honest print does."""
+    monkeypatch.setattr(segment, "MOST_ALIKE", 2 * limits.MAX_MINUTIAE**2)
+    alike = sent(np.zeros((limits.MAX_MINUTIAE, 3)), LEFT)
+    honest = sent(pressed(finger(3), 5), RIGHT)
+    both = Probe(template=honest, fallback_positions=(LEFT,))
+    enroller = world.client("XAA", "enroller")
+    told = []
+    for number in range(3):
+        enroller.enrol(held(f"alike {number}", alike))
+        told.append(search(world, alike, "XCC"))
+    assert told == ["no-match", "no-match", "unavailable"]
+    assert search(world, both) == "match"
+    for number in range(3):
+        enroller.withdraw(f"alike {number}")
+    assert search(world, alike, "XCC") == "no-match"
 
 
 def test_a_batch_of_large_prints_holds_up_nobody(
