@@ -8,6 +8,7 @@ rounding.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
@@ -165,11 +166,12 @@ class Confirmation:
 
     def _bounded(self, found: Candidates) -> tuple[Candidates, frozenset[Member]]:
         """Return candidates without those of holders with too many, and these."""
-        flooded = frozenset(
-            shelf.holder
-            for shelf, ids in found.items()
-            if len(ids) > searched(self._spaces.named(shelf.space)).most_opened
-        )
+        count: Counter[Member] = Counter()
+        most: dict[Member, int] = {}
+        for shelf, ids in found.items():  # of one space, at one position or several
+            count[shelf.holder] += len(ids)
+            most[shelf.holder] = searched(self._spaces.named(shelf.space)).most_opened
+        flooded = frozenset(h for h, opened in count.items() if opened > most[h])
         left = {s: ids for s, ids in found.items() if s.holder not in flooded}
         return left, flooded
 
