@@ -134,7 +134,7 @@ MATCHES_A_DAY_ALERTED: Final = 40
 # estimated cosine, from a share of the threshold on, since a probe that is varied at
 # random until it only just matches is as far from the next. Of honest requesters' last
 # probes hardly ten are so alike.
-PROBES_REMEMBERED: Final = 1000  # of each requester and template space, in memory
+PROBES_REMEMBERED: Final = 1000  # of each requester, space and position, in memory
 SKETCH_DIRECTIONS: Final = 64  # errs by 0.12: 256 bytes a probe, and 15 us a search
 ALIKE_SHARE: Final = 0.8  # of the threshold
 # Of outlines of prints. A print whose minutiae are all moved by a pixel is seen to be
