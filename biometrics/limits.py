@@ -64,6 +64,7 @@ REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
 MAX_OPENINGS_PER_HOLDER: Final = 1024
 # Of prints: each is described and compared in half a millisecond.
 MAX_PRINTS_OPENED_PER_HOLDER: Final = 4096
+TYPICAL_MINUTIAE: Final = 48  # of a print; the largest take thirty times as long
 MAX_WAITING_PROBES: Final = 4096  # 16 batches, or every call that may run and more
 MAX_WAITING_PROBES_PER_MEMBER: Final = 2304  # 8 batches, and every other call
 RESERVED_PROBES_PER_MEMBER: Final = 64  # are let in, however many others have waiting

@@ -167,6 +167,23 @@ def test_prints_that_are_alike_all_over_are_their_holders_outage(
     assert search(world, alike, "XCC") == "no-match"
 
 
+def test_so_much_is_compared_as_takes_two_seconds(
+    world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few large prints take as long as many small ones; with more of them no outcome.
+
+    Whoever has enrolled thousands would keep the exchange busy for minutes.
+    """
+    random = np.random.default_rng(64)
+    large = sent(random.uniform(0, 600, (limits.MAX_MINUTIAE, 3)), LEFT)
+    world.client("XAA", "enroller").enrol(held("copies", *(large,) * 3))
+    told = []
+    for most in (3, 2):
+        monkeypatch.setattr(kinds.Minutiae, "most_cost", most * limits.MAX_MINUTIAE**2)
+        told.append(search(world, large))
+    assert told == ["match", "unavailable"]
+
+
 def test_a_batch_of_large_prints_holds_up_nobody(
     world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
