@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from biometrics import limits
 from biometrics.errors import GalleryLockedError, SealError
 from biometrics.sealed import Binding
 from biometrics.store import ChangeKind
@@ -338,7 +339,7 @@ class Index:
                 if self._is_usable(gallery, stored):
                     shelf = Shelf(*gallery, Position(stored.position))
                     shelves[shelf].append(stored)
-        for shelf, held in shelves.items():
+        for shelf, held in _in_pieces(shelves):
             try:
                 self._add_to(shelf, held)
             except GalleryLockedError:
@@ -356,7 +357,7 @@ class Index:
             return True
         return False
 
-    def _add_to(self, shelf: Shelf, held: list[StoredTemplate]) -> None:
+    def _add_to(self, shelf: Shelf, held: Sequence[StoredTemplate]) -> None:
         """Open the templates of one shelf and add those that do."""
         self._make(shelf)
         space = self._spaces.named(shelf.space)
@@ -447,3 +448,13 @@ class Index:
         self._keys = {g: k for g, k in self._keys.items() if g.holder != holder}
         for shelf in self._shelves_of(holder):
             self._engine.drop(shelf)
+
+
+def _in_pieces(
+    shelves: Mapping[Shelf, Sequence[StoredTemplate]],
+) -> Iterator[tuple[Shelf, Sequence[StoredTemplate]]]:
+    """Yield what is to be added to shelves, as much as is opened and coded at once."""
+    most = limits.TEMPLATES_CODED_AT_ONCE
+    for shelf, held in shelves.items():
+        for start in range(0, len(held), most):
+            yield shelf, held[start : start + most]
