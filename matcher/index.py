@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from biometrics import limits
 from biometrics.errors import GalleryLockedError, SealError
 from biometrics.sealed import Binding
 from biometrics.store import ChangeKind
@@ -346,8 +347,10 @@ class Index:
         reached = self._reached.get(gallery, 0)  # the rest was kept on disk
         held = [stored for position, stored in placed if position > reached]
         if held and self._is_usable(gallery, first):
+            shelf = Shelf(*gallery, Position(first.position))
             try:
-                self._add_to(Shelf(*gallery, Position(first.position)), held)
+                for piece in _pieces(held):
+                    self._add_to(shelf, piece)
             except GalleryLockedError:
                 self._lock(gallery.holder)
 
@@ -363,7 +366,7 @@ class Index:
             return True
         return False
 
-    def _add_to(self, shelf: Shelf, held: list[StoredTemplate]) -> None:
+    def _add_to(self, shelf: Shelf, held: Sequence[StoredTemplate]) -> None:
         """Open the templates of one shelf and add those that do."""
         self._make(shelf)
         space = self._spaces.named(shelf.space)
@@ -454,3 +457,10 @@ class Index:
         self._keys = {g: k for g, k in self._keys.items() if g.holder != holder}
         for shelf in self._shelves_of(holder):
             self._engine.drop(shelf)
+
+
+def _pieces(held: Sequence[StoredTemplate]) -> Iterator[Sequence[StoredTemplate]]:
+    """Yield what is to be added to a shelf, as much as is opened and coded at once."""
+    most = limits.TEMPLATES_CODED_AT_ONCE
+    for start in range(0, len(held), most):
+        yield held[start : start + most]

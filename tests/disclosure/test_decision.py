@@ -492,6 +492,24 @@ def test_explanation_says_which_promise_cannot_be_kept():
     )
 
 
+def test_an_explanation_goes_on_behind_a_promise_that_cannot_be_kept():
+    """Another line decides, and is cited, though it tells less."""
+    strict = promised(Level.REFERENCE, FpirClass.TEN_THOUSANDTH)
+    lax = replace(promised(Level.HOLDER, FpirClass.HUNDREDTH), source=f"{NAMED}.toml:9")
+    explanation = explain(
+        Agreements([strict, lax]),
+        holder=NAMED,
+        requester=ASKER,
+        purpose=Purpose.VISA,
+        modality=Modality.FACE,
+        today=TODAY,
+        established={FpirClass.HUNDREDTH},
+    )
+    assert explanation.decided_by == lax.source
+    assert explanation.permission is not None
+    assert explanation.permission.level is Level.HOLDER
+
+
 def test_of_two_promises_that_differ_in_what_they_demand_the_lax_one_counts():
     """In whatever order they stand: it tells more often."""
     lax = promised(Level.HOLDER, FpirClass.THOUSANDTH, measured_only=False)
