@@ -39,7 +39,7 @@ from biometrics.errors import ExhaustedError
 from biometrics.members import Member
 from biometrics.templates import Modality, Position, Template, TemplateSpace
 from enrolment.synthetic import spectrum
-from matcher.alike import Resemblance
+from matcher.alike import Resemblance, outlined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,12 @@ class Oracle:
             return False
         template = template_of(probe)
         try:
-            self.resemblance.note(Member(requester), template, self.band.threshold)
+            self.resemblance.note(
+                Member(requester),
+                template,
+                *outlined([template]),
+                self.band.threshold,
+            )
         except ExhaustedError as error:
             self._turn += 1
             self._in_vain += 1

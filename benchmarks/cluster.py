@@ -36,7 +36,7 @@ from biometrics.members import Member
 from biometrics.server.config import read_config
 from biometrics.server.site import prepare_ray
 from biometrics.templates import Position
-from matcher.asking import Asked, send
+from matcher.asking import ShelfProbes, send
 from matcher.calls import call
 from matcher.engine import Engine
 from matcher.galleries import Shelf
@@ -185,7 +185,7 @@ def fan_out(
         for number in range(shards)
     ]
     probe = local.gallery.non_mated(1)
-    asked = Asked(
+    asked = ShelfProbes(
         *(Shelf(Member(local.holders[0]), SPACE, Position.FACE), np.zeros(1, np.int64)),
         *(np.full(1, THRESHOLD), np.full(1, np.inf)),
     )

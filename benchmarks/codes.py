@@ -1,6 +1,6 @@
 """Which size of code makes a search cheapest, by how hard the gallery is?
 
-Shorter codes are scanned faster and let more impostors pass, who must then be compared
+Shorter codes are scanned faster and let more strangers pass, who must then be compared
 by the finer code, and what is left of them opened. The engine's own recipe makes codes
 of other sizes here; everything else is the engine as it is, on one thread.
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 KEY: Final = ("templates", "rule", "fpir")
 # Harder than faces: pairs of people spread by 0.1, and a person's scores lie lower.
-FINGER: Final = {"effective_dimension": 100.0, "genuine": 0.76, "goats": 0.06}
+FINGER: Final = {"effective_dimension": 100.0, "mated": 0.76, "goats": 0.06}
 FACE, RIGHT, LEFT = Position.FACE, Position.RIGHT_INDEX, Position.LEFT_INDEX
 ASKED: Final = ((FACE,), (RIGHT,), (RIGHT, LEFT), (FACE, RIGHT), (FACE, RIGHT, LEFT))
 SAMPLES: Final = 2

@@ -34,7 +34,7 @@ from biometrics.disclosure import Band
 from biometrics.errors import ExhaustedError
 from biometrics.members import Member
 from enrolment.synthetic import Population, synthesise
-from matcher.alike import Resemblance
+from matcher.alike import Resemblance, outlined
 from matcher.engine.segment import NEAREST
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Watch:
         probe = template_of(vector)
         try:
             self.told += self._resemblance.note(
-                Member(REQUESTER), probe, self._band.threshold
+                Member(REQUESTER), probe, *outlined([probe]), self._band.threshold
             )
         except ExhaustedError:
             self.refused += 1

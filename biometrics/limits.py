@@ -64,6 +64,7 @@ REPLAY_WINDOW_SECONDS: Final = 600  # a client's retries end long before
 MAX_OPENINGS_PER_HOLDER: Final = 1024
 # Of prints: each is described and compared in half a millisecond.
 MAX_PRINTS_OPENED_PER_HOLDER: Final = 4096
+TYPICAL_MINUTIAE: Final = 48  # of a print; the largest take thirty times as long
 MAX_WAITING_PROBES: Final = 4096  # 16 batches, or every call that may run and more
 MAX_WAITING_PROBES_PER_MEMBER: Final = 2304  # 8 batches, and every other call
 RESERVED_PROBES_PER_MEMBER: Final = 64  # are let in, however many others have waiting
@@ -134,13 +135,14 @@ MATCHES_A_DAY_ALERTED: Final = 40
 # estimated cosine, from a share of the threshold on, since a probe that is varied at
 # random until it only just matches is as far from the next. Of honest requesters' last
 # probes hardly ten are so alike.
-PROBES_REMEMBERED: Final = 1000  # of each requester and template space, in memory
+PROBES_REMEMBERED: Final = 1000  # of each requester, space and position, in memory
 SKETCH_DIRECTIONS: Final = 64  # errs by 0.12: 256 bytes a probe, and 15 us a search
 ALIKE_SHARE: Final = 0.8  # of the threshold
 # Of outlines of prints. A print whose minutiae are all moved by a pixel is seen to be
 # varied, by two pixels in three of four cases; one of a thousand other fingers is taken
 # for that, and one of thirteen other impressions of the finger.
 ALIKE_PRINTS: Final = 0.4
+OUTLINED_AT_ONCE: Final = 2  # people: each takes a worker for up to 0.1 s
 ALIKE_SECONDS: Final = 24 * 3600
 ALIKE_ALERTED: Final = 50  # auditors are told from so many on
 ALIKE_TOLD: Final = 100  # and no more are answered
@@ -207,7 +209,13 @@ CATCH_UP_SECONDS: Final = 2.0  # a worker waits; the follower is milliseconds be
 FIRST_MESSAGE_SECONDS: Final = 10.0  # of a call without a deadline, such as a watch
 JOURNAL_POLL_SECONDS: Final = 0.25  # should a wake-up be missed; a write wakes at once
 CHANGES_GATHER_SECONDS: Final = 0.02  # a bulk load is searchable 50 ms later at most
+# Of sealed templates that were enrolled and are not searchable yet, so that they need
+# not be read again: many times what gathers in that time.
+FOLLOWED_BYTES: Final = 16 * 1024 * 1024
 JOURNAL_PAGE_CHANGES: Final = 2048  # read and opened at once by the follower
+# Of one gallery and position. The largest prints are 1.5 KB sealed, and 128 KB as the
+# vectors that are coded: a page of them would be gigabytes.
+TEMPLATES_CODED_AT_ONCE: Final = 512
 # A gallery that is loaded beside searches: some 5 ms of work, and then others' turn.
 LOADING_PAGE_CHANGES: Final = 128
 LOADING_THREADS: Final = 2  # galleries that are loaded at once

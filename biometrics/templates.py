@@ -14,9 +14,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from biometrics.errors import Fault, InvalidRequestError
 from biometrics.minutiae import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -284,6 +285,26 @@ class TemplateSpaces:
         return space
 
 
+class Given(NamedTuple):
+    """What an extractor gave, not parsed yet; see `Template.parse`.
+
+    Attributes:
+        space: the space that the caller named.
+        position: where the sample was taken.
+        data: of any length.
+        quality: any number, or None.
+    """
+
+    space: TemplateSpace
+    position: Position
+    data: bytes
+    quality: int | None
+
+    def __repr__(self) -> str:
+        """Return where it belongs, without what it is."""
+        return f"Given({self.space.name!r}, {self.position!r})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """One biometric template.
@@ -324,6 +345,45 @@ class Template:
         Raises:
             InvalidRequestError: with every fault at once.
         """
+        given = Given(space, position, data, quality)
+        (values,) = _READ[space.kind](space, [data])
+        made = cls._made(given, values, enrolled=enrolled)
+        if isinstance(made, InvalidRequestError):
+            raise made
+        return made
+
+    @classmethod
+    def parse_all(
+        cls, given: Sequence[Given], *, enrolled: bool = False
+    ) -> list[Template | InvalidRequestError]:
+        """Make templates, or return why not, of what extractors gave.
+
+        Each is as `parse` makes it. Vectors of one space are computed with at once: for
+        every one of its steps NumPy gives the interpreter's lock away.
+
+        Args:
+            given: what was given, in any order.
+            enrolled: whether they are to be enrolled, which takes their quality too.
+        """
+        read: dict[int, NDArray[Any] | Fault] = {}
+        of_space: dict[str, list[int]] = defaultdict(list)
+        for number, one in enumerate(given):
+            of_space[one.space.identity].append(number)
+        for numbers in of_space.values():
+            space = given[numbers[0]].space
+            values = _READ[space.kind](space, [given[n].data for n in numbers])
+            read.update(zip(numbers, values, strict=True))
+        return [
+            cls._made(one, read[number], enrolled=enrolled)
+            for number, one in enumerate(given)
+        ]
+
+    @classmethod
+    def _made(
+        cls, given: Given, values: NDArray[Any] | Fault, *, enrolled: bool
+    ) -> Template | InvalidRequestError:
+        """Return one template, or all that is wrong with it."""
+        space, position, _, quality = given
         faults = []
         if position not in space.positions:
             allowed = ", ".join(sorted(space.positions))
@@ -345,60 +405,87 @@ class Template:
             )
         elif enrolled:
             faults += space.gate(position, quality)
-        read = _minutiae if space.kind is Kind.MINUTIAE else _unit
-        values = read(space, data, faults)
+        if isinstance(values, Fault):
+            return InvalidRequestError.of([*faults, values])
         if faults:
-            raise InvalidRequestError.of(faults)
+            return InvalidRequestError.of(faults)
         return cls(space=space, position=position, values=values, quality=quality)
 
 
-def _unit(
-    space: TemplateSpace, data: bytes, faults: list[Fault]
-) -> NDArray[np.float32]:
-    """Return the centred unit vector, or append the fault and return zeros."""
+def _refused(reason: str, message: str) -> Fault:
+    """Return what is wrong with the data of a template."""
+    return Fault(field="data", reason=reason, message=message)
 
-    def refuse(reason: str, message: str) -> NDArray[np.float32]:
-        faults.append(Fault(field="data", reason=reason, message=message))
-        return np.zeros(0, np.float32)
 
+def _units(
+    space: TemplateSpace, datas: Sequence[bytes]
+) -> list[NDArray[np.float32] | Fault]:
+    """Return centred unit vectors, each or why there is none."""
+    faults = [_length_fault(space, data) for data in datas]
+    sound = [data for data, fault in zip(datas, faults, strict=True) if not fault]
+    raw = np.frombuffer(b"".join(sound), "<f4").astype(np.float64)
+    raw = raw.reshape(-1, space.dimension)
+    # No sum of squares of float32 overflows float64.
+    lengths = np.sqrt(np.vecdot(raw, raw)).tolist()
+    if not math.isfinite(sum(lengths)):  # there is nothing to compute with in those
+        raw[[not math.isfinite(length) for length in lengths]] = 0.0
+    raw -= space.centre
+    norms = np.sqrt(np.vecdot(raw, raw))
+    raw /= np.maximum(norms, limits.MIN_NORM)[:, None]
+    units = raw.astype(np.float32)
+    units.flags.writeable = False
+    made = zip(units, lengths, norms.tolist(), strict=True)
+    return [fault or _unit_or_fault(*next(made)) for fault in faults]
+
+
+def _length_fault(space: TemplateSpace, data: bytes) -> Fault | None:
+    """Return what is wrong with the length of a vector."""
+    if len(data) == 4 * space.dimension:
+        return None
     if len(data) % 4:
-        return refuse(
+        return _refused(
             "WRONG_LENGTH",
             f"{len(data)} bytes are no whole number of 4-byte float32 components",
         )
-    if len(data) != 4 * space.dimension:
-        return refuse(
-            "WRONG_DIMENSION",
-            f"{len(data) // 4} components where `{space.name}` has {space.dimension}",
-        )
-    raw = np.frombuffer(data, "<f4").astype(np.float64)
-    length = math.sqrt(raw @ raw)
-    if not math.isfinite(length):  # no sum of squares of float32 overflows float64
-        return refuse("NOT_FINITE", "every component must be finite; found NaN or Inf")
-    raw -= space.centre
-    norm = math.sqrt(raw @ raw)
+    return _refused(
+        "WRONG_DIMENSION",
+        f"{len(data) // 4} components where `{space.name}` has {space.dimension}",
+    )
+
+
+def _unit_or_fault(
+    unit: NDArray[np.float32], length: float, norm: float
+) -> NDArray[np.float32] | Fault:
+    """Return a unit vector, or why it is none.
+
+    Args:
+        unit: the vector.
+        length: of it as it came.
+        norm: its length once it was centred.
+    """
+    if not math.isfinite(length):
+        told = "every component must be finite; found NaN or Inf"
+        return _refused("NOT_FINITE", told)
     if norm < limits.MIN_NORM * max(1.0, length):
-        return refuse(
+        return _refused(
             "ZERO_VECTOR",
             "the vector is zero after centring and has no direction to compare;"
             " the extractor failed, capture again",
         )
-    unit = (raw / norm).astype(np.float32)
-    unit.flags.writeable = False
     return unit
 
 
-def _minutiae(
-    space: TemplateSpace, data: bytes, faults: list[Fault]
-) -> NDArray[np.uint16]:
-    """Return a set of minutiae, or append the fault and return none."""
+def _minutiae_of(
+    space: TemplateSpace, datas: Sequence[bytes]
+) -> list[NDArray[np.uint16] | Fault]:
+    """Return sets of minutiae, each or why there is none."""
+    return [_minutiae(space, data) for data in datas]
 
-    def refuse(reason: str, message: str) -> NDArray[np.uint16]:
-        faults.append(Fault(field="data", reason=reason, message=message))
-        return np.zeros((0, 3), np.uint16)
 
+def _minutiae(space: TemplateSpace, data: bytes) -> NDArray[np.uint16] | Fault:
+    """Return a set of minutiae, or why there is none."""
     if len(data) != limits.MINUTIAE_BYTES:
-        return refuse(
+        return _refused(
             "WRONG_LENGTH",
             f"{len(data)} bytes where the minutiae of `{space.name}` have"
             f" {limits.MINUTIAE_BYTES}, however many there are",
@@ -411,16 +498,22 @@ def _minutiae(
         or packed[1 + count :].any()
         or (packed[:, :2] > layout.FARTHEST).any()
     ):
-        return refuse(
+        return _refused(
             "WRONG_LAYOUT",
             f"must be a count, here {count}, of at most {limits.MAX_MINUTIAE} and two"
             " zeros; then so many minutiae, no place of one beyond"
             f" {limits.MAX_MINUTIA_PIXELS} pixels; then zeros",
         )
     if count < limits.MIN_MINUTIAE:
-        return refuse(
+        return _refused(
             "TOO_FEW_MINUTIAE",
             f"{count} minutiae, of {limits.MIN_MINUTIAE} that a comparison takes: an"
             " empty or a partial print; capture again",
         )
     return packed
+
+
+_READ: Final[Mapping[Kind, Callable[..., Sequence[NDArray[Any] | Fault]]]] = {
+    Kind.VECTOR: _units,
+    Kind.MINUTIAE: _minutiae_of,
+}

@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from biometrics import limits
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.members import Member
-from biometrics.templates import Kind, Position, Template, TemplateSpaces
+from biometrics.templates import Given, Kind, Position, Template, TemplateSpaces
 from biometrics.v1 import template_pb2
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def read_members(
 ) -> frozenset[Member]:
     """Return the members of a repeated field of codes; append what is wrong."""
     codes = list(codes)
+    if not codes:  # as of nearly all records
+        return frozenset()
     if len(codes) > most:
         faults.append(
             Fault(field=field, reason="TOO_MANY", message=f"at most {most} members")
@@ -201,6 +203,34 @@ def read_template(
     Raises:
         InvalidRequestError: with every fault that can be seen at once.
     """
+    return Template.parse(*_given(message, spaces), enrolled=enrolled)
+
+
+def read_templates(
+    messages: Iterable[template_pb2.Template],
+    spaces: TemplateSpaces,
+    *,
+    enrolled: bool = False,
+) -> list[Template | InvalidRequestError]:
+    """Return the templates of messages, each or why it is refused; see above."""
+    read: list[Given | InvalidRequestError] = []
+    for message in messages:
+        try:
+            read.append(_given(message, spaces))
+        except InvalidRequestError as refused:
+            read.append(refused)
+    sound = [one for one in read if isinstance(one, Given)]
+    parsed = iter(Template.parse_all(sound, enrolled=enrolled))
+    return [next(parsed) if isinstance(one, Given) else one for one in read]
+
+
+def _given(message: template_pb2.Template, spaces: TemplateSpaces) -> Given:
+    """Return what a message has, in the space that it names.
+
+    Raises:
+        InvalidRequestError: there is no such space or position, or it is of another
+            kind.
+    """
     space = spaces.named(message.space)
     position = read_word(Position, template_pb2.Position, message.position, "position")
     data_type = DATA_TYPES[space.kind]
@@ -213,7 +243,7 @@ def read_template(
         )
         raise InvalidRequestError.of([fault])
     quality = message.quality if message.HasField("quality") else None
-    return Template.parse(space, position, message.data, quality, enrolled=enrolled)
+    return Given(space, position, message.data, quality)
 
 
 def content_of(message: Message) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from biometrics import limits
 from biometrics.errors import Fault
+from biometrics.sealed import shown
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from biometrics.templates import Template
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """What a holder enrols: one subject's templates, with what protects them.
 
     Attributes:
@@ -30,13 +29,17 @@ class Record:
         is_canary: whether it is nobody's, and no answer ever tells of it.
     """
 
-    reference: str = field(repr=False)
-    templates: tuple[Template, ...] = field(repr=False)
+    reference: str
+    templates: tuple[Template, ...]
     excluded: frozenset[Member]
     legal_basis: str
     expires_at: dt.datetime | None
-    content: bytes = field(repr=False)
+    content: bytes
     is_canary: bool = False
+
+    def __repr__(self) -> str:
+        """Return what it says, without who it is."""
+        return shown(self, "reference", "templates", "content")
 
 
 def reference_faults(reference: str) -> list[Fault]:

@@ -45,7 +45,6 @@ def draw(
     return references, Enrolling(
         holder=asked.holder,
         request_id=asked.request_id,
-        content=asked.content,
         count=asked.count,
         read=lambda part: [*records[part]],
     )

@@ -19,15 +19,18 @@ from biometrics.delivery import delivered
 from biometrics.errors import ConflictError, Fault, InvalidRequestError
 from biometrics.sealed import Attested, reference_binding
 from biometrics.store import EnrolResult, NewRecord
-from enrolment.sealing import seal_template
+from enrolment.sealing import binding_of, new_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
-    from biometrics.custody import Vault
+    from biometrics.custody import IndexKey, Vault
+    from biometrics.custody.buffers import Values
     from biometrics.members import Member
     from biometrics.precedence import Precedence
+    from biometrics.sealed import Binding
+    from biometrics.sealed import Sealed as SealedValue
     from biometrics.store import RecordWriter
     from enrolment.admission import Record
     from enrolment.wire import Asked, Enrolling
@@ -50,6 +53,19 @@ class StoredReplies(Protocol):
 
     def find(self, member: Member, request_id: bytes, digest: bytes) -> bytes | None:
         """Return the sealed reply to a request, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a request before it is read.
+
+    Attributes:
+        digest: 32 bytes that stand for its content.
+        body: what it was answered, if it was asked before.
+    """
+
+    digest: bytes
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +111,16 @@ class Enrolment:
     random_bytes: Callable[[int], bytes]
 
     async def enrol(
-        self, request: Enrolling, encode: Callable[[Sequence[Outcome]], bytes]
+        self,
+        request: Enrolling,
+        digest: bytes,
+        encode: Callable[[Sequence[Outcome]], bytes],
     ) -> bytes:
         """Enrol the records of a request, once.
 
         Args:
             request: what to enrol; its refused records are passed over.
+            digest: of the request, as `known` returned it.
             encode: writes the outcomes, in the order of the request, as the
                 response; raises to refuse the request as a whole.
 
@@ -110,7 +130,6 @@ class Enrolment:
             some parts may have been enrolled, which the request sent again finds.
         """
         key = self.vault.index(request.holder)
-        digest = await self._in_worker(key.digest, request.content)
         outcomes: list[Outcome] = []
         sealed = Sealed(refused=[], records=[])
 
@@ -137,8 +156,8 @@ class Enrolment:
         await self.index.searchable(committed.position)
         return key.open_reply(request.request_id, committed.reply)
 
-    async def replay(self, asked: Asked) -> bytes | None:
-        """Return the stored response to a request that was answered before.
+    async def known(self, asked: Asked) -> Known:
+        """Return the stored response to a request, if it was answered before.
 
         Asked first: what is wrong with a record by now, or that its gallery is locked,
         does not change what was acknowledged.
@@ -146,18 +165,19 @@ class Enrolment:
         Raises:
             ConflictError: the request id stands for another request.
         """
-        stored = await self._in_worker(self._find, asked)
+        digest, stored = await self._in_worker(self._find, asked)
         if stored is None:
-            return None
+            return Known(digest, None)
         # The first answer may have failed while it waited for just this.
         end = await self._in_worker(self.journal_end)
         await self.index.searchable(end)
-        return self.vault.index(asked.holder).open_reply(asked.request_id, stored)
+        key = self.vault.index(asked.holder)
+        return Known(digest, key.open_reply(asked.request_id, stored))
 
-    def _find(self, asked: Asked) -> bytes | None:
-        """Return the sealed reply to what was asked, if there is one."""
+    def _find(self, asked: Asked) -> tuple[bytes, bytes | None]:
+        """Return the digest of what was asked, and the sealed reply if there is one."""
         digest = self.vault.index(asked.holder).digest(asked.content)
-        return self.replies.find(asked.holder, asked.request_id, digest)
+        return digest, self.replies.find(asked.holder, asked.request_id, digest)
 
     async def _in_worker(self, work: Callable[..., T], *args: object) -> T:
         """Run blocking work on a worker thread."""
@@ -166,59 +186,82 @@ class Enrolment:
 
     def _seal(self, request: Enrolling, part: slice) -> Sealed:
         """Read a part of a request, and seal every record that is admitted."""
-        records = request.read(part)
+        read = request.read(part)
         return Sealed(
-            refused=[
-                r if isinstance(r, InvalidRequestError) else None for r in records
-            ],
-            records=[
-                self._seal_record(request.holder, record)
-                for record in records
-                if not isinstance(record, InvalidRequestError)
-            ],
+            refused=[r if isinstance(r, InvalidRequestError) else None for r in read],
+            records=self._sealed(
+                request.holder,
+                [r for r in read if not isinstance(r, InvalidRequestError)],
+            ),
         )
 
-    def _seal_record(self, holder: Member, record: Record) -> NewRecord:
-        """Seal one record's templates and its reference."""
-        record_id = self.random_bytes(RECORD_ID_BYTES)
-        index = self.vault.index(holder)
-        lookup = index.lookup(record.reference)
-        return NewRecord(
-            record_id=record_id,
-            lookup=lookup,
-            content_digest=index.digest(record.content),
-            sealed_reference=self.vault.seal(
-                reference_binding(holder, record_id, FIRST_GENERATION),
-                record.reference.encode(),
-            ),
-            generation=FIRST_GENERATION,
-            excluded=record.excluded,
-            legal_basis=record.legal_basis,
-            expires_at=record.expires_at,
-            is_canary=record.is_canary,
-            attest=lambda first_template: index.record_tag(
-                Attested(
-                    record=record_id,
-                    generation=FIRST_GENERATION,
-                    lookup=lookup,
-                    excluded=record.excluded,
-                    expires_at=record.expires_at,
-                    first_template=first_template,
-                    is_canary=record.is_canary,
-                )
-            ),
-            templates=tuple(
-                seal_template(
-                    self.vault,
+    def _sealed(self, holder: Member, records: Sequence[Record]) -> list[NewRecord]:
+        """Return records as they are to be stored: reference and templates sealed."""
+        drawn = self.random_bytes(RECORD_ID_BYTES * len(records))
+        ids = [
+            drawn[start : start + RECORD_ID_BYTES]
+            for start in range(0, len(drawn), RECORD_ID_BYTES)
+        ]
+        values: list[tuple[Binding, Values]] = []
+        for record_id, record in zip(ids, records, strict=True):
+            reference = reference_binding(holder, record_id, FIRST_GENERATION)
+            values.append((reference, record.reference.encode()))
+            for sample, template in enumerate(record.templates):
+                binding = binding_of(
                     template,
                     holder=holder,
                     record_id=record_id,
                     sample=sample,
                     generation=FIRST_GENERATION,
                 )
+                values.append((binding, template.values.data))
+        sealed = iter(self.vault.seal_all(values))
+        index = self.vault.index(holder)
+        return [
+            _new_record(index, record_id, record, sealed)
+            for record_id, record in zip(ids, records, strict=True)
+        ]
+
+
+def _new_record(
+    index: IndexKey, record_id: bytes, record: Record, sealed: Iterator[SealedValue]
+) -> NewRecord:
+    """Return a record as it is to be stored.
+
+    Args:
+        index: the holder's.
+        record_id: 16 random bytes.
+        record: as it was admitted. Nothing of it that is not sealed MUST be kept.
+        sealed: gives its reference, and each of its templates.
+    """
+    lookup = index.lookup(record.reference)
+    attested = Attested(
+        record_id,
+        FIRST_GENERATION,
+        lookup,
+        record.excluded,
+        record.expires_at,
+        None,
+        record.is_canary,
+    )
+    return NewRecord(
+        record_id,
+        lookup,
+        index.digest(record.content),
+        next(sealed),
+        FIRST_GENERATION,
+        record.excluded,
+        record.legal_basis,
+        record.expires_at,
+        index.tagging(attested),
+        tuple(
+            [
+                new_template(template, sample, next(sealed))
                 for sample, template in enumerate(record.templates)
-            ),
-        )
+            ]
+        ),
+        record.is_canary,
+    )
 
 
 _CONFLICTS = {

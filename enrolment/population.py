@@ -32,32 +32,32 @@ class Population:
 
     "Measured" means: on dlib's 128-d embeddings of the ORL faces (20 people, 10 images
     each), centred. "Chosen" means that no source gives a figure; together the chosen
-    ones give genuine and impostor scores, with their tails, like the measured ones.
+    ones give mated and non-mated scores, with their tails, like the measured ones.
 
     Attributes:
         seed: of everything that is drawn.
         subjects: number of people.
         samples: number of captures of each.
         dimension: components of a vector; 512 is usual for face extractors.
-        effective_dimension: participation ratio of the covariance, so that impostor
+        effective_dimension: participation ratio of the covariance, so that non-mated
             scores have the standard deviation `1 / sqrt(effective_dimension)`. 180 is
             the gallery on which the exchange's bars are set; measured 23 to 33 for
             128-d; Daugman's irises have 249 degrees of freedom.
         mean_cosine: cosine of two people before centring. Measured .87.
         length: of a centred vector; measured .485.
         length_spread: its relative standard deviation; measured .086.
-        genuine: score of two perfect captures of a sheep, one right after the other.
-            Chosen so that all genuine scores are .65 +- .12; measured .60 to .64 +-
+        mated: score of two perfect captures of a sheep, one right after the other.
+            Chosen so that all mated scores are .65 +- .12; measured .60 to .64 +-
             .18 with an older extractor.
-        genuine_spread: standard deviation of it between sheep. Chosen so that the
+        mated_spread: standard deviation of it between sheep. Chosen so that the
             means of subjects, goats among them, spread by .10; measured .11.
         goats: share of subjects who match themselves badly. Chosen; Doddington gives
             the kind, not a share.
-        goat_genuine: least and greatest `genuine` of a goat. Chosen so that the means
+        goat_mated: least and greatest `mated` of a goat. Chosen so that the means
             of goats are about .3 to .5; the measured least is .36.
         lambs: share of subjects near to many others. Chosen.
         lamb_tilt: power of the spectrum by which identities of lambs lean to its
-            strong components; raises the standard deviation of their impostor scores.
+            strong components; raises the standard deviation of their non-mated scores.
             Chosen: by a tenth, as the measured .14 to .22 between people.
         look_alikes: share of subjects who have one; they are numbered `2k`, `2k + 1`.
             Chosen, about the share of twins and close siblings in a register.
@@ -90,10 +90,10 @@ class Population:
     mean_cosine: float = 0.87
     length: float = 0.485
     length_spread: float = 0.086
-    genuine: float = 0.86
-    genuine_spread: float = 0.065
+    mated: float = 0.86
+    mated_spread: float = 0.065
     goats: float = 0.03
-    goat_genuine: tuple[float, float] = (0.38, 0.62)
+    goat_mated: tuple[float, float] = (0.38, 0.62)
     lambs: float = 0.02
     lamb_tilt: float = 1.0
     look_alikes: float = 0.005
@@ -137,7 +137,7 @@ class Population:
                 ),
                 *(
                     (name, 0 <= getattr(self, name) < math.inf, "must be 0 or more")
-                    for name in ("length_spread", "genuine_spread", "lamb_tilt")
+                    for name in ("length_spread", "mated_spread", "lamb_tilt")
                 ),
                 ("ageing", math.isfinite(self.ageing), "must be finite"),
             )
@@ -154,8 +154,8 @@ class Population:
 
 
 _SHARES: Final = (
-    "genuine",
-    "goat_genuine",
+    "mated",
+    "goat_mated",
     "look_alike_identity",
     "sibling_identity",
     "quality_loss",
@@ -176,10 +176,10 @@ PRESETS: Final = {
         samples=3,
         dimension=128,
         effective_dimension=32.0,
-        genuine=0.88,
-        genuine_spread=0.1,
+        mated=0.88,
+        mated_spread=0.1,
         goats=0.10,
-        goat_genuine=(0.45, 0.65),
+        goat_mated=(0.45, 0.65),
         quality_loss=0.7,
         failed=0.003,
     ),

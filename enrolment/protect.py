@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from biometrics.delivery import delivered
@@ -74,5 +73,5 @@ def _attested(
         SealError: its rows are not as they were written.
     """
     key.check_record(row.attested, row.record_tag)
-    attested = replace(row.attested, excluded=excluded)
+    attested = row.attested._replace(excluded=excluded)
     return NewProtection(excluded=excluded, record_tag=key.record_tag(attested))

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics import limits
@@ -29,7 +29,7 @@ from biometrics.errors import (
 )
 from biometrics.sealed import reference_binding
 from biometrics.store import NewRecord, NewTemplate
-from enrolment.sealing import seal_template, template_binding
+from enrolment.sealing import binding_of, new_template, template_binding
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -164,9 +164,8 @@ class Replacement:
                 " backup",
             )
         old = chosen(whole.templates, request)
-        after = replace(
-            whole.row.attested, generation=whole.row.attested.generation + 1
-        )
+        before = whole.row.attested
+        after = before._replace(generation=before.generation + 1)
         return _Anew(
             record=self._seal(request, whole, old, after),
             sample=old.sample,
@@ -203,21 +202,29 @@ class Replacement:
             legal_basis=whole.legal_basis,
             expires_at=after.expires_at,
             is_canary=after.is_canary,
-            attest=lambda first: key.record_tag(replace(after, first_template=first)),
+            attest=key.tagging(after),
             templates=tuple(
-                seal_template(
-                    self._vault,
-                    request.template,
-                    holder=holder,
-                    record_id=record_id,
-                    sample=old.sample,
-                    generation=after.generation,
-                )
+                self._sealed_new(request, after, old.sample)
                 if template is old
                 else self._resealed(template, after.generation)
                 for template in whole.templates
             ),
         )
+
+    def _sealed_new(
+        self, request: Replacing, after: Attested, sample: int
+    ) -> NewTemplate:
+        """Return the new template, as it is to be stored."""
+        template = request.template
+        binding = binding_of(
+            template,
+            holder=request.holder,
+            record_id=after.record,
+            sample=sample,
+            generation=after.generation,
+        )
+        sealed = self._vault.seal(binding, template.values.data)
+        return new_template(template, sample, sealed)
 
     def _resealed(self, template: StoredTemplate, generation: int) -> NewTemplate:
         """Return a template that stays, under another generation of its record."""
@@ -231,7 +238,7 @@ class Replacement:
         )
         clear = self._vault.open(binding, template.sealed)
         try:
-            sealed = self._vault.seal(replace(binding, generation=generation), clear)
+            sealed = self._vault.seal(binding._replace(generation=generation), clear)
         finally:
             clear[:] = bytes(len(clear))
         return NewTemplate(

@@ -8,8 +8,8 @@ from biometrics.sealed import Binding
 from biometrics.store import NewTemplate
 
 if TYPE_CHECKING:
-    from biometrics.custody import Vault
     from biometrics.members import Member
+    from biometrics.sealed import Sealed
     from biometrics.templates import Template, TemplateSpace
 
 
@@ -24,32 +24,27 @@ def template_binding(
 ) -> Binding:
     """Return what a template of a record is bound to."""
     return Binding(
-        member=holder,
-        gallery=space.name,
-        record=record_id,
-        modality=space.modality.value,
-        space=space.identity,
-        position=position,
-        sample=sample,
-        generation=generation,
+        holder,
+        space.name,
+        record_id,
+        space.modality.value,
+        space.identity,
+        position,
+        sample,
+        generation,
     )
 
 
-def seal_template(
-    vault: Vault,
+def binding_of(
     template: Template,
     *,
     holder: Member,
     record_id: bytes,
     sample: int,
     generation: int,
-) -> NewTemplate:
-    """Return a template as it is to be stored.
-
-    Raises:
-        GalleryLockedError: the holder is locked.
-    """
-    binding = template_binding(
+) -> Binding:
+    """Return what a template that is to be stored is bound to."""
+    return template_binding(
         holder=holder,
         record_id=record_id,
         space=template.space,
@@ -57,11 +52,16 @@ def seal_template(
         sample=sample,
         generation=generation,
     )
+
+
+def new_template(template: Template, sample: int, sealed: Sealed) -> NewTemplate:
+    """Return a template as it is to be stored."""
+    space = template.space
     return NewTemplate(
-        space=template.space.name,
-        position=template.position.value,
-        modality=template.space.modality.value,
-        sample=sample,
-        quality=template.quality,
-        sealed=vault.seal(binding, template.values.data),
+        space.name,
+        template.position.value,
+        space.modality.value,
+        sample,
+        template.quality,
+        sealed,
     )

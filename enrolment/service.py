@@ -140,17 +140,19 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
 
         It is read on a thread: a chunk would keep searches waiting for milliseconds.
         """
-        asked = await asyncio.to_thread(read_asked, request)
-        if asked is None:
-            enrolling = await self._read(request, read)
-            return await self._enrolment.enrol(enrolling, write)
+        try:
+            asked = await asyncio.to_thread(read_asked, request)
+        except InvalidRequestError:
+            await self._read(request, read)  # with whatever else is wrong
+            raise
         # Parts of a chunk are stored before its id is: another under the same id must
         # find out that it is refused before any of its own is.
         async with self._under_way.of((asked.holder, asked.request_id)):
-            if body := await self._enrolment.replay(asked):
-                return body
+            known = await self._enrolment.known(asked)
+            if known.body:
+                return known.body
             enrolling = await self._read(request, read)
-            return await self._enrolment.enrol(enrolling, write)
+            return await self._enrolment.enrol(enrolling, known.digest, write)
 
     async def _read(
         self,
@@ -173,9 +175,10 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
     ) -> v1.ReplaceResponse:
         """Replace one template of a record."""
         asked = read_replace(request, self._spaces)
-        body = await self._enrolment.replay(
+        known = await self._enrolment.known(
             Asked(asked.holder, asked.request_id, asked.content)
         )
+        body = known.body
         if body is None:
             body = await self._replacement.replace(asked, _write_replace)
         return v1.ReplaceResponse.FromString(body)
@@ -195,13 +198,14 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         """Plant records that are nobody's."""
         asked = read_plant(request, self._spaces)
         async with self._under_way.of((asked.holder, asked.request_id)):
-            body = await self._enrolment.replay(
+            known = await self._enrolment.known(
                 Asked(asked.holder, asked.request_id, asked.content)
             )
+            body = known.body
             if body is None:
                 references, planting = draw(asked, self._enrolment.random_bytes)
                 write = partial(_write_plant, references)
-                body = await self._enrolment.enrol(planting, write)
+                body = await self._enrolment.enrol(planting, known.digest, write)
         return v1.PlantCanariesResponse.FromString(body)
 
     async def ListGalleries(

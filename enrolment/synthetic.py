@@ -121,14 +121,14 @@ def synthesise(population: Population) -> SyntheticGallery:
 
 @dataclass(frozen=True, slots=True)
 class _People:
-    """Who the subjects are: `kind` (s,), `genuine` (s,), `likeness` (s,).
+    """Who the subjects are: `kind` (s,), `mated` (s,), `likeness` (s,).
 
     `likeness` is the correlation of a subject's identity with that of the one before;
     0 but for the second of two look-alikes or siblings.
     """
 
     kind: NDArray[np.int8]
-    genuine: NDArray[np.float64]
+    mated: NDArray[np.float64]
     likeness: NDArray[np.float32]
 
     @classmethod
@@ -152,15 +152,15 @@ class _People:
         lambs = round(population.lambs * subjects)
         kind[others[:goats]] = Kind.GOAT
         kind[others[goats : goats + lambs]] = Kind.LAMB
-        genuine = random.normal(population.genuine, population.genuine_spread, subjects)
-        genuine[others[:goats]] = random.uniform(
-            *population.goat_genuine, len(others[:goats])
+        mated = random.normal(population.mated, population.mated_spread, subjects)
+        mated[others[:goats]] = random.uniform(
+            *population.goat_mated, len(others[:goats])
         )
-        return cls(kind, genuine.clip(0.0, 0.98), likeness)
+        return cls(kind, mated.clip(0.0, 0.98), likeness)
 
     def block(self, block: slice) -> _People:
         """Return some of the subjects."""
-        return _People(self.kind[block], self.genuine[block], self.likeness[block])
+        return _People(self.kind[block], self.mated[block], self.likeness[block])
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class _Captures:
         quality = np.where(
             failed, random.beta(1.5, 6.0, shape), random.beta(6.0, 1.5, shape)
         )
-        kept = np.sqrt(people.genuine)[:, None]
+        kept = np.sqrt(people.mated)[:, None]
         kept = kept * (1 - population.quality_loss * (1 - quality))
         likeness = np.sqrt(random.uniform(*population.failed_likeness, shape))
         length = random.normal(1.0, population.length_spread, shape).clip(0.25, 4.0)

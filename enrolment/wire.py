@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from biometrics import limits
@@ -18,6 +19,7 @@ from biometrics.wire import (
     read_members,
     read_request_id,
     read_template,
+    read_templates,
     read_word,
     write_word,
 )
@@ -31,7 +33,7 @@ from enrolment.admission import (
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -48,14 +50,14 @@ class Asked:
     content: bytes
 
 
-def read_asked(message: v1.EnrolRequest | v1.BulkEnrolRequest) -> Asked | None:
-    """Return what may have been asked before; None if it cannot have been."""
+def read_asked(message: v1.EnrolRequest | v1.BulkEnrolRequest) -> Asked:
+    """Return what may have been asked before.
+
+    Raises:
+        InvalidRequestError: it cannot have been, under no request id.
+    """
     holder = acting_as(message.holder)
-    try:
-        request_id = read_request_id(message.request_id)
-    except InvalidRequestError:
-        return None  # told with all other faults
-    return Asked(holder, request_id, content_of(message))
+    return Asked(holder, read_request_id(message.request_id), content_of(message))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +67,12 @@ class Enrolling:
     Attributes:
         holder: who enrols; from the certificate.
         request_id: 16 bytes of its UUID.
-        content: the request as it came, to tell a replay from another request.
         count: how many records, one or more.
         read: reads some of them, or why they are refused.
     """
 
     holder: Member
     request_id: bytes
-    content: bytes
     count: int
     read: Callable[[slice], list[Record | InvalidRequestError]]
 
@@ -167,7 +167,6 @@ def read_enrol(
     return Enrolling(
         holder=holder,
         request_id=request_id,
-        content=content_of(message),
         count=1,
         read=lambda _: [record],
     )
@@ -194,11 +193,8 @@ def read_chunk(
     return Enrolling(
         holder=holder,
         request_id=request_id,
-        content=content_of(message),
         count=len(message.records),
-        read=lambda part: [
-            read_record(record, spaces, now) for record in message.records[part]
-        ],
+        read=lambda part: read_records(message.records[part], spaces, now),
     )
 
 
@@ -206,12 +202,37 @@ def read_record(
     message: v1.Record, spaces: TemplateSpaces, now: dt.datetime
 ) -> Record | InvalidRequestError:
     """Return the record, or one error with all that is wrong with it."""
+    (record,) = read_records([message], spaces, now)
+    return record
+
+
+def read_records(
+    messages: Sequence[v1.Record], spaces: TemplateSpaces, now: dt.datetime
+) -> list[Record | InvalidRequestError]:
+    """Return the records, each or one error with all that is wrong with it."""
+    # A count over the bound is refused without reading what exceeds it.
+    most = limits.MAX_TEMPLATES_PER_RECORD
+    parts = [message.templates[:most] for message in messages]
+    read = iter(read_templates(chain.from_iterable(parts), spaces, enrolled=True))
+    return [
+        _record(message, list(islice(read, len(part))), now)
+        for message, part in zip(messages, parts, strict=True)
+    ]
+
+
+def _record(
+    message: v1.Record,
+    read: Sequence[Template | InvalidRequestError],
+    now: dt.datetime,
+) -> Record | InvalidRequestError:
+    """Return a record whose templates are read, or all that is wrong with it."""
     faults = reference_faults(message.reference) + count_faults(len(message.templates))
     templates: list[Template] = []
-    # A count over the bound is refused without reading what exceeds it.
-    for index in range(min(len(message.templates), limits.MAX_TEMPLATES_PER_RECORD)):
-        with caught(faults, f"templates[{index}]"):
-            template = read_template(message.templates[index], spaces, enrolled=True)
+    for index, template in enumerate(read):
+        if isinstance(template, InvalidRequestError):
+            field = f"templates[{index}]"
+            faults += [fault.under(field) for fault in template.faults]
+        else:
             templates.append(template)
     excluded = read_members(
         message.excluded_requesters,
@@ -229,12 +250,12 @@ def read_record(
     if faults:
         return InvalidRequestError.of(faults)
     return Record(
-        reference=message.reference,
-        templates=tuple(templates),
-        excluded=excluded,
-        legal_basis=message.legal_basis,
-        expires_at=expires_at,
-        content=content_of(message),
+        message.reference,
+        tuple(templates),
+        excluded,
+        message.legal_basis,
+        expires_at,
+        content_of(message),
     )
 
 

@@ -25,13 +25,13 @@ from biometrics.errors import ExhaustedError
 from matcher.kinds import searched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from biometrics.clock import Clock
     from biometrics.members import Member
-    from biometrics.templates import Template
+    from biometrics.templates import Position, Template
 
 _SEED_BYTES = 32
 _DIGEST_BYTES = 16
@@ -39,7 +39,10 @@ _DIGEST_BYTES = 16
 
 @dataclass(slots=True)
 class _Remembered:
-    """The last probes of one requester in one template space, oldest first or not.
+    """The last probes of one requester in one template space, at one position.
+
+    Each position has its own: else whoever sends ten fingers in one search hides what
+    varies among nine others, and makes one search for ten.
 
     Attributes:
         sketches: of unit length, a row each.
@@ -61,6 +64,23 @@ class _Remembered:
     )
     last: int = -1
 
+    def alike(
+        self, sketch: NDArray[np.float32], least: float
+    ) -> list[tuple[float, bytes]]:
+        """Return moment and digest of those from a cosine on."""
+        cosines = self.sketches @ sketch
+        # In few steps of NumPy: each of those on as many rows gives the interpreter's
+        # lock away, and everybody's calls wait until this thread has it again.
+        near = np.flatnonzero(cosines >= least).tolist()
+        return [(self.moments[row], self.digests[row]) for row in near]
+
+    def add(self, sketch: NDArray[np.float32], now: float, digest: bytes) -> None:
+        """Remember one, and forget the oldest."""
+        self.last = (self.last + 1) % limits.PROBES_REMEMBERED
+        self.sketches[self.last] = sketch
+        self.moments[self.last] = now
+        self.digests[self.last] = digest
+
 
 class Resemblance:
     """What requesters have searched with of late; for the event loop's thread alone."""
@@ -72,9 +92,15 @@ class Resemblance:
         self._random = np.random.default_rng(seed)
         self._key = random_bytes(_SEED_BYTES)
         self._directions: dict[int, NDArray[np.float32]] = {}
-        self._remembered: dict[tuple[Member, str], _Remembered] = {}
+        self._remembered: dict[tuple[Member, str], dict[Position, _Remembered]] = {}
 
-    def note(self, requester: Member, probe: Template, threshold: float) -> bool:
+    def note(
+        self,
+        requester: Member,
+        probe: Template,
+        outline: NDArray[np.float32],
+        threshold: float,
+    ) -> bool:
         """Remember a probe; say whether its requester's are too much alike.
 
         One that is sent again unchanged learns nothing anew, and counts once: unchanged
@@ -84,6 +110,7 @@ class Resemblance:
         Args:
             requester: who searches.
             probe: with what.
+            outline: what `outlined` returned of it.
             threshold: least score from which templates of the space match.
 
         Returns:
@@ -94,28 +121,23 @@ class Resemblance:
                 day that no more are answered.
         """
         name = requester, probe.space.name
+        rings = self._remembered.setdefault(name, {})
         # Not by `setdefault`, which would make room for a thousand each time.
-        if (known := self._remembered.get(name)) is None:
-            known = self._remembered[name] = _Remembered()
-        kind = searched(probe.space)
-        sketch, digest = self._sketch(probe), self._digest(probe)
+        if (own := rings.get(probe.position)) is None:
+            own = rings[probe.position] = _Remembered()
+        least = searched(probe.space).alike_from(threshold)
+        sketch, digest = self._sketch(outline), self._digest(probe)
         now = self._clock.monotonic()
-        cosines = known.sketches @ sketch
-        # In few steps of NumPy: each of those on as many rows gives the interpreter's
-        # lock away, and everybody's calls wait until this thread has it again.
-        near = np.flatnonzero(cosines >= kind.alike_from(threshold)).tolist()
         begun = now - limits.ALIKE_SECONDS
-        alike = [row for row in near if known.moments[row] > begun]
-        count = len(alike)
-        if any(known.digests[row] == digest for row in alike):
+        # Of all positions: a probe may be compared with others than its own.
+        alike = [each for ring in rings.values() for each in ring.alike(sketch, least)]
+        moments = [moment for moment, _ in alike if moment > begun]
+        count = len(moments)
+        if any(moment > begun and known == digest for moment, known in alike):
             return count > limits.ALIKE_ALERTED
         if count >= limits.ALIKE_TOLD:
-            first = min(known.moments[row] for row in alike)
-            raise _too_many(first - begun)
-        known.last = (known.last + 1) % limits.PROBES_REMEMBERED
-        known.sketches[known.last] = sketch
-        known.moments[known.last] = now
-        known.digests[known.last] = digest
+            raise _too_many(min(moments) - begun)
+        own.add(sketch, now, digest)
         return count >= limits.ALIKE_ALERTED
 
     def _digest(self, probe: Template) -> bytes:
@@ -123,20 +145,25 @@ class Resemblance:
         data = probe.values.tobytes()
         return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=self._key).digest()
 
-    def _sketch(self, probe: Template) -> NDArray[np.float32]:
-        """Return the projection of a probe, of unit length."""
-        kind = searched(probe.space)
-        dimension = kind.outlined(probe.space)
+    def _sketch(self, outline: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the projection of an outline, of unit length."""
+        dimension = len(outline)
         if dimension not in self._directions:
             shape = limits.SKETCH_DIRECTIONS, dimension
             self._directions[dimension] = self._random.standard_normal(
                 shape, np.float32
             )
-        sketch: NDArray[np.float32] = self._directions[dimension] @ kind.outline(
-            probe.values
-        )
+        sketch: NDArray[np.float32] = self._directions[dimension] @ outline
         sketch /= np.sqrt(sketch @ sketch)
         return sketch
+
+
+def outlined(probes: Sequence[Template]) -> list[NDArray[np.float32]]:
+    """Return what is noted of probes, for `Resemblance.note`.
+
+    On any thread: of the largest print it takes ten milliseconds.
+    """
+    return [searched(probe.space).outline(probe.values) for probe in probes]
 
 
 def _too_many(seconds: float) -> ExhaustedError:

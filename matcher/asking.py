@@ -26,7 +26,7 @@ _COSINE: Final = np.dtype("<f8")
 _NUMBER: Final = np.dtype("<i8")
 
 # Of vectors, by space: dimension and values. Of what is asked: holder, space, position
-# on the body, and the arrays of `Asked`.
+# on the body, and the arrays of `ShelfProbes`.
 SentVectors = dict[str, list[Any]]
 SentAsked = list[list[Any]]
 # For each that was asked, numbers of the candidates of each probe; None where it is
@@ -35,7 +35,7 @@ SentFound = list[list[bytes] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ShelfProbes:
     """Probes of a call that are compared with one shelf.
 
     Attributes:
@@ -52,7 +52,7 @@ class Asked:
 
 
 def send(
-    vectors: Mapping[str, NDArray[np.float32]], asked: Sequence[Asked]
+    vectors: Mapping[str, NDArray[np.float32]], asked: Sequence[ShelfProbes]
 ) -> tuple[SentVectors, SentAsked]:
     """Return the vectors of probes, (q, dimension) by space, and what they ask."""
     return (
@@ -74,7 +74,7 @@ def send(
 
 def receive(
     vectors: SentVectors, asked: SentAsked
-) -> tuple[dict[str, NDArray[np.float32]], list[Asked]]:
+) -> tuple[dict[str, NDArray[np.float32]], list[ShelfProbes]]:
     """Return what `send` was given."""
     return (
         {
@@ -82,7 +82,7 @@ def receive(
             for space, (dimension, values) in vectors.items()
         },
         [
-            Asked(
+            ShelfProbes(
                 Shelf(Member(holder), space, Position(position)),
                 np.frombuffer(probes, _NUMBER),
                 np.frombuffer(thresholds, _COSINE),

@@ -8,6 +8,7 @@ rounding.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
@@ -68,7 +69,8 @@ class Confirmed:
         hits: each record that matches, once.
         misses: each record that does not and is near, once; as it would be a hit.
         failed: holders of which a candidate did not open, or is gone without having
-            been withdrawn, or of which there are too many; they have no outcome.
+            been withdrawn, or of which there is too much to compare; they have no
+            outcome.
         moved: whether a candidate was withdrawn, or replaced, since the scan. One that
             was replaced is under another number now, and found by scanning again.
     """
@@ -145,19 +147,25 @@ class Confirmation:
         failed = lost | flooded
         moved = any(shelf.holder not in lost for shelf in gone)
         (clear,) = probe.space.room(1)
-        comparison = searched(probe.space).comparison(probe.values)
+        kind = searched(probe.space)
+        comparison = kind.comparison(probe.values)
         best: dict[bytes, tuple[float, Shelf, StoredTemplate]] = {}
+        left = dict.fromkeys((s.holder for s in candidates), kind.most_cost)
         try:
             for shelf, template in _pairs(candidates, rows):
+                if left[shelf.holder] < 0:
+                    continue
                 if not self._opener.can_open(shelf, template, clear):
                     failed.add(shelf.holder)
                     continue
+                left[shelf.holder] -= comparison.cost(clear)
                 score = comparison.score(clear, bands[shelf].low)
                 if score > best.get(template.record_id, _NOTHING)[0]:
                     best[template.record_id] = score, shelf, template
         finally:
             clear.fill(0)
             comparison.forget()
+        failed |= {holder for holder, cost in left.items() if cost < 0}
         hits, misses = _told_apart(best.values(), bands)
         return Confirmed(
             hits=hits, failed=frozenset(failed), moved=moved, misses=misses
@@ -165,11 +173,12 @@ class Confirmation:
 
     def _bounded(self, found: Candidates) -> tuple[Candidates, frozenset[Member]]:
         """Return candidates without those of holders with too many, and these."""
-        flooded = frozenset(
-            shelf.holder
-            for shelf, ids in found.items()
-            if len(ids) > searched(self._spaces.named(shelf.space)).most_opened
-        )
+        count: Counter[Member] = Counter()
+        most: dict[Member, int] = {}
+        for shelf, ids in found.items():  # of one space, at one position or several
+            count[shelf.holder] += len(ids)
+            most[shelf.holder] = searched(self._spaces.named(shelf.space)).most_opened
+        flooded = frozenset(h for h, opened in count.items() if opened > most[h])
         left = {s: ids for s, ids in found.items() if s.holder not in flooded}
         return left, flooded
 

@@ -169,7 +169,7 @@ class Follower:
             self._galleries.count(self._journal.templates_by_space())
             self._start = self._journal.end()
         position = self._index.position
-        changes = self._journal.changes(position, limits.JOURNAL_PAGE_CHANGES)
+        changes = self._journal.following(position, limits.JOURNAL_PAGE_CHANGES)
         if changes:
             # Read before anything is applied: whoever waits for these changes is
             # searched for at the threshold of a database that has them.

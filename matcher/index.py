@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from biometrics import limits
 from biometrics.errors import GalleryLockedError, SealError
 from biometrics.sealed import Binding
 from biometrics.store import ChangeKind
@@ -65,14 +66,14 @@ class Opener(Protocol):
 def binding_of(stored: StoredTemplate, spaces: TemplateSpaces) -> Binding:
     """Return what a stored template must be bound to under today's spaces."""
     return Binding(
-        member=stored.member,
-        gallery=stored.space,
-        record=stored.record_id,
-        modality=stored.modality,
-        space=spaces.named(stored.space).identity,
-        position=stored.position,
-        sample=stored.sample,
-        generation=stored.generation,
+        stored.member,
+        stored.space,
+        stored.record_id,
+        stored.modality,
+        spaces.named(stored.space).identity,
+        stored.position,
+        stored.sample,
+        stored.generation,
     )
 
 
@@ -326,23 +327,32 @@ class Index:
 
     def _add(self, changes: Sequence[Change]) -> None:
         """Open what was enrolled and add it to the engine, a shelf at a time."""
-        shelves: dict[Shelf, list[StoredTemplate]] = defaultdict(list)
+        # By words, which are found in no time where shelves are not.
+        found: dict[tuple[str, str, str], list[tuple[int, StoredTemplate]]]
+        found = defaultdict(list)
         for change in changes:
             for stored in filter(self._is_own, change.templates):
-                if self._galleries.closed(stored.member):
-                    break  # what is loaded later reads it then
-                gallery = GalleryName(stored.member, stored.space)
-                self._galleries.know(*gallery)
-                if change.position <= self._reached.get(gallery, 0):
-                    continue  # among what was kept on disk
-                if self._is_usable(gallery, stored):
-                    shelf = Shelf(*gallery, Position(stored.position))
-                    shelves[shelf].append(stored)
-        for shelf, held in shelves.items():
+                words = stored.member.code, stored.space, stored.position
+                found[words].append((change.position, stored))
+        for placed in found.values():
+            self._add_placed(placed)
+
+    def _add_placed(self, placed: Sequence[tuple[int, StoredTemplate]]) -> None:
+        """Open and add templates of one shelf, each with its change's position."""
+        first = placed[0][1]
+        if self._galleries.closed(first.member):
+            return  # what is loaded later reads them then
+        gallery = GalleryName(first.member, first.space)
+        self._galleries.know(*gallery)
+        reached = self._reached.get(gallery, 0)  # the rest was kept on disk
+        held = [stored for position, stored in placed if position > reached]
+        if held and self._is_usable(gallery, first):
+            shelf = Shelf(*gallery, Position(first.position))
             try:
-                self._add_to(shelf, held)
+                for piece in _pieces(held):
+                    self._add_to(shelf, piece)
             except GalleryLockedError:
-                self._lock(shelf.holder)
+                self._lock(gallery.holder)
 
     def _is_usable(self, gallery: GalleryName, stored: StoredTemplate) -> bool:
         """Say whether a template can be opened; if not, note what that means."""
@@ -356,7 +366,7 @@ class Index:
             return True
         return False
 
-    def _add_to(self, shelf: Shelf, held: list[StoredTemplate]) -> None:
+    def _add_to(self, shelf: Shelf, held: Sequence[StoredTemplate]) -> None:
         """Open the templates of one shelf and add those that do."""
         self._make(shelf)
         space = self._spaces.named(shelf.space)
@@ -447,3 +457,10 @@ class Index:
         self._keys = {g: k for g, k in self._keys.items() if g.holder != holder}
         for shelf in self._shelves_of(holder):
             self._engine.drop(shelf)
+
+
+def _pieces(held: Sequence[StoredTemplate]) -> Iterator[Sequence[StoredTemplate]]:
+    """Yield what is to be added to a shelf, as much as is opened and coded at once."""
+    most = limits.TEMPLATES_CODED_AT_ONCE
+    for start in range(0, len(held), most):
+        yield held[start : start + most]

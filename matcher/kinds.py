@@ -43,6 +43,9 @@ class Comparison(Protocol):
     def score(self, opened: NDArray[Any], least: float) -> float:
         """Return the exact score; where it is below `least`, anything below that."""
 
+    def cost(self, opened: NDArray[Any]) -> int:
+        """Return what that takes, in pairs of what is compared."""
+
     def forget(self) -> None:
         """Overwrite what the probe was made into."""
 
@@ -54,6 +57,7 @@ class Searched(Protocol):
         version: what tells its vectors from those of another version.
         has_sets: whether a template has several.
         most_opened: templates of one holder in one search, at most.
+        most_cost: of comparing them, likewise.
     """
 
     @property
@@ -66,6 +70,10 @@ class Searched(Protocol):
 
     @property
     def most_opened(self) -> int:
+        """See above."""
+
+    @property
+    def most_cost(self) -> int:
         """See above."""
 
     def dimension(self, space: TemplateSpace) -> int:
@@ -118,6 +126,10 @@ class _Cosine:
         np.copyto(self.exact, opened)
         return float(self.vector @ self.exact)
 
+    def cost(self, opened: NDArray[Any]) -> int:  # noqa: ARG002 - whatever it is
+        """Return that of one vector."""
+        return 1
+
     def forget(self) -> None:
         """Overwrite both."""
         self.vector.fill(0.0)
@@ -134,6 +146,11 @@ class Vectors:
     def most_opened(self) -> int:
         """Return as many as are opened in some 30 ms."""
         return limits.MAX_OPENINGS_PER_HOLDER
+
+    @property
+    def most_cost(self) -> int:
+        """Return no more: all take as long."""
+        return self.most_opened
 
     def dimension(self, space: TemplateSpace) -> int:
         """Return that of the space."""
@@ -193,6 +210,11 @@ class _Prints:
         finally:
             minutiae.fill(0.0)
 
+    def cost(self, opened: NDArray[Any]) -> int:
+        """Return how many pairs of minutiae; to describe them takes something, too."""
+        own = max(len(self.print.minutiae), limits.TYPICAL_MINUTIAE)
+        return int(opened[0, 0]) * own
+
     def forget(self) -> None:
         """Overwrite the print."""
         self.print.minutiae.fill(0.0)
@@ -212,6 +234,11 @@ class Minutiae:
     def most_opened(self) -> int:
         """Return as many as are compared in some two seconds."""
         return limits.MAX_PRINTS_OPENED_PER_HOLDER
+
+    @property
+    def most_cost(self) -> int:
+        """Return that of as many typical ones, in some two seconds as well."""
+        return self.most_opened * limits.TYPICAL_MINUTIAE**2
 
     @property
     def version(self) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from biometrics import limits
+from biometrics.callers import ENDS
 from biometrics.delivery import delivered
 from biometrics.disclosure import (
     Answer,
@@ -29,8 +30,10 @@ from biometrics.errors import (
 )
 from biometrics.members import Member, suspended
 from biometrics.stages import Stage
+from matcher.alike import outlined
 from matcher.budget import Spending, refuse_spent
 from matcher.galleries import GalleryState, Shelf
+from matcher.kinds import searched
 from matcher.plans import Plan, Wanted, plan
 from matcher.proof import Committed, Looked, mentions
 from matcher.question import Question
@@ -46,6 +49,9 @@ if TYPE_CHECKING:
         Sequence,
     )
     from concurrent.futures import Executor
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from biometrics.audit import ReceiptIssuer
     from biometrics.clock import Clock
@@ -63,6 +69,7 @@ if TYPE_CHECKING:
     from biometrics.stages import Timed
     from biometrics.store import AnswerWriter, Appended, Budget, Disclosed
     from biometrics.templates import Template, TemplateSpace
+    from biometrics.turns import Turns
     from matcher.alike import Resemblance
     from matcher.confirm import Confirmed
     from matcher.fusion import Aim, Aims
@@ -143,6 +150,7 @@ class Matcher:
         receipts: signs for what is in the log.
         budget: what is left to the requester.
         resemblance: what it has searched with of late.
+        outlining: members' turns at making prints ready for that.
         vault: keys that tell replays apart and seal stored answers.
         workers: threads for blocking work.
         clock: the time.
@@ -161,6 +169,7 @@ class Matcher:
     receipts: ReceiptIssuer
     budget: Budget
     resemblance: Resemblance
+    outlining: Turns
     vault: Vault
     workers: Executor
     clock: Clock
@@ -340,9 +349,12 @@ class Matcher:
         question, permissions = planned.question, planned.plan.search.permissions
         # 3. Admit the probe, unless it is one of too many that are alike.
         probes = question.templates()
+        outlines = await self._outlined(requester, probes)
         noted = [
-            self.resemblance.note(requester, probe, lowest)
-            for probe, lowest in zip(probes, planned.aim.lowest, strict=True)
+            self.resemblance.note(requester, probe, outline, lowest)
+            for probe, outline, lowest in zip(
+                probes, outlines, planned.aim.lowest, strict=True
+            )
         ]
         # 4. Plan: which galleries can be asked, each at the threshold of its promise,
         #    and what is near it.
@@ -370,6 +382,19 @@ class Matcher:
         outcomes |= {holder: again[holder] for holder in asked}
         outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
         return Compared(planned, outcomes, confirmed, any(noted))
+
+    async def _outlined(
+        self, requester: Member, probes: Sequence[Template]
+    ) -> list[NDArray[np.float32]]:
+        """Return what is noted of the templates of one person.
+
+        Of prints on a worker, and of each member in turn: a batch of the largest takes
+        seconds, in which nobody else would be answered.
+        """
+        if not any(searched(probe.space).has_sets for probe in probes):
+            return outlined(probes)
+        async with self.outlining.turn(requester, ENDS.get(None)):
+            return await self._in_worker(outlined, probes)
 
     def _found(self, rules: Rules, spending: Spending, compared: Compared) -> Found:
         """Return what the requester learns of one question."""

@@ -125,6 +125,12 @@ class Turn:
         band = self.scan.bands[self.shelf]
         return searched(self.scan.probe.space).asked(self.scan.vectors(), band)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody waits for it, and its holder has an outcome yet."""
+        scan = self.scan
+        return not scan.future.done() and self.shelf.holder not in scan.lost
+
     def take(self, ids: NDArray[np.int64] | None) -> bool:
         """Take what one part had, if it was scanned; say whether it was the last."""
         if ids is None:
@@ -152,9 +158,9 @@ class Comparing:
     most: int
 
 
-def _compare(segment: Segment, turns: Sequence[Turn]) -> list[NDArray[np.int64]]:
+def _compare(segment: Segment, turns: Sequence[Turn]) -> list[NDArray[np.int64] | None]:
     """Return what a segment of this process has for each turn."""
-    return segment.search(_ready(segment, turns))
+    return segment.candidates(_ready(segment, turns))
 
 
 def in_this_process() -> Comparing:
@@ -325,7 +331,7 @@ class Scanner:
 
     def _scan(self, part: Part, turns: list[Turn]) -> None:
         """Scan one part for whoever still waits for it."""
-        found = self._search(part, [t for t in turns if not t.scan.future.done()])
+        found = self._search(part, [turn for turn in turns if turn.is_wanted])
         with self._taking:
             last = [turn.scan for turn in turns if turn.take(found.get(turn))]
         # Those with few candidates first; many wait behind other segments, so that

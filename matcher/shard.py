@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import StoredTemplate
     from biometrics.templates import TemplateSpace
-    from matcher.asking import Asked, SentAsked, SentFound, SentVectors
+    from matcher.asking import SentAsked, SentFound, SentVectors, ShelfProbes
     from matcher.engine import Segment
     from matcher.galleries import Shelf
     from matcher.shares import Sharing
@@ -398,7 +398,7 @@ class Shard:
 
 
 def _probes(
-    parts: Sequence[Segment], vectors: NDArray[np.float32], asked: Asked
+    parts: Sequence[Segment], vectors: NDArray[np.float32], asked: ShelfProbes
 ) -> Probes:
     """Return probes as the segments of a shelf take them."""
     return Probes.of(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from biometrics.store import JournalReader, StoredTemplate
     from biometrics.templates import Template
     from matcher.fusion import Rule
+    from matcher.kinds import Comparison
     from matcher.opening import Opener
 
 
@@ -95,24 +96,30 @@ class Weighing:
         if len(stored) > limits.MAX_OPENINGS_PER_HOLDER:
             return None
         scored: dict[bytes, tuple[StoredTemplate, dict[int, list[float]]]] = {}
-        for template in stored:
-            part = parts[template.space, template.position]
-            score = self._score(template, probes[part])
-            if score is None:
-                return None
-            _, scores = scored.setdefault(template.record_id, (template, {}))
-            scores.setdefault(part, []).append(score)
+        # Made once for all: of a large print that takes as long as to compare it.
+        comparisons = [searched(p.space).comparison(p.values) for p in probes]
+        try:
+            for template in stored:
+                part = parts[template.space, template.position]
+                score = self._score(template, probes[part], comparisons[part])
+                if score is None:
+                    return None
+                _, scores = scored.setdefault(template.record_id, (template, {}))
+                scores.setdefault(part, []).append(score)
+        finally:
+            for comparison in comparisons:
+                comparison.forget()
         return list(scored.values())
 
-    def _score(self, template: StoredTemplate, probe: Template) -> float | None:
+    def _score(
+        self, template: StoredTemplate, probe: Template, comparison: Comparison
+    ) -> float | None:
         """Return the exact score of a template; None where it does not open."""
         shelf = Shelf(template.member, template.space, probe.position)
         (clear,) = probe.space.room(1)
-        comparison = searched(probe.space).comparison(probe.values)
         try:
             if not self.opener.can_open(shelf, template, clear):
                 return None
             return comparison.score(clear, -math.inf)
         finally:
             clear.fill(0)
-            comparison.forget()

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
+from biometrics import limits
 from biometrics.calibration import FpirClass
-from biometrics.client import ExchangeClient, Record, Template
+from biometrics.client import Chunk, ExchangeClient, Record, Template
 from biometrics.testing import ExchangeInProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -182,3 +185,25 @@ class World(ExchangeInProcess):
     def enroller(self, member: str) -> ExchangeClient:
         """Return the member's enrolling system."""
         return self.client(member, "enroller")
+
+    def administrator(self, member: str = "XAA") -> ExchangeClient:
+        """Return the member's administrator."""
+        return self.client(member, "administrator")
+
+
+@contextmanager
+def two_holders(root: Path, count: int) -> Iterator[World]:
+    """Serve an exchange in which two holders have enrolled so many people each.
+
+    Numbers 0, 1, 2 and so on are XAA's, and from 500 on XBB's, as `case-NUMBER`.
+    """
+    agreements = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
+    with pytest.MonkeyPatch.context() as patch, World(root, agreements=agreements) as w:
+        # What is refused as UNAVAILABLE is tried again, and here soon.
+        patch.setattr(limits, "CLIENT_FIRST_WAIT_SECONDS", 0.01)
+        patch.setattr(limits, "CLIENT_MOST_WAIT_SECONDS", 0.02)
+        for holder, first in (("XAA", 0), ("XBB", 500)):
+            numbers = range(first, first + count)
+            people = tuple(record(f"case-{n}", unit(n)) for n in numbers)
+            list(w.enroller(holder).enrol_many([Chunk(records=people)]))
+        yield w

@@ -23,6 +23,15 @@ from typing import TYPE_CHECKING, Final
 
 from biometrics.audit.checkpoint import Checkpoint, born_of
 from biometrics.audit.entry import read_entry
+from biometrics.audit.findings import (
+    behind,
+    forked,
+    kept_proof,
+    misnamed,
+    other_log,
+    rolled_back,
+    withheld,
+)
 from biometrics.audit.leaf import Leaf
 from biometrics.audit.misbehaviour import Misbehaviour
 from biometrics.audit.pages import CHECKPOINT, COSIGNED, OWN_ENTRIES, SEEN, Pages
@@ -188,7 +197,7 @@ def _mark(
     elif where == SEEN:
         found.add(CHECKPOINT, rolled_back(mark.checkpoint.size, size))
     else:
-        found.add(where, _behind(mark.checkpoint.size, size))
+        found.add(where, behind(mark.checkpoint.size, size))
     return None
 
 
@@ -219,7 +228,7 @@ def _leaves(
             ),
         )
     elif not held.is_born:
-        found.add(CHECKPOINT, _misnamed(found.checkpoint.origin))
+        found.add(CHECKPOINT, misnamed(found.checkpoint.origin))
     return kept
 
 
@@ -310,7 +319,7 @@ def _check_entries(  # noqa: PLR0917 - what goes with the entries
         if keys.get(each.key_id) == b"":
             found.sealed += 1
             if found.entries:
-                found.add(f"entry below leaf {each.index}", _withheld())
+                found.add(f"entry below leaf {each.index}", withheld())
             continue
         try:
             entry = _opened(each, secret, keys, leaves)
@@ -414,70 +423,3 @@ def _check_own(
             f"your own entry below leaf {receipt.index}, of which this is the receipt,"
             " is not in the export: the exchange kept it back",
         )
-
-
-def _behind(other: int, size: int) -> InvalidRequestError:
-    """Return the error of a checkpoint that goes on beyond the export."""
-    return InvalidRequestError(
-        "CHECKPOINT_BEHIND",
-        f"is of {other} leaves, and the export has {size}: export again. If the"
-        " exchange has no more for you, it shows others another log",
-    )
-
-
-def _misnamed(origin: str) -> InvalidRequestError:
-    """Return the error of a restored log that is not the one of its name."""
-    return InvalidRequestError(
-        "FOREIGN_LOG",
-        f"`{origin}` is named by the first leaf after a restore, which is not in it: it"
-        " is another log under this name",
-    )
-
-
-def kept_proof() -> InvalidRequestError:
-    """Return the error of a log that was proved to have shown two histories."""
-    return InvalidRequestError(
-        "TWO_HISTORIES",
-        "is the proof that the log has signed two histories: keep it, and show it to"
-        " the other members, who check it by `biometrics audit misbehaviour`",
-    )
-
-
-def _withheld() -> InvalidRequestError:
-    """Return the error of an entry whose key nobody got, behind others that open.
-
-    What is sealed to nobody fills a gap, whatever is in it.
-    """
-    return InvalidRequestError(
-        "KEY_WITHHELD",
-        "it is sealed to nobody, and entries before it were to your auditor: the"
-        " exchange no longer has your auditor's key, or hides an entry; ask",
-    )
-
-
-def other_log(one: str, other: str) -> InvalidRequestError:
-    """Return the error of what is of two logs."""
-    return InvalidRequestError(
-        "OTHER_LOG",
-        f"`{one}` and `{other}` are two logs. A number at the end says that the"
-        " exchange was restored from a backup, and began another log with what that"
-        " had: keep both exports, and ask for what became of the rest",
-    )
-
-
-def rolled_back(seen: int, size: int) -> InvalidRequestError:
-    """Return the error of a log that has grown smaller."""
-    return InvalidRequestError(
-        "ROLLED_BACK",
-        f"{seen} leaves were seen, and now there are {size}: the log was rolled back;"
-        " keep both checkpoints, which prove it",
-    )
-
-
-def forked(size: int) -> InvalidRequestError:
-    """Return the error of a log that has another beginning."""
-    return InvalidRequestError(
-        "FORKED",
-        f"the first {size} leaves have another root than was seen: the log shows"
-        " different histories; keep both checkpoints, which prove it",
-    )

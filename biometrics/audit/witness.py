@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics.audit.checkpoint import Checkpoint
+from biometrics.audit.findings import rolled_back
 from biometrics.audit.misbehaviour import Misbehaviour
 from biometrics.audit.tiles import span_hash
 from biometrics.audit.tree import check_consistency, consistency, prove
-from biometrics.audit.verify import rolled_back
 from biometrics.errors import ConfigurationError, InvalidRequestError
 from biometrics.signing import Note
 

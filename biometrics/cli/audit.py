@@ -26,7 +26,7 @@ from biometrics.cli.output import (
     print_note,
     print_table,
 )
-from biometrics.cli.session import JsonOption, ProfileOption, connect
+from biometrics.cli.session import JsonOption, LogKeyOption, ProfileOption, connect
 from biometrics.errors import ConfigurationError, InvalidRequestError
 from biometrics.members import Member
 from biometrics.settings import read_bytes
@@ -40,15 +40,6 @@ app = typer.Typer(
 FolderArgument = Annotated[
     Path,
     typer.Argument(help="Folder of the export.", metavar="FOLDER", file_okay=False),
-]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        help="The log's key, `exchange.example/log+...`, from the people who run it."
-        " Without it the exchange is believed the first time, and held to it.",
-        metavar="KEY",
-    ),
 ]
 SecretOption = Annotated[
     Path | None,
@@ -112,7 +103,7 @@ def export(
     context: typer.Context,
     folder: FolderArgument,
     *,
-    key: KeyOption = None,
+    key: LogKeyOption = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
 ) -> None:
@@ -134,7 +125,7 @@ def export(
 def verify_export(  # noqa: PLR0913 - what a verifier may hold it against
     folder: FolderArgument,
     *,
-    key: KeyOption = None,
+    key: LogKeyOption = None,
     secret: SecretOption = None,
     receipt: Annotated[
         list[Path] | None,
@@ -184,7 +175,7 @@ def watch(  # noqa: PLR0913 - of an export, a verification, and a witness
     context: typer.Context,
     folder: FolderArgument,
     *,
-    key: KeyOption = None,
+    key: LogKeyOption = None,
     secret: SecretOption = None,
     every: witness.EveryOption = 60.0,
     policy: PolicyOption = None,

@@ -7,15 +7,10 @@ from typing import Annotated
 import typer
 
 from biometrics.cli.output import counted, print_json, print_line, print_note
-from biometrics.cli.session import JsonOption
+from biometrics.cli.session import ConfigOption, JsonOption
 from biometrics.clock import SystemClock
 
 app = typer.Typer(help="Write backups, while the exchange runs.", no_args_is_help=True)
-
-ConfigOption = Annotated[
-    Path,
-    typer.Option(help="The exchange's settings, `exchange.toml`.", metavar="FILE"),
-]
 
 
 @app.callback()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from biometrics.settings import read_bytes
-from biometrics.signing import Signers, parse_signers
+from biometrics.signing import Signers, read_signers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -59,7 +58,7 @@ def signers_beside(agreements: Path) -> Signers | None:
         ConfigurationError: with every fault in it.
     """
     path = list_path(agreements)
-    return parse_signers(read_bytes(path), path.name) if path.is_file() else None
+    return read_signers(path) if path.is_file() else None
 
 
 def strangers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,17 +15,17 @@ from biometrics.cli.output import (
     print_line,
     print_note,
 )
-from biometrics.cli.session import JsonOption  # noqa: TC001 - likewise
+from biometrics.cli.session import (  # noqa: TC001 - typer reads the annotations
+    ConfigOption,
+    JsonOption,
+)
 
 if TYPE_CHECKING:
     from biometrics.server.examination import Examined
 
 
 def check(
-    config: Annotated[
-        Path,
-        typer.Option(help="The exchange's settings, `exchange.toml`.", metavar="FILE"),
-    ],
+    config: ConfigOption,
     *,
     quick: Annotated[
         bool,

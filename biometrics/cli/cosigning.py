@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from biometrics.audit.checkpoint import Checkpoint
+from biometrics.audit.findings import kept_proof, other_log
 from biometrics.audit.misbehaviour import Misbehaviour
 from biometrics.audit.pages import KEY, Pages
-from biometrics.audit.verify import kept_proof, other_log
 from biometrics.audit.witness import Remembered, Witness, goes_on
 from biometrics.cli.log_export import ServedTiles, log_key
 from biometrics.cli.output import print_line, print_note

@@ -22,7 +22,7 @@ from biometrics.errors import (
 )
 from biometrics.members import Member
 from biometrics.settings import read_bytes
-from biometrics.signing import Signers, parse_signers, read_signing_key
+from biometrics.signing import Signers, read_signers, read_signing_key
 from biometrics.signing.files import create_secret_file, read_secret_file
 
 app = typer.Typer(
@@ -164,7 +164,7 @@ def list_follow_ups(
     they are over. Those to answer take an officer's, or that of the system that enrols.
     """
     if received:
-        listed = None if signers is None else _read_list(signers)
+        listed = None if signers is None else read_signers(signers)
         with connect(context, profile) as exchange:
             found = exchange.received_follow_ups()
         _show_received(found, listed, as_json=as_json)
@@ -218,7 +218,7 @@ def confirm(
     requester's own signer has signed that. The payload is given by another person, with
     `release`. Takes an officer's certificate.
     """
-    listed, signing = _read_list(signers), read_signing_key(key)
+    listed, signing = read_signers(signers), read_signing_key(key)
     with connect(context, profile) as exchange:
         found = _named(exchange, follow_up)
         ends_at = exchange.confirm_follow_up(found, key=signing, signers=listed)
@@ -282,7 +282,7 @@ def release(  # noqa: PLR0913 - who gives what
     exchange sees neither content nor size. Takes the certificate of the system that
     enrols, and the key of another signer than has confirmed.
     """
-    listed, signing = _read_list(signers), read_signing_key(key)
+    listed, signing = read_signers(signers), read_signing_key(key)
     content = read_bytes(payload)
     with connect(context, profile) as exchange:
         found = _named(exchange, follow_up)
@@ -318,7 +318,7 @@ def read(
     command once you have their list. Takes a client's certificate.
     """
     check_new(to, "what was given", "--to")
-    listed = _read_list(signers)
+    listed = read_signers(signers)
     held = _read_ticket(ticket)
     kept = ticket.with_name(f"{ticket.name}.sealed")
     if not kept.exists():
@@ -431,11 +431,6 @@ def _read_reference(text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError:
         return b""  # which is refused as one of a wrong size
-
-
-def _read_list(path: Path) -> Signers:
-    """Return the list of signers in a file."""
-    return parse_signers(read_bytes(path), path.name)
 
 
 def _read_ticket(path: Path) -> FollowUpTicket:

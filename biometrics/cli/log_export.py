@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.audit import Checkpoint
+from biometrics.audit.findings import forked, other_log, rolled_back
 from biometrics.audit.misbehaviour import Misbehaviour
 from biometrics.audit.pages import CHECKPOINT, KEY, OwnEntry, OwnKey, Pages
 from biometrics.audit.tiles import WIDTH, split
-from biometrics.audit.verify import forked, other_log, rolled_back
 from biometrics.errors import (
     ConfigurationError,
     DefectError,

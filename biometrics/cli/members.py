@@ -13,7 +13,7 @@ from biometrics import limits
 from biometrics.callers import Role
 from biometrics.cli import galleries
 from biometrics.cli.output import print_json, print_line, print_note, print_table
-from biometrics.cli.session import JsonOption
+from biometrics.cli.session import ConfigOption, JsonOption
 from biometrics.client import ExchangeClient, Profile
 from biometrics.clock import SystemClock
 from biometrics.errors import (
@@ -22,6 +22,7 @@ from biometrics.errors import (
     UnavailableError,
 )
 from biometrics.members import Member, Membership
+from biometrics.signing import read_signers
 
 if TYPE_CHECKING:
     from biometrics.server.config import Config
@@ -53,10 +54,6 @@ next, the member: biometrics conformance --as {member} --profiles FOLDER
 
 CodeArgument = Annotated[
     str, typer.Argument(help="Of the member, such as `XAA`.", metavar="CODE")
-]
-ConfigOption = Annotated[
-    Path,
-    typer.Option(help="The exchange's settings, `exchange.toml`.", metavar="FILE"),
 ]
 WaitOption = Annotated[
     bool,
@@ -128,8 +125,7 @@ def join(  # noqa: PLR0913 - an option each
     It permits nothing and nobody until its agreement is signed. Refused where it is a
     member already with other things; nothing that is there is overwritten.
     """
-    from biometrics.server.joining import Asked  # noqa: PLC0415 - late, as elsewhere
-    from biometrics.server.policy import read_signers  # noqa: PLC0415 - likewise
+    from biometrics.server.joining import Newcomer  # noqa: PLC0415 - late, as elsewhere
 
     member = Member(code)
     if development and (auditor or witness or signer):
@@ -138,7 +134,7 @@ def join(  # noqa: PLR0913 - an option each
             "`--development` makes auditor, witness and signers itself; leave out"
             " `--auditor`, `--witness` and `--signer`, or it",
         )
-    asked = Asked(
+    newcomer = Newcomer(
         member=member,
         name=name,
         key=key or f"keys/{member}.key",
@@ -147,7 +143,7 @@ def join(  # noqa: PLR0913 - an option each
         signers=dict(map(_signer, signer or [])),
         is_development=development,
     )
-    settings = _joining(config).join(asked)
+    settings = _joining(config).join(newcomer)
     signers = len(read_signers(settings.signers).of(member))
     print_line(f"{member} is in {config}")
     if wait:
@@ -160,7 +156,6 @@ def join(  # noqa: PLR0913 - an option each
 def list_members(config: ConfigOption, *, as_json: JsonOption = False) -> None:
     """List the members, how it is about each, and whether the exchange goes by it."""
     from biometrics.server.config import read_config  # noqa: PLC0415 - likewise
-    from biometrics.server.policy import read_signers  # noqa: PLC0415 - likewise
 
     settings = read_config(config)
     signers = read_signers(settings.signers)

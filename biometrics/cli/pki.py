@@ -8,6 +8,7 @@ import typer
 
 from biometrics.callers import Caller, Role
 from biometrics.cli.output import print_line, print_note
+from biometrics.cli.session import ConfigOption
 from biometrics.clock import SystemClock
 from biometrics.members import Member
 
@@ -16,10 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-ConfigOption = Annotated[
-    Path,
-    typer.Option(help="The exchange's settings, `exchange.toml`.", metavar="FILE"),
-]
 _WARNING = "development only: whoever reads this folder can be any member"
 
 

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from biometrics.cli.backup import ConfigOption
 from biometrics.cli.output import counted, print_json, print_line, print_note
-from biometrics.cli.session import JsonOption
+from biometrics.cli.session import ConfigOption, JsonOption
 from biometrics.errors import ConfigurationError
 
 app = typer.Typer(help="Restore an exchange from its backups.", no_args_is_help=True)

@@ -4,20 +4,17 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from threading import Thread
 from typing import Annotated
 
 import typer
 
 from biometrics.cli.output import counted, print_line, print_note
+from biometrics.cli.session import ConfigOption
 
 
 def serve(
-    config: Annotated[
-        Path,
-        typer.Option(help="The exchange's settings, `exchange.toml`.", metavar="FILE"),
-    ],
+    config: ConfigOption,
     *,
     check: Annotated[
         bool, typer.Option("--check", help="Validate everything, and exit.")

@@ -1,4 +1,4 @@
-"""What every command that talks to the exchange has in common."""
+"""What commands have in common: those of clients, and those beside an exchange."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,12 +22,25 @@ ProfileOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout, for programs.")
 ]
+ConfigOption = Annotated[
+    Path,
+    typer.Option(help="The exchange's settings, `exchange.toml`.", metavar="FILE"),
+]
 ReferenceArgument = Annotated[
     str,
     typer.Argument(
         help="What the record was enrolled under; `-` reads one line of stdin,"
         " which keeps it out of the shell's history.",
         metavar="REFERENCE",
+    ),
+]
+LogKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        help="The log's key, `exchange.example/log+...`, from the people who run it."
+        " Without it the exchange is believed the first time, and held to it.",
+        metavar="KEY",
     ),
 ]
 

@@ -22,15 +22,14 @@ from biometrics.errors import (
     ConfigurationError,
     InvalidRequestError,
 )
-from biometrics.settings import read_bytes
 from biometrics.signing import (
     Signed,
     Signers,
     SigningKey,
     approve,
     create_signing_key,
-    parse_signers,
     propose,
+    read_signers,
     read_signing_key,
 )
 
@@ -134,11 +133,7 @@ def read_list(given: Path | None, agreements: Path) -> Signers:
     Raises:
         ConfigurationError: it is not there, or with every fault in it.
     """
-    listed = (
-        signers_beside(agreements)
-        if given is None
-        else parse_signers(read_bytes(given), given.name)
-    )
+    listed = signers_beside(agreements) if given is None else read_signers(given)
     if listed is None:
         raise ConfigurationError(
             "NO_SIGNERS_FILE",

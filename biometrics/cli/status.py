@@ -6,7 +6,6 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -15,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from biometrics.cli.output import print_json
-from biometrics.cli.session import JsonOption
+from biometrics.cli.session import ConfigOption, JsonOption
 from biometrics.errors import ConfigurationError, UnavailableError
 
 _SAMPLE: Final = re.compile(r"(?P<name>\w+)(\{(?P<labels>.*)\})? (?P<value>\S+)")
@@ -31,10 +30,7 @@ Figures = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def status(
-    config: Annotated[
-        Path,
-        typer.Option(help="The exchange's settings, `exchange.toml`.", metavar="FILE"),
-    ],
+    config: ConfigOption,
     *,
     live: Annotated[
         bool, typer.Option("--live", help="Go on until Ctrl-C, each second.")

@@ -13,7 +13,7 @@ from biometrics.audit.memory import Memory
 from biometrics.audit.misbehaviour import Misbehaviour
 from biometrics.cli.cosigning import Allowed, cosign, witness_of
 from biometrics.cli.output import print_error, print_line
-from biometrics.cli.session import ProfileOption, connect
+from biometrics.cli.session import LogKeyOption, ProfileOption, connect
 from biometrics.clock import SystemClock
 from biometrics.errors import (
     ConfigurationError,
@@ -32,15 +32,6 @@ FolderArgument = Annotated[
         " put back from a backup.",
         metavar="FOLDER",
         file_okay=False,
-    ),
-]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        help="The log's key, `exchange.example/log+...`, from the people who run it."
-        " Without it the exchange is believed the first time, and held to it.",
-        metavar="KEY",
     ),
 ]
 EveryOption = Annotated[
@@ -79,7 +70,7 @@ def witness(  # noqa: PLR0913 - and what a person may say once
         Path,
         typer.Option("--secret", help="Secret key of the witness.", metavar="FILE"),
     ],
-    key: KeyOption = None,
+    key: LogKeyOption = None,
     every: EveryOption = 60.0,
     follow: Annotated[
         str,

@@ -8,44 +8,43 @@ from biometrics.client.aio import AsyncExchangeClient
 from biometrics.client.client import ExchangeClient
 from biometrics.client.inputs import Chunk, Probe, Record, Template
 from biometrics.client.profile import Profile
-from biometrics.client.results import (
-    AgreementInfo,
-    AlertInfo,
-    CallerInfo,
-    CheckpointInfo,
+from biometrics.client.results.custody import CustodyInfo, ErasureInfo
+from biometrics.client.results.enrolling import (
     ChunkOutcome,
-    CustodyInfo,
     DuplicateInfo,
     EnrolOutcome,
     EnrolStatus,
-    EntryKeyInfo,
-    ErasureInfo,
-    Explanation,
     GalleryInfo,
-    HolderAnswer,
+    ProtectOutcome,
+    RecordInfo,
+    RecordSummary,
+    ReplaceOutcome,
+    TemplateInfo,
+    WithdrawReceipt,
+)
+from biometrics.client.results.follow_ups import ReceivedFollowUp, RequestedFollowUp
+from biometrics.client.results.log import CheckpointInfo, EntryKeyInfo, OwnEntryInfo
+from biometrics.client.results.region import (
+    AgreementInfo,
+    CallerInfo,
+    Explanation,
     HolderInfo,
     LoadInfo,
     LoadMinuteInfo,
-    MatchAnswer,
-    Outcome,
-    OwnEntryInfo,
     PermissionInfo,
-    ProbeRefusal,
-    ProtectOutcome,
-    ReceivedFollowUp,
-    RecordInfo,
-    RecordSummary,
     RegionInfo,
     RegionMemberInfo,
     RegionPermissionInfo,
-    ReplaceOutcome,
-    RequestedFollowUp,
-    ReviewInfo,
-    SpaceInfo,
-    TemplateInfo,
     UseInfo,
     VersionInfo,
-    WithdrawReceipt,
+)
+from biometrics.client.results.reviewing import AlertInfo, ReviewInfo
+from biometrics.client.results.searching import (
+    HolderAnswer,
+    MatchAnswer,
+    Outcome,
+    ProbeRefusal,
+    SpaceInfo,
 )
 from biometrics.signing import FollowUpPayload, FollowUpTicket
 

@@ -11,8 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from biometrics import limits
-from biometrics.client.responses import read_chunk_outcomes
-from biometrics.client.results import ChunkOutcome
+from biometrics.client.responses.enrolling import read_chunk_outcomes
+from biometrics.client.results.enrolling import ChunkOutcome
 from biometrics.errors import (
     DeadlineError,
     DefectError,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from biometrics.client.inputs import Chunk
     from biometrics.client.profile import Profile
-    from biometrics.client.results import ChunkOutcome
+    from biometrics.client.results.enrolling import ChunkOutcome
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -19,8 +19,18 @@ import grpc
 import grpc.aio
 
 from biometrics import limits
-from biometrics.client import responses
 from biometrics.client.channel import Peers
+from biometrics.client.responses.custody import read_custody
+from biometrics.client.responses.enrolling import read_galleries
+from biometrics.client.responses.log import read_checkpoint
+from biometrics.client.responses.region import (
+    read_caller,
+    read_holders,
+    read_load,
+    read_permissions,
+    read_region,
+)
+from biometrics.client.responses.reviewing import read_alerts, read_reviews
 from biometrics.client.status import translate
 from biometrics.errors import UnavailableError
 from biometrics.v1 import (
@@ -41,18 +51,17 @@ from biometrics.v1 import (
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from biometrics.client.results import (
-        AlertInfo,
+    from biometrics.client.results.custody import CustodyInfo
+    from biometrics.client.results.enrolling import GalleryInfo
+    from biometrics.client.results.log import CheckpointInfo
+    from biometrics.client.results.region import (
         CallerInfo,
-        CheckpointInfo,
-        CustodyInfo,
-        GalleryInfo,
         HolderInfo,
         LoadInfo,
         PermissionInfo,
         RegionInfo,
-        ReviewInfo,
     )
+    from biometrics.client.results.reviewing import AlertInfo, ReviewInfo
 
 RequestT = TypeVar("RequestT", bound="Message")
 ResponseT = TypeVar("ResponseT")
@@ -125,63 +134,61 @@ class Reader:
         """Tell who that is to the exchange."""
         stub = region_pb2_grpc.RegionServiceStub(self.channel)
         request = region_pb2.DescribeCallerRequest()
-        return responses.read_caller(await self._ask(stub.DescribeCaller, request))
+        return read_caller(await self._ask(stub.DescribeCaller, request))
 
     async def holders(self) -> tuple[HolderInfo, ...]:
         """List the holders that its member may search."""
         stub = region_pb2_grpc.RegionServiceStub(self.channel)
         request = region_pb2.ListHoldersRequest()
-        return responses.read_holders(await self._ask(stub.ListHolders, request))
+        return read_holders(await self._ask(stub.ListHolders, request))
 
     async def load(self) -> LoadInfo:
         """Tell of the last hour."""
         stub = region_pb2_grpc.RegionServiceStub(self.channel)
         request = region_pb2.GetLoadRequest()
-        return responses.read_load(await self._ask(stub.GetLoad, request))
+        return read_load(await self._ask(stub.GetLoad, request))
 
     async def region(self) -> RegionInfo:
         """List all members and what is agreed."""
         stub = region_pb2_grpc.RegionServiceStub(self.channel)
         request = region_pb2.DescribeRegionRequest()
-        return responses.read_region(await self._ask(stub.DescribeRegion, request))
+        return read_region(await self._ask(stub.DescribeRegion, request))
 
     async def galleries(self) -> tuple[GalleryInfo, ...]:
         """List its member's galleries."""
         stub = enrolment_pb2_grpc.EnrolmentServiceStub(self.channel)
         request = enrolment_pb2.ListGalleriesRequest()
-        return responses.read_galleries(await self._ask(stub.ListGalleries, request))
+        return read_galleries(await self._ask(stub.ListGalleries, request))
 
     async def custody(self) -> CustodyInfo:
         """Tell whether its member's galleries are open."""
         stub = custody_pb2_grpc.CustodyServiceStub(self.channel)
         request = custody_pb2.GetCustodyRequest()
-        return responses.read_custody(await self._ask(stub.GetCustody, request))
+        return read_custody(await self._ask(stub.GetCustody, request))
 
     async def permissions(self) -> tuple[PermissionInfo, ...]:
         """List what others may learn of its member's records today."""
         stub = agreement_pb2_grpc.AgreementServiceStub(self.channel)
         request = agreement_pb2.ListPermissionsRequest()
-        return responses.read_permissions(
-            await self._ask(stub.ListPermissions, request)
-        )
+        return read_permissions(await self._ask(stub.ListPermissions, request))
 
     async def reviews(self) -> tuple[ReviewInfo, ...]:
         """List the freezes that its member is a side of."""
         stub = review_pb2_grpc.ReviewServiceStub(self.channel)
         request = review_pb2.ListReviewsRequest()
-        return responses.read_reviews(await self._ask(stub.ListReviews, request))
+        return read_reviews(await self._ask(stub.ListReviews, request))
 
     async def alerts(self) -> tuple[AlertInfo, ...]:
         """List what gave its member cause for alerts."""
         stub = review_pb2_grpc.ReviewServiceStub(self.channel)
         request = review_pb2.ListAlertsRequest()
-        return responses.read_alerts(await self._ask(stub.ListAlerts, request))
+        return read_alerts(await self._ask(stub.ListAlerts, request))
 
     async def checkpoint(self) -> CheckpointInfo:
         """Return the newest checkpoint of the log."""
         stub = audit_pb2_grpc.AuditServiceStub(self.channel)
         request = audit_pb2.GetCheckpointRequest()
-        return responses.read_checkpoint(await self._ask(stub.GetCheckpoint, request))
+        return read_checkpoint(await self._ask(stub.GetCheckpoint, request))
 
     async def log_tile(self, level: int, number: int, width: int) -> bytes:
         """Return the first `width` hashes of a tile of the log."""

@@ -174,7 +174,7 @@ class LoopLine:
 def _crowded(seconds: float) -> DeadlineError:
     """Return the error of a call for which there was no place in time."""
     return DeadlineError(
-        "TOO_MANY_CALLS",
+        "CLIENT_BUSY",
         f"no place came free in {seconds:g} seconds among the"
         f" {limits.CALLS_AT_ONCE_OF_A_CLIENT} calls that this client makes at once;"
         " make fewer at once, or set a longer deadline",

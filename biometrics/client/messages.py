@@ -1,7 +1,7 @@
-"""Building requests and reading responses; both clients use it.
+"""Requests that have effects, or in which something can be seen to be wrong.
 
-What can be seen to be wrong without asking the exchange is refused here with the
-same error and the same field names.
+What is wrong is refused here, without asking the exchange, with the same error and the
+same field names as by it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-import numpy as np
-
 from biometrics import limits
-from biometrics.client.inputs import Probe
+from biometrics.client.contents import (
+    member_codes,
+    number_given,
+    probe_message,
+    record_message,
+    template_message,
+)
 from biometrics.client.words import number_of
 from biometrics.errors import Fault, InvalidRequestError
 from biometrics.v1 import (
@@ -27,9 +31,7 @@ from biometrics.v1 import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike
-
-    from biometrics.client.inputs import Chunk, Record, Template
+    from biometrics.client.inputs import Chunk, Probe, Record, Template
 
 RequestId = uuid.UUID | str | None
 
@@ -51,7 +53,6 @@ SizedT = TypeVar("SizedT", bound=_Sized)
 AskedT = TypeVar("AskedT", bound=_Asked)
 
 _UUID4: Final = 4
-_SINGLE: Final = np.dtype("<f4")
 
 
 class RequestMaker:
@@ -106,9 +107,9 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = match_pb2.MatchRequest(
-            purpose=_purpose(purpose, faults),
-            probe=_probe(probe, "probe", faults),
-            holders=_codes(holders, "holders", faults),
+            purpose=number_given(match_pb2.Purpose, purpose, "purpose", faults),
+            probe=probe_message(probe, "probe", faults),
+            holders=member_codes(holders, "holders", faults),
         )
         return self.under(given, message, faults)
 
@@ -126,12 +127,12 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = match_pb2.BatchMatchRequest(
-            purpose=_purpose(purpose, faults),
+            purpose=number_given(match_pb2.Purpose, purpose, "purpose", faults),
             probes=[
-                _probe(probe, f"probes[{index}]", faults)
+                probe_message(probe, f"probes[{index}]", faults)
                 for index, probe in enumerate(probes)
             ],
-            holders=_codes(holders, "holders", faults),
+            holders=member_codes(holders, "holders", faults),
         )
         return self.under(given, message, faults)
 
@@ -143,7 +144,7 @@ class RequestMaker:
         """
         faults: list[Fault] = []
         message = enrolment_pb2.EnrolRequest(
-            record=_record(record, "record", faults),
+            record=record_message(record, "record", faults),
         )
         return self.under(given, message, faults)
 
@@ -156,7 +157,7 @@ class RequestMaker:
         faults: list[Fault] = []
         message = enrolment_pb2.BulkEnrolRequest(
             records=[
-                _record(record, f"records[{index}]", faults)
+                record_message(record, f"records[{index}]", faults)
                 for index, record in enumerate(chunk.records)
             ],
         )
@@ -171,11 +172,10 @@ class RequestMaker:
             InvalidRequestError: with every fault that can be seen from here.
         """
         faults: list[Fault] = []
-        message = enrolment_pb2.PlantCanariesRequest(space=space)
-        try:
-            message.position = number_of(template_pb2.Position, position, "position")
-        except InvalidRequestError as error:
-            faults.extend(error.faults)
+        message = enrolment_pb2.PlantCanariesRequest(
+            space=space,
+            position=number_given(template_pb2.Position, position, "position", faults),
+        )
         most = limits.MAX_CANARIES_PLANTED
         if 1 <= count <= most:
             message.count = count
@@ -201,7 +201,7 @@ class RequestMaker:
         faults: list[Fault] = []
         message = enrolment_pb2.ReplaceRequest(
             reference=reference,
-            template=_template(template, "template", faults),
+            template=template_message(template, "template", faults),
             accept_lower_quality=accept_lower_quality,
         )
         if sample is not None:
@@ -223,11 +223,10 @@ class RequestMaker:
             InvalidRequestError: with every fault that can be seen from here.
         """
         faults: list[Fault] = []
-        message = followup_pb2.RefuseFollowUpRequest(follow_up_id=follow_up_id)
-        try:
-            message.refusal = number_of(followup_pb2.Refusal, refusal, "refusal")
-        except InvalidRequestError as error:
-            faults.extend(error.faults)
+        message = followup_pb2.RefuseFollowUpRequest(
+            follow_up_id=follow_up_id,
+            refusal=number_given(followup_pb2.Refusal, refusal, "refusal", faults),
+        )
         return self.under(given, message, faults)
 
 
@@ -250,206 +249,13 @@ def explain_request(
         InvalidRequestError: with every fault that can be seen from here.
     """
     faults: list[Fault] = []
-    number = template_pb2.MODALITY_UNSPECIFIED
-    try:
-        number = number_of(template_pb2.Modality, modality, "modality")
-    except InvalidRequestError as error:
-        faults.extend(error.faults)
     message = agreement_pb2.ExplainAgreementRequest(
         holder=holder,
         requester=requester,
-        purpose=_purpose(purpose, faults),
-        modality=number,
+        modality=number_given(template_pb2.Modality, modality, "modality", faults),
+        purpose=number_given(match_pb2.Purpose, purpose, "purpose", faults),
     )
     return _sound(message, faults)
-
-
-def vector_bytes(vector: ArrayLike) -> bytes:
-    """Return a vector as little-endian float32.
-
-    Args:
-        vector: one-dimensional, of any floating-point type.
-
-    Raises:
-        InvalidRequestError: it is none. Whether it has the space's dimension and
-            is finite is for the exchange to say.
-    """
-    array = np.asarray(vector)
-    if array.dtype.kind != "f":
-        reason, message = (
-            "WRONG_DTYPE",
-            f"a vector is of floating-point numbers, not of `{array.dtype}`",
-        )
-    elif array.ndim != 1:
-        reason, message = (
-            "WRONG_SHAPE",
-            f"a vector has one dimension, not the shape `{array.shape}`; pass one row",
-        )
-    else:
-        if array.dtype == _SINGLE:
-            return array.tobytes()
-        # A float64 beyond float32 becomes infinite, which the exchange refuses.
-        with np.errstate(over="ignore"):
-            return array.astype(_SINGLE).tobytes()
-    raise InvalidRequestError.of([Fault(field="data", reason=reason, message=message)])
-
-
-def minutiae_bytes(minutiae: ArrayLike) -> bytes:
-    """Return minutiae in the size that all have.
-
-    Args:
-        minutiae: (n, 3), see `Template`.
-
-    Raises:
-        InvalidRequestError: they are none. Whether they are enough is for the exchange
-            to say.
-    """
-    array = np.asarray(minutiae, np.float64)
-    most = limits.MAX_MINUTIAE
-    if array.ndim != 2 or array.shape[1] != 3:  # noqa: PLR2004 - x, y, direction
-        reason, message = (
-            "WRONG_SHAPE",
-            f"minutiae have the shape (n, 3), not `{array.shape}`",
-        )
-    elif len(array) > most:
-        reason, message = "TOO_MANY_MINUTIAE", f"{len(array)} minutiae; at most {most}"
-    elif not (
-        np.isfinite(array).all()
-        and (array[:, :2] >= 0).all()
-        and (array[:, :2] <= limits.MAX_MINUTIA_PIXELS).all()
-    ):
-        reason = "WRONG_PLACE"
-        message = (
-            "every number must be finite, and every place 0 to"
-            f" {limits.MAX_MINUTIA_PIXELS} pixels at 500 an inch from either edge"
-        )
-    else:
-        rows = np.zeros((1 + most, 3), "<u2")
-        rows[0, 0] = len(array)
-        rows[1 : 1 + len(array), :2] = np.rint(array[:, :2] * _TENTHS)
-        turns = np.rint(array[:, 2] % 360 / 360 * _CIRCLE)
-        rows[1 : 1 + len(array), 2] = turns % _CIRCLE
-        return rows.tobytes()
-    raise InvalidRequestError.of([Fault(field="data", reason=reason, message=message)])
-
-
-def _data(template: Template) -> tuple[template_pb2.DataType.ValueType, bytes]:
-    """Return how a template is written, and its bytes.
-
-    Raises:
-        InvalidRequestError: it is neither a vector nor minutiae.
-    """
-    if template.minutiae is not None and template.vector is None:
-        data = minutiae_bytes(template.minutiae)
-        return template_pb2.DATA_TYPE_MINUTIAE, data
-    if template.vector is not None and template.minutiae is None:
-        return template_pb2.DATA_TYPE_FLOAT32, vector_bytes(template.vector)
-    message = (
-        "a template is a vector or minutiae, as its space has it: give one of them"
-    )
-    fault = Fault(field="data", reason="WRONG_KIND", message=message)
-    raise InvalidRequestError.of([fault])
-
-
-_TENTHS: Final = 10
-_CIRCLE: Final = 1 << 16
-
-
-def _purpose(purpose: str, faults: list[Fault]) -> match_pb2.Purpose.ValueType:
-    """Return the number of a purpose; append the fault of one that is none."""
-    try:
-        return number_of(match_pb2.Purpose, purpose, "purpose")
-    except InvalidRequestError as error:
-        faults.extend(error.faults)
-        return match_pb2.PURPOSE_UNSPECIFIED
-
-
-def _codes(codes: Sequence[str], where: str, faults: list[Fault]) -> Sequence[str]:
-    """Return member codes; append the fault of one that is taken for several."""
-    if not isinstance(codes, str):
-        return codes
-    told = f'must be several codes, such as `("{codes[:3]}",)`; this is one text'
-    faults.append(Fault(field=where, reason="NOT_A_LIST", message=told))
-    return ()
-
-
-def _probe(given: Template | Probe, where: str, faults: list[Fault]) -> match_pb2.Probe:
-    """Return a probe; append what is wrong with it."""
-    probe = given if isinstance(given, Probe) else Probe(template=given)
-    message = match_pb2.Probe(
-        templates=[
-            _template(template, f"{where}.templates[{index}]", faults)
-            for index, template in enumerate((probe.template, *probe.further))
-        ],
-        excluded_holders=_codes(
-            probe.excluded_holders, f"{where}.excluded_holders", faults
-        ),
-    )
-    for index, word in enumerate(probe.fallback_positions):
-        field = f"{where}.fallback_positions[{index}]"
-        try:
-            number = number_of(template_pb2.Position, word, field)
-        except InvalidRequestError as error:
-            faults.extend(error.faults)
-        else:
-            message.fallback_positions.append(number)
-    return message
-
-
-def _record(record: Record, where: str, faults: list[Fault]) -> enrolment_pb2.Record:
-    """Return a record's message; append what is wrong with it."""
-    message = enrolment_pb2.Record(
-        reference=record.reference,
-        templates=[
-            _template(template, f"{where}.templates[{index}]", faults)
-            for index, template in enumerate(record.templates)
-        ],
-        excluded_requesters=_codes(
-            record.excluded, f"{where}.excluded_requesters", faults
-        ),
-        legal_basis=record.legal_basis,
-    )
-    if record.expires_at is not None:
-        if record.expires_at.tzinfo is None:
-            faults.append(
-                Fault(
-                    field=f"{where}.expire_time",
-                    reason="NO_TIME_ZONE",
-                    message="the moment has no time zone; give one, such as UTC",
-                )
-            )
-        else:
-            message.expire_time.FromDatetime(record.expires_at)
-    return message
-
-
-def _template(
-    template: Template, where: str, faults: list[Fault]
-) -> template_pb2.Template:
-    """Return a template's message; append what is wrong with it."""
-    message = template_pb2.Template(space=template.space)
-    try:
-        message.position = number_of(
-            template_pb2.Position, template.position, "position"
-        )
-    except InvalidRequestError as error:
-        faults.extend(fault.under(where) for fault in error.faults)
-    try:
-        message.data_type, message.data = _data(template)
-    except InvalidRequestError as error:
-        faults.extend(fault.under(where) for fault in error.faults)
-    if template.quality is not None:
-        if 0 <= template.quality <= limits.MAX_QUALITY:
-            message.quality = template.quality
-        else:
-            faults.append(
-                Fault(
-                    field=f"{where}.quality",
-                    reason="WRONG_QUALITY",
-                    message=f"must be 0 to {limits.MAX_QUALITY}, or left out",
-                )
-            )
-    return message
 
 
 def _sound(message: SizedT, faults: Sequence[Fault]) -> SizedT:

@@ -60,6 +60,11 @@ def number_of(words: Words[NumberT], word: str, field: str) -> NumberT:
     return numbers[word]
 
 
+def unspecified(words: Words[NumberT]) -> NumberT:
+    """Return the number of no word."""
+    return words.Value(words.DESCRIPTOR.values[0].name)
+
+
 @lru_cache(maxsize=64)
 def _numbers(words: Words[NumberT]) -> dict[str, NumberT]:
     """Return the number of each word, in the order of the contract."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from biometrics.client.results import LoadInfo, LoadMinuteInfo
+    from biometrics.client.results.region import LoadInfo, LoadMinuteInfo
 
 WIDTH: Final = 420
 HEIGHT: Final = 180

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from biometrics.client.results import RegionInfo, UseInfo
+    from biometrics.client.results.region import RegionInfo, UseInfo
 
 # What tells more stands first; a cell shows the most that is told.
 _LEVELS: Final = ("reference", "holder", "presence")

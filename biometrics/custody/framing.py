@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 1
 _LENGTH_BYTES: Final = 4
 _NUMBER_BYTES: Final = 8
+_NUMBER_LENGTH: Final = _NUMBER_BYTES.to_bytes(_LENGTH_BYTES, "big")
 
 
 class Purpose(Enum):
@@ -48,7 +49,18 @@ class Purpose(Enum):
 
 def frame(purpose: Purpose, *fields: str | bytes | int) -> bytes:
     """Return version, purpose and fields as canonical bytes."""
-    return _framed(FORMAT_VERSION, purpose.value, *fields)
+    return framed(FORMAT_VERSION, purpose.value, *fields)
+
+
+def framed(*fields: str | bytes | int) -> bytes:
+    """Return fields that follow those of a `frame`, as it would have framed them."""
+    return b"".join(map(_field, fields))
+
+
+@lru_cache(maxsize=1024)
+def framed_often(*fields: str | bytes | int) -> bytes:
+    """Return what `framed` does, of fields that are the same in many records."""
+    return framed(*fields)
 
 
 def frame_rest(binding: Binding) -> bytes:
@@ -56,14 +68,12 @@ def frame_rest(binding: Binding) -> bytes:
 
     They follow a frame that begins with member and gallery.
     """
-    record = binding.record
-    return b"".join(
-        (
-            len(record).to_bytes(_LENGTH_BYTES, "big"),
-            record,
-            _kind(binding.modality, binding.space, binding.position),
-            _ordinals(binding.sample, binding.generation),
-        )
+    return (
+        framed(binding.record)
+        # An exchange has few kinds of template, and opens a million of each; nor has it
+        # many ordinals, for nearly all records are of the first generation.
+        + framed_often(binding.modality, binding.space, binding.position)
+        + framed_often(binding.sample, binding.generation)
     )
 
 
@@ -77,27 +87,9 @@ def derive(secret: bytes, purpose: Purpose, *fields: str | bytes | int) -> bytes
     return HKDFExpand(algorithm=SHA256(), length=KEY_BYTES, info=info).derive(secret)
 
 
-def _framed(*fields: str | bytes | int) -> bytes:
-    """Return fields, each preceded by its length."""
-    parts: list[bytes] = []
-    for field in fields:
-        if isinstance(field, int):
-            data = field.to_bytes(_NUMBER_BYTES, "big")
-        else:
-            data = field.encode() if isinstance(field, str) else field
-        parts += (len(data).to_bytes(_LENGTH_BYTES, "big"), data)
-    return b"".join(parts)
-
-
-# An exchange has few kinds of template, and opens a million of each.
-@lru_cache(maxsize=1024)
-def _kind(modality: str, space: str, position: str) -> bytes:
-    """Return the fields that say what kind of template it is."""
-    return _framed(modality, space, position)
-
-
-# Nor has it many of these: nearly all records are of the first generation.
-@lru_cache(maxsize=1024)
-def _ordinals(sample: int, generation: int) -> bytes:
-    """Return the fields that say which template of its record it is."""
-    return _framed(sample, generation)
+def _field(field: str | bytes | int) -> bytes:
+    """Return a field, preceded by its length."""
+    if isinstance(field, int):
+        return _NUMBER_LENGTH + field.to_bytes(_NUMBER_BYTES, "big")
+    data = field.encode() if isinstance(field, str) else field
+    return len(data).to_bytes(_LENGTH_BYTES, "big") + data

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 # A value key seals one message, ever, so its nonce need not differ from others'
 # (NIST SP 800-38D, section 8: unique for each key).
 _ONLY_NONCE: Final = bytes(12)
+# Of a value: its key, and the nonce that this is wrapped under.
+SEAL_RANDOM_BYTES: Final = KEY_BYTES + NONCE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +117,22 @@ class GalleryKey:
         self._for_key = frame(Purpose.RECORD_KEY, *fields, key_id)
         self._for_value = frame(Purpose.RECORD_VALUE, *fields)
 
-    def seal(
-        self, binding: Binding, plaintext: Values, random_bytes: Callable[[int], bytes]
-    ) -> Sealed:
-        """Seal a value under a key of its own; see `Vault.seal`."""
+    def seal(self, binding: Binding, plaintext: Values, randomness: bytes) -> Sealed:
+        """Seal a value under a key of its own; see `Vault.seal`.
+
+        Args:
+            binding: what it belongs to, in this gallery.
+            plaintext: contiguous.
+            randomness: `SEAL_RANDOM_BYTES`, random and never used before.
+        """
         rest = frame_rest(binding)
         # 1. A fresh key seals the value, and nothing else.
-        key = random_bytes(KEY_BYTES)
+        key, nonce = randomness[:KEY_BYTES], randomness[KEY_BYTES:]
         clear = as_bytes(plaintext)
         ciphertext = AESGCM(key).encrypt(_ONLY_NONCE, clear, self._for_value + rest)
         # 2. The gallery's wrapping key seals that key.
-        nonce = random_bytes(NONCE_BYTES)
         wrapped = self._xaes.seal(nonce, key, self._for_key + rest)
-        return Sealed(key_id=self.key_id, wrapped_key=wrapped, ciphertext=ciphertext)
+        return Sealed(self.key_id, wrapped, ciphertext)
 
     def rewrap(
         self,

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hmac
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from biometrics.clock import to_microseconds
-from biometrics.custody.framing import Purpose, derive, frame
+from biometrics.custody.framing import Purpose, derive, frame, framed, framed_often
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
 from biometrics.errors import SealError
 
@@ -40,6 +39,7 @@ class IndexKey:
         "_random_bytes",
         "_replies",
         "_tag",
+        "_tagged",
     )
 
     def __init__(
@@ -49,6 +49,7 @@ class IndexKey:
         self._member = member.code
         self._lookup = _hmac(derive(secret, Purpose.INDEX_LOOKUP, member.code))
         self._digest = _hmac(derive(secret, Purpose.INDEX_DIGEST, member.code))
+        self._tagged = frame(Purpose.RECORD_TAG, member.code)
         self._tag = _hmac(derive(secret, Purpose.INDEX_TAG, member.code))
         self._replies = Xaes(derive(secret, Purpose.INDEX_REPLIES, member.code))
         self._random_bytes = random_bytes
@@ -66,18 +67,32 @@ class IndexKey:
 
     def record_tag(self, record: Attested) -> bytes:
         """Return the 32 bytes without which nothing is believed of a record's row."""
-        data = frame(
-            Purpose.RECORD_TAG,
-            self._member,
-            record.record,
-            record.generation,
-            record.lookup,
-            ",".join(sorted(member.code for member in record.excluded)),
-            to_microseconds(record.expires_at) if record.expires_at else "",
-            *(() if record.first_template is None else (record.first_template,)),
-            *(("canary",) if record.is_canary else ()),
+        before, after = self._tagged_parts(record)
+        if record.first_template is not None:
+            before += framed(record.first_template)
+        return self._tag(before + after)
+
+    def tagging(self, record: Attested) -> Callable[[int], bytes]:
+        """Return what gives the tag of a record, when its first template has a number.
+
+        Args:
+            record: what it is to attest, whatever first template it names.
+        """
+        before, after = self._tagged_parts(record)
+        return lambda first: self._tag(before + framed(first) + after)
+
+    def _tagged_parts(self, record: Attested) -> tuple[bytes, bytes]:
+        """Return what is tagged of a record, before and after its first template."""
+        excluded = ",".join(sorted(member.code for member in record.excluded))
+        expires_at = to_microseconds(record.expires_at) if record.expires_at else ""
+        before = (
+            self._tagged
+            + framed(record.record)
+            + framed_often(record.generation)
+            + framed(record.lookup)
+            + framed_often(excluded, expires_at)
         )
-        return self._tag(data)
+        return before, framed_often("canary") if record.is_canary else b""
 
     def check_record(self, record: Attested, tag: bytes) -> None:
         """Refuse a record's row whose tag is not the one that it was given.
@@ -90,7 +105,7 @@ class IndexKey:
         """
         if hmac.compare_digest(self.record_tag(record), tag):
             return
-        before = replace(record, first_template=None)
+        before = record._replace(first_template=None)
         if not hmac.compare_digest(self.record_tag(before), tag):
             raise SealError(
                 "RECORD_CHANGED",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics.custody.framing import Purpose, derive
+from biometrics.custody.gallery import SEAL_RANDOM_BYTES
 from biometrics.custody.handed import HandedKeyProvider
 from biometrics.custody.index import IndexKeys
 from biometrics.custody.keyring import Keyring
@@ -15,7 +16,7 @@ from biometrics.sealed import locked
 from biometrics.sealing import HAND_OVER, SealingKeys, seal_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from biometrics.clock import Clock
     from biometrics.custody.buffers import Values
@@ -155,8 +156,31 @@ class Vault:
             GalleryLockedError: the member is locked.
             StorageError: the gallery's key could not be made durable.
         """
-        key = self._ring(binding.member).newest(binding.gallery)
-        return key.seal(binding, plaintext, self._random_bytes)
+        (sealed,) = self.seal_all([(binding, plaintext)])
+        return sealed
+
+    def seal_all(self, values: Sequence[tuple[Binding, Values]]) -> list[Sealed]:
+        """Seal several values, each as `seal` does; their randomness is drawn at once.
+
+        To draw is a system call, for which a thread gives the interpreter's lock away.
+
+        Args:
+            values: each with what it belongs to.
+
+        Raises:
+            GalleryLockedError: a member is locked.
+            StorageError: the key of a gallery could not be made durable.
+        """
+        size = SEAL_RANDOM_BYTES
+        drawn = self._random_bytes(size * len(values))
+        return [
+            self._ring(binding.member)
+            .newest(binding.gallery)
+            .seal(binding, plaintext, drawn[start : start + size])
+            for (binding, plaintext), start in zip(
+                values, range(0, len(drawn), size), strict=True
+            )
+        ]
 
     def open(self, binding: Binding, sealed: Sealed) -> bytearray:
         """Return a value, in memory that the caller can overwrite.

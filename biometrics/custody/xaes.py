@@ -51,7 +51,8 @@ class Xaes:
         messages = (self._masks ^ (half << _BLOCK_BITS | half)).to_bytes(32, "big")
         # 5. Kx = AES(M1 ^ K1) || AES(M2 ^ K1).
         with self._lock:
-            return AESGCM(self._aes.update(messages))
+            subkey = self._aes.update(messages)
+        return AESGCM(subkey)
 
     def seal(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
         """Seal a message.

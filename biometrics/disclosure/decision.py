@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import Enum
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
@@ -280,8 +281,9 @@ def plan_search(  # noqa: PLR0913 - the whole question
 
     def permitted(classes: Collection[FpirClass]) -> SearchPlan | None:
         found = [
-            _together(
-                [
+            reduce(
+                _both,
+                (
                     permit(
                         agreements,
                         holder=holder,
@@ -292,7 +294,7 @@ def plan_search(  # noqa: PLR0913 - the whole question
                         established=classes,
                     )
                     for modality in modalities
-                ]
+                ),
             )
             for holder in sorted(holders or agreements.holders_for(requester))
         ]
@@ -304,18 +306,20 @@ def plan_search(  # noqa: PLR0913 - the whole question
     return plan
 
 
-def _together(permissions: list[Permission | None]) -> Permission | None:
-    """Return what a holder permits of several modalities together, or None.
+def _both(one: Permission | None, other: Permission | None) -> Permission | None:
+    """Return what a holder permits of two modalities together, or None.
 
-    It tells no more than the one that tells least, and is permitted only if all are: a
+    It tells no more than the one that tells least, and is permitted only if both are: a
     search is of one person, and half of it would be another search.
     """
-    granted = [each for each in permissions if each is not None]
-    if len(granted) != len(permissions):
+    if one is None or other is None:
         return None
-    least = min(granted, key=lambda each: each.level.rank)
-    further = tuple(each.clause for each in granted if each.clause is not least.clause)
-    return Permission(least.holder, least.level, least.clause, further)
+    least, more = one, other
+    if other.level.rank < one.level.rank:
+        least, more = other, one
+    further = (*least.further, *more.clauses)
+    others = tuple(each for each in further if each is not least.clause)
+    return Permission(least.holder, least.level, least.clause, others)
 
 
 def _plan(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from biometrics import limits
 from biometrics.audit import Checkpoint, origin_of
+from biometrics.audit.findings import forked, other_log, rolled_back
 from biometrics.audit.tiles import root_of
-from biometrics.audit.verify import forked, other_log, rolled_back
 from biometrics.audit.witness import goes_on
 from biometrics.callers import CALLER
 from biometrics.errors import (

@@ -12,9 +12,9 @@ that was made under them: whoever has both has everything.
 
 A list of restrictions is a file of lines of JSON, sealed likewise: what was withdrawn,
 protected and agreed, and whose galleries were locked or destroyed, up to the moment it
-was written. A data backup is older than what
-happened after it; the list, written every few minutes, is what keeps a restore from
-bringing back people whom their holders took out.
+was written. A data backup knows nothing of what happened after it; the list, written
+every few minutes, keeps a restore from bringing back people whom their holders took
+out.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from biometrics.server.methods import SERVICES, check_table
 from biometrics.server.policy import (
     read_auditors,
     read_calibrated,
-    read_signers,
     read_witnesses,
     unaudited,
 )
@@ -28,6 +27,7 @@ from biometrics.server.rates import Rates
 from biometrics.server.site import refuse_without_ray
 from biometrics.server.stages import begin_tracing
 from biometrics.server.tls import read_trust, trust_notes
+from biometrics.signing import read_signers
 from biometrics.store import inspect_store
 from matcher.index import binding_of
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.server.custodian import Custodian
     from biometrics.server.health import Health
-    from biometrics.server.membership import Settings
+    from biometrics.server.membership import SettingsInForce
     from biometrics.server.tls import Trusted
     from biometrics.store import Store
     from enrolment.dispose import Disposal
@@ -109,13 +109,13 @@ async def keep_probing(probes: CanaryProbes) -> None:
             )
 
 
-async def keep_looking(at: Settings, seconds: float) -> None:
+async def keep_looking(at: SettingsInForce, seconds: float) -> None:
     """Take up members and agreements that are new, time and again."""
     async for _ in looks(at, seconds):
         pass
 
 
-async def looks(at: Settings | Trusted, seconds: float) -> AsyncIterator[None]:
+async def looks(at: SettingsInForce | Trusted, seconds: float) -> AsyncIterator[None]:
     """Look for what is new, time and again; yield after each look."""
     while True:
         await asyncio.sleep(seconds)

@@ -20,9 +20,9 @@
     agreements = "agreements"
     signers = "signers.toml"           # whose signatures of agreements count
     spaces = "spaces.toml"
+    calibrations = "calibrations"      # of each space, NAME.toml
     [answers]                          # may be left out
     slot_ms = 25                       # an answer leaves at the end of two such slots
-    calibrations = "calibrations"      # of each space, NAME.toml
     [metrics]                          # may be left out: no figures are served
     listen = "127.0.0.1:9464"          # plain HTTP, for Prometheus
     [traces]                           # may be left out: nothing is traced
@@ -53,14 +53,8 @@ needed, with a client certificate. Every fault is told at once.
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final
-from urllib.parse import parse_qsl, urlsplit
-
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
 from biometrics import limits
 from biometrics.custody import (
@@ -70,25 +64,15 @@ from biometrics.custody import (
     TokenKey,
     parse_source,
 )
-from biometrics.errors import ConfigurationError, Fault
+from biometrics.errors import Fault
 from biometrics.members import Member, Membership
-from biometrics.server.identity import TRUST_DOMAIN
+from biometrics.server.config_file import ConfigFile, EngineKind, MatcherTable
 from biometrics.settings import (
-    Address,
     Document,
-    FileName,
-    Line,
-    Settings,
-    SettingsFile,
-    Word,
     configuration_error,
-    file_name,
     is_too_long,
-    parsed_by,
     read_text,
 )
-
-_SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +81,6 @@ class Traces:
 
     collector: str
     share: float
-
-
-class EngineKind(Enum):
-    """Where galleries are in memory."""
-
-    LOCAL = "local"
-    RAY = "ray"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,176 +174,6 @@ class Config:
         return sorted(m for m, s in self.memberships.items() if s is not s.LEFT)
 
 
-def _trust_domain(text: str) -> str:
-    """Refuse what cannot be the host of a SPIFFE ID."""
-    if not TRUST_DOMAIN.fullmatch(text):
-        raise PydanticCustomError(
-            "WRONG_TRUST_DOMAIN",
-            "must be a lower-case name such as `exchange.example`, without scheme,"
-            " port or path",
-        )
-    return text
-
-
-def _database(text: str) -> str:
-    """Refuse what is neither the path of a file nor the URL of a database."""
-    if "://" not in text:
-        return file_name(text)
-    try:
-        url = urlsplit(text)
-        asked = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
-        is_secret = url.password is not None or not _SECRETS.isdisjoint(asked.keys())
-    except ValueError:
-        is_secret, url = False, None
-    if is_secret:
-        raise PydanticCustomError(
-            "SECRET_IN_SETTINGS",
-            "must not have a password in it: put it into a password file and name that"
-            " by `PGPASSFILE`, or use a service file or a client certificate",
-        )
-    if url is None or url.scheme != "postgresql" or not text.isprintable():
-        raise PydanticCustomError(
-            "WRONG_DATABASE",
-            "must be the path of a file, or a URL such as"
-            " `postgresql://user@host/database`",
-        )
-    return text
-
-
-def _key(text: str) -> str:
-    """Refuse a URI of a token that cannot be used."""
-    try:
-        parse_source(text, Path())
-    except ConfigurationError as error:
-        raise PydanticCustomError(
-            error.reason, "{told}", {"told": error.message}
-        ) from error
-    return text
-
-
-class _Exchange(Settings):
-    """The table `[exchange]`."""
-
-    name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
-    trust_domain: Annotated[str, AfterValidator(_trust_domain)]
-    listen: Address
-    admin_listen: Address | None = None
-    connections: Annotated[
-        int, Field(ge=limits.MIN_CONNECTIONS, le=limits.MAX_CONNECTIONS)
-    ] = limits.DEFAULT_CONNECTIONS
-
-
-class _Tls(Settings):
-    """The table `[tls]`."""
-
-    certificate: FileName
-    key: FileName
-    authority: FileName
-    revoked: FileName | None = None
-
-
-class _Store(Settings):
-    """The table `[store]`."""
-
-    database: Annotated[str, AfterValidator(_database)]
-    segments: FileName = "data/segments"
-
-
-class _Keys(Settings):
-    """The table `[keys]`."""
-
-    exchange: FileName
-
-
-class _Policy(Settings):
-    """The table `[policy]`."""
-
-    agreements: FileName
-    signers: FileName = "signers.toml"
-    spaces: FileName
-    calibrations: FileName = "calibrations"
-
-
-class _Answers(Settings):
-    """The table `[answers]`."""
-
-    slot_ms: Annotated[int, Field(ge=1, le=limits.MAX_SLOT_MILLISECONDS)] = (
-        limits.DEFAULT_SLOT_MILLISECONDS
-    )
-
-
-class _Metrics(Settings):
-    """The table `[metrics]`."""
-
-    listen: Address
-
-
-class _Matcher(Settings):
-    """The table `[matcher]`."""
-
-    engine: Word[EngineKind] = EngineKind.LOCAL
-    address: Address | None = None
-    shards: Annotated[int, Field(ge=1, le=limits.MAX_SHARDS)] = 1
-    shard_mb: Annotated[int, Field(ge=limits.MIN_SHARD_MEGABYTES)] = (
-        limits.DEFAULT_SHARD_MEGABYTES
-    )
-    shard_cores: Annotated[int, Field(ge=1, le=limits.MAX_SHARD_CORES)] = 1
-    templates_together: Annotated[int, Field(ge=1)] = limits.DEFAULT_TEMPLATES_TOGETHER
-
-    @property
-    def cluster(self) -> ClusterConfig | None:
-        """Where galleries are, if that is a cluster."""
-        if self.engine is not EngineKind.RAY or self.address is None:
-            return None
-        return ClusterConfig(
-            address=self.address,
-            shards=self.shards,
-            shard_mb=self.shard_mb,
-            shard_cores=self.shard_cores,
-            templates_together=self.templates_together,
-        )
-
-
-class _Console(Settings):
-    """The table `[console]`."""
-
-    socket: FileName
-
-
-class _Traces(Settings):
-    """The table `[traces]`."""
-
-    collector: Address
-    share: Annotated[float, Field(gt=0, le=1)] = limits.TRACED_SHARE
-
-
-class _Member(Settings):
-    """One table `[[member]]`."""
-
-    code: Annotated[Member, parsed_by(Member)]
-    name: Annotated[Line, Field(max_length=limits.MAX_NAME_CHARACTERS)]
-    key: Annotated[str, AfterValidator(file_name), AfterValidator(_key)]
-    auditor: FileName | None = None
-    witness: FileName | None = None
-    standing: Word[Membership] = Membership.ACTIVE
-
-
-class _ConfigFile(SettingsFile):
-    """The whole file."""
-
-    exchange: _Exchange
-    tls: _Tls
-    store: _Store
-    keys: _Keys
-    policy: _Policy
-    answers: _Answers = _Answers()
-    metrics: _Metrics | None = None
-    traces: _Traces | None = None
-    matcher: _Matcher = _Matcher()
-    console: _Console | None = None
-    member: Annotated[list[_Member], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
-
-
 def read_config(path: Path, *, is_whole: bool = True) -> Config:
     """Return the settings in the file at `path`, whose own files are there.
 
@@ -380,7 +187,7 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
         ConfigurationError: with every fault at once.
     """
     document = Document.parse(read_text(path), path.name)
-    file = document.read_as(_ConfigFile)
+    file = document.read_as(ConfigFile)
     config = _resolved(file, path)
     faults = [*_repeated(document, file, path.parent), *_misplaced(document, file)]
     if is_whole:
@@ -396,7 +203,7 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
     return config
 
 
-def _resolved(file: _ConfigFile, path: Path) -> Config:
+def _resolved(file: ConfigFile, path: Path) -> Config:
     """Return the settings of the file at `path`, paths taken from its folder."""
     folder = path.parent
     return Config(
@@ -419,7 +226,7 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
         slot_seconds=file.answers.slot_ms / 1000,
         metrics_listen=file.metrics.listen if file.metrics else None,
         traces=Traces(**dict(file.traces)) if file.traces else None,
-        cluster=file.matcher.cluster,
+        cluster=_cluster(file.matcher),
         console_socket=folder / file.console.socket if file.console else None,
         calibrations=folder / file.policy.calibrations,
         members=MappingProxyType(
@@ -445,12 +252,25 @@ def _resolved(file: _ConfigFile, path: Path) -> Config:
     )
 
 
+def _cluster(matcher: MatcherTable) -> ClusterConfig | None:
+    """Return where galleries are, if that is a cluster."""
+    if matcher.engine is not EngineKind.RAY or matcher.address is None:
+        return None
+    return ClusterConfig(
+        address=matcher.address,
+        shards=matcher.shards,
+        shard_mb=matcher.shard_mb,
+        shard_cores=matcher.shard_cores,
+        templates_together=matcher.templates_together,
+    )
+
+
 def _place(folder: Path, database: str) -> Path | str:
     """Return a file's path taken from `folder`, or a URL as it is."""
     return database if "://" in database else folder / database
 
 
-def _misplaced(document: Document, file: _ConfigFile) -> Iterator[Fault]:
+def _misplaced(document: Document, file: ConfigFile) -> Iterator[Fault]:
     """Yield a fault for each setting of `[matcher]` that the engine has no use for."""
     matcher = file.matcher
     if matcher.engine is EngineKind.RAY:
@@ -463,7 +283,7 @@ def _misplaced(document: Document, file: _ConfigFile) -> Iterator[Fault]:
         yield document.fault(("matcher", name), "NOT_OF_THIS_ENGINE", told)
 
 
-def _repeated(document: Document, file: _ConfigFile, folder: Path) -> Iterator[Fault]:
+def _repeated(document: Document, file: ConfigFile, folder: Path) -> Iterator[Fault]:
     """Yield a fault for each code and each key file that is there twice."""
     codes: set[Member] = set()
     keys: set[object] = {(folder / file.keys.exchange).resolve()}

@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from biometrics.store import ErasureRow, Store
     from matcher.access import Access
 
+    Encode = Callable[[dt.datetime], bytes]  # a response, from when it was done
+
 log = logging.getLogger(__name__)
 
 
@@ -120,7 +122,7 @@ class Custodian:
         self._turns: Exclusive[Member] = Exclusive()
         self._begun: set[asyncio.Task[bytes]] = set()
 
-    async def lock(self, asked: Asked, encode: Callable[[dt.datetime], bytes]) -> bytes:
+    async def lock(self, asked: Asked, encode: Encode) -> bytes:
         """Close a member's galleries; on return nothing of them is in memory.
 
         Args:
@@ -129,9 +131,7 @@ class Custodian:
         """
         return await self._to_the_end(self._lock(asked, encode))
 
-    async def unlock(
-        self, asked: Asked, encode: Callable[[dt.datetime], bytes]
-    ) -> bytes:
+    async def unlock(self, asked: Asked, encode: Encode) -> bytes:
         """Open a member's galleries; on return they are searchable.
 
         Args:
@@ -144,9 +144,7 @@ class Custodian:
         """
         return await self._to_the_end(self._unlock(asked, encode))
 
-    async def rotate(
-        self, asked: Asked, encode: Callable[[dt.datetime], bytes]
-    ) -> bytes:
+    async def rotate(self, asked: Asked, encode: Encode) -> bytes:
         """Begin to replace a member's gallery keys, unless that is under way.
 
         Args:
@@ -158,9 +156,7 @@ class Custodian:
         """
         return await self._to_the_end(self._rotate(asked, encode))
 
-    async def destroy(
-        self, asked: Asked, encode: Callable[[dt.datetime], bytes]
-    ) -> bytes:
+    async def destroy(self, asked: Asked, encode: Encode) -> bytes:
         """Destroy a member's gallery keys; on return nothing opens what they sealed.
 
         Args:
@@ -221,9 +217,7 @@ class Custodian:
         task.add_done_callback(self._begun.discard)
         return await asyncio.shield(task)
 
-    async def _lock(
-        self, asked: Asked, encode: Callable[[dt.datetime], bytes]
-    ) -> bytes:
+    async def _lock(self, asked: Asked, encode: Encode) -> bytes:
         holder = asked.holder
         key = self._vault.index(holder)
         async with self._turns.of(holder):
@@ -240,9 +234,7 @@ class Custodian:
         # 4. Answer.
         return key.open_reply(asked.request_id, stored)
 
-    async def _unlock(
-        self, asked: Asked, encode: Callable[[dt.datetime], bytes]
-    ) -> bytes:
+    async def _unlock(self, asked: Asked, encode: Encode) -> bytes:
         holder = asked.holder
         key = self._vault.index(holder)
         async with self._turns.of(holder):
@@ -284,9 +276,7 @@ class Custodian:
             self._store.answers.find, asked.holder, request.request_id, request.digest
         )
 
-    async def _set_open(
-        self, asked: Asked, encode: Callable[[dt.datetime], bytes], *, is_open: bool
-    ) -> bytes:
+    async def _set_open(self, asked: Asked, encode: Encode, *, is_open: bool) -> bytes:
         """Store whether a member's galleries are open; return the sealed reply."""
         key = self._vault.index(asked.holder)
         committed = await delivered(
@@ -310,9 +300,7 @@ class Custodian:
         end = await asyncio.to_thread(self._store.journal.end)
         await self._access.obeyed(end)
 
-    async def _rotate(
-        self, asked: Asked, encode: Callable[[dt.datetime], bytes]
-    ) -> bytes:
+    async def _rotate(self, asked: Asked, encode: Encode) -> bytes:
         holder = asked.holder
         key = self._vault.index(holder)
         async with self._turns.of(holder):
@@ -351,9 +339,7 @@ class Custodian:
         """Use every key of a holder that is durable."""
         self._vault.adopt(holder, self._store.keys.gallery_keys(holder))
 
-    async def _destroy(
-        self, asked: Asked, encode: Callable[[dt.datetime], bytes]
-    ) -> bytes:
+    async def _destroy(self, asked: Asked, encode: Encode) -> bytes:
         holder = asked.holder
         key = self._vault.index(holder)
         async with self._turns.of(holder):

@@ -42,8 +42,8 @@ from biometrics.errors import (
 )
 from biometrics.sealed import reference_binding
 from biometrics.server.config import read_config
-from biometrics.server.policy import read_signers, read_spaces
-from biometrics.signing import verify_version
+from biometrics.server.policy import read_spaces
+from biometrics.signing import read_signers, verify_version
 from biometrics.store import Counts, inspect_store
 from matcher.comparison import compare
 from matcher.index import binding_of

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from biometrics.server.config import Config
     from biometrics.server.doors import Door
     from biometrics.server.health import Health
-    from biometrics.server.membership import Settings
+    from biometrics.server.membership import SettingsInForce
     from biometrics.server.tls import Trusted
     from biometrics.store import Store
     from matcher.follower import Follower
@@ -68,7 +68,7 @@ class Exchange:
     store: Store
     trusted: Trusted
     verifier: str
-    settings: Settings
+    settings: SettingsInForce
     shards: Callable[[], Sequence[Standing]]
     _health: Health
     _doors: tuple[Door, ...]

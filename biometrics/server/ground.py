@@ -13,13 +13,12 @@ from biometrics.precedence import Precedence
 from biometrics.server.health import Cause, Health
 from biometrics.server.hour import Hour
 from biometrics.server.in_force import InForce
-from biometrics.server.membership import Memberships, Settings
+from biometrics.server.membership import Memberships, SettingsInForce
 from biometrics.server.methods import SERVICES, check_table
 from biometrics.server.metrics import Metrics
 from biometrics.server.policy import (
     read_auditors,
     read_calibrated,
-    read_signers,
     read_witnesses,
     unaudited,
 )
@@ -29,7 +28,7 @@ from biometrics.server.stages import begin_tracing, end_tracing
 from biometrics.server.tls import Trusted, trust_notes
 from biometrics.server.told import tell
 from biometrics.server.unlocking import Unlocking
-from biometrics.signing import SigningKey
+from biometrics.signing import SigningKey, read_signers
 from biometrics.store import open_store
 from matcher.galleries import Galleries
 
@@ -95,7 +94,7 @@ class Ground:
     in_force: InForce
     witnesses: Mapping[Member, WitnessKey]
     precedence: Precedence
-    settings: Settings
+    settings: SettingsInForce
 
     def sizes(self) -> dict[Member, int]:
         """Return how many templates each member has."""
@@ -180,7 +179,7 @@ def lay(
         in_force=in_force,
         witnesses=witnesses,
         precedence=Precedence(),
-        settings=Settings(
+        settings=SettingsInForce(
             config,
             store=store,
             roll=roll,

@@ -28,9 +28,10 @@ from biometrics.server.development import (
     write_agreement,
 )
 from biometrics.server.development_pki import DevelopmentPki, target_of
-from biometrics.server.policy import read_auditors, read_signers, read_witnesses
+from biometrics.server.policy import read_auditors, read_witnesses
 from biometrics.server.tables import editing, put, with_standing, with_table
 from biometrics.settings import read_text
+from biometrics.signing import read_signers
 from biometrics.signing.files import (
     create_secret_file,
     read_secret_file,
@@ -51,7 +52,7 @@ _PLACES: Final = {"auditor": "auditors", "witness": "witnesses"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Newcomer:
     """What an operator says of a member that joins.
 
     Attributes:
@@ -85,7 +86,7 @@ class Joining:
         self._clock = clock
         self._random_bytes = random_bytes
 
-    def join(self, asked: Asked) -> Config:
+    def join(self, newcomer: Newcomer) -> Config:
         """Make all that is missing, and return the settings with the member.
 
         Raises:
@@ -94,11 +95,15 @@ class Joining:
         """
         with editing(self._root):
             config = read_config(self._path)
-            table = {"code": asked.member.code, "name": asked.name, "key": asked.key}
-            own = _own_of(asked)
-            table |= {name: f"{_PLACES[name]}/{asked.member}.pub" for name in own}
-            self._refuse_other(config, asked, table)
-            source = parse_source(asked.key, self._root)
+            table = {
+                "code": newcomer.member.code,
+                "name": newcomer.name,
+                "key": newcomer.key,
+            }
+            own = _own_of(newcomer)
+            table |= {name: f"{_PLACES[name]}/{newcomer.member}.pub" for name in own}
+            self._refuse_other(config, newcomer, table)
+            source = parse_source(newcomer.key, self._root)
             # 1. Its key.
             if isinstance(source, KeyFile) and not source.path.exists():
                 source.path.parent.mkdir(_PRIVATE, exist_ok=True)
@@ -106,14 +111,14 @@ class Joining:
             source.open(self._random_bytes)  # what is there has to be a key
             # 2. Its auditor's, and its witness's.
             for name, given in own.items():
-                self._put_public(config, asked.member, name, given)
+                self._put_public(config, newcomer.member, name, given)
             # 3. Its signers.
-            self._put_signers(config, asked)
+            self._put_signers(config, newcomer)
             # 4. What a member of a pilot on one computer has.
-            if asked.is_development:
-                self._put_development(config, asked.member)
+            if newcomer.is_development:
+                self._put_development(config, newcomer.member)
             # 5. The member.
-            if asked.member not in config.members:
+            if newcomer.member not in config.members:
                 text = with_table(read_text(self._path), "member", table)
                 put(self._path, text, read_config)
             return read_config(self._path)
@@ -152,10 +157,10 @@ class Joining:
             return read_config(self._path)
 
     def _refuse_other(
-        self, config: Config, asked: Asked, table: Mapping[str, str]
+        self, config: Config, newcomer: Newcomer, table: Mapping[str, str]
     ) -> None:
         """Refuse a member that is there with other things."""
-        member = asked.member
+        member = newcomer.member
         if member not in config.members:
             return
         if config.memberships[member] is Membership.LEFT:
@@ -165,8 +170,8 @@ class Joining:
             return self._root / table[name] if name in table else None
 
         is_same = (
-            config.member_names[member] == asked.name
-            and config.members[member] == parse_source(asked.key, self._root)
+            config.member_names[member] == newcomer.name
+            and config.members[member] == parse_source(newcomer.key, self._root)
             and config.auditors.get(member) == wanted("auditor")
             and config.witnesses.get(member) == wanted("witness")
         )
@@ -216,26 +221,27 @@ class Joining:
             create_secret_file(path, secret.text)
         return kind.parse(read_secret_file(path)).public.text
 
-    def _put_signers(self, config: Config, asked: Asked) -> None:
+    def _put_signers(self, config: Config, newcomer: Newcomer) -> None:
         """List those who sign for the member."""
-        wanted = dict(asked.signers)
-        if asked.is_development:
+        wanted = dict(newcomer.signers)
+        if newcomer.is_development:
             wanted |= make_signing_keys(
-                self._root, asked.member, config.trust_domain, self._random_bytes
+                self._root, newcomer.member, config.trust_domain, self._random_bytes
             )
-        listed = read_signers(config.signers).of(asked.member)
+        listed = read_signers(config.signers).of(newcomer.member)
         there = {signer.name: signer.key.text for signer in listed}
         if wanted == there or not wanted:
             return
         if there:
             raise ConfigurationError(
                 "OTHER_SIGNERS",
-                f"`{config.signers}` lists other signers of {asked.member}; nothing was"
-                " changed: whoever signs is changed there, with the member's consent",
+                f"`{config.signers}` lists other signers of {newcomer.member}; nothing"
+                " was changed: whoever signs is changed there, with the member's"
+                " consent",
             )
         text = read_text(config.signers)
         for name, key in wanted.items():
-            row = {"holder": asked.member.code, "name": name, "key": key}
+            row = {"holder": newcomer.member.code, "name": name, "key": key}
             text = with_table(text, "signer", row)
         put(config.signers, text, read_signers)
 
@@ -252,10 +258,10 @@ class Joining:
             pki.ensure(caller, target_of(own or config.listen))
 
 
-def _own_of(asked: Asked) -> dict[str, Path | None]:
+def _own_of(newcomer: Newcomer) -> dict[str, Path | None]:
     """Return whose public keys a member has, and in which file; None: made here."""
-    named = {"auditor": asked.auditor, "witness": asked.witness}
-    if asked.is_development:
+    named = {"auditor": newcomer.auditor, "witness": newcomer.witness}
+    if newcomer.is_development:
         return named
     return {name: path for name, path in named.items() if path is not None}
 

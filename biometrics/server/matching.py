@@ -13,6 +13,7 @@ from biometrics.audit import ReceiptIssuer
 from biometrics.server.site import site_of
 from biometrics.server.stages import Stages
 from biometrics.slots import Slots
+from biometrics.turns import Turns
 from matcher.access import Access
 from matcher.alike import Resemblance
 from matcher.canary_probes import CanaryProbes
@@ -146,6 +147,7 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
         receipts=ReceiptIssuer(ground.log_key),
         budget=store.budget,
         resemblance=Resemblance(ground.clock, ground.random_bytes),
+        outlining=Turns(limits.OUTLINED_AT_ONCE),
         vault=vault,
         workers=workers,
         clock=ground.clock,

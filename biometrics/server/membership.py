@@ -28,12 +28,12 @@ from biometrics.members import Membership
 from biometrics.server.config import read_config
 from biometrics.server.policy import (
     read_auditors,
-    read_signers,
     read_witnesses,
     unaudited,
 )
 from biometrics.server.stamp import stamp_of
 from biometrics.server.told import Told
+from biometrics.signing import read_signers
 from biometrics.store import CustodyState
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Memberships:
         return is_destroyed and not self._store.erasures.pending(member)
 
 
-class Settings:
+class SettingsInForce:
     """What of the settings is taken up while the exchange is served.
 
     `look` is for one thread at a time.

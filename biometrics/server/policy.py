@@ -9,7 +9,6 @@ from biometrics.audit.cosignature import WitnessKey
 from biometrics.calibration import Calibrations, parse_calibration
 from biometrics.errors import ConfigurationError, Fault, InvalidRequestError
 from biometrics.settings import configuration_error, read_bytes, read_text
-from biometrics.signing import parse_signers
 from biometrics.spaces import parse_spaces
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from biometrics.disclosure import Clause
     from biometrics.members import Member
-    from biometrics.signing import Signers
     from biometrics.templates import TemplateSpaces
 
 
@@ -66,15 +64,6 @@ def read_calibrations(folder: Path, spaces: TemplateSpaces) -> Calibrations:
     if faults:
         raise configuration_error(faults)
     return Calibrations(found)
-
-
-def read_signers(path: Path) -> Signers:
-    """Return the signers of the file at `path`.
-
-    Raises:
-        ConfigurationError: with every fault at once.
-    """
-    return parse_signers(read_bytes(path), path.name)
 
 
 def read_auditors(paths: Mapping[Member, Path]) -> dict[Member, AuditorKey]:

@@ -17,7 +17,7 @@ import hashlib
 import json
 import secrets
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -152,7 +152,7 @@ class _Attesting:
         self, member: Member, row: LiveRecord, excluded: frozenset[Member]
     ) -> bytes:
         """Return the tag of a record that excludes others than before."""
-        return self._key(member).record_tag(replace(row.attested, excluded=excluded))
+        return self._key(member).record_tag(row.attested._replace(excluded=excluded))
 
     def _key(self, member: Member) -> IndexKey:
         """Return a member's index key; it has one, or no record."""

@@ -5,20 +5,22 @@ from biometrics.signing.erasure import Erased, erasure_note
 from biometrics.signing.files import create_signing_key, read_signing_key
 from biometrics.signing.follow_up import (
     FollowUpPayload,
-    FollowUpRequest,
     FollowUpTicket,
-    SignedRequest,
     confirmation_note,
-    is_note_of,
     read_confirmation,
     refuse_other_confirmation,
     seal_payload,
+)
+from biometrics.signing.follow_up_request import (
+    FollowUpRequest,
+    SignedRequest,
+    is_note_of,
 )
 from biometrics.signing.keys import SigningKey, VerifierKey
 from biometrics.signing.note import Note, Signature
 from biometrics.signing.proposal import Signed, approve, propose
 from biometrics.signing.sealing_key import read_sealing_key, sealing_key_note
-from biometrics.signing.signers import Signer, Signers, parse_signers
+from biometrics.signing.signers import Signer, Signers, parse_signers, read_signers
 
 __all__ = [
     "Erased",
@@ -43,6 +45,7 @@ __all__ = [
     "propose",
     "read_confirmation",
     "read_sealing_key",
+    "read_signers",
     "read_signing_key",
     "refuse_other_confirmation",
     "seal_payload",

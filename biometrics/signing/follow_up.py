@@ -26,6 +26,9 @@ Each member knows the other's signers by its own copy of the list of signers, ne
 the exchange's. Sealed are, each behind its length in four bytes, the confirmation, the
 note about the payload and the payload, filled up to one size: its sender is known by
 what it sealed, and its recipient by what it sealed to.
+
+The request is in `follow_up_request`, and who stands for what in `follow_up_proof`;
+here is what the holder signs and gives, and how the requester opens it.
 """
 
 from __future__ import annotations
@@ -37,151 +40,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from biometrics import limits
-from biometrics.errors import (
-    Fault,
-    InvalidRequestError,
-    UnauthenticatedError,
+from biometrics.errors import Fault, InvalidRequestError
+from biometrics.sealing import SEEDS_BYTES, SealingKey, seal_to
+from biometrics.signing.follow_up_proof import (
+    not_proven,
+    other_note,
+    own_signer_of,
+    signer_of,
 )
-from biometrics.members import Member
-from biometrics.sealing import SEEDS_BYTES, SUITE, SealingKey, seal_to
+from biometrics.signing.follow_up_request import FollowUpRequest, SignedRequest
 from biometrics.signing.note import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from biometrics.members import Member
     from biometrics.signing.keys import SigningKey
     from biometrics.signing.signers import Signer, Signers
 
 # What each text is, so that no other note can pass for it.
-_REQUEST: Final = "biometrics.exchange follow-up request"
 _CONFIRMATION: Final = "biometrics.exchange follow-up confirmation"
 _PAYLOAD: Final = "biometrics.exchange follow-up payload"
 _TICKET: Final = "PRIVATE+FOLLOW-UP+"
 _SEALED_FOR: Final = b"follow-up payload"
 _LENGTH_BYTES: Final = 4
-_FIELDS: Final = (
-    "requester",
-    "holder",
-    "reference",
-    "purpose",
-    "modality",
-    "basis",
-    "suite",
-    "key",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowUpRequest:
-    """What a requester signs.
-
-    Attributes:
-        requester: who asks.
-        holder: who is asked.
-        reference_digest: 32 bytes, SHA-256 of the reference.
-        purpose: why the person was searched for, as a word.
-        modality: by what, as a word.
-        basis: the legal basis: a line, which names no person.
-        key: what the payload is sealed to.
-    """
-
-    requester: Member
-    holder: Member
-    reference_digest: bytes
-    purpose: str
-    modality: str
-    basis: str
-    key: bytes = field(repr=False)
-
-    def __post_init__(self) -> None:
-        """Refuse what would not be read as it was written.
-
-        Raises:
-            InvalidRequestError: the legal basis is missing, too long or no line.
-        """
-        most = limits.MAX_LEGAL_BASIS_CHARACTERS
-        line = self.basis
-        if not 0 < len(line) <= most or not line.isprintable() or line != line.strip():
-            told = f"must be a line of 1 to {most} characters, such as an article"
-            fault = Fault(field="basis", reason="WRONG_TEXT", message=told)
-            raise InvalidRequestError.of([fault])
-
-    @property
-    def text(self) -> str:
-        """What is signed."""
-        values = (
-            self.requester.code,
-            self.holder.code,
-            _encoded(self.reference_digest),
-            self.purpose,
-            self.modality,
-            self.basis,
-            SUITE,
-            _encoded(self.key),
-        )
-        lines = (
-            f"{name} {value}\n" for name, value in zip(_FIELDS, values, strict=True)
-        )
-        return f"{_REQUEST}\n{''.join(lines)}"
-
-    @property
-    def follow_up_id(self) -> bytes:
-        """32 bytes, by which everything else is about this request."""
-        return _id_of(self.text)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read what was signed; there is one writing of each request.
-
-        Raises:
-            InvalidRequestError: it is no such text, or of another suite.
-        """
-        kind, *lines = text.removesuffix("\n").split("\n")
-        named = [line.partition(" ") for line in lines]
-        if kind != _REQUEST or tuple(name for name, _, _ in named) != _FIELDS:
-            raise _no_request()
-        value = {name: rest for name, _, rest in named}
-        try:
-            found = cls(
-                requester=Member(value["requester"]),
-                holder=Member(value["holder"]),
-                reference_digest=base64.b64decode(value["reference"], validate=True),
-                purpose=value["purpose"],
-                modality=value["modality"],
-                basis=value["basis"],
-                key=base64.b64decode(value["key"], validate=True),
-            )
-        except (InvalidRequestError, binascii.Error) as error:
-            raise _no_request() from error
-        if found.text != text:
-            raise _no_request()
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
-    """A request, with the note that it stands in."""
-
-    request: FollowUpRequest
-    note: Note
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """Read a note; whose signatures are below it is for `signer`.
-
-        Raises:
-            InvalidRequestError: it is no note of a request.
-        """
-        note = Note.parse(data)
-        return cls(FollowUpRequest.parse(note.text), note)
-
-    def signer(self, signers: Signers) -> Signer:
-        """Return who of the requester has signed.
-
-        Raises:
-            UnauthenticatedError: nobody who is listed.
-        """
-        return _signer(self.note, self.request.requester, signers)
 
 
 class FollowUpTicket:
@@ -277,10 +159,10 @@ class FollowUpTicket:
         clear = self._key.open(sealed, asked.holder, _SEALED_FOR, asked.follow_up_id)
         confirmation, told, content = _unpacked(clear)
         confirmed_by = read_confirmation(confirmation, asked, signers)
-        note = _note(told)
+        note = other_note(told)
         if note.text != _payload_text(asked, content):
-            raise _not_proven("what it says of the payload is about another")
-        released_by = _signer(note, asked.holder, signers)
+            raise not_proven("what it says of the payload is about another")
+        released_by = signer_of(note, asked.holder, signers)
         _refuse_one_person(confirmed_by, released_by)
         return FollowUpPayload(content, confirmed_by.name, released_by.name)
 
@@ -317,7 +199,7 @@ def confirmation_note(
     signed.signer(signers)
     text = _confirmation_text(signed.request)
     note = Note(text, (key.sign(text),))
-    _own_signer(note, signed.request.holder, signers)
+    own_signer_of(note, signed.request.holder, signers)
     return note.data
 
 
@@ -341,10 +223,10 @@ def read_confirmation(
     Raises:
         UnauthenticatedError: nobody who is listed, or something else.
     """
-    note = _note(data)
+    note = other_note(data)
     if note.text != _confirmation_text(request):
-        raise _not_proven("the confirmation is about another follow-up")
-    return _signer(note, request.holder, signers)
+        raise not_proven("the confirmation is about another follow-up")
+    return signer_of(note, request.holder, signers)
 
 
 def seal_payload(  # noqa: PLR0917 - as it is told to the client
@@ -375,27 +257,19 @@ def seal_payload(  # noqa: PLR0917 - as it is told to the client
     asked = signed.request
     signed.signer(signers)
     if not confirmation:
-        raise _not_proven(
+        raise not_proven(
             "nobody has confirmed it yet; an officer does that first, with"
             " `biometrics followup confirm`"
         )
     confirmed_by = read_confirmation(confirmation, asked, signers)
     text = _payload_text(asked, content)
     note = Note(text, (key.sign(text),))
-    _refuse_one_person(confirmed_by, _own_signer(note, asked.holder, signers))
+    _refuse_one_person(confirmed_by, own_signer_of(note, asked.holder, signers))
     clear = b"".join(
         len(part).to_bytes(_LENGTH_BYTES, "big") + part
         for part in (confirmation, note.data, content)
     ).ljust(limits.FOLLOW_UP_CLEAR_BYTES, b"\0")
     return seal_to(asked.key, clear, asked.holder, _SEALED_FOR, asked.follow_up_id)
-
-
-def is_note_of(data: bytes, follow_up_id: bytes) -> bool:
-    """Say whether a stored note is of the request that an id is of."""
-    try:
-        return _id_of(Note.parse(data).text) == follow_up_id
-    except InvalidRequestError:
-        return False
 
 
 def _unpacked(clear: bytes) -> list[bytes]:
@@ -409,7 +283,7 @@ def _unpacked(clear: bytes) -> list[bytes]:
         size = int.from_bytes(rest[:_LENGTH_BYTES], "big")
         end = _LENGTH_BYTES + size
         if len(rest) < end:
-            raise _not_proven("what was sealed is no payload")
+            raise not_proven("what was sealed is no payload")
         parts.append(rest[_LENGTH_BYTES:end])
         rest = rest[end:]
     return parts
@@ -431,81 +305,12 @@ def _about(kind: str, follow_up_id: bytes) -> str:
     return f"{kind}\nfollow-up {follow_up_id.hex()}\n"
 
 
-def _id_of(text: str) -> bytes:
-    """Return the id of a request."""
-    return hashlib.sha256(text.encode()).digest()
-
-
-def _note(data: bytes) -> Note:
-    """Return a note that the other side made.
-
-    Raises:
-        UnauthenticatedError: it is none.
-    """
-    try:
-        return Note.parse(data)
-    except InvalidRequestError as error:
-        raise _not_proven(f"a note of it {error.message}") from error
-
-
-def _signer(note: Note, member: Member, signers: Signers) -> Signer:
-    """Return the first signer listed for a member whose good signature is below a note.
-
-    Raises:
-        UnauthenticatedError: there is none.
-    """
-    for signer in signers.of(member):
-        for each in note.signatures:
-            named = (each.name, each.key_id) == (signer.key.name, signer.key.key_id)
-            if named and signer.key.has_signed(note.text, each):
-                return signer
-    raise _not_proven(
-        f"nobody whom your list of signers has for {member} has signed it; compare the"
-        " list with theirs, and take nothing of it until you know why"
-    )
-
-
-def _own_signer(note: Note, member: Member, signers: Signers) -> Signer:
-    """Return who signed a note that was signed here.
-
-    Raises:
-        UnauthenticatedError: the key is not listed for the member.
-    """
-    try:
-        return _signer(note, member, signers)
-    except UnauthenticatedError as error:
-        raise UnauthenticatedError(
-            error.reason,
-            f"your signing key is not one that your list of signers has for {member};"
-            " sign with one that is, or correct the list",
-        ) from error
-
-
 def _refuse_one_person(first: Signer, second: Signer) -> None:
     """Refuse what one person has both confirmed and given."""
     if first == second:
-        raise _not_proven(
+        raise not_proven(
             f"`{first.name}` has confirmed it, and another person has to give it"
         )
-
-
-def _encoded(data: bytes) -> str:
-    """Return bytes as text."""
-    return base64.b64encode(data).decode()
-
-
-def _not_proven(told: str) -> UnauthenticatedError:
-    """Return the error of what the other member does not stand for."""
-    return UnauthenticatedError(
-        "FOLLOW_UP_NOT_PROVEN", f"the follow-up is not proven: {told}"
-    )
-
-
-def _no_request() -> InvalidRequestError:
-    """Return the error of what is no request."""
-    told = "is no request for a follow-up in the one writing that there is of it"
-    fault = Fault(field="note", reason="NOT_A_REQUEST", message=told)
-    return InvalidRequestError.of([fault])
 
 
 def _no_ticket() -> InvalidRequestError:

@@ -15,6 +15,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -30,6 +31,7 @@ from biometrics.settings import (
     configuration_error,
     decode_text,
     parsed_by,
+    read_bytes,
 )
 from biometrics.signing.keys import VerifierKey
 
@@ -99,6 +101,15 @@ def parse_signers(data: bytes, source: str) -> Signers:
         ),
         hashlib.sha256(data).hexdigest(),
     )
+
+
+def read_signers(path: Path) -> Signers:
+    """Return the signers of the file at `path`.
+
+    Raises:
+        ConfigurationError: it is not there, or with every fault at once.
+    """
+    return parse_signers(read_bytes(path), path.name)
 
 
 def _repeated(document: Document, rows: list[_Signer]) -> Iterator[Fault]:

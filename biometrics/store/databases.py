@@ -119,20 +119,37 @@ class Database(Protocol):
 
 
 class _Insert(Protocol):
-    """Inserts one or more rows, all of the same columns, by as few statements as go."""
+    """Inserts one or more rows by as few statements as go."""
 
     def __call__(
         self,
         connection: sa.Connection,
         table: sa.Table,
-        rows: Sequence[Mapping[str, Any]],
+        columns: Mapping[str, Sequence[Any]],
     ) -> None:
-        """Insert."""
+        """Insert; the columns are in the order of the table."""
+
+
+class _Find(Protocol):
+    """Finds rows of a member under any of some keyed hashes of references."""
+
+    def __call__(
+        self,
+        connection: sa.Connection,
+        column: sa.Column[Any],
+        member: str,
+        lookups: Sequence[bytes],
+    ) -> Sequence[tuple[bytes, Any]]:
+        """Return the hash of each, and its column."""
 
 
 _INSERTS: Final[Mapping[str, _Insert]] = {
-    "sqlite": sqlite.insert_rows,
-    "postgresql": postgres.insert_rows,
+    "sqlite": sqlite.insert_columns,
+    "postgresql": postgres.insert_columns,
+}
+_FINDS: Final[Mapping[str, _Find]] = {
+    "sqlite": sqlite.find_lookups,
+    "postgresql": postgres.find_lookups,
 }
 
 
@@ -158,4 +175,40 @@ def insert_rows(
         rows: values by column, all of the same columns; none is nothing to do.
     """
     if rows:
-        _INSERTS[connection.dialect.name](connection, table, rows)
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        insert_columns(connection, table, columns)
+
+
+def insert_columns(
+    connection: sa.Connection, table: sa.Table, columns: Mapping[str, Sequence[Any]]
+) -> None:
+    """Insert one or more rows as `insert_rows` does, given column by column.
+
+    Args:
+        connection: in a transaction.
+        table: where to.
+        columns: the values of all rows, by column.
+    """
+    ordered = {c.name: columns[c.name] for c in table.columns if c.name in columns}
+    _INSERTS[connection.dialect.name](connection, table, ordered)
+
+
+def find_lookups(
+    connection: sa.Connection,
+    column: sa.Column[Any],
+    member: str,
+    lookups: Sequence[bytes],
+) -> dict[bytes, Any]:
+    """Return a column of a member's rows, by the keyed hashes of their references.
+
+    By a statement that is written once: SQLAlchemy writes an IN anew each time, which
+    takes longer than to find a chunk's references in a million.
+
+    Args:
+        connection: in a transaction.
+        column: of a table that has members and lookups.
+        member: code of the holder.
+        lookups: at most `limits.MAX_RECORDS_PER_CHUNK`.
+    """
+    find = _FINDS[connection.dialect.name]
+    return dict(find(connection, column, member, lookups))

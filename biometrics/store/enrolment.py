@@ -3,51 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
-from biometrics.store.databases import insert_rows
+from biometrics.store.databases import find_lookups, insert_columns
 from biometrics.store.entries import add_enrolments, reserve
 from biometrics.store.galleries import count_enrolled
-from biometrics.store.rows import EnrolResult
+from biometrics.store.rows import Enrolled, EnrolResult
 from biometrics.store.schema import PROTECTION, RECORD, TEMPLATE, TOMBSTONE
 from biometrics.store.values import join_members, moment_or_null
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from biometrics.members import Member
-    from biometrics.store.rows import NewRecord, NewTemplate
+    import sqlalchemy as sa
 
-# Live records and tombstones of a chunk's references, in one statement. A
-# tombstone has no content.
-_KNOWN: Final = sa.union_all(
-    sa.select(RECORD.c.lookup, RECORD.c.content_digest).where(
-        RECORD.c.member == sa.bindparam("of_member"),
-        RECORD.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
-    ),
-    sa.select(TOMBSTONE.c.lookup, sa.null()).where(
-        TOMBSTONE.c.member == sa.bindparam("of_member"),
-        TOMBSTONE.c.lookup.in_(sa.bindparam("lookups", expanding=True)),
-    ),
-)
+    from biometrics.members import Member
+    from biometrics.store.rows import NewRecord
 
 
 def judge(
     connection: sa.Connection, member: Member, records: Sequence[NewRecord]
 ) -> list[EnrolResult]:
-    """Say what becomes of each record, by one look-up for the whole chunk."""
-    known: dict[bytes, bytes | None] = {
-        row.lookup: row.content_digest
-        for row in connection.execute(
-            _KNOWN,
-            {
-                "of_member": member.code,
-                "lookups": [record.lookup for record in records],
-            },
-        )
-    }
+    """Say what becomes of each record, by two look-ups for the whole chunk."""
+    lookups = [record.lookup for record in records]
+    gone = find_lookups(connection, TOMBSTONE.c.reason, member.code, lookups)
+    # A tombstone has no content.
+    known: dict[bytes, bytes | None] = dict.fromkeys(gone)
+    known |= find_lookups(connection, RECORD.c.content_digest, member.code, lookups)
     results = []
     for record in records:
         if record.lookup not in known:
@@ -76,7 +59,7 @@ def append(
     member: Member,
     records: Sequence[NewRecord],
     moments: Moments,
-) -> int:
+) -> Enrolled:
     """Add records with their templates, journal entries and counts.
 
     The templates of a record get consecutive numbers in the order of their samples,
@@ -88,75 +71,81 @@ def append(
         member: the holder.
         records: one or more, under whose references there is nothing.
         moments: of all of them.
-
-    Returns:
-        The journal position of the last one.
     """
-    size = sum(len(record.templates) for record in records)
-    first, template_id = reserve(connection, changes=len(records), templates=size)
-    rows, protections, templates = [], [], []
-    for number, record in enumerate(records, first):
-        rows.append(_record_row(number, member, record, moments))
-        protections.append(_protection_row(number, record, template_id, moments))
-        for template in record.templates:
-            templates.append(_template_row(template_id, number, template))
-            template_id += 1
-    insert_rows(connection, RECORD, rows)
-    insert_rows(connection, PROTECTION, protections)
-    insert_rows(connection, TEMPLATE, templates)
+    sizes = [len(record.templates) for record in records]
+    first, template_id = reserve(connection, changes=len(records), templates=sum(sizes))
+    numbers = range(first, first + len(records))
+    firsts = list(accumulate(sizes[:-1], initial=template_id))
+    tags = [record.attest(at) for record, at in zip(records, firsts, strict=True)]
+    insert_columns(connection, RECORD, _records(numbers, member, records, moments))
+    insert_columns(
+        connection, PROTECTION, _protections(numbers, records, tags, moments)
+    )
+    if any(sizes):
+        insert_columns(connection, TEMPLATE, _templates(numbers, template_id, records))
     add_enrolments(connection, first, member, [record.record_id for record in records])
     count_enrolled(connection, member, records)
-    return first + len(records) - 1
+    return Enrolled(member, first, records, firsts, tags)
 
 
-def _record_row(
-    number: int, member: Member, record: NewRecord, moments: Moments
-) -> dict[str, Any]:
-    """Return the row of one record."""
-    reference = record.sealed_reference
+def _records(
+    numbers: range, member: Member, records: Sequence[NewRecord], moments: Moments
+) -> dict[str, Sequence[Any]]:
+    """Return the rows of records, by column."""
+    count = len(records)
+    references = [record.sealed_reference for record in records]
     return {
-        "number": number,
-        "record_id": record.record_id,
-        "member": member.code,
-        "lookup": record.lookup,
-        "content_digest": record.content_digest,
-        "reference_key_id": reference.key_id,
-        "reference_wrapped_key": reference.wrapped_key,
-        "reference_ciphertext": reference.ciphertext,
-        "generation": record.generation,
-        "legal_basis": record.legal_basis,
-        "enrolled_at": moments.enrolled_at,
-        "expires_at": moment_or_null(record.expires_at),
-        "replaced_at": moments.replaced_at,
+        "number": numbers,
+        "record_id": [record.record_id for record in records],
+        "member": [member.code] * count,
+        "lookup": [record.lookup for record in records],
+        "content_digest": [record.content_digest for record in records],
+        "reference_key_id": [each.key_id for each in references],
+        "reference_wrapped_key": [each.wrapped_key for each in references],
+        "reference_ciphertext": [each.ciphertext for each in references],
+        "generation": [record.generation for record in records],
+        "legal_basis": [record.legal_basis for record in records],
+        "enrolled_at": [moments.enrolled_at] * count,
+        "expires_at": [moment_or_null(record.expires_at) for record in records],
+        "replaced_at": [moments.replaced_at] * count,
     }
 
 
-def _protection_row(
-    number: int, record: NewRecord, first_template: int, moments: Moments
-) -> dict[str, Any]:
-    """Return the row that protects one record."""
+def _protections(
+    numbers: range,
+    records: Sequence[NewRecord],
+    tags: Sequence[bytes],
+    moments: Moments,
+) -> dict[str, Sequence[Any]]:
+    """Return the rows that protect records, by column."""
     return {
-        "record_number": number,
-        "excluded": join_members(record.excluded),
-        "record_tag": record.attest(first_template),
-        "set_at": moments.protected_at,
-        "is_canary": int(record.is_canary),
+        "record_number": numbers,
+        "excluded": [join_members(record.excluded) for record in records],
+        "record_tag": tags,
+        "set_at": [moments.protected_at] * len(records),
+        "is_canary": [int(record.is_canary) for record in records],
     }
 
 
-def _template_row(
-    template_id: int, number: int, template: NewTemplate
-) -> dict[str, Any]:
-    """Return the row of one template."""
+def _templates(
+    numbers: range, first: int, records: Sequence[NewRecord]
+) -> dict[str, Sequence[Any]]:
+    """Return the rows of the templates of records, by column."""
+    templates = [template for record in records for template in record.templates]
+    sealed = [template.sealed for template in templates]
     return {
-        "template_id": template_id,
-        "record_number": number,
-        "space": template.space,
-        "position": template.position,
-        "modality": template.modality,
-        "sample": template.sample,
-        "quality": template.quality,
-        "key_id": template.sealed.key_id,
-        "wrapped_key": template.sealed.wrapped_key,
-        "ciphertext": template.sealed.ciphertext,
+        "template_id": range(first, first + len(templates)),
+        "record_number": [
+            number
+            for number, record in zip(numbers, records, strict=True)
+            for _ in record.templates
+        ],
+        "space": [template.space for template in templates],
+        "position": [template.position for template in templates],
+        "modality": [template.modality for template in templates],
+        "sample": [template.sample for template in templates],
+        "quality": [template.quality for template in templates],
+        "key_id": [each.key_id for each in sealed],
+        "wrapped_key": [each.wrapped_key for each in sealed],
+        "ciphertext": [each.ciphertext for each in sealed],
     }

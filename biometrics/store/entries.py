@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from biometrics import limits
-from biometrics.store.databases import insert_rows
+from biometrics.store.databases import insert_columns
 from biometrics.store.rows import ChangeKind
 from biometrics.store.schema import CHANGE, COUNTER
 
@@ -51,19 +51,14 @@ def add_enrolments(
     connection: sa.Connection, first: int, member: Member, record_ids: Sequence[bytes]
 ) -> None:
     """Write enrolments at the positions from `first` on, which are reserved."""
-    insert_rows(
-        connection,
-        CHANGE,
-        [
-            {
-                "position": position,
-                "kind": ChangeKind.ENROLLED.value,
-                "member": member.code,
-                "record_id": record_id,
-            }
-            for position, record_id in enumerate(record_ids, first)
-        ],
-    )
+    count = len(record_ids)
+    columns: dict[str, Sequence[Any]] = {
+        "position": range(first, first + count),
+        "kind": [ChangeKind.ENROLLED.value] * count,
+        "member": [member.code] * count,
+        "record_id": record_ids,
+    }
+    insert_columns(connection, CHANGE, columns)
 
 
 def add_withdrawal(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
+from itertools import takewhile
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from biometrics.members import Member
+    from biometrics.store.rows import Enrolled
 
 TEMPLATES: Final = (
     sa.select(
@@ -94,19 +96,63 @@ _NEXT: Final = sa.select(COUNTER.c.template_id + 1)
 
 
 class JournalHead:
-    """The last position that this process has made durable; waiters sleep on it."""
+    """The last position that this process has made durable; waiters sleep on it.
+
+    Who follows is a moment behind, and would read from the database what this process
+    has in memory: so the last enrolments are kept until they were followed. They are
+    kept in order and without a gap to the head; whatever else is written, or comes out
+    of order, takes their place with nothing, and is read.
+    """
 
     def __init__(self) -> None:
         """Begin before the first change."""
         self._position = 0
         self._moved = threading.Condition()
+        self._kept: deque[Enrolled] = deque()
+        self._kept_bytes = 0
 
-    def advance(self, position: int) -> None:
-        """Wake whoever waits for a change up to `position`."""
+    def advance(self, position: int, enrolled: Enrolled | None = None) -> None:
+        """Wake whoever waits for a change up to `position`.
+
+        Args:
+            position: of the last change of a write that is durable.
+            enrolled: all that it has written into the journal, if it has enrolled.
+        """
         with self._moved:
             if position > self._position:
+                self._keep(enrolled)
                 self._position = position
                 self._moved.notify_all()
+
+    def followed(self, after: int, most: int) -> list[Enrolled]:
+        """Return kept enrolments that follow on a position; drop those up to it.
+
+        Args:
+            after: position of the last change seen.
+            most: at most so many changes, but for the last enrolment's.
+        """
+        with self._moved:
+            while self._kept and self._kept[0].last <= after:
+                self._drop()
+            if not self._kept or self._kept[0].first != after + 1:
+                return []
+            return list(takewhile(lambda one: one.first <= after + most, self._kept))
+
+    def _keep(self, enrolled: Enrolled | None) -> None:
+        """Keep an enrolment behind those that it follows on, and nothing else."""
+        follows = enrolled is not None and enrolled.first == self._position + 1
+        while self._kept and not follows:
+            self._drop()
+        if enrolled is None:
+            return
+        self._kept.append(enrolled)
+        self._kept_bytes += enrolled.size
+        while self._kept_bytes > limits.FOLLOWED_BYTES:  # nobody follows, or is slow
+            self._drop()
+
+    def _drop(self) -> None:
+        """Forget the oldest enrolment that is kept."""
+        self._kept_bytes -= self._kept.popleft().size
 
     def wait(self, after: int, seconds: float) -> int:
         """Wait until the head is beyond `after`, at most `seconds`; return it."""
@@ -183,6 +229,25 @@ class JournalReader:
             for row in rows
         ]
 
+    def following(self, after: int, most: int) -> list[Change]:
+        """Return the next changes as `changes` does, for whoever sees every one.
+
+        What this process has enrolled a moment ago is not read again. Of a record that
+        was withdrawn since, the templates may still be there: its withdrawal follows.
+
+        Args:
+            after: position of the last change seen, 0 for none.
+            most: some so many changes, at least 1.
+
+        Raises:
+            DefectError: as `changes`.
+            StorageError: likewise.
+        """
+        kept = self._head.followed(after, most)
+        return [each for one in kept for each in one.changes()] or self.changes(
+            after, most
+        )
+
     def templates_by_space(self) -> dict[str, int]:
         """Return how many templates all members ever had together, by template space.
 
@@ -224,6 +289,8 @@ class JournalReader:
             The end, or some position beyond `after` that is durable; not beyond
             `after` only if the time is over.
         """
+        if (head := self._head.wait(after, 0.0)) > after:
+            return head
         left = timeout
         while (end := self.end()) <= after and left > 0:
             step = min(left, limits.JOURNAL_POLL_SECONDS)

@@ -32,6 +32,7 @@ _OF_MEMBER: Final = sa.select(MEMBERSHIP.c.membership).where(_IS_MEMBER)
 _FORGET: Final = sa.delete(MEMBERSHIP).where(_IS_MEMBER)
 _ADD: Final = sa.insert(MEMBERSHIP)
 _IS_APART: Final = MEMBERSHIP.c.membership != Membership.ACTIVE.value
+_APART: Final = _OF_MEMBER.where(_IS_APART)
 # Of all members, few if any, and at once: every search asks this.
 _SHUT: Final = sa.union_all(
     sa.select(CUSTODY.c.member, sa.literal_column("0").label("is_apart")).where(
@@ -115,9 +116,7 @@ def refuse_apart(connection: sa.Connection, member: Member) -> None:
     Raises:
         RefusedError: it is.
     """
-    if connection.execute(
-        _OF_MEMBER.where(_IS_APART), {"of_member": member.code}
-    ).first():
+    if connection.execute(_APART, {"of_member": member.code}).first():
         raise suspended(member)
 
 
@@ -127,9 +126,7 @@ def refuse_absent(connection: sa.Connection, member: Member) -> None:
     Raises:
         UnavailableError: it is.
     """
-    if connection.execute(
-        _OF_MEMBER.where(_IS_APART), {"of_member": member.code}
-    ).first():
+    if connection.execute(_APART, {"of_member": member.code}).first():
         raise UnavailableError(
             "MEMBER_UNAVAILABLE",
             f"`{member}` takes no part at the moment; nothing was used up, ask again"

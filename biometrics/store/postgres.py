@@ -257,18 +257,18 @@ class PostgresDatabase:
         return engine
 
 
-def insert_rows(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+def insert_columns(
+    connection: sa.Connection, table: sa.Table, columns: Mapping[str, Sequence[Any]]
 ) -> None:
-    """Insert one or more rows; see `databases.insert_rows`.
+    """Insert one or more rows; see `databases.insert_columns`.
 
     A column is one parameter, an array: there can be no more than 65,535 parameters,
     and a chunk may have more values. The statement is always the same, so the server
     plans it once.
     """
-    names = tuple(column.name for column in table.columns if column.name in rows[0])
-    columns = tuple([row[name] for row in rows] for name in names)
-    connection.exec_driver_sql(_insertion(table, names, connection.dialect), columns)
+    statement = _insertion(table, tuple(columns), connection.dialect)
+    arrays = tuple(list(values) for values in columns.values())
+    connection.exec_driver_sql(statement, arrays)
 
 
 @lru_cache
@@ -280,6 +280,21 @@ def _insertion(table: sa.Table, names: tuple[str, ...], dialect: sa.Dialect) -> 
         f"INSERT INTO {table.name} ({', '.join(names)})"  # noqa: S608 - of our tables
         f" SELECT * FROM unnest({arrays})"
     )
+
+
+def find_lookups(
+    connection: sa.Connection,
+    column: sa.Column[Any],
+    member: str,
+    lookups: Sequence[bytes],
+) -> Sequence[tuple[bytes, Any]]:
+    """Find rows of a member; see `databases.find_lookups`."""
+    statement = (
+        f"SELECT lookup, {column.name} FROM {column.table}"  # noqa: S608 - ours
+        " WHERE member = %s AND lookup = ANY(%b)"
+    )
+    found = connection.exec_driver_sql(statement, (member, list(lookups))).all()
+    return [(lookup, value) for lookup, value in found]
 
 
 def _check(connection: Any) -> None:  # noqa: ANN401 - psycopg's

@@ -115,7 +115,12 @@ class RecordWriter:
             body = make_reply(added.results)
             reply = Reply(request_id=request_id, digest=digest, body=body)
             self._replies.add(connection, member, reply)
-            return Committed(reply=body, position=added.position, replayed=False)
+            return Committed(
+                reply=body,
+                position=added.position,
+                replayed=False,
+                enrolled=added.enrolled,
+            )
 
         return self._submit(operation, weight=len(records))
 
@@ -304,9 +309,9 @@ class RecordWriter:
                 " written, free space and send it again",
             )
         moments = Moments(enrolled_at=to_microseconds(self._clock.now()))
-        position = append(connection, member, fresh, moments)
+        enrolled = append(connection, member, fresh, moments)
         self._log.append(connection, *_enrolled(member, fresh))
-        return Added(results, position)
+        return Added(results, enrolled.last, enrolled)
 
     def _tell_log(
         self, connection: sa.Connection, member: Member, kind: Kind, lookup: bytes
@@ -326,7 +331,9 @@ class RecordWriter:
         """Advance the head to a change that is durable."""
         if not future.cancelled() and future.exception() is None:
             done = future.result()
-            if done is not None:
+            if isinstance(done, (Added, Committed)):
+                self._head.advance(done.position, done.enrolled)
+            elif done is not None:
                 self._head.advance(done.position)
 
 

@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from biometrics.sealed import Attested
+from biometrics.sealed import Attested, shown
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from biometrics.members import Member
     from biometrics.sealed import Sealed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTemplate:
+class NewTemplate(NamedTuple):
     """One sealed template of a record that is to be enrolled.
 
     Attributes:
@@ -38,11 +37,14 @@ class NewTemplate:
     modality: str
     sample: int
     quality: int | None
-    sealed: Sealed = field(repr=False)
+    sealed: Sealed
+
+    def __repr__(self) -> str:
+        """Return what it says, without what is sealed."""
+        return shown(self, "sealed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRecord:
+class NewRecord(NamedTuple):
     """One record that is to be enrolled.
 
     Attributes:
@@ -54,23 +56,28 @@ class NewRecord:
         excluded: members that never learn of the record.
         legal_basis: why it may be enrolled.
         expires_at: moment from which it is as if withdrawn, or None.
-        is_canary: whether it is nobody's, and no answer ever tells of it.
         attest: returns the 32 bytes that attest all of this, given the number that its
             first template gets.
         templates: 1 to `limits.MAX_TEMPLATES_PER_RECORD`, in the order of samples.
+        is_canary: whether it is nobody's, and no answer ever tells of it.
     """
 
     record_id: bytes
-    lookup: bytes = field(repr=False)
-    content_digest: bytes = field(repr=False)
-    sealed_reference: Sealed = field(repr=False)
+    lookup: bytes
+    content_digest: bytes
+    sealed_reference: Sealed
     generation: int
     excluded: frozenset[Member]
     legal_basis: str
     expires_at: dt.datetime | None
-    is_canary: bool = False
-    attest: Callable[[int], bytes] = field(repr=False)
+    attest: Callable[[int], bytes]
     templates: tuple[NewTemplate, ...]
+    is_canary: bool = False
+
+    def __repr__(self) -> str:
+        """Return what it says, without what finds it and what is sealed."""
+        hidden = ("lookup", "content_digest", "sealed_reference", "attest")
+        return shown(self, *hidden)
 
 
 class EnrolResult(Enum):
@@ -98,6 +105,70 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolled:
+    """Records as they were written, with the numbers that they got.
+
+    Attributes:
+        member: the holder.
+        first: journal position of the first one; the others follow on it.
+        records: one or more.
+        templates: of each record, number of its first template.
+        tags: of each record, 32 bytes that attest it.
+    """
+
+    member: Member
+    first: int
+    records: Sequence[NewRecord] = field(repr=False)
+    templates: Sequence[int] = field(repr=False)
+    tags: Sequence[bytes] = field(repr=False)
+
+    @property
+    def last(self) -> int:
+        """Journal position of the last one."""
+        return self.first + len(self.records) - 1
+
+    @property
+    def size(self) -> int:
+        """How many bytes their templates are, as far as these can differ."""
+        templates = (one for record in self.records for one in record.templates)
+        return sum(len(template.sealed.ciphertext) for template in templates)
+
+    def changes(self) -> list[Change]:
+        """Return what the journal has of them, while none of them is changed."""
+        found = zip(self.records, self.templates, self.tags, strict=True)
+        return [
+            Change(
+                position,
+                ChangeKind.ENROLLED,
+                self.member,
+                record.record_id,
+                tuple(
+                    StoredTemplate(
+                        number,
+                        record.record_id,
+                        record.lookup,
+                        self.member,
+                        template.space,
+                        template.position,
+                        template.modality,
+                        template.sample,
+                        record.generation,
+                        template.quality,
+                        template.sealed,
+                        record.excluded,
+                        record.expires_at,
+                        tag,
+                        record.is_canary,
+                    )
+                    for number, template in enumerate(record.templates, first)
+                ),
+                range(0),
+            )
+            for position, (record, first, tag) in enumerate(found, self.first)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Added:
     """Records that are durable.
 
@@ -105,10 +176,12 @@ class Added:
         results: one a record, in their order.
         position: journal position of the last one; the journal's end where none was
             enrolled.
+        enrolled: those that were.
     """
 
     results: list[EnrolResult]
     position: int
+    enrolled: Enrolled | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,15 +193,16 @@ class Committed:
         position: journal position of the last change that it made; the journal's
             end where it made none.
         replayed: whether `reply` was stored by an earlier request.
+        enrolled: the records that it enrolled, if it did nothing else.
     """
 
     reply: bytes = field(repr=False)
     position: int
     replayed: bool
+    enrolled: Enrolled | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTemplate:
+class StoredTemplate(NamedTuple):
     """One sealed template, with what decides who may learn of its record.
 
     Attributes:
@@ -151,7 +225,7 @@ class StoredTemplate:
 
     template_id: int
     record_id: bytes
-    lookup: bytes = field(repr=False)
+    lookup: bytes
     member: Member
     space: str
     position: str
@@ -159,11 +233,15 @@ class StoredTemplate:
     sample: int
     generation: int
     quality: int | None
-    sealed: Sealed = field(repr=False)
+    sealed: Sealed
     excluded: frozenset[Member]
     expires_at: dt.datetime | None
-    record_tag: bytes = field(repr=False)
+    record_tag: bytes
     is_canary: bool = False
+
+    def __repr__(self) -> str:
+        """Return what it says, without what finds its record and what is sealed."""
+        return shown(self, "lookup", "sealed", "record_tag")
 
     @property
     def attested(self) -> Attested:
@@ -343,8 +421,7 @@ class ChangeKind(StrEnum):
     DESTROYED = "destroyed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """One entry of the journal.
 
     Attributes:

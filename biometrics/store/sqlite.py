@@ -13,7 +13,6 @@ import sqlite3
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -297,32 +296,56 @@ def _make_engine(path: Path, mode: str, begin: str, *, connections: int) -> sa.E
     return engine
 
 
-def insert_rows(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+def insert_columns(
+    connection: sa.Connection, table: sa.Table, columns: Mapping[str, Sequence[Any]]
 ) -> None:
-    """Insert one or more rows; see `databases.insert_rows`.
+    """Insert one or more rows; see `databases.insert_columns`.
 
     Python's SQLite takes the interpreter's lock anew for each step of each statement:
     a row at a time, a writer waits for every other thread once a row, and they for it.
     """
-    # An INSERT has its columns in the order of the table.
-    names = tuple(column.name for column in table.columns if column.name in rows[0])
+    names = tuple(columns)
+    rows = list(zip(*columns.values(), strict=True))
     most = limits.STORE_VARIABLES // len(names)
     for start in range(0, len(rows), most):
         some = rows[start : start + most]
         statement = _insertion(table, names, len(some), connection.dialect)
-        values = tuple(chain.from_iterable(map(itemgetter(*names), some)))
-        connection.exec_driver_sql(statement, values)
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
 
 
 @lru_cache(maxsize=limits.MAX_RECORDS_PER_CHUNK)
 def _insertion(
     table: sa.Table, names: tuple[str, ...], count: int, dialect: sa.Dialect
 ) -> str:
-    """Return an INSERT of so many rows, its values in their order, row after row."""
+    """Return an INSERT of so many rows, its values in their order, row after row.
+
+    SQLAlchemy writes columns in the order of the table.
+    """
     one = sa.insert(table).values({name: sa.bindparam(name) for name in names})
     head, row = str(one.compile(dialect=dialect)).split(" VALUES ")
     return f"{head} VALUES {', '.join([row] * count)}"
+
+
+def find_lookups(
+    connection: sa.Connection,
+    column: sa.Column[Any],
+    member: str,
+    lookups: Sequence[bytes],
+) -> Sequence[tuple[bytes, Any]]:
+    """Find rows of a member; see `databases.find_lookups`."""
+    statement = _finding(column, len(lookups))
+    found = connection.exec_driver_sql(statement, (member, *lookups)).all()
+    return [(lookup, value) for lookup, value in found]
+
+
+@lru_cache(maxsize=2 * limits.MAX_RECORDS_PER_CHUNK)
+def _finding(column: sa.Column[Any], count: int) -> str:
+    """Return a SELECT of a column by so many lookups."""
+    marks = ", ".join("?" * count)
+    return (
+        f"SELECT lookup, {column.name} FROM {column.table}"  # noqa: S608 - ours
+        f" WHERE member = ? AND lookup IN ({marks})"
+    )
 
 
 def empty_log(path: Path) -> bool:

@@ -71,13 +71,17 @@ class CoarseCodes:
         _check_layout()
         return cls(code, _filled_index(code, rows) if len(rows) else _empty_index(code))
 
-    def grown(self, vectors: NDArray[np.float32]) -> Self:
-        """Return these codes with rows for turned vectors (n, padded) after them."""
+    def grown(self, rows: NDArray[np.uint8]) -> Self:
+        """Return these codes with rows (n, subvectors / 2) after them, as `coded` does.
+
+        Whole blocks stay as they are, so that a row takes as long however many there
+        are, and none is coded again.
+        """
         if self._index.nlist > 1:
-            rows = self._index.pq.compute_codes(vectors)
             return self.of_rows(self._code, np.concatenate([self.rows(), rows]))
+        _check_layout()
         index = faiss.clone_index(self._index)
-        index.add(vectors)
+        _append(index, rows)
         return type(self)(self._code, index)
 
     def search(
@@ -99,9 +103,10 @@ class CoarseCodes:
         whose = np.repeat(np.arange(len(probes)), np.diff(bounds.astype(np.intp)))
         return whose, scores, rows
 
-    def decoded(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the coarse codes of turned vectors say of them, (n, padded)."""
-        return self.said(self._index.pq.compute_codes(vectors))
+    def coded(self, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return turned vectors (n, padded) as rows of codes (n, subvectors / 2)."""
+        rows: NDArray[np.uint8] = self._index.pq.compute_codes(vectors)
+        return rows
 
     def said(self, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what rows of codes say, (n, padded)."""
@@ -187,6 +192,24 @@ def _filled_index(code: Code, rows: NDArray[np.uint8]) -> Any:  # noqa: ANN401
     return index
 
 
+def _append(index: Any, rows: NDArray[np.uint8]) -> None:  # noqa: ANN401
+    """Put rows of codes after those that an index of one list has."""
+    lists = _lists(index)
+    before, after = index.ntotal, index.ntotal + len(rows)
+    whole, begun = divmod(before, BLOCK_ROWS)
+    lists.resize(0, after)
+    blocks = _blocks(lists, 0)[whole:]
+    # The others' place in the block that was begun is left to them: it is zero here, as
+    # what follows them is there.
+    apart = np.zeros((begun, rows.shape[1]), np.uint8)
+    more = _blocks_of(np.concatenate([apart, rows])).reshape(blocks.shape)
+    if begun:
+        more[0] |= blocks[0]
+    blocks[:] = more
+    faiss.rev_swig_ptr(lists.get_ids(0), after)[before:] = np.arange(before, after)
+    index.ntotal = after
+
+
 def _blocks(lists: Any, number: int) -> NDArray[np.uint8]:  # noqa: ANN401
     """Return the codes of one list, (blocks, bytes), where they lie."""
     blocks = -(-lists.list_size(number) // BLOCK_ROWS)
@@ -212,9 +235,11 @@ def _check_layout() -> None:
     code, rows = Code.of(_SAMPLE_DIMENSION), BLOCK_ROWS + 1
     vectors = np.random.default_rng(0).standard_normal((rows, _SAMPLE_DIMENSION))
     units = (vectors / np.sqrt(_SAMPLE_DIMENSION)).astype(np.float32)
-    theirs = CoarseCodes.empty(code).grown(units)
+    index = _empty_index(code)
+    index.add(units)
+    theirs = CoarseCodes(code, index)
     ours = CoarseCodes(code, _filled_index(code, theirs.rows()))
-    same = np.array_equal(theirs.vectors(), theirs.decoded(units))
+    same = np.array_equal(theirs.rows(), theirs.coded(units))
     found = zip(
         ours.search(units, _SAMPLE_CUT), theirs.search(units, _SAMPLE_CUT), strict=True
     )

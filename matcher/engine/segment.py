@@ -29,6 +29,12 @@ _ROWS_AT_ONCE: Final = 256
 # Of the rows that fail the fine cut and are near it, so many are candidates all the
 # same, so that what is opened is bounded and whoever feels for a row is seen.
 NEAREST: Final = 8
+# Of a set, so many vectors are looked for at once: if each finds every row, that takes
+# some 300 MB for a moment.
+_VECTORS_AT_ONCE: Final = 32
+# Pairs of a probe's vectors and rows that pass the coarse cuts: those that the
+# largest print has with a whole segment of honest ones are a half of that.
+MOST_ALIKE: Final = 1 << 19
 _NONE: Final = np.zeros(0, np.int64)
 
 
@@ -103,11 +109,12 @@ class Segment:
         """
         use_one_thread()
         turned = self.coding.rotation.turn(vectors)
-        signs = np.packbits(turned > self.coarse.decoded(turned), axis=1)
+        codes = self.coarse.coded(turned)
+        signs = np.packbits(turned > self.coarse.said(codes), axis=1)
         return Segment(
             coding=self.coding,
             ids=np.concatenate([self.ids, ids]),
-            coarse=self.coarse.grown(turned),
+            coarse=self.coarse.grown(codes),
             signs=np.concatenate([self.signs, signs]),
             alive=np.concatenate([self.alive, np.ones(len(ids), np.bool_)]),
         )
@@ -169,20 +176,33 @@ class Segment:
         return rows
 
     def search(self, probes: Probes) -> list[NDArray[np.int64]]:
+        """Return the candidates of each probe; see `candidates`.
+
+        Raises:
+            ValueError: to one of them too much is alike.
+        """
+        found = [ids for ids in self.candidates(probes) if ids is not None]
+        if len(found) < len(probes):
+            raise ValueError("too much is alike to a probe")
+        return found
+
+    def candidates(self, probes: Probes) -> list[NDArray[np.int64] | None]:
         """Return, for each probe, the ids of its candidates, in no order.
 
         Beside all that pass its cuts, they are the best `NEAREST` of those near them.
+        None of a set to which more is alike than of any print is.
         """
         use_one_thread()
-        whose, scores, rows = self._scan(probes)
         # 1. Those that pass the probe's own coarse cut, and are still there.
-        passed = (scores >= probes.coarse[whose]) & self.alive[rows]
-        whose, scores, rows = whose[passed], scores[passed], rows[passed]
-        if not len(rows):  # so it is of most small segments
-            return [_NONE for _ in range(len(probes))]
+        flooded = np.zeros(len(probes), np.bool_)
         if probes.are_sets:  # most are of sets that too few vectors have found
+            (whose, scores, rows), flooded = self._passed_of_sets(probes)
             borne = probes.borne_out(whose, self.ids[rows])
             whose, scores, rows = whose[borne], scores[borne], rows[borne]
+        else:
+            whose, scores, rows = self._passed(probes.turned, probes.coarse)
+            if not len(rows):  # so it is of most small segments
+                return [_NONE for _ in range(len(probes))]
         # 2. Those that pass the fine cut.
         scores = scores + self._of_signs(probes.turned, whose, rows)
         passed = scores >= probes.fine[whose]
@@ -191,21 +211,53 @@ class Segment:
             passed |= _nearest(near, whose, scores)
         whose, ids = whose[passed], self.ids[rows[passed]]
         if probes.are_sets:
-            return _once(probes, whose, ids)
+            found = zip(_once(probes, whose, ids), flooded, strict=True)
+            return [None if is_flooded else ids for ids, is_flooded in found]
         bounds = np.searchsorted(whose, np.arange(len(probes) + 1))
         return [ids[start:end] for start, end in pairwise(bounds)]
 
-    def _scan(self, probes: Probes) -> _Found:
+    def _passed(self, turned: NDArray[np.float32], cuts: NDArray[np.float64]) -> _Found:
+        """Return what passes the coarse cuts of some vectors, and is still there."""
+        whose, scores, rows = self._scan(turned, cuts)
+        passed = (scores >= cuts[whose]) & self.alive[rows]
+        return whose[passed], scores[passed], rows[passed]
+
+    def _passed_of_sets(self, probes: Probes) -> tuple[_Found, NDArray[np.bool_]]:
+        """Return what `_passed` does of sets, and of which probes that is too much.
+
+        A few vectors at a time: whoever makes all of a print's alike, and enrols such,
+        has each of them find every row. Nothing is returned of those.
+        """
+        count = np.zeros(len(probes), np.int64)
+        of = probes.probe_of(np.arange(len(probes.turned)))
+        found: list[_Found] = [(np.zeros(0, np.intp), np.zeros(0, np.float32), _NONE)]
+        for start in range(0, len(of), _VECTORS_AT_ONCE):
+            some = slice(start, start + _VECTORS_AT_ONCE)
+            if (count[of[some]] > MOST_ALIKE).all():
+                continue
+            whose, scores, rows = self._passed(probes.turned[some], probes.coarse[some])
+            whose += start
+            count += np.bincount(of[whose], minlength=len(probes))
+            kept = count[of[whose]] <= MOST_ALIKE
+            found.append((whose[kept], scores[kept], rows[kept]))
+        flooded = count > MOST_ALIKE
+        whose, scores, rows = (
+            np.concatenate(each) for each in zip(*found, strict=True)
+        )
+        kept = ~flooded[of[whose]]
+        return (whose[kept], scores[kept], rows[kept]), flooded
+
+    def _scan(self, turned: NDArray[np.float32], cuts: NDArray[np.float64]) -> _Found:
         """Return whose, score and row of all that may pass the coarse cuts."""
-        is_low = probes.coarse <= 0
+        is_low = cuts <= 0
         if not is_low.any():
-            return self.coarse.search(probes.turned, float(probes.coarse.min()))
+            return self.coarse.search(turned, float(cuts.min()))
         # Of a threshold so low most pass, and FAISS takes no cut below all its sums.
         high, low = np.flatnonzero(~is_low), np.flatnonzero(is_low)
-        found = [self._score(probes.turned[low])]
+        found = [self._score(turned[low])]
         if len(high):
-            cut = float(probes.coarse[high].min())
-            found.append(self.coarse.search(probes.turned[high], cut))
+            cut = float(cuts[high].min())
+            found.append(self.coarse.search(turned[high], cut))
         parts = zip(found, (low, high), strict=False)
         whose = np.concatenate([which[whose] for (whose, _, _), which in parts])
         scores = np.concatenate([scores for _, scores, _ in found])

@@ -2,7 +2,7 @@
 
 Every vector is coded as at most 128 sub-vectors of 4 bits: 64 bytes, whatever its
 dimension, and one bit a component beside them. Shorter codes save memory bandwidth and
-let so many impostors pass the cut that confirming them costs more; longer ones cost
+let so many strangers pass the cut that confirming them costs more; longer ones cost
 the scan what the confirmation does not need. FAISS sums in 16 bits and wraps beyond
 256 sub-vectors.
 """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from biometrics import limits
-from matcher.asking import Asked, receive_found, send
+from matcher.asking import ShelfProbes, receive_found, send
 from matcher.calls import LostError, call
 from matcher.galleries import GalleryName
 from matcher.schedule import Comparing
@@ -201,7 +201,7 @@ class _Question:
             places = [numbers[shelf.space][scan] for scan in scans]
             bands = [scan.bands[shelf] for scan in scans]
             asked.append(
-                Asked(
+                ShelfProbes(
                     shelf=shelf,
                     probes=np.array(places, np.int64),
                     thresholds=np.array([band.threshold for band in bands]),

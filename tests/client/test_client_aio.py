@@ -145,7 +145,7 @@ def test_whoever_waits_longer_than_its_deadline_is_told_behind_whom(
         await client.match(face(3), purpose="visa")
         return caught.value.reason
 
-    assert run(two) == "TOO_MANY_CALLS"
+    assert run(two) == "CLIENT_BUSY"
     assert len(script.requests) == 2
 
 

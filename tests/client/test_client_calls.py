@@ -31,7 +31,7 @@ from biometrics.client import (
     VersionInfo,
     WithdrawReceipt,
 )
-from biometrics.client.responses import read_answer
+from biometrics.client.responses.searching import read_answer
 from biometrics.errors import InvalidRequestError
 from biometrics.v1 import enrolment_pb2, match_pb2, template_pb2
 from tests.pocket import FAR_AHEAD, WITHDRAWN_AT, Script

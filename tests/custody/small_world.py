@@ -158,7 +158,7 @@ class World:
             sample=0,
             generation=1,
         )
-        return replace(template, **changes)
+        return template._replace(**changes)  # type: ignore[arg-type]
 
     @staticmethod
     def file(**changes: object) -> SealedFile:

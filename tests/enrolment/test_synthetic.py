@@ -53,19 +53,21 @@ def unit(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
     return normal.astype(np.float32)
 
 
-def genuine(faces: NDArray[np.float32]) -> NDArray[np.float32]:
+def mated(faces: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the scores of each subject's captures with one another."""
     pairs = combinations(range(faces.shape[1]), 2)
     return np.stack([(faces[:, a] * faces[:, b]).sum(axis=1) for a, b in pairs], 1)
 
 
 def equal_error_rate(
-    genuine: NDArray[np.float32], impostor: NDArray[np.float32]
+    mated: NDArray[np.float32], non_mated: NDArray[np.float32]
 ) -> float:
     """Return the rate at the threshold where both errors are alike."""
     thresholds = np.linspace(-1, 1, 2001)
-    misses = np.searchsorted(np.sort(genuine.ravel()), thresholds) / genuine.size
-    alarms = 1 - np.searchsorted(np.sort(impostor.ravel()), thresholds) / impostor.size
+    misses = np.searchsorted(np.sort(mated.ravel()), thresholds) / mated.size
+    alarms = (
+        1 - np.searchsorted(np.sort(non_mated.ravel()), thresholds) / non_mated.size
+    )
     nearest = np.abs(misses - alarms).argmin()
     return float(misses[nearest] + alarms[nearest]) / 2
 
@@ -115,13 +117,13 @@ def test_a_spectrum_has_the_effective_dimension_asked_for(
     assert 1 / (variances**2).sum() == pytest.approx(effective, rel=1e-6)
 
 
-def test_impostor_scores_have_the_effective_dimension(
+def test_non_mated_scores_have_the_effective_dimension(
     faces: NDArray[np.float32],
 ) -> None:
     """Their standard deviation is that of 180 independent directions."""
-    impostor = faces[:3000, 0] @ faces[3000:, 1].T
-    assert impostor.mean() == pytest.approx(0, abs=0.002)
-    assert 1 / impostor.var() == pytest.approx(180, rel=0.03)
+    non_mated = faces[:3000, 0] @ faces[3000:, 1].T
+    assert non_mated.mean() == pytest.approx(0, abs=0.002)
+    assert 1 / non_mated.var() == pytest.approx(180, rel=0.03)
 
 
 def test_no_component_stands_out(gallery: SyntheticGallery) -> None:
@@ -142,11 +144,11 @@ def test_vectors_are_neither_centred_nor_of_unit_length(
     assert (raw[:3000] @ raw[3000:].T).mean() == pytest.approx(0.87, abs=0.01)
 
 
-def test_genuine_scores_are_those_of_a_modern_extractor(
+def test_mated_scores_are_those_of_a_modern_extractor(
     faces: NDArray[np.float32], worked: NDArray[np.bool_]
 ) -> None:
     """Between subjects and within them they spread."""
-    scores = genuine(faces[worked])
+    scores = mated(faces[worked])
     assert scores.mean() == pytest.approx(0.65, abs=0.03)
     assert scores.std() == pytest.approx(0.12, abs=0.02)
     assert scores.mean(axis=1).std() == pytest.approx(0.10, abs=0.02)
@@ -159,7 +161,7 @@ def test_goats_match_themselves_badly(
     """In number, and in score."""
     goats = gallery.kind == Kind.GOAT
     assert goats.sum() == round(0.03 * SUBJECTS)
-    scores = genuine(faces[goats & worked])
+    scores = mated(faces[goats & worked])
     assert scores.mean() == pytest.approx(0.38, abs=0.04)
     assert np.quantile(scores.mean(axis=1), 0.1) < 0.33
 
@@ -167,7 +169,7 @@ def test_goats_match_themselves_badly(
 def test_lambs_are_nearer_to_strangers(
     gallery: SyntheticGallery, faces: NDArray[np.float32]
 ) -> None:
-    """Their impostor scores spread by a tenth more than those of sheep."""
+    """Their non-mated scores spread by a tenth more than those of sheep."""
     lambs, sheep = (faces[gallery.kind == k, 0] for k in (Kind.LAMB, Kind.SHEEP))
     assert len(lambs) == round(0.02 * SUBJECTS)
     wide = (lambs @ sheep[:2000].T).std()
@@ -221,7 +223,7 @@ def test_captures_of_good_quality_match_better(
 ) -> None:
     """So that a quality threshold is of use."""
     quality = gallery.quality.reshape(SUBJECTS, SAMPLES)[worked, :2].min(axis=1)
-    scores = genuine(faces[worked])[:, 0]
+    scores = mated(faces[worked])[:, 0]
     assert scores[quality > 85].mean() - scores[quality < 60].mean() > 0.08
 
 
@@ -257,10 +259,10 @@ def test_every_fault_of_a_population_is_told() -> None:
             mean_cosine=1.0,
             length=0.0,
             length_spread=-1,
-            genuine=1.1,
-            genuine_spread=float("nan"),
+            mated=1.1,
+            mated_spread=float("nan"),
             goats=0.6,
-            goat_genuine=(0.6, 0.3),
+            goat_mated=(0.6, 0.3),
             lambs=0.6,
             look_alike_identity=(-0.1, 0.3),
             ageing=float("inf"),
@@ -275,10 +277,10 @@ def test_every_fault_of_a_population_is_told() -> None:
         "mean_cosine",
         "length",
         "length_spread",
-        "genuine",
-        "genuine_spread",
+        "mated",
+        "mated_spread",
         "goats, lambs, look_alikes, siblings",
-        "goat_genuine",
+        "goat_mated",
         "look_alike_identity",
         "ageing",
         "failed",
@@ -313,7 +315,7 @@ def test_the_default_population_is_searched_as_well_as_stated(
         gallery.embedding, gallery.subject, gallery_size=20_000
     )
     assert threshold == pytest.approx(0.40, abs=0.03)
-    missed = genuine(faces)[:, 0] < threshold
+    missed = mated(faces)[:, 0] < threshold
     assert 0.01 < missed.mean() < 0.05
     assert missed[gallery.kind == Kind.GOAT].mean() > 0.3
 
@@ -418,10 +420,10 @@ def test_real_faces_are_of_the_same_nature() -> None:
         for vectors, whom in ((rows, subject), (made.embedding, made.subject))
     )
     for name, margin in (
-        ("genuine", 0.1),
-        ("genuine spread", 0.08),
-        ("impostor", 0.03),
-        ("impostor spread", 0.04),
+        ("mated", 0.1),
+        ("mated spread", 0.08),
+        ("non-mated", 0.03),
+        ("non-mated spread", 0.04),
         ("subject spread", 0.05),
         ("equal error rate", 0.03),
     ):
@@ -438,12 +440,12 @@ def _describe(
     above = np.triu(np.ones(scores.shape, bool), 1)
     same = subject[:, None] == subject
     means = [scores[above & same & (subject == who)].mean() for who in set(subject)]
-    found = {"genuine": scores[above & same], "impostor": scores[above & ~same]}
+    found = {"mated": scores[above & same], "non-mated": scores[above & ~same]}
     return {
-        "genuine": float(found["genuine"].mean()),
-        "genuine spread": float(found["genuine"].std()),
-        "impostor": float(found["impostor"].mean()),
-        "impostor spread": float(found["impostor"].std()),
+        "mated": float(found["mated"].mean()),
+        "mated spread": float(found["mated"].std()),
+        "non-mated": float(found["non-mated"].mean()),
+        "non-mated spread": float(found["non-mated"].std()),
         "subject spread": float(np.std(means)),
-        "equal error rate": equal_error_rate(found["genuine"], found["impostor"]),
+        "equal error rate": equal_error_rate(found["mated"], found["non-mated"]),
     }

@@ -54,6 +54,17 @@ def test_each_probe_of_a_batch_has_its_own(world: World) -> None:
     assert outcomes == ["no-match", "match"]
 
 
+def test_what_is_opened_of_a_holder_is_bounded_over_all_positions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever names ten of them would have ten times as much opened."""
+    monkeypatch.setattr("biometrics.limits.MAX_OPENINGS_PER_HOLDER", 20)
+    templates = (finger(4, LEFT),) * 15 + (finger(4, RIGHT),) * 15
+    world.enroller("XAA").enrol(Record(reference="many", templates=templates))
+    assert ask(world, 4, RIGHT).regional == "match"
+    assert ask(world, 4, RIGHT, LEFT).regional == "unavailable"
+
+
 @pytest.mark.parametrize(
     ("fallback", "reason"),
     [

@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from world import (
-    AGREEMENTS,
     PRESENCE_HOLDERS,
     World,
-    agreement,
     face,
-    permit,
     record,
+    two_holders,
     unit,
 )
 
 from biometrics import limits
-from biometrics.client import AsyncExchangeClient, Chunk, Outcome
+from biometrics.client import AsyncExchangeClient, Outcome
 from biometrics.errors import (
     ExchangeError,
     PreconditionError,
@@ -40,7 +38,6 @@ from matcher.loading import Loading
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from biometrics.client import ExchangeClient
     from matcher.engine import Engine
     from matcher.galleries import Shelf
 
@@ -51,22 +48,8 @@ COUNT = 40
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """An exchange in which two holders have enrolled some people."""
-    root = tmp_path_factory.mktemp("world")
-    agreements = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
-    with pytest.MonkeyPatch.context() as patch, World(root, agreements=agreements) as w:
-        # What is refused as UNAVAILABLE is tried again, and here soon.
-        patch.setattr(limits, "CLIENT_FIRST_WAIT_SECONDS", 0.01)
-        patch.setattr(limits, "CLIENT_MOST_WAIT_SECONDS", 0.02)
-        for holder, first in (("XAA", 0), ("XBB", 500)):
-            numbers = range(first, first + COUNT)
-            people = tuple(record(f"case-{n}", unit(n)) for n in numbers)
-            list(w.enroller(holder).enrol_many([Chunk(records=people)]))
-        yield w
-
-
-def administrator(world: World, member: str = "XAA") -> ExchangeClient:
-    """Return a member's administrator."""
-    return world.client(member, "administrator")
+    with two_holders(tmp_path_factory.mktemp("world"), COUNT) as world:
+        yield world
 
 
 def outcomes(world: World, number: int) -> dict[str, Outcome]:
@@ -131,27 +114,27 @@ def test_a_locked_gallery_is_unavailable_and_nothing_of_it_is_in_memory(
     assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
     until_saved(world)  # who saves codes remembers which
     assert codes_in_memory(world) > 0
-    since = administrator(world).lock()
+    since = world.administrator().lock()
     assert codes_in_memory(world) == 0
     assert world.exchange is not None
     assert not world.exchange._follower._index._vault.is_unlocked(XAA)
     assert outcomes(world, 7) == {"XAA": "unavailable", "XBB": "no-match"}
     assert outcomes(world, 507) == {"XAA": "unavailable", "XBB": "match"}
-    assert administrator(world).custody().state == "locked"
+    assert world.administrator().custody().state == "locked"
     assert {g.state for g in world.enroller("XAA").galleries()} == {"locked"}
-    assert administrator(world).lock() == since
-    assert administrator(world).unlock() > since
+    assert world.administrator().lock() == since
+    assert world.administrator().unlock() > since
     assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
-    assert administrator(world).custody().state == "open"
+    assert world.administrator().custody().state == "open"
 
 
 def test_a_restart_leaves_it_locked(world: World) -> None:
     """Until its member unlocks it; then it starts from what was kept."""
-    since = administrator(world).lock()
+    since = world.administrator().lock()
     world.restart()
-    assert administrator(world).custody().since == since
+    assert world.administrator().custody().since == since
     assert outcomes(world, 7) == {"XAA": "unavailable", "XBB": "no-match"}
-    administrator(world).unlock()
+    world.administrator().unlock()
     assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
     world.restart()
     assert outcomes(world, 7) == {"XAA": "match", "XBB": "no-match"}
@@ -161,7 +144,7 @@ def test_enrolment_is_refused_while_locked_and_withdrawal_and_protection_are_not
     world: World,
 ) -> None:
     """What was withdrawn or protected meanwhile is so when it is opened."""
-    administrator(world).lock()
+    world.administrator().lock()
     enroller = world.enroller("XAA")
     with pytest.raises(UnavailableError) as refused:
         enroller.enrol(record("late", unit(50)))
@@ -171,7 +154,7 @@ def test_enrolment_is_refused_while_locked_and_withdrawal_and_protection_are_not
     enroller.withdraw("case-3")
     enroller.protect("case-4", excluded=["XCC"])
     world.enroller("XBB").enrol(record("other", unit(950)))
-    administrator(world).unlock()
+    world.administrator().unlock()
     assert [outcomes(world, n)["XAA"] for n in (3, 4, 5)] == [
         "no-match",
         "no-match",
@@ -190,9 +173,9 @@ def test_only_an_administrator_of_its_own_does_it(world: World) -> None:
             client.lock()
         with pytest.raises(RefusedError):
             client.unlock()
-    administrator(world, "XCC").lock()
+    world.administrator("XCC").lock()
     assert outcomes(world, 7)["XAA"] == "match"
-    administrator(world, "XCC").unlock()
+    world.administrator("XCC").unlock()
 
 
 def test_one_locked_holder_makes_the_regional_answer_unavailable_unnamed(
@@ -204,7 +187,7 @@ def test_one_locked_holder_makes_the_regional_answer_unavailable_unnamed(
         world.enroller(each).enrol(record("somebody", unit(300)))
     client = world.client("XAA")
     assert client.match(face(unit(301)), purpose="visa").regional == "no-match"
-    administrator(world, holder).lock()
+    world.administrator(holder).lock()
     answer = client.match(face(unit(301)), purpose="visa")
     assert (answer.regional, answer.holders) == ("unavailable", ())
 
@@ -228,9 +211,9 @@ def test_searches_of_others_go_on_through_locks_and_every_answer_is_right(
     for thread in searching:
         thread.start()
     for _ in range(10):
-        administrator(world).lock()
+        world.administrator().lock()
         assert outcomes(world, 7)["XAA"] == "unavailable"
-        administrator(world).unlock()
+        world.administrator().unlock()
         assert outcomes(world, 7)["XAA"] == "match"
     stop.set()
     for thread in searching:
@@ -267,7 +250,7 @@ def test_an_answer_that_is_on_its_way_at_a_lock_is_decided_anew(
         monkeypatch.setattr(AnswerWriter, "commit", slowly)
         assert outcomes(world, number)["XAA"] == "unavailable"
         monkeypatch.setattr(AnswerWriter, "commit", commit)
-        administrator(world).unlock()
+        world.administrator().unlock()
 
 
 def refused_once(monkeypatch: pytest.MonkeyPatch, where: type, name: str) -> None:
@@ -290,8 +273,8 @@ def test_what_cannot_be_stored_changes_nothing(
     """A lock leaves it searchable, an unlocking locked; tried again, both succeed."""
     monkeypatch.setattr(limits, "CLIENT_TRIES", 2)
     for act, before, after in (
-        (administrator(world).lock, "match", "unavailable"),
-        (administrator(world).unlock, "unavailable", "match"),
+        (world.administrator().lock, "match", "unavailable"),
+        (world.administrator().unlock, "unavailable", "match"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(RotationWriter, "set_open", away)
@@ -311,9 +294,9 @@ def test_a_gallery_is_loaded_however_often_the_database_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The unlocking is durable, and waits."""
-    administrator(world).lock()
+    world.administrator().lock()
     refused_once(monkeypatch, Loading, "load")
-    administrator(world).unlock()
+    world.administrator().unlock()
     assert outcomes(world, 7)["XAA"] == "match"
 
 
@@ -321,7 +304,7 @@ def test_an_unlocking_that_takes_long_goes_on_and_can_be_locked_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says so; a lock meanwhile waits for what is loaded, and drops it."""
-    administrator(world).lock()
+    world.administrator().lock()
     load = Loading.load
     begun, go_on = threading.Event(), threading.Event()
 
@@ -334,27 +317,27 @@ def test_an_unlocking_that_takes_long_goes_on_and_can_be_locked_again(
         patch.setattr(Loading, "load", slowly)
         patch.setattr(limits, "SEARCHABLE_WAIT_SECONDS", 0.01)
         with pytest.raises(UnavailableError) as refused:
-            administrator(world).unlock()
+            world.administrator().unlock()
         assert refused.value.reason == "GALLERY_LOADING"
         assert {g.state for g in world.enroller("XAA").galleries()} == {"loading"}
     with ThreadPoolExecutor(1) as pool:
-        locking = pool.submit(administrator(world).lock)
+        locking = pool.submit(world.administrator().lock)
         time.sleep(0.1)
         assert not locking.done()
         go_on.set()
         locking.result(10)
     assert codes_in_memory(world) == 0
     assert outcomes(world, 7)["XAA"] == "unavailable"
-    administrator(world).unlock()
+    world.administrator().unlock()
     assert outcomes(world, 7)["XAA"] == "match"
 
 
 def test_a_request_that_is_repeated_is_answered_as_it_was(world: World) -> None:
     """A lock that is repeated after an unlocking locks nothing."""
     once = "5f0c3c1e-8d2e-4f6a-9a5b-1c2d3e4f5a6b"
-    since = administrator(world).lock(request_id=once)
-    administrator(world).unlock()
-    assert administrator(world).lock(request_id=once) == since
+    since = world.administrator().lock(request_id=once)
+    world.administrator().unlock()
+    assert world.administrator().lock(request_id=once) == since
     assert outcomes(world, 7)["XAA"] == "match"
 
 
@@ -366,10 +349,10 @@ def test_a_lock_of_which_nobody_knows_stays_closed(
     with monkeypatch.context() as patch:
         patch.setattr(RotationWriter, "set_open", lost)
         with pytest.raises(UnavailableError) as refused:
-            administrator(world).lock()
+            world.administrator().lock()
     assert refused.value.reason == "OUTCOME_UNKNOWN"
     assert outcomes(world, 7)["XAA"] == "unavailable"
-    administrator(world).unlock()
+    world.administrator().unlock()
     assert outcomes(world, 7)["XAA"] == "match"
 
 
@@ -383,7 +366,7 @@ def test_a_repeated_lock_leaves_a_later_unlocking_alone(
 ) -> None:
     """What is being loaded since is loaded to its end."""
     once = "0a9d6a52-6a0f-4d2f-9d6e-7a1f0b9c1d2e"
-    since = administrator(world).lock(request_id=once)
+    since = world.administrator().lock(request_id=once)
     load = Loading.load
     go_on = threading.Event()
 
@@ -393,10 +376,10 @@ def test_a_repeated_lock_leaves_a_later_unlocking_alone(
 
     monkeypatch.setattr(Loading, "load", slowly)
     with ThreadPoolExecutor(1) as pool:
-        unlocking = pool.submit(administrator(world).unlock)
+        unlocking = pool.submit(world.administrator().unlock)
         while {g.state for g in world.enroller("XAA").galleries()} != {"loading"}:
             time.sleep(0.01)
-        assert administrator(world).lock(request_id=once) == since
+        assert world.administrator().lock(request_id=once) == since
         go_on.set()
         unlocking.result(20)
     assert outcomes(world, 7)["XAA"] == "match"
@@ -427,16 +410,16 @@ def test_whoever_does_not_block_does_the_same(world: World) -> None:
 
 def test_without_its_key_a_gallery_cannot_be_unlocked(world: World) -> None:
     """It says that the key is not at hand, and stays locked."""
-    administrator(world).lock()
+    world.administrator().lock()
     world.stop()
     key = world.root / "keys/XAA.key"
     away = key.rename(key.with_suffix(".away"))
     world.start()
     with pytest.raises(PreconditionError) as refused:
-        administrator(world).unlock()
+        world.administrator().unlock()
     assert refused.value.reason == "KEY_NOT_AT_HAND"
-    assert administrator(world).custody().state == "locked"
+    assert world.administrator().custody().state == "locked"
     away.rename(key)
     world.restart()
-    administrator(world).unlock()
+    world.administrator().unlock()
     assert outcomes(world, 7)["XAA"] == "match"

@@ -29,7 +29,7 @@ from biometrics.errors import (
 )
 from biometrics.members import Member, Membership
 from biometrics.server.development import write_agreement
-from biometrics.server.joining import Asked, Joining
+from biometrics.server.joining import Joining, Newcomer
 from biometrics.signing import Note
 from biometrics.signing.files import read_secret_file
 from biometrics.store import inspect_store
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 MOST_SECONDS = 20
 XAA, XHH = Member("XAA"), Member("XHH")
-NEW = Asked(
+NEW = Newcomer(
     member=XHH, name="new", key="keys/XHH.key", auditor=None, is_development=True
 )
 # Runs commands one after another, each in a child that is killed at some call.
@@ -178,7 +178,7 @@ def test_a_member_joins_with_no_call_dropped_and_searches(
     joining(world).join(NEW)
     assert (world.root / "exchange.toml").read_text() == text
     with pytest.raises(ConfigurationError, match="member already"):
-        joining(world).join(Asked(member=XHH, name="x", key=NEW.key, auditor=None))
+        joining(world).join(Newcomer(member=XHH, name="x", key=NEW.key, auditor=None))
 
 
 def test_a_suspended_member_asks_nobody_and_is_asked_by_nobody(world: World) -> None:
@@ -408,7 +408,7 @@ def test_a_leaving_that_is_killed_anywhere_is_finished_by_the_same_command(
     for again in (
         lambda: joining(world).set(XAA, Membership.ACTIVE),
         lambda: joining(world).join(
-            Asked(member=XAA, name="again", key="keys/XAA.key", auditor=None)
+            Newcomer(member=XAA, name="again", key="keys/XAA.key", auditor=None)
         ),
     ):
         with pytest.raises(ConfigurationError, match="left for good"):

@@ -62,14 +62,14 @@ def test_no_part_of_a_chunk_is_stored_while_a_search_runs(
     world.enroller("XAA").enrol(record(f"held-{kind}", unit(1)))
     written = Written(monkeypatch)
     begun, go_on = threading.Event(), threading.Event()
-    search = Segment.search
+    candidates = Segment.candidates
 
-    def held(segment: Segment, probes: object) -> list[np.ndarray]:
+    def held(segment: Segment, probes: object) -> list[np.ndarray | None]:
         begun.set()
         assert go_on.wait(SECONDS)
-        return search(segment, probes)  # type: ignore[arg-type]
+        return candidates(segment, probes)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Segment, "search", held)
+    monkeypatch.setattr(Segment, "candidates", held)
     records = tuple(record(f"wired-{kind}-{n}", unit(700 + n)) for n in range(9))
     with ThreadPoolExecutor(2) as pool:
         try:

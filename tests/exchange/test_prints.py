@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +27,14 @@ from biometrics import limits
 from biometrics.client import Probe, Template
 from biometrics.errors import ExhaustedError, InvalidRequestError
 from biometrics.testing import ExchangeInProcess
+from matcher import kinds
+from matcher.engine import segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 BORDER = {"purpose": "border-check", "holders": ["XAA"]}
 RIGHT, LEFT = "right-index", "left-index"
@@ -119,6 +124,102 @@ def test_a_start_finds_them_again(world: ExchangeInProcess) -> None:
         path.unlink()
     world.start()
     assert search(world, probe) == "match"
+
+
+def test_prints_are_coded_a_few_at_a_time(
+    world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As vectors they are a hundred times as large as they came; all are found."""
+    coded, most = kinds.Minutiae.coded, []
+
+    def noted(
+        kind: kinds.Minutiae, opened: NDArray[np.uint16]
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        most.append(len(opened))
+        return coded(kind, opened)
+
+    monkeypatch.setattr(limits, "TEMPLATES_CODED_AT_ONCE", 3)
+    monkeypatch.setattr(kinds.Minutiae, "coded", noted)
+    samples = [finger(70 + number) for number in range(7)]
+    some = held("some", *(sent(each, RIGHT) for each in samples))
+    world.client("XAA", "enroller").enrol(some)
+    assert most == [3, 3, 1]
+    assert {search(world, sent(each)) for each in samples} == {"match"}
+
+
+def test_prints_that_are_alike_all_over_are_their_holders_outage(
+    world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of their vectors finds every row: as much as no honest print does."""
+    monkeypatch.setattr(segment, "MOST_ALIKE", 2 * limits.MAX_MINUTIAE**2)
+    alike = sent(np.zeros((limits.MAX_MINUTIAE, 3)), LEFT)
+    honest = sent(pressed(finger(3), 5), RIGHT)
+    both = Probe(template=honest, fallback_positions=(LEFT,))
+    enroller = world.client("XAA", "enroller")
+    told = []
+    for number in range(3):
+        enroller.enrol(held(f"alike {number}", alike))
+        told.append(search(world, alike, "XCC"))
+    assert told == ["no-match", "no-match", "unavailable"]
+    assert search(world, both) == "match"
+    for number in range(3):
+        enroller.withdraw(f"alike {number}")
+    assert search(world, alike, "XCC") == "no-match"
+
+
+def test_so_much_is_compared_as_takes_two_seconds(
+    world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few large prints take as long as many small ones; with more of them no outcome.
+
+    Whoever has enrolled thousands would keep the exchange busy for minutes.
+    """
+    random = np.random.default_rng(64)
+    large = sent(random.uniform(0, 600, (limits.MAX_MINUTIAE, 3)), LEFT)
+    world.client("XAA", "enroller").enrol(held("copies", *(large,) * 3))
+    told = []
+    for most in (3, 2):
+        monkeypatch.setattr(kinds.Minutiae, "most_cost", most * limits.MAX_MINUTIAE**2)
+        told.append(search(world, large))
+    assert told == ["match", "unavailable"]
+
+
+def test_a_batch_of_large_prints_holds_up_nobody(
+    world: ExchangeInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes milliseconds of each is done beside the event loop, and few at once.
+
+    A message has room for 2,500 of the largest, each of which takes ten milliseconds.
+    """
+    outline, threads, most = kinds.Minutiae.outline, set(), [0, 0]
+    counting = threading.Lock()
+
+    def outlined(
+        kind: kinds.Minutiae, values: NDArray[np.uint16]
+    ) -> NDArray[np.float32]:
+        with counting:
+            threads.add(threading.current_thread().name.split("_")[0])
+            most[0] += 1
+            most[1] = max(most)
+        try:
+            return outline(kind, values)
+        finally:
+            with counting:
+                most[0] -= 1
+
+    monkeypatch.setattr(kinds.Minutiae, "outline", outlined)
+    random = np.random.default_rng(62)
+    probes = [
+        Probe(
+            template=sent(random.uniform(0, 600, (limits.MAX_MINUTIAE, 3)), RIGHT),
+            further=(sent(finger(63), LEFT),),
+        )
+        for _ in range(8)
+    ]
+    told = world.client("XBB").match_many(probes, **BORDER)
+    assert len(told) == len(probes)
+    assert threads == {"worker"}
+    assert most[1] <= limits.OUTLINED_AT_ONCE
 
 
 def test_canaries_are_planted_among_prints(world: ExchangeInProcess) -> None:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from world import AGREEMENTS, World, agreement, face, permit, record, unit
+from world import World, face, record, two_holders, unit
 
 from biometrics import limits
 from biometrics.client import Chunk, ErasureInfo, Outcome
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from biometrics.client import ExchangeClient
 
 XAA = Member("XAA")
 COUNT = 300
@@ -43,22 +42,8 @@ COUNT = 300
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """An exchange in which two holders have enrolled some people."""
-    root = tmp_path_factory.mktemp("world")
-    agreements = AGREEMENTS | {"XBB": agreement("XBB", permit("XCC", "holder"))}
-    with pytest.MonkeyPatch.context() as patch, World(root, agreements=agreements) as w:
-        # What is refused as UNAVAILABLE is tried again, and here soon.
-        patch.setattr(limits, "CLIENT_FIRST_WAIT_SECONDS", 0.01)
-        patch.setattr(limits, "CLIENT_MOST_WAIT_SECONDS", 0.02)
-        for holder, first in (("XAA", 0), ("XBB", 500)):
-            numbers = range(first, first + COUNT)
-            people = tuple(record(f"case-{n}", unit(n)) for n in numbers)
-            list(w.enroller(holder).enrol_many([Chunk(records=people)]))
-        yield w
-
-
-def administrator(world: World, member: str = "XAA") -> ExchangeClient:
-    """Return a member's administrator."""
-    return world.client(member, "administrator")
+    with two_holders(tmp_path_factory.mktemp("world"), COUNT) as world:
+        yield world
 
 
 def outcome(world: World, number: int, holder: str = "XAA") -> Outcome:
@@ -71,10 +56,10 @@ def outcome(world: World, number: int, holder: str = "XAA") -> Outcome:
 def certificate(world: World) -> ErasureInfo:
     """Wait until what was begun is done; return what was signed of it."""
     end = time.monotonic() + 30
-    while administrator(world).custody().is_busy:
+    while world.administrator().custody().is_busy:
         assert time.monotonic() < end
         time.sleep(0.02)
-    *_, last = administrator(world).erasures()
+    *_, last = world.administrator().erasures()
     note = Note.parse(last.certificate)
     key = VerifierKey.parse(last.verifier_key)
     assert key.has_signed(note.text, note.signatures[0])
@@ -114,7 +99,7 @@ def test_after_a_rotation_everything_is_under_new_keys_and_the_old_are_nowhere(
     world.enroller("XAA").withdraw("case-5")
     before = wrapped_keys(world)
     ciphertexts = rows(world, "SELECT ciphertext FROM template ORDER BY template_id")
-    administrator(world).rotate()
+    world.administrator().rotate()
     told = certificate(world)
     assert (told.kind, told.records) == ("rotation", 1)
     assert b"by rotation\n" in told.certificate
@@ -135,8 +120,8 @@ def test_after_a_rotation_everything_is_under_new_keys_and_the_old_are_nowhere(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Vault, "open_into", unwanted)
             world.restart()
-    assert administrator(world).custody().is_busy is False
-    assert told in list(administrator(world).erasures())
+    assert world.administrator().custody().is_busy is False
+    assert told in list(world.administrator().erasures())
 
 
 def test_what_was_withdrawn_is_under_no_key_a_day_later(
@@ -153,22 +138,22 @@ def test_what_was_withdrawn_is_under_no_key_a_day_later(
         small.enroller("XAA").withdraw("case-1")
         clock.advance(dt.timedelta(hours=19))
         time.sleep(0.2)
-        assert list(administrator(small).erasures()) == []
+        assert list(small.administrator().erasures()) == []
         clock.advance(dt.timedelta(hours=4))
         end = time.monotonic() + 30
-        while not (found := list(administrator(small).erasures())):
+        while not (found := list(small.administrator().erasures())):
             assert time.monotonic() < end
             time.sleep(0.02)
         assert certificate(small).records == 1
         clock.advance(dt.timedelta(hours=48))
         time.sleep(0.2)
-        assert len(list(administrator(small).erasures())) == len(found) == 1
-        assert list(administrator(small, "XBB").erasures()) == []
+        assert len(list(small.administrator().erasures())) == len(found) == 1
+        assert list(small.administrator("XBB").erasures()) == []
         # What a better sample took the place of is gone likewise.
         small.enroller("XBB").replace("case-2", face(unit(9)))
         clock.advance(dt.timedelta(hours=23))
         end = time.monotonic() + 30
-        while not list(administrator(small, "XBB").erasures()):
+        while not list(small.administrator("XBB").erasures()):
             assert time.monotonic() < end
             time.sleep(0.02)
 
@@ -204,7 +189,7 @@ def test_a_rotation_under_load_stops_no_search_and_no_enrolment(world: World) ->
         thread.start()
     ((epoch,),) = rows(world, "SELECT max(epoch) FROM gallery_key")
     for _ in range(3):
-        administrator(world).rotate()
+        world.administrator().rotate()
         certificate(world)
     stop.set()
     for thread in working:
@@ -229,7 +214,7 @@ def test_a_candidate_whose_key_is_retired_before_it_is_opened_is_read_again(
     def slowly(*arguments: object) -> object:
         if not rotated:
             rotated.append(1)
-            administrator(world).rotate()
+            world.administrator().rotate()
             certificate(world)
         return confirm(*arguments)  # type: ignore[arg-type]
 
@@ -248,9 +233,9 @@ def test_a_template_that_does_not_open_keeps_its_key(world: World) -> None:
         )
     connection.close()
     world.start()
-    administrator(world).rotate()
+    world.administrator().rotate()
     end = time.monotonic() + 30
-    while not (told := administrator(world).custody()).trouble:
+    while not (told := world.administrator().custody()).trouble:
         assert time.monotonic() < end
         time.sleep(0.02)
     assert told.is_busy
@@ -258,9 +243,9 @@ def test_a_template_that_does_not_open_keeps_its_key(world: World) -> None:
     assert "1 values of `XAA` in `tiny-face` do not open" in told.trouble
     assert outcome(world, 7) == "unavailable"  # as after a start
     world.enroller("XAA").withdraw("case-11")
-    administrator(world).rotate()
+    world.administrator().rotate()
     assert certificate(world).kind == "rotation"
-    assert administrator(world).custody().trouble == ""
+    assert world.administrator().custody().trouble == ""
     world.restart()
     assert outcome(world, 7) == "match"
 
@@ -269,11 +254,11 @@ def test_a_locked_gallery_is_not_rotated_and_one_that_is_begun_waits(
     world: World,
 ) -> None:
     """Locked in the middle, a rotation goes on when it is unlocked."""
-    administrator(world).rotate()
-    administrator(world).lock()
+    world.administrator().rotate()
+    world.administrator().lock()
     with pytest.raises(UnavailableError):
-        administrator(world).rotate()
-    administrator(world).unlock()
+        world.administrator().rotate()
+    world.administrator().unlock()
     certificate(world)
     assert outcome(world, 7) == "match"
 
@@ -295,9 +280,9 @@ def test_a_rotation_goes_on_after_every_failure(
         await go_on(rotation, holder)
 
     monkeypatch.setattr(Rotation, "go_on", failing)
-    administrator(world).rotate()
+    world.administrator().rotate()
     end = time.monotonic() + 10
-    while not (told := administrator(world).custody().trouble):
+    while not (told := world.administrator().custody().trouble):
         assert time.monotonic() < end
         time.sleep(0.02)
     assert told == "a defect, which the log of the exchange tells"
@@ -308,16 +293,16 @@ def test_a_rotation_goes_on_after_every_failure(
         patch.setattr(Keeper, "keep", lambda *a: keep(*a) and kept.pop(0))
         patch.setattr(Store, "erase", lambda *a: erase(*a) and erased.pop(0))
         kept.append(True)
-        administrator(world).rotate()
+        world.administrator().rotate()
         certificate(world)
-    assert administrator(world).custody().trouble == ""
+    assert world.administrator().custody().trouble == ""
 
 
 def test_nothing_is_destroyed_by_mistake_or_by_another(world: World) -> None:
     """It takes the member's own code, and its administrator."""
     for code in ("", "XBB"):
         with pytest.raises(InvalidRequestError) as refused:
-            administrator(world).destroy(confirm_holder=code)
+            world.administrator().destroy(confirm_holder=code)
         assert refused.value.reason == "NOT_CONFIRMED"
     with pytest.raises(RefusedError):
         world.enroller("XAA").destroy(confirm_holder="XAA")
@@ -331,11 +316,11 @@ def test_after_a_destruction_nothing_is_left_and_others_are_as_they_were(
     monkeypatch.setattr(limits, "LOADING_PAUSE_SECONDS", 0.2)
     before = wrapped_keys(world)
     (gallery,) = world.enroller("XAA").galleries()
-    administrator(world).destroy(confirm_holder="XAA")
+    world.administrator().destroy(confirm_holder="XAA")
     assert outcome(world, 7) == "not-comparable"
     assert not any(any(key) for key in wrapped_keys(world))
     with pytest.raises(UnavailableError) as refused:
-        administrator(world).unlock()
+        world.administrator().unlock()
     assert refused.value.reason == "GALLERY_BEING_DESTROYED"
     monkeypatch.undo()
     told = certificate(world)
@@ -349,20 +334,20 @@ def test_after_a_destruction_nothing_is_left_and_others_are_as_they_were(
     for _ in range(2):
         assert outcome(world, 7) == "not-comparable"
         assert outcome(world, 507, "XBB") == "match"
-        assert administrator(world).custody().state == "destroyed"
+        assert world.administrator().custody().state == "destroyed"
         with pytest.raises(UnavailableError):
             world.enroller("XAA").enrol(record("late", unit(50)))
         world.restart()
-    administrator(world).unlock()
+    world.administrator().unlock()
     world.enroller("XAA").enrol(record("case-7", unit(7)))
     assert [outcome(world, 7), outcome(world, 8)] == ["match", "no-match"]
-    assert told in list(administrator(world).erasures())
+    assert told in list(world.administrator().erasures())
 
 
 def test_a_locked_gallery_can_be_destroyed(world: World) -> None:
     """It takes no key to destroy one."""
-    administrator(world).lock()
-    administrator(world).destroy(confirm_holder="XAA")
+    world.administrator().lock()
+    world.administrator().destroy(confirm_holder="XAA")
     assert certificate(world).records == 1
     assert outcome(world, 7) == "not-comparable"
 
@@ -371,7 +356,7 @@ def test_what_is_destroyed_in_the_midst_of_a_rotation_is_certified_once_deleted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end of the rotation signs for the rotation alone."""
-    administrator(world).unlock()
+    world.administrator().unlock()
     world.enroller("XAA").enrol(record("case-9", unit(9)))
     destroyed = threading.Event()
     go_on = Rotation.go_on
@@ -382,8 +367,8 @@ def test_what_is_destroyed_in_the_midst_of_a_rotation_is_certified_once_deleted(
 
     monkeypatch.setattr(Rotation, "go_on", slowly)
     monkeypatch.setattr(limits, "LOADING_PAUSE_SECONDS", 0.2)
-    administrator(world).rotate()
-    administrator(world).destroy(confirm_holder="XAA")
+    world.administrator().rotate()
+    world.administrator().destroy(confirm_holder="XAA")
     destroyed.set()
     assert certificate(world).kind == "destruction"
     assert world.enroller("XAA").galleries() == ()

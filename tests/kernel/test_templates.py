@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from biometrics import limits
 from biometrics.errors import InvalidRequestError
 from biometrics.templates import (
+    Given,
     Modality,
     Position,
     Template,
@@ -206,3 +207,40 @@ def test_every_position_belongs_to_one_modality():
     """A face, ten fingers and two irises."""
     by_modality = [position.modality for position in Position]
     assert [by_modality.count(modality) for modality in Modality] == [1, 10, 2]
+
+
+def test_many_templates_are_made_as_each_alone():
+    """Whatever stands between them, and in whatever order they are."""
+    wide = replace(SPACE, name="wide", dimension=32, centre=np.full(32, 0.1))
+    random = np.random.default_rng(5)
+    datas = [written(random.standard_normal(n)) for n in (DIMENSION, 32) * 4]
+    datas[2] = written([np.nan, *[1.0] * (DIMENSION - 1)])
+    datas[3] = written(wide.centre)
+    datas[4] = written([np.inf, *[0.0] * (DIMENSION - 1)])
+    datas[5] = datas[5][:-1]
+    datas[6] = datas[5] + b"0"
+    given = [
+        Given((SPACE, wide)[number % 2], Position.FACE, data, 200 if number > 6 else 50)
+        for number, data in enumerate(datas)
+    ]
+    made = Template.parse_all(given, enrolled=True)
+    for one, template in zip(given, made, strict=True):
+        if isinstance(template, InvalidRequestError):
+            with pytest.raises(InvalidRequestError) as refused:
+                Template.parse(*one, enrolled=True)
+            assert template.faults == refused.value.faults
+            continue
+        alone = Template.parse(*one, enrolled=True)
+        assert template == alone
+        assert template.values.tobytes() == alone.values.tobytes()
+        assert not template.values.flags.writeable
+    reasons = [each.reason for each in made if isinstance(each, InvalidRequestError)]
+    assert reasons == [
+        "NOT_FINITE",
+        "ZERO_VECTOR",
+        "NOT_FINITE",
+        "WRONG_LENGTH",
+        "WRONG_DIMENSION",
+        "WRONG_QUALITY",
+    ]
+    assert Template.parse_all([]) == []

@@ -12,7 +12,7 @@ from biometrics.clock import UTC, ManualClock
 from biometrics.errors import ExhaustedError
 from biometrics.members import Member
 from biometrics.templates import Modality, Position, Template, TemplateSpace
-from matcher.alike import Resemblance
+from matcher.alike import Resemblance, outlined
 
 XAA, XBB = Member("XAA"), Member("XBB")
 THRESHOLD, DIMENSION = 0.4, 512
@@ -33,6 +33,16 @@ def space(name: str) -> TemplateSpace:
 
 
 FACES, OTHERS = space("faces"), space("others")
+FINGERS = [each for each in Position if each.modality is Modality.FINGERPRINT]
+HANDS = TemplateSpace(
+    name="hands",
+    modality=Modality.FINGERPRINT,
+    extractor="any",
+    extractor_version="1",
+    positions=frozenset(FINGERS),
+    dimension=DIMENSION,
+    centre=np.zeros(DIMENSION),
+)
 
 
 class Desk:
@@ -50,11 +60,12 @@ class Desk:
         *,
         requester: Member = XAA,
         space: TemplateSpace = FACES,
+        position: Position = Position.FACE,
     ) -> bool:
         """Search with a vector."""
         data = vector.astype("<f4").tobytes()
-        probe = Template.parse(space, Position.FACE, data, None)
-        return self.resemblance.note(requester, probe, THRESHOLD)
+        probe = Template.parse(space, position, data, None)
+        return self.resemblance.note(requester, probe, *outlined([probe]), THRESHOLD)
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -170,3 +181,26 @@ def test_who_hides_variations_among_others_is_recognised_up_to_a_share(
 
     assert recognised(4)
     assert not recognised(19)
+
+
+def test_nine_other_fingers_in_the_same_search_hide_no_variation(desk: Desk) -> None:
+    """Nor does it help to vary it over all positions, which a probe may name."""
+
+    def recognised(*positions: Position) -> bool:
+        picture = desk.stranger()
+        for number in range(300):
+            varied = positions[number % len(positions)]
+            try:
+                desk.note(
+                    desk.varied(picture, THRESHOLD / 0.6), space=HANDS, position=varied
+                )
+            except ExhaustedError:
+                return True
+            for other in set(FINGERS) - {varied}:
+                desk.note(desk.stranger(), space=HANDS, position=other)
+            for finger in FINGERS:
+                desk.note(desk.stranger(), space=HANDS, position=finger)
+        return False
+
+    assert recognised(FINGERS[0])
+    assert recognised(*FINGERS)

@@ -39,7 +39,7 @@ class Journal:
         """Return the last position."""
         return self.written
 
-    def changes(self, after: int, most: int) -> list[Any]:
+    def following(self, after: int, most: int) -> list[Any]:
         """Return what follows a position."""
         last = min(self.written, after + most)
         return [SimpleNamespace(position=n) for n in range(after + 1, last + 1)]

@@ -17,7 +17,16 @@ def coded(dimension: int, count: int, seed: int = 0) -> tuple[CoarseCodes, np.nd
     """Return codes, and the turned vectors that they are of."""
     code = coding(dimension)
     turned = code.rotation.turn(units(seed, count, dimension))
-    return CoarseCodes.empty(code.code).grown(turned), turned
+    codes = CoarseCodes.empty(code.code)
+    return codes.grown(codes.coded(turned)), turned
+
+
+def added(dimension: int, turned: np.ndarray) -> CoarseCodes:
+    """Return the codes of turned vectors as FAISS itself puts them into an index."""
+    code = coding(dimension).code
+    index = scan._empty_index(code)
+    index.add(turned)
+    return CoarseCodes(code, index)
 
 
 def found(codes: CoarseCodes, probes: np.ndarray) -> list[tuple[int, int, float]]:
@@ -31,7 +40,7 @@ def found(codes: CoarseCodes, probes: np.ndarray) -> list[tuple[int, int, float]
 def test_rows_make_the_same_codes_again(dimension: int, count: int):
     """What is taken out row by row is what was put in, and can be put back."""
     codes, turned = coded(dimension, count)
-    np.testing.assert_array_equal(codes.vectors(), codes.decoded(turned))
+    np.testing.assert_array_equal(codes.rows(), codes.coded(turned))
     again = CoarseCodes.of_rows(coding(dimension).code, codes.rows())
     assert len(again) == count
     np.testing.assert_array_equal(again.vectors(), codes.vectors())
@@ -45,12 +54,25 @@ def test_growing_leaves_the_old_codes_as_they_were(dimension: int, old: int, new
     codes, turned = coded(dimension, old)
     more = coding(dimension).rotation.turn(units(1, new, dimension))
     before, rows = found(codes, turned[:5]), codes.rows()
-    grown = codes.grown(more)
+    grown = codes.grown(codes.coded(more))
     assert (len(codes), len(grown)) == (old, old + new)
     assert found(codes, turned[:5]) == before
     np.testing.assert_array_equal(codes.rows(), rows)
     np.testing.assert_array_equal(grown.rows()[:old], codes.rows())
-    np.testing.assert_array_equal(grown.vectors()[old:], codes.decoded(more))
+    np.testing.assert_array_equal(grown.rows()[old:], codes.coded(more))
+
+
+@given(dimensions, sizes, sizes)
+@settings(max_examples=60)
+def test_codes_grow_as_faiss_has_them(dimension: int, old: int, new: int):
+    """Rows that are put after others are found as those that FAISS adds itself."""
+    codes, turned = coded(dimension, old)
+    more = coding(dimension).rotation.turn(units(1, new, dimension))
+    grown = codes.grown(codes.coded(more))
+    theirs = added(dimension, np.concatenate([turned, more]))
+    np.testing.assert_array_equal(grown.rows(), theirs.rows())
+    probes = np.concatenate([turned[:5], more[:5]])
+    assert found(grown, probes) == found(theirs, probes)
 
 
 @pytest.mark.parametrize("count", [31, 32, 33, 64, 65, 200])
@@ -64,7 +86,8 @@ def test_rows_in_several_lists_are_found_as_in_one(
     np.testing.assert_array_equal(again.rows(), codes.rows())
     assert found(again, turned) == found(codes, turned)
     more = coding(200).rotation.turn(units(1, 40, 200))
-    assert found(again.grown(more), turned) == found(codes.grown(more), turned)
+    rows = codes.coded(more)
+    assert found(again.grown(rows), turned) == found(codes.grown(rows), turned)
 
 
 @given(dimensions, sizes, sizes)
@@ -73,8 +96,9 @@ def test_codes_from_rows_can_grow(dimension: int, old: int, new: int):
     """A last block that is not full takes further rows."""
     codes, turned = coded(dimension, old)
     more = coding(dimension).rotation.turn(units(1, new, dimension))
-    again = CoarseCodes.of_rows(coding(dimension).code, codes.rows()).grown(more)
-    assert found(again, turned[:5]) == found(codes.grown(more), turned[:5])
+    rows = codes.coded(more)
+    again = CoarseCodes.of_rows(coding(dimension).code, codes.rows()).grown(rows)
+    assert found(again, turned[:5]) == found(codes.grown(rows), turned[:5])
 
 
 @pytest.mark.parametrize("dimension", [2, 3, 16, 63, *DIMENSIONS, 2048])

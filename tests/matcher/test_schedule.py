@@ -81,7 +81,7 @@ class Found:
 
 
 class Watch:
-    """Every call of `Segment.search`; they can be held, and made to fail."""
+    """Every call of `Segment.candidates`; they can be held, and made to fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Watch from now on, and let everything go on."""
@@ -91,19 +91,19 @@ class Watch:
         self.calls: list[tuple[Segment, int]] = []
         self.failing: set[Segment] = set()
         self.threads: list[int] = []
-        search = Segment.search
+        candidates = Segment.candidates
 
-        def watched(segment: Segment, probes: Probes) -> list[NDArray[np.int64]]:
+        def watched(segment: Segment, probes: Probes) -> list[NDArray[np.int64] | None]:
             self.calls.append((segment, len(probes.turned)))
             self.begun.release()
             assert self.go_on.wait(SECONDS)
             if segment in self.failing:
                 raise MemoryError("test")
-            found = search(segment, probes)
+            found = candidates(segment, probes)
             self.threads.append(faiss.omp_get_max_threads())
             return found
 
-        monkeypatch.setattr(Segment, "search", watched)
+        monkeypatch.setattr(Segment, "candidates", watched)
 
     @contextmanager
     def held(self, scanner: Scanner) -> Iterator[None]:

@@ -10,7 +10,7 @@ from archive import FACES, LEFT_FINGERS, OTHER_FACES, RIGHT_FINGERS, SURE, XAA, 
 from world import unit
 
 from biometrics.store import RequestKey
-from matcher.asking import Asked, receive_found, send
+from matcher.asking import ShelfProbes, receive_found, send
 from matcher.shard import Loan, Shard, ShardPlan
 from matcher.shares import Sharing
 
@@ -107,7 +107,7 @@ def asked(shelf: Shelf, people: Sequence[int]) -> tuple[SentVectors, SentAsked]:
     numbers = np.arange(len(people))
     lows = np.full(len(people), np.inf)
     vectors = {shelf.space: np.stack([unit(person) for person in people])}
-    return send(vectors, [Asked(shelf, numbers, thresholds, lows)])
+    return send(vectors, [ShelfProbes(shelf, numbers, thresholds, lows)])
 
 
 @pytest.fixture

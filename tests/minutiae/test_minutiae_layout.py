@@ -7,7 +7,7 @@ import pytest
 from prints import finger, sent
 
 from biometrics import limits
-from biometrics.client.messages import minutiae_bytes
+from biometrics.client.contents import minutiae_bytes
 from biometrics.errors import InvalidRequestError
 from biometrics.minutiae.descriptor import describe
 from biometrics.minutiae.layout import ROWS, pack, unpack

@@ -29,11 +29,11 @@ from biometrics.server.in_force import InForce
 from biometrics.server.policy import (
     read_auditors,
     read_calibrations,
-    read_signers,
     read_spaces,
     read_witnesses,
 )
 from biometrics.server.samples import SAMPLE_MEMBERS
+from biometrics.signing import read_signers
 from biometrics.spaces import parse_spaces
 from biometrics.templates import Basis, Modality
 

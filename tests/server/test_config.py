@@ -15,7 +15,8 @@ from world import SPACES
 from biometrics.custody import HandedKey, KeyFile, TokenKey
 from biometrics.errors import ConfigurationError
 from biometrics.members import Member
-from biometrics.server.config import _ConfigFile, read_config
+from biometrics.server.config import read_config
+from biometrics.server.config_file import ConfigFile
 from biometrics.server.site import refuse_sets
 from biometrics.settings import Settings
 from biometrics.spaces import parse_spaces
@@ -373,7 +374,7 @@ def test_every_setting_stands_in_the_operators_reference():
     assert told.pop("") == {"version"}
     tables = {
         name: set(_settings_of(field.annotation).model_fields)
-        for name, field in _ConfigFile.model_fields.items()
+        for name, field in ConfigFile.model_fields.items()
         if name != "version"
     }
     assert told == tables

@@ -23,7 +23,7 @@ from biometrics.client.asker import Asker
 from biometrics.client.calls import AllCalls
 from biometrics.client.line import BlockingLine
 from biometrics.client.messages import RequestMaker
-from biometrics.client.responses import read_chunk_outcomes
+from biometrics.client.responses.enrolling import read_chunk_outcomes
 from biometrics.client.sealer import Sealer
 from biometrics.members import Member
 from biometrics.server import edge
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from biometrics.client import Chunk
     from biometrics.clock import Clock
     from biometrics.server.custodian import Custodian
-    from biometrics.server.membership import Settings
+    from biometrics.server.membership import SettingsInForce
     from biometrics.store import Store
     from biometrics.v1 import enrolment_pb2
 
@@ -87,7 +87,7 @@ class Parts:
     handlers: Handlers
     store: Store
     custodian: Custodian
-    settings: Settings
+    settings: SettingsInForce
     keeper: Keeper
 
 

@@ -30,7 +30,7 @@ from world import AGREEMENTS, face, record, unit, write_spaces
 
 from biometrics.cli.log_export import export_log
 from biometrics.client import Chunk, Record, Template
-from biometrics.client.responses import read_answer
+from biometrics.client.responses.searching import read_answer
 from biometrics.clock import UTC, ManualClock, SystemClock
 from biometrics.custody import create_key_file
 from biometrics.errors import ExchangeError
@@ -38,8 +38,7 @@ from biometrics.members import Member
 from biometrics.server.backup import back_up_data, back_up_restrictions
 from biometrics.server.blueprint import write_exchange
 from biometrics.server.development import write_agreement
-from biometrics.server.policy import read_signers
-from biometrics.signing import read_signing_key
+from biometrics.signing import read_signers, read_signing_key
 from biometrics.signing.proposal import approve, propose
 from biometrics.v1 import enrolment_pb2
 

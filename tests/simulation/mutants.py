@@ -149,7 +149,7 @@ def _early_protections() -> Iterator[None]:
 def _unbound(**to: Any) -> Iterator[None]:
     """Bind sealed values to one thing less."""
     whole = gallery.frame_rest
-    with patch.object(gallery, "frame_rest", lambda b: whole(replace(b, **to))):
+    with patch.object(gallery, "frame_rest", lambda b: whole(b._replace(**to))):
         yield
 
 
@@ -170,12 +170,12 @@ def _epoch_without(place: int, value: Any) -> Iterator[None]:
 @contextmanager
 def _tag_without(**to: Any) -> Iterator[None]:
     """Attest one thing less of a record."""
-    whole = index.IndexKey.record_tag
+    whole = index.IndexKey._tagged_parts
 
-    def tag(key: Any, record: Any) -> bytes:
-        return whole(key, replace(record, **to))
+    def parts(key: Any, record: Any) -> tuple[bytes, bytes]:
+        return whole(key, record._replace(**to))
 
-    with patch.object(index.IndexKey, "record_tag", tag):
+    with patch.object(index.IndexKey, "_tagged_parts", parts):
         yield
 
 

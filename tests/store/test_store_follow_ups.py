@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -250,9 +249,8 @@ def test_what_was_released_of_somebody_protected_is_deleted(
 def test_a_replaced_record_is_still_the_one(desk: Desk) -> None:
     """A better sample is no reason to ask again; an enrolment anew would be."""
     desk.go(2)
-    better = replace(
-        desk.shelf.record("A", content="better"), record_id=request("record A ")
-    )
+    record = desk.shelf.record("A", content="better")
+    better = record._replace(record_id=request("record A "))
     assert desk.shelf.store.records.replace(
         XAA,
         better,

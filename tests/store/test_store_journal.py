@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from store.shelf import XAA, XBB, digest
+from store.shelf import START, XAA, XBB, digest
 
 from biometrics import limits
 from biometrics.store.rows import ChangeKind
@@ -52,7 +53,74 @@ def test_templates_come_in_the_order_of_their_samples(shelf: Shelf) -> None:
     assert [t.template_id for t in second.templates] == [3]
 
 
-def test_a_follower_sees_every_change_once_and_in_order(shelf: Shelf) -> None:
+def follow(shelf: Shelf, after: int) -> tuple[list[Change], int]:
+    """Return what follows a position, with the number of statements it took."""
+    statements: list[object] = []
+
+    def note(*told: object) -> None:
+        statements.append(told[2])
+
+    shelf.store.journal.wait(after, 30)  # until it was told of
+    sa.event.listen(shelf.reading, "before_cursor_execute", note)
+    try:
+        return shelf.store.journal.following(after, 10), len(statements)
+    finally:
+        sa.event.remove(shelf.reading, "before_cursor_execute", note)
+
+
+def test_what_was_just_enrolled_is_followed_unread(shelf: Shelf) -> None:
+    """It is, to the last field, what is read by whoever comes later."""
+    shelf.begin_enrol(
+        shelf.record("A", spaces=("face-b", "face-a"), excluded=frozenset({XBB, XAA})),
+        shelf.record("B", expires_at=START + dt.timedelta(days=1, microseconds=7)),
+    ).result(30)
+    shelf.begin_enrol(
+        shelf.record("C", spaces=())._replace(is_canary=True), shelf.record("D")
+    ).result(30)
+    shelf.store.journal.wait(3, 30)
+    changes, statements = follow(shelf, 0)
+    assert statements == 0
+    assert changes == shelf.store.journal.changes(0, 10)
+    later, statements = follow(shelf, 2)
+    assert (later, statements) == (changes[2:], 0)
+    # It was seen, and is dropped.
+    assert follow(shelf, 0)[1] > 0
+    assert follow(shelf, 0)[0] == changes
+
+
+def test_whatever_else_was_written_is_read(shelf: Shelf) -> None:
+    """Nothing that may have changed since is followed from memory."""
+    shelf.enrol("A", "B")
+    shelf.withdraw("A")
+    shelf.enrol("C")
+    shelf.store.journal.wait(3, 30)
+    changes, statements = follow(shelf, 0)
+    assert statements > 0
+    assert changes == shelf.store.journal.changes(0, 10)
+    assert changes[0].templates == ()
+    # From within an enrolment as well.
+    assert follow(shelf, 1)[0] == changes[1:]
+    shelf.store.journal.wait(3, 30)
+    assert follow(shelf, 3) == (changes[3:], 0)
+
+
+def test_little_is_kept_for_whoever_follows(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody follows, or slowly, memory does not grow: the rest is read."""
+    monkeypatch.setattr(limits, "FOLLOWED_BYTES", 200)  # two templates of 78 bytes
+    for word in "ABCDE":
+        shelf.enrol(word)
+    shelf.store.journal.wait(4, 30)
+    changes, statements = follow(shelf, 0)
+    assert statements > 0
+    assert changes == shelf.store.journal.changes(0, 10)
+    shelf.store.journal.wait(4, 30)
+    assert follow(shelf, 3) == (changes[3:], 0)
+
+
+@pytest.mark.parametrize("how", ["changes", "following"])
+def test_a_follower_sees_every_change_once_and_in_order(shelf: Shelf, how: str) -> None:
     """Under concurrent writers, followed while they write, with nothing skipped."""
     writers, each = 8, 30
     total = writers * each + writers * (each // 3)
@@ -62,7 +130,7 @@ def test_a_follower_sees_every_change_once_and_in_order(shelf: Shelf) -> None:
         after = 0
         while len(followed) < total:
             shelf.store.journal.wait(after, 30)
-            changes = shelf.store.journal.changes(after, 7)
+            changes = getattr(shelf.store.journal, how)(after, 7)
             followed.extend(changes)
             after = changes[-1].position
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,8 +22,8 @@ DAY = dt.timedelta(days=1)
 def anew(shelf: Shelf, reference: str, content: str = "") -> NewRecord:
     """Return a record of two templates under its next generation."""
     made = shelf.record(reference, content=content, spaces=("face-a", "face-b"))
-    return replace(
-        made, generation=2, attest=lambda first: digest(f"{reference} from {first}")
+    return made._replace(
+        generation=2, attest=lambda first: digest(f"{reference} from {first}")
     )
 
 

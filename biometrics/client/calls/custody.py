@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics import limits
-from biometrics.client import responses
 from biometrics.client.calls.calls import Calls, pages
+from biometrics.client.responses.custody import read_custody, read_erasures
+from biometrics.client.responses.times import read_moment
 from biometrics.v1 import custody_pb2
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from biometrics.client.messages import RequestId
-    from biometrics.client.results import CustodyInfo, ErasureInfo
+    from biometrics.client.results.custody import CustodyInfo, ErasureInfo
 
 
 class CustodyCalls(Calls):
@@ -34,7 +35,7 @@ class CustodyCalls(Calls):
         """
         request = self._requests.under(request_id, custody_pb2.LockRequest())
         response = await self._asker.call(self._on.custody.Lock, request, deadline)
-        return responses.read_moment(response.lock_time)
+        return read_moment(response.lock_time)
 
     async def unlock(
         self,
@@ -68,7 +69,7 @@ class CustodyCalls(Calls):
         response = await self._asker.call(
             self._on.custody.Unlock, request, left.seconds
         )
-        return responses.read_moment(response.unlock_time)
+        return read_moment(response.unlock_time)
 
     async def rotate(
         self, *, request_id: RequestId = None, deadline: float | None = None
@@ -87,7 +88,7 @@ class CustodyCalls(Calls):
         """
         request = self._requests.under(request_id, custody_pb2.RotateRequest())
         response = await self._asker.call(self._on.custody.Rotate, request, deadline)
-        return responses.read_moment(response.begin_time)
+        return read_moment(response.begin_time)
 
     async def destroy(
         self,
@@ -117,12 +118,12 @@ class CustodyCalls(Calls):
         asked = custody_pb2.DestroyRequest(confirm_holder=confirm_holder)
         request = self._requests.under(request_id, asked)
         response = await self._asker.call(self._on.custody.Destroy, request, deadline)
-        return responses.read_moment(response.destroy_time)
+        return read_moment(response.destroy_time)
 
     async def custody(self, *, deadline: float | None = None) -> CustodyInfo:
         """Tell whether one's own galleries are open, and what is being done."""
         request = custody_pb2.GetCustodyRequest()
-        return responses.read_custody(
+        return read_custody(
             await self._asker.call(self._on.custody.GetCustody, request, deadline)
         )
 
@@ -139,4 +140,4 @@ class CustodyCalls(Calls):
             )
             return self._asker.call(self._on.custody.ListErasures, request, deadline)
 
-        return pages(page, responses.read_erasures)
+        return pages(page, read_erasures)

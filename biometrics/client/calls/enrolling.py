@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics import limits
-from biometrics.client import responses
 from biometrics.client.bulk import Window
 from biometrics.client.calls.calls import Calls, pages
+from biometrics.client.responses.enrolling import (
+    read_duplicates,
+    read_enrolled,
+    read_galleries,
+    read_protected,
+    read_records,
+    read_replaced,
+    read_summary,
+    read_withdrawn,
+)
 from biometrics.client.streams import Source
 from biometrics.errors import ExchangeError
 from biometrics.v1 import duplicate_pb2, enrolment_pb2
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 
     from biometrics.client.inputs import Chunk, Record, Template
     from biometrics.client.messages import RequestId
-    from biometrics.client.results import (
+    from biometrics.client.results.enrolling import (
         ChunkOutcome,
         DuplicateInfo,
         EnrolOutcome,
@@ -49,7 +58,7 @@ class EnrolCalls(Calls):
     ) -> EnrolOutcome:
         """Enrol one record; it is durable and searchable when this returns."""
         request = self._requests.enrol(record, request_id)
-        return responses.read_enrolled(
+        return read_enrolled(
             await self._asker.call(self._on.enrolment.Enrol, request, deadline)
         )
 
@@ -111,7 +120,7 @@ class EnrolCalls(Calls):
         """
         asked = enrolment_pb2.WithdrawRequest(reference=reference)
         request = self._requests.under(request_id, asked)
-        return responses.read_withdrawn(
+        return read_withdrawn(
             await self._asker.call(self._on.enrolment.Withdraw, request, deadline)
         )
 
@@ -180,7 +189,7 @@ class EnrolCalls(Calls):
             sample=sample,
             accept_lower_quality=accept_lower_quality,
         )
-        return responses.read_replaced(
+        return read_replaced(
             await self._asker.call(self._on.enrolment.Replace, request, deadline)
         )
 
@@ -217,7 +226,7 @@ class EnrolCalls(Calls):
             exclude_nobody=exclude_nobody,
         )
         request = self._requests.under(request_id, asked)
-        return responses.read_protected(
+        return read_protected(
             await self._asker.call(self._on.enrolment.Protect, request, deadline)
         )
 
@@ -226,7 +235,7 @@ class EnrolCalls(Calls):
     ) -> tuple[GalleryInfo, ...]:
         """List one's own galleries."""
         request = enrolment_pb2.ListGalleriesRequest()
-        return responses.read_galleries(
+        return read_galleries(
             await self._asker.call(self._on.enrolment.ListGalleries, request, deadline)
         )
 
@@ -253,12 +262,12 @@ class EnrolCalls(Calls):
             )
             return self._asker.call(self._on.enrolment.ListRecords, request, deadline)
 
-        return pages(page, responses.read_records)
+        return pages(page, read_records)
 
     async def summary(self, *, deadline: float | None = None) -> RecordSummary:
         """Count one's own records: when they expire, and when and why others went."""
         request = enrolment_pb2.SummariseRecordsRequest()
-        return responses.read_summary(
+        return read_summary(
             await self._asker.call(
                 self._on.enrolment.SummariseRecords, request, deadline
             )
@@ -276,7 +285,7 @@ class EnrolCalls(Calls):
             deadline: seconds.
         """
         request = duplicate_pb2.FindDuplicatesRequest(references=references)
-        return responses.read_duplicates(
+        return read_duplicates(
             references,
             await self._asker.call(
                 self._on.duplicates.FindDuplicates, request, deadline

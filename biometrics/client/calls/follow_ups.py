@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from biometrics.client import responses
 from biometrics.client.calls.calls import Calls
+from biometrics.client.responses.follow_ups import read_received, read_requested
+from biometrics.client.responses.times import read_moment
 from biometrics.signing import confirmation_note, seal_payload
 from biometrics.v1 import followup_pb2
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from biometrics.client.messages import RequestId
-    from biometrics.client.results import ReceivedFollowUp, RequestedFollowUp
+    from biometrics.client.results.follow_ups import ReceivedFollowUp, RequestedFollowUp
     from biometrics.signing import FollowUpTicket, Signers, SigningKey
 
 
@@ -49,14 +50,14 @@ class FollowUpCalls(Calls):
         response = await self._asker.call(
             self._on.follow_ups.RequestFollowUp, request, deadline
         )
-        return responses.read_moment(response.expire_time)
+        return read_moment(response.expire_time)
 
     async def requested_follow_ups(
         self, *, deadline: float | None = None
     ) -> tuple[RequestedFollowUp, ...]:
         """List the newest follow-ups that one has asked for."""
         request = followup_pb2.ListRequestedFollowUpsRequest()
-        return responses.read_requested(
+        return read_requested(
             await self._asker.call(
                 self._on.follow_ups.ListRequestedFollowUps, request, deadline
             )
@@ -91,7 +92,7 @@ class FollowUpCalls(Calls):
     ) -> tuple[ReceivedFollowUp, ...]:
         """List what waits for oneself, as an officer or the system that enrols."""
         request = followup_pb2.ListReceivedFollowUpsRequest()
-        return responses.read_received(
+        return read_received(
             await self._asker.call(
                 self._on.follow_ups.ListReceivedFollowUps, request, deadline
             )
@@ -131,7 +132,7 @@ class FollowUpCalls(Calls):
         response = await self._asker.call(
             self._on.follow_ups.ConfirmFollowUp, request, deadline
         )
-        return responses.read_moment(response.expire_time)
+        return read_moment(response.expire_time)
 
     async def refuse_follow_up(
         self,
@@ -194,4 +195,4 @@ class FollowUpCalls(Calls):
         response = await self._asker.call(
             self._on.follow_ups.ReleaseFollowUp, request, deadline
         )
-        return responses.read_moment(response.expire_time)
+        return read_moment(response.expire_time)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from biometrics import limits
-from biometrics.client import responses
 from biometrics.client.calls.calls import Calls, pages
+from biometrics.client.responses.log import (
+    read_checkpoint,
+    read_entry_keys,
+    read_own_entries,
+)
 from biometrics.v1 import audit_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
     from typing import Any
 
-    from biometrics.client.results import CheckpointInfo, EntryKeyInfo, OwnEntryInfo
+    from biometrics.client.results.log import CheckpointInfo, EntryKeyInfo, OwnEntryInfo
 
 
 class LogCalls(Calls):
@@ -22,7 +26,7 @@ class LogCalls(Calls):
     async def checkpoint(self, *, deadline: float | None = None) -> CheckpointInfo:
         """Return the newest checkpoint of the log, as an auditor or a witness."""
         request = audit_pb2.GetCheckpointRequest()
-        return responses.read_checkpoint(
+        return read_checkpoint(
             await self._asker.call(self._on.audit.GetCheckpoint, request, deadline)
         )
 
@@ -63,7 +67,7 @@ class LogCalls(Calls):
             deadline: seconds.
         """
         request = audit_pb2.ListOwnEntriesRequest(first=first, count=count)
-        return responses.read_own_entries(
+        return read_own_entries(
             await self._asker.call(self._on.audit.ListOwnEntries, request, deadline)
         )
 
@@ -78,7 +82,7 @@ class LogCalls(Calls):
             )
             return self._asker.call(self._on.audit.ListEntryKeys, request, deadline)
 
-        return pages(page, responses.read_entry_keys)
+        return pages(page, read_entry_keys)
 
     async def add_cosignature(
         self, checkpoint: bytes, *, deadline: float | None = None

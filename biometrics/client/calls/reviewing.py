@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from biometrics.client import responses
 from biometrics.client.calls.calls import Calls
 from biometrics.client.messages import decide_review_request
+from biometrics.client.responses.reviewing import read_alerts, read_reviews
 from biometrics.v1 import review_pb2
 
 if TYPE_CHECKING:
-    from biometrics.client.results import AlertInfo, ReviewInfo
+    from biometrics.client.results.reviewing import AlertInfo, ReviewInfo
 
 
 class ReviewCalls(Calls):
@@ -22,7 +22,7 @@ class ReviewCalls(Calls):
         Takes an auditor's or an administrator's certificate.
         """
         request = review_pb2.ListReviewsRequest()
-        return responses.read_reviews(
+        return read_reviews(
             await self._asker.call(self._on.reviews.ListReviews, request, deadline)
         )
 
@@ -53,6 +53,6 @@ class ReviewCalls(Calls):
     async def alerts(self, *, deadline: float | None = None) -> tuple[AlertInfo, ...]:
         """List how often agreements were used in ways that gave cause for an alert."""
         request = review_pb2.ListAlertsRequest()
-        return responses.read_alerts(
+        return read_alerts(
             await self._asker.call(self._on.reviews.ListAlerts, request, deadline)
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from biometrics.client import responses
 from biometrics.client.calls.calls import Calls
+from biometrics.client.responses.searching import read_answer, read_batch, read_spaces
 from biometrics.v1 import space_pb2
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from biometrics.client.inputs import Probe, Template
     from biometrics.client.messages import RequestId
-    from biometrics.client.results import MatchAnswer, ProbeRefusal, SpaceInfo
+    from biometrics.client.results.searching import MatchAnswer, ProbeRefusal, SpaceInfo
 
 
 class SearchCalls(Calls):
@@ -39,7 +39,7 @@ class SearchCalls(Calls):
             deadline: seconds.
         """
         request = self._requests.match(probe, purpose, holders, request_id)
-        return responses.read_answer(
+        return read_answer(
             await self._asker.call(self._on.matching.Match, request, deadline)
         )
 
@@ -58,13 +58,13 @@ class SearchCalls(Calls):
             One result a probe, in the order of `probes`.
         """
         request = self._requests.batch(probes, purpose, holders, request_id)
-        return responses.read_batch(
+        return read_batch(
             await self._asker.call(self._on.matching.BatchMatch, request, deadline)
         )
 
     async def spaces(self, *, deadline: float | None = None) -> tuple[SpaceInfo, ...]:
         """List the template spaces of the exchange."""
         request = space_pb2.ListSpacesRequest()
-        return responses.read_spaces(
+        return read_spaces(
             await self._asker.call(self._on.spaces.ListSpaces, request, deadline)
         )

@@ -1,0 +1,1 @@
+"""Responses of the exchange, turned into values, in the rooms of `client.results`."""
