@@ -8,7 +8,7 @@ statements too; what the transaction undoes was never there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -219,9 +219,29 @@ class Log:
             connection.execute(sa.insert(LOG_KEY), rows)
 
 
+class _Head(NamedTuple):
+    """The row of how far the log is."""
+
+    life: str
+    size: int
+    sequences: str
+
+
+def _stated_head(connection: sa.Connection) -> _Head:
+    """Return the row that says how far the log is.
+
+    Raises:
+        DefectError: it says nothing: a damaged one may lack what no row can lack.
+    """
+    row = connection.execute(_HEAD).one()
+    if tuple(map(type, row)) != (str, int, str):
+        raise _damaged()
+    return _Head(*row)
+
+
 def _read_head(connection: sa.Connection) -> _Pending:
     """Return how far the log is, with nothing pending."""
-    row = connection.execute(_HEAD).one()
+    row = _stated_head(connection)
     return _Pending(row.life, row.size, read_sequences(row.sequences))
 
 
@@ -343,7 +363,7 @@ class LogReader:
             StorageError: it cannot be read now.
         """
         with translated(), self._engine.connect() as connection:
-            row = connection.execute(_HEAD).one()
+            row = _stated_head(connection)
         return LogHead(row.life, row.size, root_of(self, row.size))
 
     def tile(self, level: int, number: int, width: int) -> Sequence[bytes]:
@@ -355,7 +375,7 @@ class LogReader:
             StorageError: it cannot be read now.
         """
         with translated(), self._engine.connect() as connection:
-            size = connection.execute(_HEAD).one().size
+            size = _stated_head(connection).size
             there = (size >> 8 * level) - number * WIDTH
             if width > there:
                 raise NotFoundError(
@@ -384,7 +404,7 @@ class LogReader:
             StorageError: it cannot be read now.
         """
         with translated(), self._engine.connect() as connection:
-            size = connection.execute(_HEAD).one().size
+            size = _stated_head(connection).size
             found = _leaves(connection, first, most)
         if len(found) != max(0, min(most, size - first)):
             raise _damaged()
@@ -458,9 +478,11 @@ class LogWriter(LogReader):
         told = " ".join(sorted(member.code for member in members))
 
         def operation(connection: sa.Connection) -> None:
-            before = connection.execute(_MEMBERS).scalar_one()
+            before: object = connection.execute(_MEMBERS).scalar_one()
             if before == told:
                 return
+            if not isinstance(before, str):
+                raise _damaged()
             connection.execute(_SET_MEMBERS, {"now_members": told})
             concerned = sorted({*before.split(), *told.split()})
             self._log.append(

@@ -466,9 +466,9 @@ class Writer:
             self._undo(marks)
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT operation")
             connection.exec_driver_sql("RELEASE SAVEPOINT operation")
-            if isinstance(error, DATABASE_ERRORS):
-                return Outcome(error=_explain(error))
-            return Outcome(error=error)
+            if isinstance(error, ExchangeError):
+                return Outcome(error=error)
+            return Outcome(error=_explain(error))
         return outcome
 
 

@@ -242,6 +242,32 @@ def test_damage_of_the_log_is_found(sqlite_shelf: Shelf, damage: str) -> None:
     assert {each.reason for each in log_faults(sqlite_shelf.reading)} == {"LOG_DAMAGED"}
 
 
+@pytest.mark.parametrize("column", ["life", "size", "sequences", "members"])
+def test_a_head_that_lacks_what_it_cannot_lack_is_damage(
+    sqlite_shelf: Shelf, column: str
+) -> None:
+    """A flipped bit can make of a value none, whatever the schema says."""
+    kind = "BIGINT" if column == "size" else "TEXT"
+    lax = f"replace(sql, '{column} {kind} NOT NULL', '{column} {kind}')"
+    statements = f"""
+        PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = {lax} WHERE name = 'log_head';
+        PRAGMA writable_schema = RESET;
+        UPDATE log_head SET {column} = NULL;
+    """  # noqa: S608 - of our own words
+    with sqlite_shelf.writing.connect() as connection:
+        for statement in statements.split(";"):
+            connection.exec_driver_sql(statement)
+        connection.commit()
+    log = sqlite_shelf.store.log
+    for act in [lambda: log.note_members([XAA, XBB])] + (
+        [log.head, lambda: log.leaves(0, 1)] if column != "members" else []
+    ):
+        with pytest.raises(DefectError) as caught:
+            act()
+        assert caught.value.reason == "LOG_DAMAGED"
+
+
 def test_members_are_told_who_the_members_are(shelf: Shelf) -> None:
     """Once, and again if there are others; who has left as well."""
     log = shelf.store.log

@@ -196,8 +196,9 @@ def test_a_batch_that_breaks_is_written_part_by_part(shelf: Shelf) -> None:
     with shelf.held():
         futures = [writer.join(batch, word) for word in ("a", "broken", "b")]
     assert [futures[0].result(30), futures[2].result(30)] == ["a", "b"]
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(DefectError, match="ZeroDivisionError") as caught:
         futures[1].result(30)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert batch.sizes == [3, 1, 1, 1]
     assert words(shelf) == ["a", "b"]
 
