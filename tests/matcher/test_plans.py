@@ -70,7 +70,7 @@ BOTH = Agreements([clause(XAA), clause(XCC)])
         {"excluded": frozenset({XAA, XCC})},
         {"established": frozenset()},
     ],
-    ids=str,
+    ids=lambda changed: next(iter(changed)),
 )
 def test_whatever_decides_is_asked_for_again(changed: Mapping[str, object]) -> None:
     """Nobody is asked by a plan for another question, nor by that of yesterday."""
