@@ -47,8 +47,9 @@ class Harness:
 
 
 HARNESSES: Final = {
+    # A thousand kills under a mixed load, with one, six and twelve systems that search.
     "kills under a mixed load, both databases": Harness(
-        1000,
+        200,
         10,
         _TESTS + "test_kills.py::test_in_world_after_world[{}]",
         {"KILLS": "1000", "KILLS_A_WORLD": "10"},
@@ -58,6 +59,12 @@ HARNESSES: Final = {
         10,
         _TESTS + "test_kills.py::test_in_world_after_world[{}]",
         {"KILLS": "1000", "KILLS_A_WORLD": "10", "SEARCHERS": "6"},
+    ),
+    "kills at 50 searches a second, both databases": Harness(
+        500,
+        10,
+        _TESTS + "test_kills.py::test_in_world_after_world[{}]",
+        {"KILLS": "1000", "KILLS_A_WORLD": "10", "SEARCHERS": "12"},
     ),
     "kills in a rotation, a lock and a destruction": Harness(
         150,
