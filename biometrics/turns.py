@@ -2,16 +2,16 @@
 
 What is shared serves whoever comes first. So few are let in at a time, and the rest
 wait here: whoever sends ten times what it may waits behind itself, and another behind
-one of each member that waits. Whoever would wait for longer than its call has left is
-refused at once, with the time after which a retry makes sense: its work would be for
-nobody.
+one of each member that waits, or not at all if it has no turn yet. Whoever would wait
+for longer than its call has left is refused at once, with the time after which a retry
+makes sense: its work would be for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,12 @@ class Turns:
     """Lets so many at once begin; of one event loop."""
 
     def __init__(
-        self, least: int, *, most: int = 0, soon_seconds: float = math.inf
+        self,
+        least: int,
+        *,
+        most: int = 0,
+        soon_seconds: float = math.inf,
+        first_at_once: bool = False,
     ) -> None:
         """Let `least` begin, or more as long as that does no harm.
 
@@ -37,12 +42,15 @@ class Turns:
             least: how many at once, whatever happens.
             most: how many at once while turns end soon; `least` if it is less.
             soon_seconds: a turn that takes longer says that there are too many.
+            first_at_once: whoever has no turn has one, beyond these, at once.
         """
+        self._first_at_once = first_at_once
         self._least = least
         self._most = max(least, most)
         self._soon_seconds = soon_seconds
         self._room = float(least)
-        self._running = 0
+        self._running: Counter[Hashable] = Counter()  # of each member, none at 0
+        self._taken = 0  # turns, all told
         self._queues: OrderedDict[Hashable, _Queue] = OrderedDict()
         self._waiting = 0
         self._pace = 0.0
@@ -69,8 +77,9 @@ class Turns:
         Raises:
             ExhaustedError: too many wait, or it would wait for too long.
         """
-        if self._running < self._room and not self._queues:
-            self._running += 1
+        is_free = self._taken < self._room and not self._queues
+        if is_free or self._is_first(whose):
+            self._take(whose)
         else:
             await self._wait(whose, ends)
         begun = asyncio.get_running_loop().time()
@@ -78,7 +87,16 @@ class Turns:
             yield
         finally:
             self._learn(asyncio.get_running_loop().time() - begun)
-            self._end()
+            self._end(whose)
+
+    def _is_first(self, whose: Hashable) -> bool:
+        """Say whether a member has no turn, and is not to wait for one."""
+        return self._first_at_once and whose not in self._running
+
+    def _take(self, whose: Hashable) -> None:
+        """Begin a turn."""
+        self._running[whose] += 1
+        self._taken += 1
 
     async def _wait(self, whose: Hashable, ends: float | None) -> None:
         """Wait in a queue until a turn is given."""
@@ -92,7 +110,7 @@ class Turns:
             await given
         except asyncio.CancelledError:
             if given.done() and not given.cancelled():
-                self._end()  # it was given, and nobody is here to take it
+                self._end(whose)  # it was given, and nobody is here to take it
             else:
                 self._leave(whose, given)
             raise
@@ -137,9 +155,12 @@ class Turns:
         elif self._queues:
             self._room = min(self._room + 1 / self._room, self._most)
 
-    def _end(self) -> None:
+    def _end(self, whose: Hashable) -> None:
         """End a turn, and give the next."""
-        self._running -= 1
+        self._taken -= 1
+        self._running[whose] -= 1
+        if not self._running[whose]:
+            del self._running[whose]
         now = asyncio.get_running_loop().time()
         if self._given_at is not None:
             # Between two ends that each made room for one who waited lies what one
@@ -147,16 +168,22 @@ class Turns:
             took = now - self._given_at
             self._pace += limits.PACE_SHARE * (took - self._pace)
         self._given_at = now if self._queues else None
-        while self._running < self._room and self._queues:
-            whose, queue = self._queues.popitem(last=False)
-            given = next(iter(queue))
-            del queue[given]
-            self._waiting -= 1
-            if queue:
-                self._queues[whose] = queue
-            if not given.done():
-                self._running += 1
-                given.set_result(None)
+        while self._queues and self._taken < self._room:
+            self._give(next(iter(self._queues)))
+        while whose in self._queues and self._is_first(whose):
+            self._give(whose)
+
+    def _give(self, whose: Hashable) -> None:
+        """Give a turn to whoever of a member has waited longest."""
+        queue = self._queues.pop(whose)
+        given = next(iter(queue))
+        del queue[given]
+        self._waiting -= 1
+        if queue:
+            self._queues[whose] = queue  # behind all others
+        if not given.done():
+            self._take(whose)
+            given.set_result(None)
 
 
 def _busy(why: str, wait: float) -> ExhaustedError:

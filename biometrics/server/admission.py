@@ -82,6 +82,7 @@ class RunningCalls(Guard):
 class InTurn(Guard):
     """Lets searches begin, of each member in turn, as many as are answered in time.
 
+    Whoever has none running begins at once, so that nobody waits for what others ask.
     They wait unread, so that what waits takes little memory and no work.
     """
 
@@ -101,6 +102,7 @@ class InTurn(Guard):
             limits.LEAST_SEARCHES_AT_ONCE,
             most=limits.MAX_SEARCHES_AT_ONCE,
             soon_seconds=limits.SLOTS_OF_A_SEARCH * slot_seconds,
+            first_at_once=True,
         )
 
     @asynccontextmanager

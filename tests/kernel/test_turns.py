@@ -15,9 +15,9 @@ from biometrics.turns import Turns
 class Crowd:
     """Callers of a few turns, and the order in which they had them."""
 
-    def __init__(self, at_once: int = 1) -> None:
+    def __init__(self, at_once: int = 1, *, first_at_once: bool = False) -> None:
         """Let `at_once` begin."""
-        self.turns = Turns(at_once)
+        self.turns = Turns(at_once, first_at_once=first_at_once)
         self.order: list[str] = []
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.let_go: dict[str, asyncio.Event] = {}
@@ -66,6 +66,28 @@ def test_so_many_at_once_and_no_more():
         return begun, waiting
 
     assert asyncio.run(play()) == (["a0", "a1", "a2"], 2)
+
+
+def test_whoever_has_no_turn_does_not_wait_for_those_who_have():
+    """Where it is so set; and its next one waits for its own first alone."""
+
+    async def play() -> tuple[list[str], list[str], list[str]]:
+        crowd = Crowd(2, first_at_once=True)
+        await crowd.come("a0", "a1", "a2", "b0", "b1", "c0")
+        begun = list(crowd.order)
+        crowd.let_go["b0"].set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        after = list(crowd.order)
+        crowd.tasks["c0"].cancel()  # who gives up leaves nothing behind
+        await asyncio.sleep(0)
+        await crowd.come("c1")
+        return begun, after, await crowd.end_all()
+
+    begun, after, order = asyncio.run(play())
+    assert begun == ["a0", "a1", "b0", "c0"]
+    assert after == [*begun, "b1"]
+    assert order == [*after, "c1", "a2"]
 
 
 def test_whoever_gives_up_leaves_the_queue_and_no_turn_is_lost():
