@@ -172,6 +172,10 @@ MAX_RUNNING_CALLS_PER_MEMBER: Final = 128  # one member cannot take all of them
 # Single searches at once: few keep every core busy, and more only wait for one another.
 LEAST_SEARCHES_AT_ONCE: Final = 8
 MAX_SEARCHES_AT_ONCE: Final = 128
+# One more than the least for so many rows that each is compared with, 2 MB of codes at
+# 512-d: those are read once for all who share a pass. Of a million templates eight at
+# once cost half as much again as thirty-two.
+ROWS_FOR_ONE_MORE_AT_ONCE: Final = 1 << 15
 # An answer takes two slots. One that takes more than another and a half says that too
 # many are searched for at once.
 SLOTS_OF_A_SEARCH: Final = 3.5

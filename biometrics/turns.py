@@ -66,6 +66,11 @@ class Turns:
         """How many are let in at once."""
         return self._room
 
+    def at_least(self, least: int) -> None:
+        """Let `least` begin from now on, whatever happens, but for the most."""
+        self._least = min(least, self._most)
+        self._room = max(self._room, self._least)
+
     @asynccontextmanager
     async def turn(self, whose: Hashable, ends: float | None) -> AsyncIterator[None]:
         """Wait for a turn, and have it until the block is left.

@@ -187,6 +187,7 @@ class Scanner:
         `turns`. `scanned` is told with how many rows each probe is compared.
         """
         self._scanned = scanned
+        self._rows = 0.0
         self._turns = turns or Turns(limits.SCANNING_AT_ONCE)
         self._engine = engine
         self._confirmation = confirmation
@@ -244,6 +245,10 @@ class Scanner:
             asyncio.get_running_loop().call_soon(self._begin)
             return await delivered(future)
 
+    def rows(self) -> float:
+        """Return with about how many rows a probe was compared of late."""
+        return self._rows
+
     def settle(self) -> None:
         """Block until every search is done that has begun by now.
 
@@ -268,7 +273,9 @@ class Scanner:
             for turn in [Turn(scan, shelf) for shelf in bands]
             for part in self._engine.parts(turn.shelf)
         ]
-        self._scanned(sum(len(part) for part, _ in work))
+        rows = sum(len(part) for part, _ in work)
+        self._scanned(rows)
+        self._rows += limits.PACE_SHARE * (rows - self._rows)
         scan.left = len(work)
         if not work:
             self._finish([scan])

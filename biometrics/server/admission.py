@@ -90,13 +90,19 @@ class InTurn(Guard):
         self,
         methods: Mapping[str, Method],
         slot_seconds: float,
+        rows: Callable[[], float] = lambda: 0.0,
         waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Hold up by `methods`; an answer takes two slots unless there are too many.
 
-        `waited` is told how long each has waited, in seconds.
+        Args:
+            methods: says which are searches.
+            slot_seconds: of the answers.
+            rows: says with how many rows of codes a probe is compared of late.
+            waited: is told how long each has waited, in seconds.
         """
         self._methods = methods
+        self._rows = rows
         self._waited = waited
         self._turns = Turns(
             limits.LEAST_SEARCHES_AT_ONCE,
@@ -111,6 +117,8 @@ class InTurn(Guard):
         if not self._methods[call.method].takes_turns:
             yield
             return
+        sharing = int(self._rows() / limits.ROWS_FOR_ONE_MORE_AT_ONCE)
+        self._turns.at_least(limits.LEAST_SEARCHES_AT_ONCE + sharing)
         now = asyncio.get_running_loop().time
         begun = now()
         async with self._turns.turn(CALLER.get().member, ENDS.get()):

@@ -55,7 +55,12 @@ def make_edge(ground: Ground, matching: Matching, holding: Holding) -> tuple[Doo
     Raises:
         ConfigurationError: a port or the socket cannot be had.
     """
-    in_turn = InTurn(METHODS, ground.config.slot_seconds, ground.metrics.waited)
+    in_turn = InTurn(
+        METHODS,
+        ground.config.slot_seconds,
+        rows=matching.scanner.rows,
+        waited=ground.metrics.waited,
+    )
     known = (
         ground.config.trust_domain,
         ground.roll,

@@ -47,6 +47,7 @@ class Matching:
         files: their codes on disk.
         follower: brings the journal's changes to the index.
         access: opens and closes the galleries of a member.
+        scanner: compares probes with them.
         slots: when an answer leaves.
         matcher: answers searches.
         duplicates: finds who of one's own resemble one another.
@@ -58,6 +59,7 @@ class Matching:
     files: SegmentFiles
     follower: Follower
     access: Access
+    scanner: Scanner
     slots: Slots
     matcher: Matcher
     duplicates: Duplicates
@@ -186,6 +188,7 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
         files=files,
         follower=follower,
         access=access,
+        scanner=scanner,
         slots=slots,
         matcher=matcher,
         duplicates=duplicates,
