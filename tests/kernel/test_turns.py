@@ -201,3 +201,20 @@ def test_more_are_let_in_while_turns_end_soon_and_fewer_when_they_do_not():
         return grown, turns._room
 
     assert asyncio.run(play()) == (4, 2)
+
+
+def test_the_least_may_change_up_to_the_most():
+    """More begin at once; fewer only once turns end late."""
+
+    async def play() -> list[float]:
+        turns = Turns(2, most=4, soon_seconds=0.005)
+        rooms = []
+        for least in (1, 3, 9, 1):
+            turns.at_least(least)
+            rooms.append(turns.room)
+        for _ in range(20):
+            async with turns.turn("a", None):
+                await asyncio.sleep(0.01)
+        return [*rooms, turns.room]
+
+    assert asyncio.run(play()) == [2, 3, 4, 4, 1]

@@ -191,6 +191,16 @@ def test_results_are_the_engines(engine: Engine[Shelf], scanner: Scanner) -> Non
     until(lambda: is_idle(scanner))
 
 
+def test_it_is_told_with_how_many_rows_a_probe_is_compared_of_late(
+    engine: Engine[Shelf], scanner: Scanner
+) -> None:
+    """Nearly what the last ones were, if there were many of them."""
+    assert scanner.rows() == 0
+    for _ in range(100):
+        ask(scanner, at(unit(150), SURE), [TWO]).result(SECONDS)
+    assert scanner.rows() == pytest.approx(engine.count(TWO), rel=0.01)
+
+
 def test_a_lone_probe_starts_at_once_and_on_every_core(
     scanner: Scanner, watch: Watch
 ) -> None:
