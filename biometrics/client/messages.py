@@ -14,8 +14,8 @@ from biometrics.client.contents import (
     member_codes,
     number_given,
     probe_message,
-    record_message,
-    template_message,
+    write_record,
+    write_template,
 )
 from biometrics.client.words import number_of
 from biometrics.errors import Fault, InvalidRequestError
@@ -142,11 +142,9 @@ class RequestMaker:
         Raises:
             InvalidRequestError: with every fault that can be seen from here.
         """
-        faults: list[Fault] = []
-        message = enrolment_pb2.EnrolRequest(
-            record=record_message(record, "record", faults),
-        )
-        return self.under(given, message, faults)
+        message = enrolment_pb2.EnrolRequest()
+        faults = write_record(record, message.record)
+        return self.under(given, message, [each.under("record") for each in faults])
 
     def chunk(self, chunk: Chunk) -> enrolment_pb2.BulkEnrolRequest:
         """Return the enrolment of one chunk.
@@ -154,13 +152,12 @@ class RequestMaker:
         Raises:
             InvalidRequestError: with every fault that can be seen from here.
         """
-        faults: list[Fault] = []
-        message = enrolment_pb2.BulkEnrolRequest(
-            records=[
-                record_message(record, f"records[{index}]", faults)
-                for index, record in enumerate(chunk.records)
-            ],
-        )
+        message = enrolment_pb2.BulkEnrolRequest()
+        faults = [
+            fault.under(f"records[{index}]")
+            for index, record in enumerate(chunk.records)
+            for fault in write_record(record, message.records.add())
+        ]
         return self.under(chunk.request_id, message, faults)
 
     def plant(
@@ -198,12 +195,11 @@ class RequestMaker:
         Raises:
             InvalidRequestError: with every fault that can be seen from here.
         """
-        faults: list[Fault] = []
         message = enrolment_pb2.ReplaceRequest(
-            reference=reference,
-            template=template_message(template, "template", faults),
-            accept_lower_quality=accept_lower_quality,
+            reference=reference, accept_lower_quality=accept_lower_quality
         )
+        own = write_template(template, message.template)
+        faults = [fault.under("template") for fault in own]
         if sample is not None:
             if 0 <= sample < limits.MAX_TEMPLATES_PER_RECORD:
                 message.sample = sample
