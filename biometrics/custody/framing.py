@@ -68,13 +68,10 @@ def frame_rest(binding: Binding) -> bytes:
 
     They follow a frame that begins with member and gallery.
     """
-    return (
-        framed(binding.record)
-        # An exchange has few kinds of template, and opens a million of each; nor has it
-        # many ordinals, for nearly all records are of the first generation.
-        + framed_often(binding.modality, binding.space, binding.position)
-        + framed_often(binding.sample, binding.generation)
-    )
+    _member, _gallery, record, *kind = binding
+    # An exchange has few kinds of template, and opens a million of each; nor has it
+    # many ordinals, for nearly all records are of the first generation.
+    return _field(record) + framed_often(*kind)
 
 
 def derive(secret: bytes, purpose: Purpose, *fields: str | bytes | int) -> bytes:

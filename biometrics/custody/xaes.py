@@ -8,13 +8,16 @@ nonces. Like AES-GCM it does not commit to its key: what needs that says so itse
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from biometrics.errors import SealError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 24
@@ -44,15 +47,21 @@ class Xaes:
         k1 = ((block << 1) & ((1 << _BLOCK_BITS) - 1)) ^ (0x87 * carried)
         self._masks = ((_M1 ^ k1) << _BLOCK_BITS) | (_M2 ^ k1)
 
-    def _subkey(self, nonce: bytes) -> AESGCM:
-        """Return the AES-256-GCM key for the first half of a nonce."""
-        # 3, 4. M1 and M2, masked with K1, side by side.
-        half = int.from_bytes(nonce[:_HALF], "big")
-        messages = (self._masks ^ (half << _BLOCK_BITS | half)).to_bytes(32, "big")
-        # 5. Kx = AES(M1 ^ K1) || AES(M2 ^ K1).
+    def _subkeys(self, nonces: Sequence[bytes]) -> list[AESGCM]:
+        """Return the AES-256-GCM key for the first half of each nonce."""
+        # 3, 4, 5. Kx = AES(M1 ^ K1) || AES(M2 ^ K1): a block never depends on another.
+        messages = b"".join(map(self._messages, nonces))
         with self._lock:
-            subkey = self._aes.update(messages)
-        return AESGCM(subkey)
+            keys = self._aes.update(messages)
+        return [
+            AESGCM(keys[start : start + KEY_BYTES])
+            for start in range(0, len(keys), KEY_BYTES)
+        ]
+
+    def _messages(self, nonce: bytes) -> bytes:
+        """Return M1 and M2 of a nonce, masked with K1, side by side."""
+        half = int.from_bytes(nonce[:_HALF], "big")
+        return (self._masks ^ (half << _BLOCK_BITS | half)).to_bytes(KEY_BYTES, "big")
 
     def seal(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
         """Seal a message.
@@ -65,10 +74,25 @@ class Xaes:
         Returns:
             The nonce, the ciphertext and a 16-byte tag.
         """
-        if len(nonce) != NONCE_BYTES:
-            raise ValueError(f"a nonce has {NONCE_BYTES} bytes, not {len(nonce)}")
+        (sealed,) = self.seal_all([(nonce, plaintext, aad)])
+        return sealed
+
+    def seal_all(self, messages: Sequence[tuple[bytes, bytes, bytes]]) -> list[bytes]:
+        """Seal messages, each as `seal` does, in less time than one by one.
+
+        Args:
+            messages: nonce, message, and what it is bound to, of each.
+        """
+        nonces = [nonce for nonce, _, _ in messages]
+        if wrong := {len(nonce) for nonce in nonces} - {NONCE_BYTES}:
+            raise ValueError(f"a nonce has {NONCE_BYTES} bytes, not {wrong.pop()}")
         # 6. Nx = N[12:].
-        return nonce + self._subkey(nonce).encrypt(nonce[_HALF:], plaintext, aad)
+        return [
+            nonce + subkey.encrypt(nonce[_HALF:], plaintext, aad)
+            for subkey, (nonce, plaintext, aad) in zip(
+                self._subkeys(nonces), messages, strict=True
+            )
+        ]
 
     def open(self, sealed: bytes, aad: bytes) -> bytes:
         """Return the message that `seal` sealed.
@@ -79,9 +103,10 @@ class Xaes:
         if len(sealed) < NONCE_BYTES + TAG_BYTES:
             raise unopened("it is too short")
         nonce = sealed[:NONCE_BYTES]
+        (subkey,) = self._subkeys([nonce])
         try:
             # 6. Nx = N[12:].
-            return self._subkey(nonce).decrypt(nonce[_HALF:], sealed[NONCE_BYTES:], aad)
+            return subkey.decrypt(nonce[_HALF:], sealed[NONCE_BYTES:], aad)
         except InvalidTag as error:
             raise unopened("its seal is broken") from error
 

@@ -315,8 +315,8 @@ def insert_columns(
             table,
             tuple(columns),
             tuple(same),
-            min(most, count - start),
-            connection.dialect,
+            count=min(most, count - start),
+            dialect=connection.dialect,
         )
         given = tuple(chain(*map(_unadapted, same.values()), *some))
         connection.exec_driver_sql(statement, given)
@@ -336,6 +336,7 @@ def _insertion(
     table: sa.Table,
     names: tuple[str, ...],
     same: tuple[str, ...],
+    *,
     count: int,
     dialect: sa.Dialect,
 ) -> str:
