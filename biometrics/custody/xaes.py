@@ -47,19 +47,27 @@ class Xaes:
         k1 = ((block << 1) & ((1 << _BLOCK_BITS) - 1)) ^ (0x87 * carried)
         self._masks = ((_M1 ^ k1) << _BLOCK_BITS) | (_M2 ^ k1)
 
+    def _subkey(self, nonce: bytes) -> AESGCM:
+        """Return the AES-256-GCM key for the first half of a nonce."""
+        # 5. Kx = AES(M1 ^ K1) || AES(M2 ^ K1).
+        messages = self._messages(nonce)
+        with self._lock:
+            subkey = self._aes.update(messages)
+        return AESGCM(subkey)
+
     def _subkeys(self, nonces: Sequence[bytes]) -> list[AESGCM]:
-        """Return the AES-256-GCM key for the first half of each nonce."""
-        # 3, 4, 5. Kx = AES(M1 ^ K1) || AES(M2 ^ K1): a block never depends on another.
+        """Return those of several nonces: no block depends on another."""
         messages = b"".join(map(self._messages, nonces))
         with self._lock:
-            keys = self._aes.update(messages)
+            subkeys = self._aes.update(messages)
         return [
-            AESGCM(keys[start : start + KEY_BYTES])
-            for start in range(0, len(keys), KEY_BYTES)
+            AESGCM(subkeys[start : start + KEY_BYTES])
+            for start in range(0, len(subkeys), KEY_BYTES)
         ]
 
     def _messages(self, nonce: bytes) -> bytes:
-        """Return M1 and M2 of a nonce, masked with K1, side by side."""
+        """Return M1 and M2 for the first half of a nonce, masked with K1."""
+        # 3, 4. Side by side.
         half = int.from_bytes(nonce[:_HALF], "big")
         return (self._masks ^ (half << _BLOCK_BITS | half)).to_bytes(KEY_BYTES, "big")
 
@@ -103,10 +111,9 @@ class Xaes:
         if len(sealed) < NONCE_BYTES + TAG_BYTES:
             raise unopened("it is too short")
         nonce = sealed[:NONCE_BYTES]
-        (subkey,) = self._subkeys([nonce])
         try:
             # 6. Nx = N[12:].
-            return subkey.decrypt(nonce[_HALF:], sealed[NONCE_BYTES:], aad)
+            return self._subkey(nonce).decrypt(nonce[_HALF:], sealed[NONCE_BYTES:], aad)
         except InvalidTag as error:
             raise unopened("its seal is broken") from error
 
