@@ -2,7 +2,8 @@
 
 A real exchange in a process of its own, over mutual TLS. One process enrols more
 records in chunks, as fast as it can; another searches, one probe after the other, and
-reports how long each search took.
+reports how long each search took: with the slots of a new exchange, as its callers
+notice it; with `--slot-ms 1`, of the work alone.
 
     python -m benchmarks.beside_load [--gallery 1000000] [--chunks 512 64] [--rounds 3]
 
@@ -24,6 +25,7 @@ import numpy as np
 from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import PURPOSE, REQUESTER, BenchmarkExchange, face
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
+from biometrics import limits
 from biometrics.client import Chunk, ExchangeClient, Profile, Record
 
 if TYPE_CHECKING:
@@ -133,13 +135,19 @@ def main() -> None:
     parser.add_argument("--records", default=8000, help="of each load")
     parser.add_argument("--chunks", nargs="+", default=[512, 64])
     parser.add_argument("--rounds", default=3)
+    slot_ms = limits.DEFAULT_SLOT_MILLISECONDS
+    parser.add_argument("--slot-ms", default=slot_ms, help="an answer takes two")
     parser.add_argument("--root", type=Path, help="folder that keeps the exchange")
     options = parser.parse_args()
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
         "what does a bulk load cost the searches beside it?",
         key=("gallery", "chunk"),
-        settings={"threshold": THRESHOLD, "gallery": gallery.name},
+        settings={
+            "threshold": THRESHOLD,
+            "gallery": gallery.name,
+            "slot_ms": options.slot_ms,
+        },
         options=options,
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -148,6 +156,7 @@ def main() -> None:
             holders=1,
             threshold=THRESHOLD,
             gallery=gallery,
+            slot_ms=options.slot_ms,
         )
         with exchange.serving():
             exchange.enrol(options.gallery)

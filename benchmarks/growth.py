@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import growth_report
 from benchmarks.kit import command, machine, results, tables, timing
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
-from benchmarks.kit.scanning import Probe, scanner_of
+from benchmarks.kit.scanning import Probe, Shelf, scanner_of
 from benchmarks.peers.exhaustive import NumpyProduct
 from biometrics.disclosure import Band
 from matcher.engine import Engine
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ROTATION: Final = bytes(32)  # fixed, so that runs can be compared
 BATCHES: Final = (1, 32)
 PROBES: Final = 256
-NOW, BEFORE, NUMPY = "now", "before", "NumPy product"
+NOW, BEFORE, NUMPY = Shelf("now"), Shelf("before"), "NumPy product"
 KEY: Final = ("records", "probes")
 QUICK: Final = {"smallest": 4_000, "largest": 16_000, "floats": 8_000, "rounds": 2}
 

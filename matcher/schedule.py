@@ -331,7 +331,7 @@ class Scanner:
 
     def _scan(self, part: Part, turns: list[Turn]) -> None:
         """Scan one part for whoever still waits for it."""
-        found = self._search(part, [turn for turn in turns if turn.is_wanted])
+        found = self._search(part, turns)
         with self._taking:
             last = [turn.scan for turn in turns if turn.take(found.get(turn))]
         # Those with few candidates first; many wait behind other segments, so that
@@ -346,11 +346,11 @@ class Scanner:
     def _search(
         self, part: Part, turns: list[Turn]
     ) -> dict[Turn, NDArray[np.int64] | None]:
-        """Return what a part has for some turns, or tell those that it failed."""
-        if not turns:
-            return {}
+        """Return what a part has for those still wanted, or tell all that it failed."""
         try:
-            return dict(zip(turns, self._comparing.compare(part, turns), strict=True))
+            wanted = [turn for turn in turns if turn.is_wanted]
+            found = self._comparing.compare(part, wanted) if wanted else []
+            return dict(zip(wanted, found, strict=True))
         except Exception as error:  # noqa: BLE001 - goes to whoever waits
             for turn in turns:
                 _fail(turn.scan.future, error)

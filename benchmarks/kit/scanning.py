@@ -12,7 +12,18 @@ if TYPE_CHECKING:
 
     from matcher.engine import Engine
 
-__all__ = ["Probe", "scanner_of"]
+__all__ = ["Probe", "Shelf", "scanner_of"]
+
+
+class Shelf(str):
+    """The name of a gallery that is a holder's only one."""
+
+    __slots__ = ()
+
+    @property
+    def holder(self) -> str:
+        """Whose it is."""
+        return self
 
 
 class _Space(NamedTuple):

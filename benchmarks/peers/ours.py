@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from benchmarks.kit.machine import resident_bytes
-from benchmarks.kit.scanning import Probe, scanner_of
+from benchmarks.kit.scanning import Probe, Shelf, scanner_of
 from benchmarks.peers.base import Peer
 from biometrics.disclosure import Band
 from matcher.engine import Engine
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ours"]
 
-_GALLERY: Final = "benchmark"
+_GALLERY: Final = Shelf("benchmark")
 _SEED: Final = bytes(32)  # of the rotation: fixed, so that runs can be compared
 _BLOCK: Final = 1 << 16
 

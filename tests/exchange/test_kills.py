@@ -1,8 +1,9 @@
 """A stop with kill -9 loses nothing that was acknowledged.
 
 In its long form, `poe kills`, a thousand kills: as many worlds as are needed for that,
-each killed at most `KILLS_A_WORLD` times, on both databases in turns. What has been
-survived over several runs, `benchmarks/endurance.py` adds up.
+each killed at most `KILLS_A_WORLD` times, on both databases in turns; a hundred before
+a change lands. What has been survived over several runs, `benchmarks/endurance.py` adds
+up.
 """
 
 from __future__ import annotations
