@@ -47,7 +47,9 @@ class BulkStream:
         self._recipient = recipient
         # Bounded by the window: nothing is put here that is not in it.
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        method = channel.stream_stream(  # what it is given is written already
+        # What it is given is written already.
+        method: grpc.StreamStreamMultiCallable[bytes, enrolment_pb2.BulkEnrolResponse]
+        method = channel.stream_stream(
             _METHOD,
             response_deserializer=enrolment_pb2.BulkEnrolResponse.FromString,
         )
