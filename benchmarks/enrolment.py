@@ -44,7 +44,7 @@ START_SECONDS: Final = 0.7  # of processor, before the command reads anything
 SAMPLE_SECONDS: Final = 0.25
 MEBIBYTE: Final = 2**20
 TENTH: Final = 10
-CHUNK: Final = 256  # records, as the command sends them
+CHUNK: Final = limits.BULK_RECORDS_PER_CHUNK
 RUNS: Final = {"load": (), "again": (), "dry run": ("--dry-run",)}
 
 

@@ -351,7 +351,7 @@ INCIDENT_BYTES: Final = 8  # names one defect in the log; random, so never repea
 # -- bulk loads ---------------------------------------------------------------
 # Small enough that what is sent again after a break is little. Searches beside a load
 # do not notice its size: benchmarks/beside_load.py. They fit into a message.
-BULK_RECORDS_PER_CHUNK: Final = 256
+BULK_RECORDS_PER_CHUNK: Final = 512
 MAX_REFUSALS_LISTED: Final = 1000  # by one load; a file takes all of them
 MAX_REFUSALS_SHOWN: Final = 20  # on a terminal
 MAX_FAILURES_COUNTED: Final = 1000  # by file and reason; what is beyond, by reason

@@ -22,9 +22,9 @@ from biometrics.v1 import template_pb2
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from google.protobuf.descriptor import EnumDescriptor
+    from google.protobuf.descriptor import Descriptor, EnumDescriptor
     from google.protobuf.message import Message
 
 E = TypeVar("E", bound=Enum)
@@ -104,10 +104,9 @@ def read_request_id(text: str) -> bytes:
 
 
 def read_members(
-    codes: Iterable[str], most: int, field: str, faults: list[Fault]
+    codes: Sequence[str], most: int, field: str, faults: list[Fault]
 ) -> frozenset[Member]:
     """Return the members of a repeated field of codes; append what is wrong."""
-    codes = list(codes)
     if not codes:  # as of nearly all records
         return frozenset()
     if len(codes) > most:
@@ -248,5 +247,10 @@ def _given(message: template_pb2.Template, spaces: TemplateSpaces) -> Given:
 
 def content_of(message: Message) -> bytes:
     """Return a request as bytes that tell it from every other, of any method."""
-    name = message.DESCRIPTOR.full_name.encode()
-    return name + b"\0" + message.SerializeToString(deterministic=True)
+    return _named(message.DESCRIPTOR) + message.SerializeToString(deterministic=True)
+
+
+@lru_cache(maxsize=64)
+def _named(kind: Descriptor) -> bytes:
+    """Return what the bytes of a request of some kind begin with."""
+    return kind.full_name.encode() + b"\0"

@@ -94,7 +94,9 @@ def life_faults(
     *, legal_basis: str, expires_at: dt.datetime | None, now: dt.datetime
 ) -> list[Fault]:
     """Return what is wrong with a record's legal basis and expiry."""
-    faults = []
+    faults: list[Fault] = []
+    if not legal_basis and expires_at is None:
+        return faults
     most = limits.MAX_LEGAL_BASIS_CHARACTERS
     if len(legal_basis) > most:
         message = f"{len(legal_basis)} characters; must be at most {most}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from biometrics import limits
 from biometrics.callers import CALLER
@@ -280,15 +280,22 @@ def _write_enrol(outcomes: Sequence[Outcome]) -> bytes:
 
 def _write_chunk(outcomes: Sequence[Outcome]) -> bytes:
     """Return the response to a chunk."""
-    response = v1.BulkEnrolResponse()
-    for outcome in outcomes:
-        if isinstance(outcome, InvalidRequestError):
-            response.outcomes.append(write_faults(outcome))
-        elif refusal := conflict(outcome):
-            response.outcomes.append(write_faults(refusal))
-        else:
-            response.outcomes.add(outcome=_OUTCOMES[outcome])
-    return response.SerializeToString()
+    # Responses behind one another are one that has the outcomes of all.
+    return b"".join(_DONE.get(outcome) or _write_one(outcome) for outcome in outcomes)
+
+
+def _write_one(outcome: Outcome) -> bytes:
+    """Return the response to a chunk of one record."""
+    if isinstance(outcome, InvalidRequestError):
+        told = write_faults(outcome)
+    elif refusal := conflict(outcome):
+        told = write_faults(refusal)
+    else:
+        told = v1.RecordOutcome(outcome=_OUTCOMES[outcome])
+    return v1.BulkEnrolResponse(outcomes=[told]).SerializeToString()
+
+
+_DONE: Final[Mapping[Outcome, bytes]] = {each: _write_one(each) for each in _OUTCOMES}
 
 
 def _write_plant(references: Sequence[str], outcomes: Sequence[Outcome]) -> bytes:

@@ -36,7 +36,13 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root(hashes: Sequence[bytes]) -> bytes:
     """Return the root of a tree whose leaves have these hashes."""
-    return above(Range.of(hashes).hashes)
+    level = list(hashes)
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        # One that is left over is the last of the level above.
+        last = level[-1:] if len(level) & 1 else []
+        level = [node_hash(left, right) for left, right in pairs] + last
+    return level[0] if level else EMPTY
 
 
 def above(hashes: Sequence[bytes]) -> bytes:

@@ -1,6 +1,7 @@
 """`biometrics enrol`: put the records of files in."""
 
 import datetime as dt
+import gc
 from collections.abc import Iterator
 from contextlib import (
     AbstractContextManager,
@@ -14,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from biometrics import limits
 from biometrics.cli.duplicates import DuplicateFile
 from biometrics.cli.exits import Exit
 from biometrics.cli.extraction import (
@@ -124,6 +126,8 @@ def enrol(  # noqa: PLR0913 - the options of the command
         legal_basis=legal_basis,
         expires_at=None if expires is None else end_of_day(expires.date()),
     )
+    # Each record makes a few objects that no cycle holds.
+    gc.set_threshold(limits.OBJECTS_BETWEEN_COLLECTIONS)
     clock = SystemClock()
     check_sheet(contact_sheet)
     with (

@@ -24,7 +24,7 @@ from biometrics.sealing import SEALED_TO_ANOTHER
 
 if TYPE_CHECKING:
     from biometrics.client.inputs import Chunk
-    from biometrics.client.messages import RequestMaker
+    from biometrics.client.messages import RequestMaker, Written
     from biometrics.v1 import enrolment_pb2
 
 _PASSING = (UnavailableError, ExhaustedError, DeadlineError)
@@ -36,7 +36,7 @@ class Window:
     def __init__(self, requests: RequestMaker) -> None:
         """Start empty; `requests` makes the messages."""
         self._requests = requests
-        self._flying: deque[tuple[Chunk, enrolment_pb2.BulkEnrolRequest]] = deque()
+        self._flying: deque[tuple[Chunk, Written]] = deque()
         self._failures = 0
 
     @property
@@ -48,19 +48,19 @@ class Window:
         """Say whether something sent is not yet acknowledged."""
         return bool(self._flying)
 
-    def add(self, chunk: Chunk) -> enrolment_pb2.BulkEnrolRequest:
-        """Take a chunk in and return the message to send.
+    def add(self, chunk: Chunk) -> bytes:
+        """Take a chunk in and return what to send.
 
         Raises:
             InvalidRequestError: it cannot be sent.
         """
-        message = self._requests.chunk(chunk)
-        self._flying.append((chunk, message))
-        return message
+        written = self._requests.chunk(chunk)
+        self._flying.append((chunk, written))
+        return written.body
 
-    def unacknowledged(self) -> list[enrolment_pb2.BulkEnrolRequest]:
+    def unacknowledged(self) -> list[bytes]:
         """Return what a new stream has to send first, in order."""
-        return [message for _, message in self._flying]
+        return [written.body for _, written in self._flying]
 
     def settle(self, response: enrolment_pb2.BulkEnrolResponse) -> ChunkOutcome:
         """Strike off the chunk that a response acknowledges.
@@ -86,8 +86,8 @@ class Window:
         answers each.
         """
         for entry in self._flying:
-            chunk, message = entry
-            if message.request_id == request_id:
+            chunk, written = entry
+            if written.request_id == request_id:
                 self._flying.remove(entry)
                 return chunk
         raise DefectError(

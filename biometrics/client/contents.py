@@ -17,7 +17,7 @@ from biometrics.errors import Fault, InvalidRequestError
 from biometrics.v1 import enrolment_pb2, match_pb2, template_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -57,11 +57,7 @@ def probe_message(
     """Return a probe; append what is wrong with it."""
     probe = given if isinstance(given, Probe) else Probe(template=given)
     fallback = f"{where}.fallback_positions"
-    return match_pb2.Probe(
-        templates=[
-            template_message(template, f"{where}.templates[{index}]", faults)
-            for index, template in enumerate((probe.template, *probe.further))
-        ],
+    message = match_pb2.Probe(
         excluded_holders=member_codes(
             probe.excluded_holders, f"{where}.excluded_holders", faults
         ),
@@ -70,62 +66,69 @@ def probe_message(
             for index, word in enumerate(probe.fallback_positions)
         ],
     )
+    own = _write_templates((probe.template, *probe.further), message.templates.add)
+    faults.extend(fault.under(where) for fault in own)
+    return message
 
 
-def record_message(
-    record: Record, where: str, faults: list[Fault]
-) -> enrolment_pb2.Record:
-    """Return a record's message; append what is wrong with it."""
-    message = enrolment_pb2.Record(
-        reference=record.reference,
-        templates=[
-            template_message(template, f"{where}.templates[{index}]", faults)
-            for index, template in enumerate(record.templates)
-        ],
-        excluded_requesters=member_codes(
-            record.excluded, f"{where}.excluded_requesters", faults
-        ),
-        legal_basis=record.legal_basis,
+# A message that is given to another is copied, serialised and parsed again: so what a
+# record has is written where it belongs.
+def write_record(record: Record, message: enrolment_pb2.Record) -> list[Fault]:
+    """Write a record into its message; return what is wrong with it."""
+    message.reference = record.reference
+    message.legal_basis = record.legal_basis
+    faults = _write_templates(record.templates, message.templates.add)
+    message.excluded_requesters.extend(
+        member_codes(record.excluded, "excluded_requesters", faults)
     )
     if record.expires_at is not None:
         if record.expires_at.tzinfo is None:
             faults.append(
                 Fault(
-                    field=f"{where}.expire_time",
+                    field="expire_time",
                     reason="NO_TIME_ZONE",
                     message="the moment has no time zone; give one, such as UTC",
                 )
             )
         else:
             message.expire_time.FromDatetime(record.expires_at)
-    return message
+    return faults
 
 
-def template_message(
-    template: Template, where: str, faults: list[Fault]
-) -> template_pb2.Template:
-    """Return a template's message; append what is wrong with it."""
-    position, field = template.position, f"{where}.position"
-    message = template_pb2.Template(
-        space=template.space,
-        position=number_given(template_pb2.Position, position, field, faults),
+def _write_templates(
+    templates: Sequence[Template], add: Callable[[], template_pb2.Template]
+) -> list[Fault]:
+    """Write templates into the messages that `add` adds; return what is wrong."""
+    return [
+        fault.under(f"templates[{index}]")
+        for index, template in enumerate(templates)
+        for fault in write_template(template, add())
+    ]
+
+
+def write_template(template: Template, message: template_pb2.Template) -> list[Fault]:
+    """Write a template into its message; return what is wrong with it."""
+    faults: list[Fault] = []
+    message.space = template.space
+    message.position = number_given(
+        template_pb2.Position, template.position, "position", faults
     )
     try:
         message.data_type, message.data = _data(template)
     except InvalidRequestError as error:
-        faults.extend(fault.under(where) for fault in error.faults)
+        faults.extend(error.faults)
     if template.quality is not None:
         if 0 <= template.quality <= limits.MAX_QUALITY:
             message.quality = template.quality
         else:
             faults.append(
                 Fault(
-                    field=f"{where}.quality",
+                    field="quality",
                     reason="WRONG_QUALITY",
                     message=f"must be 0 to {limits.MAX_QUALITY}, or left out",
                 )
             )
-    return message
+    return faults
 
 
 def _data(template: Template) -> tuple[template_pb2.DataType.ValueType, bytes]:

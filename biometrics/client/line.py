@@ -95,7 +95,7 @@ class BlockingLine:
 
     def stream(self, recipient: Recipient | None) -> BulkStream:
         """Open a stream of a bulk enrolment."""
-        return BulkStream(self.services.enrolment, self.peers, recipient)
+        return BulkStream(self._channel, self.peers, recipient)
 
     async def wait(self, wait: Callable[[], T]) -> T:
         """Return what a function returns that waits."""

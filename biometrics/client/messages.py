@@ -7,15 +7,15 @@ same field names as by it.
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from biometrics import limits
 from biometrics.client.contents import (
     member_codes,
     number_given,
     probe_message,
-    record_message,
-    template_message,
+    write_record,
+    write_template,
 )
 from biometrics.client.words import number_of
 from biometrics.errors import Fault, InvalidRequestError
@@ -55,6 +55,22 @@ AskedT = TypeVar("AskedT", bound=_Asked)
 _UUID4: Final = 4
 
 
+class Written(NamedTuple):
+    """A request as it is sent.
+
+    Attributes:
+        request_id: that it has.
+        body: its bytes; to count them takes as long as to write them.
+    """
+
+    request_id: str
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Return nothing of what it contains."""
+        return f"Written({self.request_id!r})"
+
+
 class RequestMaker:
     """Makes the requests that have effects, each under its request id.
 
@@ -79,19 +95,22 @@ class RequestMaker:
         Raises:
             InvalidRequestError: with every fault that can be seen from here.
         """
+        return _sound(message, [*self._identify(given, message), *faults])
+
+    def _identify(self, given: RequestId, message: _Asked) -> list[Fault]:
+        """Give a request its id; return what is wrong with the one given."""
         if given is None:
             made = uuid.UUID(bytes=self._random_bytes(16), version=_UUID4)
             message.request_id = str(made)
-            return _sound(message, faults)
+            return []
         try:
             message.request_id = str(uuid.UUID(str(given)))
         except ValueError:
             told = "must be a UUID, or left out for a random one"
-            wrong = Fault(
-                field="request_id", reason="REQUEST_ID_REQUIRED", message=told
-            )
-            faults = [wrong, *faults]
-        return _sound(message, faults)
+            return [
+                Fault(field="request_id", reason="REQUEST_ID_REQUIRED", message=told)
+            ]
+        return []
 
     def match(
         self,
@@ -142,26 +161,26 @@ class RequestMaker:
         Raises:
             InvalidRequestError: with every fault that can be seen from here.
         """
-        faults: list[Fault] = []
-        message = enrolment_pb2.EnrolRequest(
-            record=record_message(record, "record", faults),
-        )
-        return self.under(given, message, faults)
+        message = enrolment_pb2.EnrolRequest()
+        faults = write_record(record, message.record)
+        return self.under(given, message, [each.under("record") for each in faults])
 
-    def chunk(self, chunk: Chunk) -> enrolment_pb2.BulkEnrolRequest:
-        """Return the enrolment of one chunk.
+    def chunk(self, chunk: Chunk) -> Written:
+        """Return the enrolment of one chunk, written once for however often it is sent.
 
         Raises:
             InvalidRequestError: with every fault that can be seen from here.
         """
-        faults: list[Fault] = []
-        message = enrolment_pb2.BulkEnrolRequest(
-            records=[
-                record_message(record, f"records[{index}]", faults)
-                for index, record in enumerate(chunk.records)
-            ],
-        )
-        return self.under(chunk.request_id, message, faults)
+        message = enrolment_pb2.BulkEnrolRequest()
+        faults = [
+            fault.under(f"records[{index}]")
+            for index, record in enumerate(chunk.records)
+            for fault in write_record(record, message.records.add())
+        ]
+        _check([*self._identify(chunk.request_id, message), *faults])
+        written = Written(message.request_id, message.SerializeToString())
+        _check_size(len(written.body))
+        return written
 
     def plant(
         self, count: int, space: str, position: str, given: RequestId
@@ -198,12 +217,11 @@ class RequestMaker:
         Raises:
             InvalidRequestError: with every fault that can be seen from here.
         """
-        faults: list[Fault] = []
         message = enrolment_pb2.ReplaceRequest(
-            reference=reference,
-            template=template_message(template, "template", faults),
-            accept_lower_quality=accept_lower_quality,
+            reference=reference, accept_lower_quality=accept_lower_quality
         )
+        own = write_template(template, message.template)
+        faults = [fault.under("template") for fault in own]
         if sample is not None:
             if 0 <= sample < limits.MAX_TEMPLATES_PER_RECORD:
                 message.sample = sample
@@ -260,9 +278,19 @@ def explain_request(
 
 def _sound(message: SizedT, faults: Sequence[Fault]) -> SizedT:
     """Return the message if it has no fault and is not too large to be sent."""
+    _check(faults)
+    _check_size(message.ByteSize())
+    return message
+
+
+def _check(faults: Sequence[Fault]) -> None:
+    """Refuse a request that has faults."""
     if faults:
         raise InvalidRequestError.of(faults)
-    size = message.ByteSize()
+
+
+def _check_size(size: int) -> None:
+    """Refuse a request that is too large to be sent."""
     most = limits.MAX_MESSAGE_BYTES - limits.SEALING_BYTES
     if size > most:
         raise InvalidRequestError(
@@ -270,4 +298,3 @@ def _sound(message: SizedT, faults: Sequence[Fault]) -> SizedT:
             f"the request has {size} bytes where {most} are"
             " allowed; send fewer probes or records at once",
         )
-    return message

@@ -42,10 +42,12 @@ class Recipient:
 
     def seal(self, request: M) -> M:
         """Return a request whose whole content is sealed."""
-        name = request.DESCRIPTOR.full_name.encode()
-        clear = request.SerializeToString()
-        sealed = seal_to(self.public, clear, self.member, name)
-        return type(request)(sealed=sealed)
+        return self.seal_written(type(request), request.SerializeToString())
+
+    def seal_written(self, kind: type[M], clear: bytes) -> M:
+        """Return what `seal` does, of a request of some kind that is written."""
+        name = kind.DESCRIPTOR.full_name.encode()
+        return kind(sealed=seal_to(self.public, clear, self.member, name))
 
     def hand_over(self, key: bytes, request_id: str) -> bytes:
         """Return a key-encryption key, sealed for one request."""

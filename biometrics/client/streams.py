@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections.abc import AsyncIterable, AsyncIterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import grpc
 
 from biometrics import limits
 from biometrics.client.bulk import ended_early
 from biometrics.client.status import translate
+from biometrics.v1 import enrolment_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from biometrics.client.channel import Peers
     from biometrics.client.inputs import Chunk
     from biometrics.client.sealer import Recipient
-    from biometrics.v1 import enrolment_pb2, enrolment_pb2_grpc
+
+_METHOD: Final = "/biometrics.v1.EnrolmentService/BulkEnrol"
 
 
 class BulkStream:
@@ -33,18 +35,25 @@ class BulkStream:
 
     def __init__(
         self,
-        stub: enrolment_pb2_grpc.EnrolmentServiceStub,
+        channel: grpc.Channel,
         peers: Peers,
         recipient: Recipient | None,
     ) -> None:
-        """Open the stream; what is sent is sealed to `recipient`, if there is one."""
+        """Open the stream on a blocking channel.
+
+        What is sent is sealed to `recipient`, if there is one.
+        """
         self._peers = peers
         self._recipient = recipient
         # Bounded by the window: nothing is put here that is not in it.
-        self._outbox: queue.SimpleQueue[enrolment_pb2.BulkEnrolRequest | None] = (
-            queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # What it is given is written already.
+        method: grpc.StreamStreamMultiCallable[bytes, enrolment_pb2.BulkEnrolResponse]
+        method = channel.stream_stream(
+            _METHOD,
+            response_deserializer=enrolment_pb2.BulkEnrolResponse.FromString,
         )
-        self._call = stub.BulkEnrol(
+        self._call = method(
             iter(self._outbox.get, None), timeout=limits.BULK_STREAM_SECONDS
         )
 
@@ -57,11 +66,17 @@ class BulkStream:
         self._outbox.put(None)  # else the thread that sends would wait for ever
         self._call.cancel()
 
-    def send(self, *messages: enrolment_pb2.BulkEnrolRequest) -> None:
-        """Send messages, in order; returns before they have left."""
-        to = self._recipient
-        for message in messages:
-            self._outbox.put(message if to is None else to.seal(message))
+    def send(self, *chunks: bytes) -> None:
+        """Send chunks as they are written, in order; returns before they have left."""
+        for written in chunks:
+            self._outbox.put(self._sealed(written))
+
+    def _sealed(self, written: bytes) -> bytes:
+        """Return a chunk as it is sent to the recipient."""
+        if self._recipient is None:
+            return written
+        kind = enrolment_pb2.BulkEnrolRequest
+        return self._recipient.seal_written(kind, written).SerializeToString()
 
     def receive(self) -> enrolment_pb2.BulkEnrolResponse:
         """Wait for the next response.

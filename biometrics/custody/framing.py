@@ -68,13 +68,10 @@ def frame_rest(binding: Binding) -> bytes:
 
     They follow a frame that begins with member and gallery.
     """
-    return (
-        framed(binding.record)
-        # An exchange has few kinds of template, and opens a million of each; nor has it
-        # many ordinals, for nearly all records are of the first generation.
-        + framed_often(binding.modality, binding.space, binding.position)
-        + framed_often(binding.sample, binding.generation)
-    )
+    _member, _gallery, record, *kind = binding
+    # An exchange has few kinds of template, and opens a million of each; nor has it
+    # many ordinals, for nearly all records are of the first generation.
+    return framed_bytes(record) + framed_often(*kind)
 
 
 def derive(secret: bytes, purpose: Purpose, *fields: str | bytes | int) -> bytes:
@@ -87,9 +84,18 @@ def derive(secret: bytes, purpose: Purpose, *fields: str | bytes | int) -> bytes
     return HKDFExpand(algorithm=SHA256(), length=KEY_BYTES, info=info).derive(secret)
 
 
+def framed_bytes(field: bytes) -> bytes:
+    """Return what `framed` does, of bytes."""
+    return len(field).to_bytes(_LENGTH_BYTES, "big") + field
+
+
+def framed_number(field: int) -> bytes:
+    """Return what `framed` does, of a number."""
+    return _NUMBER_LENGTH + field.to_bytes(_NUMBER_BYTES, "big")
+
+
 def _field(field: str | bytes | int) -> bytes:
     """Return a field, preceded by its length."""
     if isinstance(field, int):
-        return _NUMBER_LENGTH + field.to_bytes(_NUMBER_BYTES, "big")
-    data = field.encode() if isinstance(field, str) else field
-    return len(data).to_bytes(_LENGTH_BYTES, "big") + data
+        return framed_number(field)
+    return framed_bytes(field.encode() if isinstance(field, str) else field)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
@@ -28,7 +29,7 @@ from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, TAG_BYTES, Xaes, uno
 from biometrics.sealed import Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from biometrics.custody.buffers import Values
     from biometrics.custody.providers import KeyProvider
@@ -117,22 +118,38 @@ class GalleryKey:
         self._for_key = frame(Purpose.RECORD_KEY, *fields, key_id)
         self._for_value = frame(Purpose.RECORD_VALUE, *fields)
 
-    def seal(self, binding: Binding, plaintext: Values, randomness: bytes) -> Sealed:
-        """Seal a value under a key of its own; see `Vault.seal`.
+    def seal_all(
+        self, values: Sequence[tuple[Binding, Values]], randomness: bytes
+    ) -> list[Sealed]:
+        """Seal values, each under a key of its own; see `Vault.seal_all`.
 
         Args:
-            binding: what it belongs to, in this gallery.
-            plaintext: contiguous.
-            randomness: `SEAL_RANDOM_BYTES`, random and never used before.
+            values: contiguous, each with what it belongs to, in this gallery.
+            randomness: `SEAL_RANDOM_BYTES` of each, random and never used before.
         """
-        rest = frame_rest(binding)
+        drawn = [
+            (randomness[start : start + KEY_BYTES], randomness[start + KEY_BYTES : end])
+            for start, end in pairwise(
+                range(0, SEAL_RANDOM_BYTES * (len(values) + 1), SEAL_RANDOM_BYTES)
+            )
+        ]
+        rests = [frame_rest(binding) for binding, _ in values]
         # 1. A fresh key seals the value, and nothing else.
-        key, nonce = randomness[:KEY_BYTES], randomness[KEY_BYTES:]
-        clear = as_bytes(plaintext)
-        ciphertext = AESGCM(key).encrypt(_ONLY_NONCE, clear, self._for_value + rest)
+        ciphertexts = [
+            AESGCM(key).encrypt(_ONLY_NONCE, as_bytes(clear), self._for_value + rest)
+            for (_, clear), (key, _), rest in zip(values, drawn, rests, strict=True)
+        ]
         # 2. The gallery's wrapping key seals that key.
-        wrapped = self._xaes.seal(nonce, key, self._for_key + rest)
-        return Sealed(self.key_id, wrapped, ciphertext)
+        wrapped = self._xaes.seal_all(
+            [
+                (nonce, key, self._for_key + rest)
+                for (key, nonce), rest in zip(drawn, rests, strict=True)
+            ]
+        )
+        return [
+            Sealed(self.key_id, *both)
+            for both in zip(wrapped, ciphertexts, strict=True)
+        ]
 
     def rewrap(
         self,

@@ -10,13 +10,21 @@ from __future__ import annotations
 
 import hmac
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from biometrics.clock import to_microseconds
-from biometrics.custody.framing import Purpose, derive, frame, framed, framed_often
+from biometrics.custody.framing import (
+    Purpose,
+    derive,
+    frame,
+    framed_bytes,
+    framed_number,
+    framed_often,
+)
 from biometrics.custody.xaes import KEY_BYTES, NONCE_BYTES, Xaes
 from biometrics.errors import SealError
 
@@ -69,7 +77,7 @@ class IndexKey:
         """Return the 32 bytes without which nothing is believed of a record's row."""
         before, after = self._tagged_parts(record)
         if record.first_template is not None:
-            before += framed(record.first_template)
+            before += framed_number(record.first_template)
         return self._tag(before + after)
 
     def tagging(self, record: Attested) -> Callable[[int], bytes]:
@@ -79,18 +87,17 @@ class IndexKey:
             record: what it is to attest, whatever first template it names.
         """
         before, after = self._tagged_parts(record)
-        return lambda first: self._tag(before + framed(first) + after)
+        return lambda first: self._tag(before + framed_number(first) + after)
 
     def _tagged_parts(self, record: Attested) -> tuple[bytes, bytes]:
         """Return what is tagged of a record, before and after its first template."""
-        excluded = ",".join(sorted(member.code for member in record.excluded))
         expires_at = to_microseconds(record.expires_at) if record.expires_at else ""
         before = (
             self._tagged
-            + framed(record.record)
+            + framed_bytes(record.record)
             + framed_often(record.generation)
-            + framed(record.lookup)
-            + framed_often(excluded, expires_at)
+            + framed_bytes(record.lookup)
+            + framed_often(_codes(record.excluded), expires_at)
         )
         return before, framed_often("canary") if record.is_canary else b""
 
@@ -190,6 +197,12 @@ def open_index_key(
     """
     secret = exchange.unwrap(wrapped, _context(member))
     return IndexKey(member, secret, random_bytes)
+
+
+@lru_cache(maxsize=1024)
+def _codes(members: frozenset[Member]) -> str:
+    """Return the codes of members in their order; many records exclude the same."""
+    return ",".join(sorted(member.code for member in members))
 
 
 def _hmac(key: bytes) -> Callable[[bytes], bytes]:

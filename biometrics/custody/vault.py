@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from biometrics.custody.framing import Purpose, derive
@@ -160,9 +161,10 @@ class Vault:
         return sealed
 
     def seal_all(self, values: Sequence[tuple[Binding, Values]]) -> list[Sealed]:
-        """Seal several values, each as `seal` does; their randomness is drawn at once.
+        """Seal several values, each as `seal` does; those of a gallery at once.
 
-        To draw is a system call, for which a thread gives the interpreter's lock away.
+        Their randomness is drawn by one system call, for which a thread gives the
+        interpreter's lock away.
 
         Args:
             values: each with what it belongs to.
@@ -171,16 +173,16 @@ class Vault:
             GalleryLockedError: a member is locked.
             StorageError: the key of a gallery could not be made durable.
         """
-        size = SEAL_RANDOM_BYTES
-        drawn = self._random_bytes(size * len(values))
-        return [
-            self._ring(binding.member)
-            .newest(binding.gallery)
-            .seal(binding, plaintext, drawn[start : start + size])
-            for (binding, plaintext), start in zip(
-                values, range(0, len(drawn), size), strict=True
-            )
-        ]
+        of_gallery: dict[tuple[Member, str], list[int]] = defaultdict(list)
+        for number, (binding, _) in enumerate(values):
+            of_gallery[binding.member, binding.gallery].append(number)
+        sealed: dict[int, Sealed] = {}
+        for (member, gallery), numbers in of_gallery.items():
+            drawn = self._random_bytes(SEAL_RANDOM_BYTES * len(numbers))
+            key = self._ring(member).newest(gallery)
+            made = key.seal_all([values[number] for number in numbers], drawn)
+            sealed.update(zip(numbers, made, strict=True))
+        return [sealed[number] for number in range(len(values))]
 
     def open(self, binding: Binding, sealed: Sealed) -> bytearray:
         """Return a value, in memory that the caller can overwrite.

@@ -8,13 +8,16 @@ nonces. Like AES-GCM it does not commit to its key: what needs that says so itse
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from biometrics.errors import SealError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 24
@@ -46,13 +49,27 @@ class Xaes:
 
     def _subkey(self, nonce: bytes) -> AESGCM:
         """Return the AES-256-GCM key for the first half of a nonce."""
-        # 3, 4. M1 and M2, masked with K1, side by side.
-        half = int.from_bytes(nonce[:_HALF], "big")
-        messages = (self._masks ^ (half << _BLOCK_BITS | half)).to_bytes(32, "big")
         # 5. Kx = AES(M1 ^ K1) || AES(M2 ^ K1).
+        messages = self._messages(nonce)
         with self._lock:
             subkey = self._aes.update(messages)
         return AESGCM(subkey)
+
+    def _subkeys(self, nonces: Sequence[bytes]) -> list[AESGCM]:
+        """Return those of several nonces: no block depends on another."""
+        messages = b"".join(map(self._messages, nonces))
+        with self._lock:
+            subkeys = self._aes.update(messages)
+        return [
+            AESGCM(subkeys[start : start + KEY_BYTES])
+            for start in range(0, len(subkeys), KEY_BYTES)
+        ]
+
+    def _messages(self, nonce: bytes) -> bytes:
+        """Return M1 and M2 for the first half of a nonce, masked with K1."""
+        # 3, 4. Side by side.
+        half = int.from_bytes(nonce[:_HALF], "big")
+        return (self._masks ^ (half << _BLOCK_BITS | half)).to_bytes(KEY_BYTES, "big")
 
     def seal(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
         """Seal a message.
@@ -65,10 +82,25 @@ class Xaes:
         Returns:
             The nonce, the ciphertext and a 16-byte tag.
         """
-        if len(nonce) != NONCE_BYTES:
-            raise ValueError(f"a nonce has {NONCE_BYTES} bytes, not {len(nonce)}")
+        (sealed,) = self.seal_all([(nonce, plaintext, aad)])
+        return sealed
+
+    def seal_all(self, messages: Sequence[tuple[bytes, bytes, bytes]]) -> list[bytes]:
+        """Seal messages, each as `seal` does, in less time than one by one.
+
+        Args:
+            messages: nonce, message, and what it is bound to, of each.
+        """
+        nonces = [nonce for nonce, _, _ in messages]
+        if wrong := {len(nonce) for nonce in nonces} - {NONCE_BYTES}:
+            raise ValueError(f"a nonce has {NONCE_BYTES} bytes, not {wrong.pop()}")
         # 6. Nx = N[12:].
-        return nonce + self._subkey(nonce).encrypt(nonce[_HALF:], plaintext, aad)
+        return [
+            nonce + subkey.encrypt(nonce[_HALF:], plaintext, aad)
+            for subkey, (nonce, plaintext, aad) in zip(
+                self._subkeys(nonces), messages, strict=True
+            )
+        ]
 
     def open(self, sealed: bytes, aad: bytes) -> bytes:
         """Return the message that `seal` sealed.

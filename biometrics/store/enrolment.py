@@ -120,7 +120,10 @@ def _protections(
     """Return the rows that protect records, by column."""
     return {
         "record_number": numbers,
-        "excluded": [join_members(record.excluded) for record in records],
+        "excluded": [
+            join_members(record.excluded) if record.excluded else ""
+            for record in records
+        ],
         "record_tag": tags,
         "set_at": [moments.protected_at] * len(records),
         "is_canary": [int(record.is_canary) for record in records],

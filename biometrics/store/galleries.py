@@ -66,10 +66,19 @@ def count_enrolled(
     connection: sa.Connection, member: Member, records: Sequence[NewRecord]
 ) -> None:
     """Add records that are being enrolled; the journal's lock is held."""
-    templates = Counter(one.space for record in records for one in record.templates)
-    holding = Counter(
-        space for record in records for space in {one.space for one in record.templates}
-    )
+    templates: Counter[str] = Counter()
+    holding: Counter[str] = Counter()
+    compared: Counter[str] = Counter()
+    # Of a load nearly all are alike.
+    for (is_canary, spaces), count in Counter(
+        (record.is_canary, tuple(one.space for one in record.templates))
+        for record in records
+    ).items():
+        for space in spaces:
+            templates[space] += count
+            compared[space] += 0 if is_canary else count
+        for space in set(spaces):
+            holding[space] += count
     for space in sorted(templates):
         values = {
             "of_member": member.code,
@@ -87,13 +96,7 @@ def count_enrolled(
                     "templates": templates[space],
                 },
             )
-    compared = Counter(
-        one.space
-        for record in records
-        if not record.is_canary
-        for one in record.templates
-    )
-    for space in sorted(compared):
+    for space in sorted(+compared):
         _raise_most(connection, space, compared[space])
 
 

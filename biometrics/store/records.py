@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 from biometrics.audit import Kind, Mention
@@ -339,12 +340,12 @@ class RecordWriter:
 
 def _enrolled(member: Member, records: Sequence[NewRecord]) -> Iterator[Mention]:
     """Yield what a member is told of a chunk, for each of its galleries."""
-    galleries: dict[str, list[bytes]] = {}
+    galleries: dict[str, list[bytes]] = defaultdict(list)
     for record in records:
         # A record without templates is in no gallery, and is told all the same.
-        for space in sorted({each.space for each in record.templates}) or [""]:
-            galleries.setdefault(space, []).append(record.lookup)
-    for space, lookups in galleries.items():
+        for space in {each.space for each in record.templates} or {""}:
+            galleries[space].append(record.lookup)
+    for space, lookups in sorted(galleries.items()):
         yield Mention(
             member=member,
             kind=Kind.ENROLMENT,

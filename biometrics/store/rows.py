@@ -143,24 +143,26 @@ class Enrolled:
                 self.member,
                 record.record_id,
                 tuple(
-                    StoredTemplate(
-                        number,
-                        record.record_id,
-                        record.lookup,
-                        self.member,
-                        template.space,
-                        template.position,
-                        template.modality,
-                        template.sample,
-                        record.generation,
-                        template.quality,
-                        template.sealed,
-                        record.excluded,
-                        record.expires_at,
-                        tag,
-                        record.is_canary,
-                    )
-                    for number, template in enumerate(record.templates, first)
+                    [
+                        StoredTemplate(
+                            number,
+                            record.record_id,
+                            record.lookup,
+                            self.member,
+                            template.space,
+                            template.position,
+                            template.modality,
+                            template.sample,
+                            record.generation,
+                            template.quality,
+                            template.sealed,
+                            record.excluded,
+                            record.expires_at,
+                            tag,
+                            record.is_canary,
+                        )
+                        for number, template in enumerate(record.templates, first)
+                    ]
                 ),
                 range(0),
             )

@@ -303,27 +303,62 @@ def insert_columns(
 
     Python's SQLite takes the interpreter's lock anew for each step of each statement:
     a row at a time, a writer waits for every other thread once a row, and they for it.
+    What all rows have the same is given once.
     """
-    names = tuple(columns)
-    rows = list(zip(*columns.values(), strict=True))
-    most = limits.STORE_VARIABLES // len(names)
-    for start in range(0, len(rows), most):
-        some = rows[start : start + most]
-        statement = _insertion(table, names, len(some), connection.dialect)
-        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
+    same = {n: v[:1] for n, v in columns.items() if v.count(v[0]) == len(v)}
+    other = {n: _unadapted(v) for n, v in columns.items() if n not in same}
+    count = len(next(iter(columns.values())))
+    most = (limits.STORE_VARIABLES - len(same)) // max(1, len(other))
+    for start in range(0, count, most):
+        some = [values[start : start + most] for values in other.values()]
+        statement = _insertion(
+            table,
+            tuple(columns),
+            tuple(same),
+            count=min(most, count - start),
+            dialect=connection.dialect,
+        )
+        given = tuple(chain(*map(_unadapted, same.values()), *some))
+        connection.exec_driver_sql(statement, given)
+
+
+def _unadapted(values: Sequence[Any]) -> Sequence[Any]:
+    """Return values with bytes as what `sqlite3` takes as it is.
+
+    Of `bytes` it asks each time how they are to be adapted, for as long as all else
+    takes that is done with them here.
+    """
+    return [bytearray(each) if type(each) is bytes else each for each in values]
 
 
 @lru_cache(maxsize=limits.MAX_RECORDS_PER_CHUNK)
 def _insertion(
-    table: sa.Table, names: tuple[str, ...], count: int, dialect: sa.Dialect
+    table: sa.Table,
+    names: tuple[str, ...],
+    same: tuple[str, ...],
+    *,
+    count: int,
+    dialect: sa.Dialect,
 ) -> str:
-    """Return an INSERT of so many rows, its values in their order, row after row.
+    """Return an INSERT of so many rows.
 
+    It takes what is the same in all of them, and the other columns one after another.
     SQLAlchemy writes columns in the order of the table.
     """
     one = sa.insert(table).values({name: sa.bindparam(name) for name in names})
-    head, row = str(one.compile(dialect=dialect)).split(" VALUES ")
-    return f"{head} VALUES {', '.join([row] * count)}"
+    head, _ = str(one.compile(dialect=dialect)).split(" VALUES ")
+    place = {name: number for number, name in enumerate(same, 1)}
+    first = len(same) + 1
+    for name in names:
+        if name not in place:
+            place[name], first = first, first + count
+    rows = (
+        ", ".join(
+            f"?{place[name] if name in same else place[name] + row}" for name in names
+        )
+        for row in range(count)
+    )
+    return f"{head} VALUES ({'), ('.join(rows)})"
 
 
 def find_lookups(
@@ -334,7 +369,8 @@ def find_lookups(
 ) -> Sequence[tuple[bytes, Any]]:
     """Find rows of a member; see `databases.find_lookups`."""
     statement = _finding(column, len(lookups))
-    found = connection.exec_driver_sql(statement, (member, *lookups)).all()
+    given = (member, *_unadapted(lookups))
+    found = connection.exec_driver_sql(statement, given).all()
     return [(lookup, value) for lookup, value in found]
 
 

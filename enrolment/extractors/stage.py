@@ -87,8 +87,12 @@ class Extraction:
         ahead: deque[_OnItsWay] = deque()
         pictures = 0
         for read in items:
-            ahead.append(self._begin(read))
-            pictures += len(ahead[-1].answers)
+            begun = self._begin(read)
+            if not ahead and not begun.answers:  # as of a file without pictures
+                yield read
+                continue
+            ahead.append(begun)
+            pictures += len(begun.answers)
             # Records without pictures do not wait behind others for long.
             while ahead and (
                 pictures > _AHEAD * self.processes or not ahead[0].answers

@@ -172,6 +172,7 @@ def _empty_index(code: Code, lists: int = 1) -> Any:  # noqa: ANN401
     index.by_residual = False
     centroids = np.tile(code.centroids, (shape.subvectors, 1))
     faiss.copy_array_to_vector(centroids.ravel(), index.pq.centroids)
+    index.pq.sync_transposed_centroids()  # to code takes 0.7 of the time by these
     index.is_trained = True
     return index
 

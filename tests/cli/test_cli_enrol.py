@@ -72,7 +72,7 @@ def test_every_record_of_a_file_is_enrolled(
     assert told.code == 0
     assert told.out.startswith("1,100 enrolled, 0 there already, 0 refused, in ")
     assert len(script.records) == 1100
-    assert len(script.chunk_ids) == 5
+    assert len(script.chunk_ids) == 3
     assert told.err == ""
 
 

@@ -16,14 +16,18 @@ import pyarrow.parquet
 import pytest
 from world import DIMENSION, SPACE, World
 
+from biometrics import limits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COUNTS = {"arrays.npz": 3000, "table.parquet": 2000, "list.csv": 300}
+COUNTS = {"arrays.npz": 9000, "table.parquet": 5000, "list.csv": 300}
 BAD = {"cut.npz": "FILE_DAMAGED", "cut.parquet": "FILE_DAMAGED"}
 TOTAL = sum(COUNTS.values())
 SECONDS = 60
+# More than the exchange still enrols of a load that was killed.
+FAR = (limits.STREAM_CHUNKS_AHEAD + 1) * limits.BULK_RECORDS_PER_CHUNK
 
 
 @pytest.fixture
@@ -102,7 +106,7 @@ def test_a_load_stopped_three_times_ends_with_every_record_once(
     seen = [0]
     for number, how in enumerate((signal.SIGINT, signal.SIGKILL, signal.SIGINT)):
         process = start(world, folder, tmp_path / f"{number}.jsonl")
-        code = stop(world, process, seen[-1] + 256, how)
+        code = stop(world, process, seen[-1] + FAR, how)
         assert code == (1 if how is signal.SIGINT else -signal.SIGKILL)
         seen.append(enrolled(world))
     assert seen[-1] < TOTAL

@@ -112,7 +112,7 @@ def test_a_value_stays_as_it_is_when_its_key_is_wrapped_anew(world: World):
     """The gallery key's number and epoch bind the wrapped key, never the value."""
     binding = world.binding()
     old, new = (gallery_key(number, bytes([number]) * 32) for number in (1, 2))
-    sealed = old.seal(binding, VALUE, world.random_bytes(56))
+    (sealed,) = old.seal_all([(binding, VALUE)], world.random_bytes(56))
     rest = (bytes(range(16)), "face", "faces-v1@0123", "face", 0, 1)
     key, nonce = Xaes(bytes([1]) * 32), bytes(range(24))
     of_old, of_new = (

@@ -39,16 +39,16 @@ def batches(*paths: Path, start: int = 0) -> Iterator[Batch]:
 
 def test_batches_hold_every_record_once_and_in_order(tmp_path: Path):
     """References stay with their vectors, across files too."""
-    paths = [save(tmp_path / f"{first}.npz", 150, first=first) for first in (0, 150)]
+    paths = [save(tmp_path / f"{first}.npz", 300, first=first) for first in (0, 300)]
     told = list(batches(*paths))
-    assert [(each.start, each.end) for each in told] == [(0, 256), (256, 300)]
+    assert [(each.start, each.end) for each in told] == [(0, 512), (512, 600)]
     found = [each for batch in told for each in batch.records]
-    assert [record.reference for _, record in found] == [f"ref-{n}" for n in range(300)]
-    assert [record.number for _, record in found] == [*range(150), *range(150)]
-    assert [file for file, _ in found] == [paths[0]] * 150 + [paths[1]] * 150
+    assert [record.reference for _, record in found] == [f"ref-{n}" for n in range(600)]
+    assert [record.number for _, record in found] == [*range(300), *range(300)]
+    assert [file for file, _ in found] == [paths[0]] * 300 + [paths[1]] * 300
     assert all(
         record.samples[0].vector[0]
-        == (record.number * 16 + 1 + (file == paths[1]) * 150)
+        == (record.number * 16 + 1 + (file == paths[1]) * 300)
         for file, record in found
     )
     assert told[-1].bytes_read == sum(path.stat().st_size for path in paths)
@@ -118,7 +118,16 @@ def test_refusals_alone_are_batches_too(tmp_path: Path):
     vectors = np.zeros((556, 16), np.float32)
     np.savez(tmp_path / "bad.npz", embedding=vectors, reference=np.arange(556))
     told = list(batches(tmp_path))
-    assert [len(each.refused) for each in told] == [256, 256, 44]
+    assert [len(each.refused) for each in told] == [512, 44]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30, 3e38])
+def test_vectors_of_any_length_are_sent(tmp_path: Path, scale: float):
+    """Also where their square is zero or infinite as float32."""
+    vectors = np.full((2, 16), scale, np.float32)
+    np.savez(tmp_path / "far.npz", embedding=vectors, reference=np.arange(2))
+    (batch,) = batches(tmp_path)
+    assert (len(batch.records), len(batch.refused)) == (2, 0)
 
 
 def longest(batch: Batch) -> Chunk:
@@ -151,7 +160,7 @@ def test_a_chunk_of_the_longest_records_fits_into_a_message(tmp_path: Path):
     np.savez(tmp_path / "long.npz", embedding=vectors, reference=named)
     for batch in batches(tmp_path):
         chunk = longest(batch)
-        size = RequestMaker(bytes).chunk(chunk).ByteSize()
+        size = len(RequestMaker(bytes).chunk(chunk).body)
         assert size <= limits.BULK_BYTES_PER_CHUNK
         assert len(chunk.records) > 1
 
@@ -166,7 +175,7 @@ def test_a_chunk_of_records_with_many_templates_fits_too(tmp_path: Path):
     told = list(batches(tmp_path))
     assert sum(len(batch.records) for batch in told) == 20
     for batch in told:
-        size = RequestMaker(bytes).chunk(longest(batch)).ByteSize()
+        size = len(RequestMaker(bytes).chunk(longest(batch)).body)
         assert size <= limits.BULK_BYTES_PER_CHUNK
 
 

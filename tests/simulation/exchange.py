@@ -31,6 +31,7 @@ from biometrics.server.config import read_config
 from biometrics.server.doors import Door
 from biometrics.server.exchange import Exchange
 from biometrics.store import upgrade
+from biometrics.v1 import enrolment_pb2
 from matcher.engine import engine
 from matcher.keeper import Keeper
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from biometrics.server.custodian import Custodian
     from biometrics.server.membership import SettingsInForce
     from biometrics.store import Store
-    from biometrics.v1 import enrolment_pb2
 
 # In so many steps that the power goes between any two of them.
 STEPS = {
@@ -295,7 +295,8 @@ class Client(ExchangeClient):
         ]
 
         async def sent() -> Any:
-            yield self._requests.chunk(chunk)
+            written = self._requests.chunk(chunk).body
+            yield enrolment_pb2.BulkEnrolRequest.FromString(written)
 
         responses: list[enrolment_pb2.BulkEnrolResponse] = [
             each async for each in handler.stream_stream(sent(), None)

@@ -231,10 +231,15 @@ def test_more_templates_than_one_statement_takes_are_all_there(
     """However many variables a database takes in one."""
     monkeypatch.setattr(limits, "STORE_VARIABLES", 40)
     references = [f"R{number}" for number in range(9)]
-    shelf.begin_enrol(
-        *(shelf.record(name, spaces=("face-a", "face-b")) for name in references)
-    ).result(30)
+    records = [shelf.record(name, spaces=("face-a", "face-b")) for name in references]
+    shelf.begin_enrol(*records).result(30)
     assert shelf.count("template") == 18
     changes = shelf.store.journal.changes(0, 20)
     assert [len(change.templates) for change in changes] == [2] * 9
-    assert [t.template_id for c in changes for t in c.templates] == list(range(1, 19))
+    stored = [template for change in changes for template in change.templates]
+    assert [each.template_id for each in stored] == list(range(1, 19))
+    assert [(each.record_id, each.space, each.sealed) for each in stored] == [
+        (record.record_id, each.space, each.sealed)
+        for record in records
+        for each in record.templates
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from biometrics.client.responses.times import read_moment
@@ -27,23 +28,33 @@ if TYPE_CHECKING:
 
 def read_enrolled(message: enrolment_pb2.EnrolResponse) -> EnrolOutcome:
     """Return what became of a record that was enrolled alone."""
-    return EnrolOutcome(status=_status(message.outcome))
+    return _faultless(message.outcome)
 
 
 def read_chunk_outcomes(
     message: enrolment_pb2.BulkEnrolResponse,
 ) -> tuple[EnrolOutcome, ...]:
     """Return one outcome a record, in the order of the chunk."""
-    return tuple(
-        EnrolOutcome(
-            status=_status(outcome.outcome),
-            faults=tuple(
-                Fault(field=fault.field, reason=fault.reason, message=fault.message)
-                for fault in outcome.faults
-            ),
-        )
-        for outcome in message.outcomes
+    return tuple(map(_outcome, message.outcomes))
+
+
+def _outcome(message: enrolment_pb2.RecordOutcome) -> EnrolOutcome:
+    """Return what became of a record of a chunk."""
+    if not message.faults:  # as of nearly all
+        return _faultless(message.outcome)
+    return EnrolOutcome(
+        status=_status(message.outcome),
+        faults=tuple(
+            Fault(field=fault.field, reason=fault.reason, message=fault.message)
+            for fault in message.faults
+        ),
     )
+
+
+@lru_cache(maxsize=64)
+def _faultless(number: int) -> EnrolOutcome:
+    """Return the outcome of records with which nothing is wrong."""
+    return EnrolOutcome(status=_status(number))
 
 
 def read_protected(message: enrolment_pb2.ProtectResponse) -> ProtectOutcome:
