@@ -282,14 +282,22 @@ class Segment:
         whose: NDArray[np.intp],
         rows: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        """Return what the signs of some rows add to the scores of some probes."""
+        """Return what the signs of some rows add to the scores of some probes.
+
+        Args:
+            turned: (q, padded).
+            whose: (n,), which of them each is for, ascending.
+            rows: (n,).
+        """
         added = np.empty(len(rows), np.float32)
-        padded = turned.shape[1]
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            some = slice(start, start + _ROWS_AT_ONCE)
-            bits = np.unpackbits(self.signs[rows[some]], axis=1, count=padded)
-            ones = bits.astype(np.float32)
-            added[some] = np.einsum("rd,rd->r", ones, turned[whose[some]])
+        bounds = np.searchsorted(whose, np.arange(len(turned) + 1)).tolist()
+        # A product with one probe takes a third of the time of one row by row.
+        for vector, (start, end) in zip(turned, pairwise(bounds), strict=True):
+            for first in range(start, end, _ROWS_AT_ONCE):
+                some = slice(first, min(first + _ROWS_AT_ONCE, end))
+                signs = self.signs[rows[some]]
+                bits = np.unpackbits(signs, axis=1, count=len(vector))
+                added[some] = bits.astype(np.float32) @ vector
         # Of +1 and -1: twice the sum where a bit is set, less the whole sum.
         added *= 2
         added -= turned.sum(axis=1)[whose]
