@@ -176,8 +176,9 @@ MAX_SEARCHES_AT_ONCE: Final = 128
 # 512-d: those are read once for all who share a pass. Of a million templates eight at
 # once cost half as much again as thirty-two.
 ROWS_FOR_ONE_MORE_AT_ONCE: Final = 1 << 15
-# An answer takes two slots, and a little more of the call. One that takes three and much
-# around them says that too many are searched for at once. At 3.5 an exchange carries a
+MOST_MORE_AT_ONCE: Final = 24
+# An answer takes two slots, and a little more of the call. One that takes three and a
+# little more says that too many are searched for at once. At 3.5 an exchange carries a
 # fifth more, and whoever floods it has others wait 2.2 times as long, at the p99, where
 # they wait 1.7 times: see benchmarks/README.md, Overload.
 SLOTS_OF_A_SEARCH: Final = 3.1

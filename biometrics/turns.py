@@ -63,7 +63,7 @@ class Turns:
 
     @property
     def room(self) -> float:
-        """How many are let in at once."""
+        """How many are let in at once, beside the first of each."""
         return self._room
 
     def at_least(self, least: int) -> None:
@@ -166,17 +166,26 @@ class Turns:
         self._running[whose] -= 1
         if not self._running[whose]:
             del self._running[whose]
-        now = asyncio.get_running_loop().time()
-        if self._given_at is not None:
-            # Between two ends that each made room for one who waited lies what one
-            # takes, all told.
-            took = now - self._given_at
-            self._pace += limits.PACE_SHARE * (took - self._pace)
-        self._given_at = now if self._queues else None
+        waited = self._waiting
         while self._queues and self._taken < self._room:
             self._give(next(iter(self._queues)))
         while whose in self._queues and self._is_first(whose):
             self._give(whose)
+        self._keep_pace(has_given=self._waiting < waited)
+
+    def _keep_pace(self, *, has_given: bool) -> None:
+        """Learn how long one takes, all told: what lies between two that gave a turn.
+
+        And that all turns were taken in between: else an idle hour would count.
+        """
+        now = asyncio.get_running_loop().time()
+        if has_given:
+            if self._given_at is not None:
+                took = now - self._given_at
+                self._pace += limits.PACE_SHARE * (took - self._pace)
+            self._given_at = now
+        if not self._queues:
+            self._given_at = None
 
     def _give(self, whose: Hashable) -> None:
         """Give a turn to whoever of a member has waited longest."""

@@ -246,7 +246,7 @@ class Scanner:
             return await delivered(future)
 
     def rows(self) -> float:
-        """Return with about how many rows a probe was compared of late."""
+        """Return with about how many rows a probe of one vector is compared of late."""
         return self._rows
 
     def settle(self) -> None:
@@ -275,7 +275,8 @@ class Scanner:
         ]
         rows = sum(len(part) for part, _ in work)
         self._scanned(rows)
-        self._rows += limits.PACE_SHARE * (rows - self._rows)
+        if size == 1:  # of what has many vectors, a pass takes one probe or two
+            self._rows += limits.PACE_SHARE * (rows - self._rows)
         scan.left = len(work)
         if not work:
             self._finish([scan])

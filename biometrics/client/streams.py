@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from biometrics.client.inputs import Chunk
     from biometrics.client.sealer import Recipient
 
-_METHOD: Final = "/biometrics.v1.EnrolmentService/BulkEnrol"
+_SERVICE: Final = enrolment_pb2.DESCRIPTOR.services_by_name["EnrolmentService"]
+_METHOD: Final = f"/{_SERVICE.full_name}/{_SERVICE.methods_by_name['BulkEnrol'].name}"
 
 
 class BulkStream:

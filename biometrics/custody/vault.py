@@ -163,7 +163,7 @@ class Vault:
     def seal_all(self, values: Sequence[tuple[Binding, Values]]) -> list[Sealed]:
         """Seal several values, each as `seal` does; those of a gallery at once.
 
-        Their randomness is drawn by one system call, for which a thread gives the
+        Randomness is drawn by one system call a gallery, for which a thread gives the
         interpreter's lock away.
 
         Args:

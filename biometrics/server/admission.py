@@ -82,7 +82,7 @@ class RunningCalls(Guard):
 class InTurn(Guard):
     """Lets searches begin, of each member in turn, as many as are answered in time.
 
-    Whoever has none running begins at once, so that nobody waits for what others ask.
+    Whoever has none running begins at once, so that nobody's only one waits.
     They wait unread, so that what waits takes little memory and no work.
     """
 
@@ -118,6 +118,7 @@ class InTurn(Guard):
             yield
             return
         sharing = int(self._rows() / limits.ROWS_FOR_ONE_MORE_AT_ONCE)
+        sharing = min(sharing, limits.MOST_MORE_AT_ONCE)
         self._turns.at_least(limits.LEAST_SEARCHES_AT_ONCE + sharing)
         now = asyncio.get_running_loop().time
         begun = now()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import chain
@@ -296,6 +297,10 @@ def _make_engine(path: Path, mode: str, begin: str, *, connections: int) -> sa.E
     return engine
 
 
+# The first releases of Python 3.12 take ?1 for a name, and warn of each.
+_SHARES: Final = not (3, 12) <= sys.version_info < (3, 12, 4)
+
+
 def insert_columns(
     connection: sa.Connection, table: sa.Table, columns: Mapping[str, Sequence[Any]]
 ) -> None:
@@ -305,12 +310,15 @@ def insert_columns(
     a row at a time, a writer waits for every other thread once a row, and they for it.
     What all rows have the same is given once.
     """
-    same = {n: v[:1] for n, v in columns.items() if v.count(v[0]) == len(v)}
+    (count,) = {len(values) for values in columns.values()}
+    same = {n: v[0] for n, v in columns.items() if v.count(v[0]) == count and _SHARES}
     other = {n: _unadapted(v) for n, v in columns.items() if n not in same}
-    count = len(next(iter(columns.values())))
     most = (limits.STORE_VARIABLES - len(same)) // max(1, len(other))
+    # No more, so that few statements are made, and none is long.
+    most = min(most, limits.MAX_RECORDS_PER_CHUNK)
+    shared = _unadapted(list(same.values()))
     for start in range(0, count, most):
-        some = [values[start : start + most] for values in other.values()]
+        rows = zip(*(v[start : start + most] for v in other.values()), strict=True)
         statement = _insertion(
             table,
             tuple(columns),
@@ -318,7 +326,7 @@ def insert_columns(
             count=min(most, count - start),
             dialect=connection.dialect,
         )
-        given = tuple(chain(*map(_unadapted, same.values()), *some))
+        given = (*shared, *chain.from_iterable(rows))
         connection.exec_driver_sql(statement, given)
 
 
@@ -342,19 +350,20 @@ def _insertion(
 ) -> str:
     """Return an INSERT of so many rows.
 
-    It takes what is the same in all of them, and the other columns one after another.
+    It takes what is the same in all of them, and the others' values row after row.
     SQLAlchemy writes columns in the order of the table.
     """
     one = sa.insert(table).values({name: sa.bindparam(name) for name in names})
     head, _ = str(one.compile(dialect=dialect)).split(" VALUES ")
+    other = [name for name in names if name not in same]
     place = {name: number for number, name in enumerate(same, 1)}
-    first = len(same) + 1
-    for name in names:
-        if name not in place:
-            place[name], first = first, first + count
+    place |= {name: number for number, name in enumerate(other, len(same) + 1)}
     rows = (
         ", ".join(
-            f"?{place[name] if name in same else place[name] + row}" for name in names
+            f"?{place[name] + (0 if name in same else row * len(other))}"
+            if same
+            else "?"
+            for name in names
         )
         for row in range(count)
     )

@@ -185,6 +185,30 @@ def test_the_pace_is_of_turns_under_load_alone():
     assert 0 < asyncio.run(play()) < 0.01
 
 
+def test_an_end_that_gives_no_turn_says_nothing_of_the_pace():
+    """Those who do not wait end beside those who do, as often as they like."""
+
+    async def play() -> tuple[float, float]:
+        crowd = Crowd(first_at_once=True)
+        await crowd.come("a0", "a1", "a2", "a3")
+        for number in range(20):
+            await crowd.come(f"b{number}")
+            crowd.let_go[f"b{number}"].set()
+            await asyncio.sleep(0.001)
+        before = crowd.turns._pace
+        for name in ("a0", "a1"):
+            await asyncio.sleep(0.02)
+            crowd.let_go[name].set()
+            await crowd.tasks[name]
+        after = crowd.turns._pace
+        await crowd.end_all()
+        return before, after
+
+    before, after = asyncio.run(play())
+    assert before == 0
+    assert after >= 0.02 * limits.PACE_SHARE
+
+
 def test_more_are_let_in_while_turns_end_soon_and_fewer_when_they_do_not():
     """Never fewer than the least, nor more than the most."""
 

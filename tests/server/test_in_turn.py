@@ -53,7 +53,7 @@ async def begun(in_turn: InTurn, calls: list[tuple[str, str]]) -> int:
     [
         (0, limits.LEAST_SEARCHES_AT_ONCE),
         (3 * limits.ROWS_FOR_ONE_MORE_AT_ONCE, limits.LEAST_SEARCHES_AT_ONCE + 3),
-        (10**9, limits.MAX_SEARCHES_AT_ONCE),
+        (10**9, limits.LEAST_SEARCHES_AT_ONCE + limits.MOST_MORE_AT_ONCE),
     ],
 )
 def test_more_begin_at_once_where_a_pass_reads_more(rows: int, most: int):
