@@ -53,7 +53,8 @@ def whole(path: Path, statement: str) -> list[str]:
     """Return the tables that a statement goes through from end to end."""
     connection = sqlite3.connect(path)
     try:
-        given = statement.count("?")
+        numbers = re.findall(r"\?(\d+)", statement)
+        given = max(map(int, numbers)) if numbers else statement.count("?")
         rows = connection.execute(
             f"EXPLAIN QUERY PLAN {statement}", (None,) * given
         ).fetchall()
