@@ -162,7 +162,9 @@ class Metrics:
             "searches_waiting", "Searches that wait for their turn.", gauges.waiting
         )
         self._gauge(
-            "searches_at_once", "How many searches may run now.", gauges.at_once
+            "searches_at_once",
+            "How many searches may run now, beside the first of each member.",
+            gauges.at_once,
         )
         self._gauge(
             "slot_overruns",
