@@ -10,6 +10,7 @@ from store.shelf import START, XAA, XBB, XCC, digest, request
 
 from biometrics import limits
 from biometrics.errors import GalleryLockedError, NotFoundError
+from biometrics.store import sqlite
 from biometrics.store.answer_rows import Disclosed, NewReference
 from biometrics.store.rows import ChangeKind, EnrolResult, GalleryCount, TemplateRow
 
@@ -225,10 +226,12 @@ def test_records_are_listed_by_page_in_the_order_of_enrolment(shelf: Shelf) -> N
     assert shelf.store.register.records(XAA, 4, 10) == []
 
 
+@pytest.mark.parametrize("shares", [True, False])
 def test_more_templates_than_one_statement_takes_are_all_there(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, shares: bool
 ) -> None:
-    """However many variables a database takes in one."""
+    """However many variables a database takes in one, numbered or not."""
+    monkeypatch.setattr(sqlite, "_SHARES", shares)
     monkeypatch.setattr(limits, "STORE_VARIABLES", 40)
     references = [f"R{number}" for number in range(9)]
     records = [shelf.record(name, spaces=("face-a", "face-b")) for name in references]
