@@ -50,7 +50,6 @@ class Turns:
         self._soon_seconds = soon_seconds
         self._room = float(least)
         self._running: Counter[Hashable] = Counter()  # of each member, none at 0
-        self._taken = 0  # turns, all told
         self._queues: OrderedDict[Hashable, _Queue] = OrderedDict()
         self._waiting = 0
         self._pace = 0.0
@@ -82,7 +81,7 @@ class Turns:
         Raises:
             ExhaustedError: too many wait, or it would wait for too long.
         """
-        is_free = self._taken < self._room and not self._queues
+        is_free = self._running.total() < self._room and not self._queues
         if is_free or self._is_first(whose):
             self._take(whose)
         else:
@@ -101,7 +100,6 @@ class Turns:
     def _take(self, whose: Hashable) -> None:
         """Begin a turn."""
         self._running[whose] += 1
-        self._taken += 1
 
     async def _wait(self, whose: Hashable, ends: float | None) -> None:
         """Wait in a queue until a turn is given."""
@@ -162,12 +160,11 @@ class Turns:
 
     def _end(self, whose: Hashable) -> None:
         """End a turn, and give the next."""
-        self._taken -= 1
         self._running[whose] -= 1
         if not self._running[whose]:
             del self._running[whose]
         waited = self._waiting
-        while self._queues and self._taken < self._room:
+        while self._queues and self._running.total() < self._room:
             self._give(next(iter(self._queues)))
         while whose in self._queues and self._is_first(whose):
             self._give(whose)

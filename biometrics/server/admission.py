@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -130,9 +131,12 @@ class InTurn(Guard):
         """Return how many wait."""
         return self._turns.waiting
 
-    def at_once(self) -> float:
-        """Return how many may run at present."""
-        return self._turns.room
+    def at_once(self) -> int:
+        """Return how many may run at present, at most, as a power of two.
+
+        It depends on how large galleries are, of which no figure tells more.
+        """
+        return 1 << math.ceil(math.log2(self._turns.room))
 
 
 def _check_deadline(seconds: float | None) -> None:

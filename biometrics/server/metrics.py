@@ -163,7 +163,7 @@ class Metrics:
         )
         self._gauge(
             "searches_at_once",
-            "How many searches may run now, beside the first of each member.",
+            "At most how many searches may run now, beside the first of each member.",
             gauges.at_once,
         )
         self._gauge(

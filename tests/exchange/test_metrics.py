@@ -51,13 +51,38 @@ def read(port: int) -> dict[str, float]:
     return {name: float(value) for name, _, value in (x.rpartition(" ") for x in lines)}
 
 
-def test_figures_of_real_traffic_tell_load_and_nobodys_outcome(tmp_path: Path):
-    """A match and no match count alike; no label has two members or a free text."""
-    world, port = World(tmp_path, agreements=AGREEMENTS), free_port()
+def measured(folder: Path) -> tuple[World, int]:
+    """Return a world that tells figures, not yet begun, and where it tells them."""
+    world, port = World(folder, agreements=AGREEMENTS), free_port()
     settings = world.root / "exchange.toml"
     text = settings.read_text().replace("# [metrics]", "[metrics]")
     text = text.replace('# listen = "127.0.0.1:9464"', f'listen = "127.0.0.1:{port}"')
     settings.write_text(text)
+    return world, port
+
+
+def test_more_searches_begin_at_once_where_many_rows_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An exchange's own scanner says so to those who let searches in."""
+    monkeypatch.setattr(limits, "ROWS_FOR_ONE_MORE_AT_ONCE", 1)
+    world, port = measured(tmp_path)
+    name = "biometrics_searches_at_once"
+    with world:
+        for number in range(40):
+            world.enroller("XAA").enrol(record(f"one-{number}", unit(number)))
+        before = read(port)[name]
+        for _ in range(20):
+            world.client("XCC").match(face(unit(99)), purpose="border-check")
+        assert before == limits.LEAST_SEARCHES_AT_ONCE
+        # Told as a power of two: by it nobody counts templates.
+        assert read(port)[name] == 32
+
+
+def test_figures_of_real_traffic_tell_load_and_nobodys_outcome(tmp_path: Path):
+    """A match and no match count alike; no label has two members or a free text."""
+    world, port = measured(tmp_path)
+    settings = world.root / "exchange.toml"
     with world:
         world.enroller("XRA").enrol(record("secret-reference", unit(1)))
         client = world.client("XAA")
