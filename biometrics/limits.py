@@ -423,6 +423,7 @@ MAX_METHOD_CHARACTERS: Final = 512  # how a calibration was made, in words
 
 # -- shards on a cluster --------------------------------------------------------
 MAX_SHARDS: Final = 128  # one call to each for one probe: beyond, those cost the most
+MAX_SHARD_COPIES: Final = 2  # one stays when one is lost; each costs all its memory
 MIN_SHARD_MEGABYTES: Final = 256  # Python, FAISS and Ray themselves
 DEFAULT_SHARD_MEGABYTES: Final = 4096
 MAX_SHARD_CORES: Final = 256

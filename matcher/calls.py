@@ -49,9 +49,11 @@ class Remote(Protocol):
 
     Attributes:
         number: of its place, from 0.
+        copy: which of this place, from 0.
     """
 
     number: int
+    copy: int
 
     def send(self, asked: Call) -> Any:  # noqa: ANN401
         """Send a call; the answer is for `answer`."""

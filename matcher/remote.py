@@ -3,11 +3,17 @@
 Ray decides on which machine an actor runs, by the memory and cores that it asks for;
 starts it anew, elsewhere if need be, when its process or machine is gone; and carries
 its calls. A call is never repeated by Ray: the process that answers may be another.
+
+Copies of a shard are on nodes of their own: a placement group of theirs is spread
+strictly, so that Ray keeps them apart also when it starts one anew. Its other ways are
+no more than wishes, of which nothing is left when a node is lost.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 import ray
 from ray import exceptions
 from ray._private import state
+from ray.util import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
@@ -24,10 +32,14 @@ from matcher.calls import LostError
 from matcher.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ray.util.placement_group import PlacementGroup
 
     from matcher.calls import Call
     from matcher.shard import ShardPlan
+
+log = logging.getLogger(__name__)
 
 # Threads by what they do, so that no search waits for a load.
 _THREADS: Final = {
@@ -43,18 +55,26 @@ _GONE: Final = frozenset({"RESTARTING", "PENDING_CREATION", "DEAD"})
 
 
 class RayShard:
-    """One shard, wherever it runs."""
+    """One copy of a shard, wherever it runs."""
 
-    def __init__(self, plan: ShardPlan, *, memory_bytes: int) -> None:
-        """Have Ray place it where there is so much memory, now or later."""
-        self.number = plan.number
+    def __init__(
+        self, plan: ShardPlan, *, memory_bytes: int, group: PlacementGroup | None = None
+    ) -> None:
+        """Have Ray place it where there is so much memory, now or later.
+
+        Of the copies of a shard each has its place in their `group`.
+        """
+        self.number, self.copy = plan.number, plan.copy
+        self._group = group
         options: dict[str, Any] = {
             "num_cpus": plan.threads,
             "memory": memory_bytes,
             "max_restarts": -1,
             "max_task_retries": 0,
             "concurrency_groups": _THREADS,
-            "scheduling_strategy": "SPREAD",
+            "scheduling_strategy": "SPREAD"
+            if group is None
+            else PlacementGroupSchedulingStrategy(group, plan.copy),
         }
         self._actor = ray.remote(**options)(Shard).remote(plan)
         # Each made once: that takes as long as to send a call.
@@ -97,6 +117,8 @@ class RayShard:
     def end(self) -> None:
         """End it, with all that it holds in memory."""
         ray.kill(self._actor)
+        if self._group is not None:
+            remove_placement_group(self._group)
 
 
 @contextmanager
@@ -115,9 +137,44 @@ def on_cluster(
     """
     _join(address)
     try:
-        yield [RayShard(plan, memory_bytes=memory_bytes) for plan in plans]
+        groups = _groups(plans, memory_bytes)
+        yield [
+            RayShard(plan, memory_bytes=memory_bytes, group=groups.get(plan.number))
+            for plan in plans
+        ]
     finally:
         ray.shutdown()
+
+
+def _groups(plans: Sequence[ShardPlan], memory_bytes: int) -> dict[int, PlacementGroup]:
+    """Return where copies of a shard are to be, by its number.
+
+    Nothing where each has one; or where there are fewer nodes than copies, as on one
+    machine: they would never be placed, and are better together than not there.
+    """
+    copies = Counter(plan.number for plan in plans)
+    bundle = {"CPU": max(plan.threads for plan in plans), "memory": memory_bytes}
+    most = max(copies.values())
+    if most == 1:
+        return {}
+    if _nodes_for(bundle) < most:
+        log.warning(
+            "there are fewer nodes with room for a shard than copies of each: copies"
+            " may be on the same node, and are lost with it"
+        )
+        return {}
+    return {
+        number: placement_group([bundle] * most, strategy="STRICT_SPREAD")
+        for number in copies
+    }
+
+
+def _nodes_for(bundle: Mapping[str, float]) -> int:
+    """Return how many nodes have as much of everything, whoever uses it."""
+    return sum(
+        node["Alive"] and all(node["Resources"].get(k, 0) >= bundle[k] for k in bundle)
+        for node in ray.nodes()
+    )
 
 
 def _join(address: str) -> None:

@@ -60,6 +60,7 @@ class ShardPlan:
 
     Attributes:
         number: of its place, from 0.
+        copy: which of this place, from 0.
         sharing: how galleries are shared out.
         database: of the exchange; reached from wherever the shard runs.
         segments: folder of sealed codes, which may be another machine's of that name.
@@ -68,6 +69,7 @@ class ShardPlan:
     """
 
     number: int
+    copy: int = 0
     sharing: Sharing
     database: Path | str
     segments: Path
@@ -77,8 +79,22 @@ class ShardPlan:
     @property
     def folder(self) -> Path:
         """Where it keeps its codes; that of another sharing is another."""
+        return self._folder(self.number, self.copy)
+
+    @property
+    def folders(self) -> frozenset[Path]:
+        """Where all shards of this sharing keep theirs."""
+        return frozenset(
+            self._folder(number, copy)
+            for number in range(self.sharing.places)
+            for copy in range(self.sharing.copies)
+        )
+
+    def _folder(self, number: int, copy: int) -> Path:
+        """Return the folder of one of them; two may be on one volume."""
         shared = f"{self.sharing.places}-{self.sharing.together}"
-        return self.segments / SHARDS / shared / str(self.number)
+        own = f"{number}-{copy}" if copy else str(number)
+        return self.segments / SHARDS / shared / own
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,9 +399,10 @@ class Shard:
     def _sweep(self) -> None:
         """Delete codes of another sharing, which nobody would erase any more."""
         own = self._plan.folder.parent
-        for other in own.parent.glob("*"):
-            if other != own:
-                shutil.rmtree(other, ignore_errors=True)
+        kept = {own, *self._plan.folders}
+        for folder in (*own.parent.glob("*"), *own.glob("*")):
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     @staticmethod
     def _unless_locked(work: Callable[[], None]) -> bool:

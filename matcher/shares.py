@@ -29,10 +29,12 @@ class Sharing:
     Attributes:
         places: how many there are.
         together: templates with so many numbers in sequence are in one place.
+        copies: of each place.
     """
 
     places: int
     together: int
+    copies: int = 1
 
     def place_of(self, stored: StoredTemplate) -> int:
         """Return the number of the place that has a template, from 0."""
@@ -42,9 +44,10 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How it is about one place, to be shown."""
+    """How it is about one copy of a place, to be shown."""
 
     number: int
+    copy: int
     is_ready: bool
     templates: int
 

@@ -56,9 +56,8 @@ class Nodes:
     def __enter__(self) -> Self:
         """Start them."""
         try:
-            with _signals_kept():
-                for _ in range(self._count):
-                    self.add()
+            for _ in range(self._count):
+                self.add()
         except BaseException:
             self._cluster.shutdown()
             raise
@@ -78,7 +77,8 @@ class Nodes:
         """Add a node."""
         for left in reversed(range(_TRIES)):
             try:
-                self._cluster.add_node(**self._node, **_ports())
+                with _signals_kept():
+                    self._cluster.add_node(**self._node, **_ports())
             except Exception:  # Ray's own are no more than that
                 if not left:
                     raise

@@ -4,6 +4,7 @@ import math
 import re
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Annotated, Final
@@ -126,18 +127,27 @@ def summary(
         "searches_at_once": alone("searches_at_once"),
         "behind_changes": None if math.isnan(behind) else int(behind),
         "slot_overruns": int(alone("slot_overruns")),
-        "shards_lost": _lost(now),
+        **_lost(now),
         "certificate_days": _days(alone("certificate_seconds_left")),
         "revocations_days": _days(alone("revocations_seconds_left")),
     }
 
 
-def _lost(now: Figures) -> int | None:
-    """Return how many shards are not searched, or nothing where there are none."""
-    searched = [
-        v for (name, _), v in now.items() if name == "biometrics_shard_searched"
-    ]
-    return searched.count(0) if searched else None
+def _lost(now: Figures) -> dict[str, int | None]:
+    """Return how many shards, and copies, are not searched; nothing without any.
+
+    A shard is lost with the last copy of it.
+    """
+    copies: defaultdict[str, list[float]] = defaultdict(list)
+    for (name, labels), value in now.items():
+        if name == "biometrics_shard_searched":
+            copies[dict(labels)["shard"]].append(value)
+    if not copies:
+        return {"shards_lost": None, "copies_lost": None}
+    return {
+        "shards_lost": sum(not any(each) for each in copies.values()),
+        "copies_lost": sum(each.count(0) for each in copies.values()),
+    }
 
 
 def _days(seconds: float) -> float | None:

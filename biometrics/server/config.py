@@ -32,6 +32,7 @@
     engine = "ray"                     # or "local"; all below is of "ray" alone
     address = "10.0.0.2:6379"          # of the head of a Ray cluster that is there
     shards = 3
+    copies = 1                         # of each; with 2 a lost one leaves the other
     shard_mb = 4096                    # of memory, that each asks for
     shard_cores = 1                    # likewise
     templates_together = 32768         # of a gallery, enrolled in a row, in one shard
@@ -90,6 +91,7 @@ class ClusterConfig:
     Attributes:
         address: host and port of its head.
         shards: how many.
+        copies: of each.
         shard_mb: of memory, that each asks for.
         shard_cores: likewise.
         templates_together: consecutive ones of a gallery that are in one shard.
@@ -97,6 +99,7 @@ class ClusterConfig:
 
     address: str
     shards: int
+    copies: int
     shard_mb: int
     shard_cores: int
     templates_together: int
@@ -259,6 +262,7 @@ def _cluster(matcher: MatcherTable) -> ClusterConfig | None:
     return ClusterConfig(
         address=matcher.address,
         shards=matcher.shards,
+        copies=matcher.copies,
         shard_mb=matcher.shard_mb,
         shard_cores=matcher.shard_cores,
         templates_together=matcher.templates_together,

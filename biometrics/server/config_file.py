@@ -147,6 +147,7 @@ class MatcherTable(Settings):
     engine: Word[EngineKind] = EngineKind.LOCAL
     address: Address | None = None
     shards: Annotated[int, Field(ge=1, le=limits.MAX_SHARDS)] = 1
+    copies: Annotated[int, Field(ge=1, le=limits.MAX_SHARD_COPIES)] = 1
     shard_mb: Annotated[int, Field(ge=limits.MIN_SHARD_MEGABYTES)] = (
         limits.DEFAULT_SHARD_MEGABYTES
     )

@@ -273,17 +273,19 @@ class _Shards(Collector):
         """Yield both figures; see `prometheus_client.registry.Collector`."""
         searched = GaugeMetricFamily(
             "biometrics_shard_searched",
-            "1 if a shard is searched; 0 while it is lost, its holders UNAVAILABLE.",
-            labels=("shard",),
+            "1 if a copy of a shard is searched, 0 while it is lost; its holders are"
+            " UNAVAILABLE while all copies are.",
+            labels=("shard", "copy"),
         )
         held = GaugeMetricFamily(
             "biometrics_shard_templates_at_most",
-            "Templates of a shard, rounded up to a power of four.",
-            labels=("shard",),
+            "Templates of a copy of a shard, rounded up to a power of four.",
+            labels=("shard", "copy"),
         )
         for shard in self._read():
-            searched.add_metric((str(shard.number),), shard.is_ready)
-            held.add_metric((str(shard.number),), coarse(shard.templates))
+            labels = str(shard.number), str(shard.copy)
+            searched.add_metric(labels, shard.is_ready)
+            held.add_metric(labels, coarse(shard.templates))
         yield from (searched, held)
 
 

@@ -149,10 +149,13 @@ def site_of(
     from matcher.fleet import Fleet  # noqa: PLC0415 - an extra
     from matcher.remote import on_cluster  # noqa: PLC0415
 
-    sharing = Sharing(config.cluster.shards, config.cluster.templates_together)
+    sharing = Sharing(
+        config.cluster.shards, config.cluster.templates_together, config.cluster.copies
+    )
     plans = [
         ShardPlan(
             number=number,
+            copy=copy,
             sharing=sharing,
             database=config.database,
             segments=config.segments,
@@ -160,6 +163,7 @@ def site_of(
             threads=config.cluster.shard_cores,
         )
         for number in range(sharing.places)
+        for copy in range(sharing.copies)
     ]
     with (
         on_cluster(

@@ -66,7 +66,7 @@ class Fleet:
         """Speak to shards, which have nothing yet.
 
         Args:
-            remotes: in the order of their places.
+            remotes: of every copy of every place.
             sharing: which of them has what.
             vault: whose keys are lent to them; what closes it is followed.
             galleries: to be told.
@@ -108,8 +108,13 @@ class Fleet:
     def standings(self) -> list[Standing]:
         """Return how it is about each shard."""
         return [
-            Standing(number, place.is_ready, sum(place.counts.values()))
-            for number, place in enumerate(self._places.all)
+            Standing(
+                number=place.remote.number,
+                copy=place.remote.copy,
+                is_ready=place.is_ready,
+                templates=sum(place.counts.values()),
+            )
+            for place in self._places.all
         ]
 
     # -- to whoever follows the journal: an index ------------------------------
@@ -157,9 +162,10 @@ class Fleet:
         """Compare what was loaded with what was counted; see `Index.verify`."""
         held = self._places.counts()
         for gallery in sorted({*self._galleries.known(), *counts}):
+            told, counted = held.get(gallery, {0}), counts.get(gallery, 0)
             is_ready = self._galleries.state(*gallery) is GalleryState.READY
-            if is_ready and held[gallery] != counts.get(gallery, 0):
-                self._damage(gallery, held[gallery], counts.get(gallery, 0))
+            if is_ready and told != {counted}:
+                self._damage(gallery, told, counted)
 
     # -- to whoever searches: an engine ---------------------------------------
 
@@ -202,7 +208,7 @@ class Fleet:
                 if not is_wanted():
                     return
                 self._follow(self._position)
-                wrong = self._wrong(holder, counts)
+                wrong = self._wrong(holder, counts, self._places.counts())
                 # Where others write all the time, no moment may be found to compare:
                 # then it is looked for on.
                 is_told = self._position == end and self._places.is_whole()
@@ -225,7 +231,7 @@ class Fleet:
             StorageError: a shard is lost.
         """
         self._each_with_loan("remake", holder)
-        if is_wanted() and not self._places.is_whole():
+        if is_wanted() and len(self._places.ready()) < len(self._places.all):
             raise StorageError("SHARD_LOST", "a shard is lost, and will be back")
 
     def forget(self, holder: Member) -> None:
@@ -348,9 +354,9 @@ class Fleet:
                 self._galleries.destroy(change.member)
 
     def _count(self, coming: Place) -> None:
-        """Compare what all shards have with what was counted.
+        """Compare copies with one another, and what all have with what was counted.
 
-        It cannot be while others write, or another shard is lost: then nobody is
+        Not the latter while others write, or another shard is lost: then nobody is
         counted. To be called while nothing is applied.
 
         Args:
@@ -359,33 +365,40 @@ class Fleet:
         Raises:
             StorageError: the database cannot be read now.
         """
-        if any(not (p.is_ready or p is coming) for p in self._places.all):
+        held = self._places.counts(coming)
+        open_holders = self._lending.open_holders()
+        for gallery, told in held.items():
+            if len(told) > 1 and gallery.holder in open_holders:
+                self._damage(gallery, told, max(told))
+        if any(not s.is_ready and coming not in s.copies for s in self._places.shares):
             return
-        wrong: dict[GalleryName, tuple[int, int]] = {}
-        for holder in self._lending.open_holders():
+        wrong: dict[GalleryName, tuple[set[int], int]] = {}
+        for holder in open_holders:
             end, counts = self._register.counted(holder)
             if end != self._position:
                 return
-            wrong |= self._wrong(holder, counts)
-        for gallery, (held, counted) in wrong.items():
-            self._damage(gallery, held, counted)
-        self._places.counted()
+            wrong |= self._wrong(holder, counts, held)
+        for gallery, (told, counted) in wrong.items():
+            self._damage(gallery, told, counted)
+        self._places.counted(coming)
 
+    @staticmethod
     def _wrong(
-        self, holder: Member, counts: Mapping[str, int]
-    ) -> dict[GalleryName, tuple[int, int]]:
+        holder: Member, counts: Mapping[str, int], held: Mapping[GalleryName, set[int]]
+    ) -> dict[GalleryName, tuple[set[int], int]]:
         """Return of which galleries shards have not what was counted, and both."""
-        held = self._places.counts()
         spaces = {*counts, *(g.space for g in held if g.holder == holder)}
         both = {
-            GalleryName(holder, space): (
-                held[GalleryName(holder, space)],
-                counts.get(space, 0),
-            )
-            for space in spaces
+            gallery: (held.get(gallery, {0}), counts.get(gallery.space, 0))
+            for gallery in (GalleryName(holder, space) for space in spaces)
         }
-        return {gallery: pair for gallery, pair in both.items() if pair[0] != pair[1]}
+        return {
+            g: (told, counted)
+            for g, (told, counted) in both.items()
+            if told != {counted}
+        }
 
-    def _damage(self, gallery: GalleryName, held: int, counted: int) -> None:
-        """Note that a gallery lacks templates."""
+    def _damage(self, gallery: GalleryName, told: set[int], counted: int) -> None:
+        """Note that a gallery lacks templates, in every copy or in one."""
+        held = " or ".join(map(str, sorted(told)))
         self._galleries.damage(*gallery, f"{held} templates are there of {counted}")

@@ -79,7 +79,7 @@ class Mending:
     def lose(self, place: Place, error: LostError) -> None:
         """Search a shard no more, until it is back."""
         if self._places.set_ready(place, is_ready=False):
-            log.warning("shard %d is lost: %s", place.remote.number, error)
+            log.warning("%s, is lost: %s", place.name, error)
             if error.is_alive:
                 place.remote.restart()
         self.begin(place)
@@ -87,7 +87,7 @@ class Mending:
     def count_again(self) -> None:
         """Have shards counted once that can be."""
         self._places.uncounted()
-        self.begin(self._places.all[0])
+        self.begin((self._places.ready() or self._places.all)[0])
 
     def begin(self, place: Place) -> None:
         """Have a shard back, and counted, unless somebody is about to."""
@@ -105,11 +105,11 @@ class Mending:
                 self._mend_once(place, began)
             except (LostError, ExchangeError) as error:
                 if trouble != (trouble := str(error)):
-                    log.info("shard %d is not back: %s", place.remote.number, trouble)
+                    log.info("%s, is not back: %s", place.name, trouble)
                 if isinstance(error, LostError) and error.is_alive:
                     place.remote.restart()
             except Exception:
-                log.exception("shard %d cannot be had back", place.remote.number)
+                log.exception("%s, cannot be had back", place.name)
                 place.remote.restart()
             with self._places.changed:
                 if place.is_ready and place.is_counted:
@@ -127,8 +127,8 @@ class Mending:
         if not place.is_ready:
             self._bring_back(place)
             log.info(
-                "shard %d is there with %d templates, after %.1f s",
-                *(place.remote.number, sum(place.counts.values())),
+                "%s, is there with %d templates, after %.1f s",
+                *(place.name, sum(place.counts.values())),
                 time.monotonic() - began,
             )
         with self._applying:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from matcher.galleries import GalleryName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from biometrics.members import Member
     from biometrics.store import Change
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """What is known of one shard; `Places` changes it.
+    """What is known of one copy of a shard; `Places` changes it.
 
     Attributes:
         remote: it.
@@ -49,12 +49,62 @@ class Place:
     is_mended: bool = False
     is_counted: bool = False
 
+    @property
+    def name(self) -> str:
+        """Which it is, for people."""
+        return f"shard {self.remote.number}, copy {self.remote.copy}"
+
+    def held(self) -> Counter[GalleryName]:
+        """Return how many templates it had of each gallery when last asked."""
+        held: Counter[GalleryName] = Counter()
+        for shelf, templates in self.counts.items():
+            held[GalleryName(shelf.holder, shelf.space)] += templates
+        return held
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """One share of the galleries, which each of its copies has whole.
+
+    Attributes:
+        copies: in their order.
+    """
+
+    copies: Sequence[Place]
+    _turns: Iterator[int] = field(default_factory=count)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a copy of it is searched."""
+        return any(place.is_ready for place in self.copies)
+
+    def ready(self) -> list[Place]:
+        """Return the copies that are searched."""
+        return [place for place in self.copies if place.is_ready]
+
+    def may_have(self, gallery: GalleryName) -> bool:
+        """Say whether it may have templates of a gallery.
+
+        What a copy had that is lost counts where there is no other.
+        """
+        return any(gallery in place.has for place in self.ready() or self.copies)
+
+    def count(self, shelf: Shelf) -> int:
+        """Return how many templates of a shelf it had when last asked."""
+        return max(place.counts.get(shelf, 0) for place in self.copies)
+
+    def next(self, but: Collection[Place]) -> Place | None:
+        """Return a copy to be asked, by turns; None where all are lost, or excepted."""
+        ready = [place for place in self.ready() if place not in but]
+        return ready[next(self._turns) % len(ready)] if ready else None
+
 
 class Places:
     """All shards; safe for many threads.
 
     Attributes:
-        all: in their order.
+        all: every copy of each.
+        shares: in their order.
         changed: is told of everything.
         target: position of the journal that shards are told to go to.
     """
@@ -64,18 +114,22 @@ class Places:
     ) -> None:
         """Know nothing of them; tell `galleries` which are not whole."""
         self.all = [Place(remote) for remote in remotes]
+        self.shares = [
+            Share([place for place in self.all if place.remote.number == number])
+            for number in range(sharing.places)
+        ]
         self.changed = threading.Condition()
         self.target = 0
         self._sharing = sharing
         self._galleries = galleries
 
     def ready(self) -> list[Place]:
-        """Return the shards that are searched."""
+        """Return the copies that are searched."""
         return [place for place in self.all if place.is_ready]
 
     def is_whole(self) -> bool:
-        """Say whether all of them are."""
-        return all(place.is_ready for place in self.all)
+        """Say whether a copy of every share is."""
+        return all(share.is_ready for share in self.shares)
 
     def note(self, changes: Sequence[Change]) -> None:
         """Note which galleries there are from some changes on, and where."""
@@ -84,7 +138,8 @@ class Places:
                 for stored in change.templates:
                     gallery = GalleryName(stored.member, stored.space)
                     self._galleries.know(*gallery)
-                    self.all[self._sharing.place_of(stored)].has |= {gallery}
+                    for place in self.shares[self._sharing.place_of(stored)].copies:
+                        place.has |= {gallery}
             self.target = changes[-1].position
             self._tell()
 
@@ -146,10 +201,10 @@ class Places:
                     place.has -= own
             self._tell()
 
-    def counted(self) -> None:
-        """Note that what all shards have was compared with what was counted."""
+    def counted(self, coming: Place) -> None:
+        """Note that what all have, and `coming`, was compared with what was counted."""
         with self.changed:
-            for place in self.all:
+            for place in (*self.ready(), coming):
                 place.is_counted = True
 
     def uncounted(self) -> None:
@@ -158,15 +213,35 @@ class Places:
             for place in self.all:
                 place.is_counted = False
 
-    def counts(self) -> Counter[GalleryName]:
-        """Return how many templates of each gallery all shards have together."""
-        counts: Counter[GalleryName] = Counter()
-        for place in self.all:
-            for shelf, count in place.counts.items():
-                counts[GalleryName(shelf.holder, shelf.space)] += count
-        return counts
+    def counts(self, coming: Place | None = None) -> dict[GalleryName, set[int]]:
+        """Return how many templates of each gallery all shares have together.
+
+        Where copies of a share differ there are two numbers: with those that have the
+        fewest, and the most.
+
+        Args:
+            coming: counts with those that are searched.
+        """
+        least: Counter[GalleryName] = Counter()
+        most: Counter[GalleryName] = Counter()
+        with self.changed:
+            copies = [
+                [p.held() for p in share.copies if p.is_ready or p is coming]
+                for share in self.shares
+            ]
+        for held in copies:
+            for gallery in set(chain.from_iterable(held)):
+                numbers = [each[gallery] for each in held]
+                least[gallery] += min(numbers)
+                most[gallery] += max(numbers)
+        return {gallery: {least[gallery], most[gallery]} for gallery in most}
 
     def _tell(self) -> None:
         """Tell which galleries are not whole now."""
-        lost = [place.has for place in self.all if not place.is_ready]
+        lost = [
+            place.has
+            for share in self.shares
+            if not share.is_ready
+            for place in share.copies
+        ]
         self._galleries.part(frozenset(chain.from_iterable(lost)))

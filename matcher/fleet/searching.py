@@ -1,8 +1,9 @@
 """Probes that wait together, compared in one pass over all shards that have a part.
 
 All shards are asked before the first is heard, so that a pass takes as long as the
-slowest of them. Whoever asks a shard that is lost is told nothing, and not that there
-is nobody.
+slowest of them. Of each a copy is asked, by turns, and where it is lost the next one.
+Whoever asks a shard of which no copy is left is told nothing, and not that there is
+nobody.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matcher.calls import Call
     from matcher.fleet.mending import Mending
     from matcher.fleet.moves import Moves
-    from matcher.fleet.place import Place, Places
+    from matcher.fleet.place import Place, Places, Share
     from matcher.galleries import Shelf
     from matcher.schedule import Scan, Turn
 
@@ -41,11 +42,11 @@ class Part:
     """A whole shelf: those that the same shards have wait for one pass.
 
     Attributes:
-        places: that had some of it when the probe came.
+        shares: that had some of it when the probe came.
         rows: how many.
     """
 
-    places: tuple[Place, ...]
+    shares: tuple[Share, ...]
     rows: int = field(compare=False)
 
     def __len__(self) -> int:
@@ -79,25 +80,24 @@ class Searching:
 
     def parts(self, shelf: Shelf) -> list[Part]:
         """Return what makes up a shelf now, in shards that are lost or not."""
-        places = self._having(shelf)
-        rows = sum(place.counts.get(shelf, 0) for place in places)
-        return [Part(places, rows)] if places else []
+        gallery = _gallery(shelf)
+        shares = tuple([s for s in self._places.shares if s.may_have(gallery)])
+        rows = sum(share.count(shelf) for share in shares)
+        return [Part(shares, rows)] if shares else []
 
     def holds(self, shelf: Shelf, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of the ids a search of the shelf can find now.
 
-        None of a shard that is lost: whoever searches it is told so.
+        Every copy is asked, as any may be the next that is searched. None of a shard
+        that is lost: whoever searches it is told so.
         """
         held = np.zeros(len(ids), np.bool_)
-        calls = [(place, ("holds", shelf, ids)) for place in self._having(shelf)]
-        for told in self._ask(calls):
+        gallery, asked = _gallery(shelf), ("holds", shelf, ids)
+        calls = [(p, asked) for p in self._places.ready() if gallery in p.has]
+        for told in self._told(calls):
             if told is not None:
                 held |= told
         return held
-
-    def _having(self, shelf: Shelf) -> tuple[Place, ...]:
-        gallery = _gallery(shelf)
-        return tuple([place for place in self._places.all if gallery in place.has])
 
     def _compare(
         self, _: Part, turns: Sequence[Turn]
@@ -121,8 +121,8 @@ class Searching:
         for number, turn in enumerate(turns):
             of_gallery[_gallery(turn.shelf)].append(number)
         own = {
-            place: [g for g in of_gallery if g in place.has]
-            for place in self._places.all
+            share: [g for g in of_gallery if share.may_have(g)]
+            for share in self._places.shares
         }
         questions = {
             tuple(galleries): _Question.of(
@@ -130,22 +130,43 @@ class Searching:
             )
             for galleries in own.values()
         }
-        asked = [(p, questions[tuple(g)]) for p, g in own.items() if g]
+        asked = [(s, questions[tuple(g)]) for s, g in own.items() if g]
         found: list[list[NDArray[np.int64]] | None] = [[_NOTHING] for _ in turns]
-        calls = [(p, ("search", self._position(), *q.sent)) for p, q in asked]
+        calls = [(s, ("search", self._position(), *q.sent)) for s, q in asked]
         for (_, question), told in zip(asked, self._ask(calls), strict=True):
             question.take(found, told)
         return [None if ids is None else np.concatenate(ids) for ids in found]
 
-    def _ask(self, calls: Sequence[tuple[Place, tuple[Any, ...]]]) -> list[Any]:
-        """Ask shards at once; return what each answers, None where it is lost."""
+    def _ask(self, calls: Sequence[tuple[Share, tuple[Any, ...]]]) -> list[Any]:
+        """Ask a copy of each share at once, and the next of those that are lost.
+
+        Returns:
+            What each answers, None where no copy does.
+        """
+        answers: list[Any] = [None] * len(calls)
+        tried: set[Place] = set()
+        left: Sequence[int] = range(len(calls))
+        while left:
+            asked = [
+                (number, place)
+                for number in left
+                if (place := calls[number][0].next(but=tried)) is not None
+            ]
+            tried.update(place for _, place in asked)
+            told = self._told([(place, calls[number][1]) for number, place in asked])
+            left = []
+            for (number, _), answer in zip(asked, told, strict=True):
+                answers[number] = answer
+                if answer is None:
+                    left.append(number)
+        return answers
+
+    def _told(self, calls: Sequence[tuple[Place, tuple[Any, ...]]]) -> list[Any]:
+        """Ask copies at once; return what each answers, None where it is lost."""
         end = time.monotonic() + limits.SHARD_SEARCH_SECONDS
-        sent = [
-            place.remote.send(_call(place, *arguments)) if place.is_ready else None
-            for place, arguments in calls
-        ]
+        sent = [place.remote.send(_call(place, *asked)) for place, asked in calls]
         return [
-            None if reply is None else self._heard(place, reply, end)
+            self._heard(place, reply, end)
             for (place, _), reply in zip(calls, sent, strict=True)
         ]
 

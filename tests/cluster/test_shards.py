@@ -8,65 +8,33 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from cluster_world import RULES, TOGETHER, ClusterWorld, outcomes, until
 from fused import CALIBRATIONS, FINGERS
-from world import AGREEMENTS, World, agreement, at_cosine, face, permit, unit
+from world import World, at_cosine, face, unit
 
-from biometrics import limits
 from biometrics.client import Chunk, MatchAnswer, Outcome, Probe, Record, Template
 from biometrics.members import Member
 from matcher.shares import Sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from biometrics.client import ExchangeClient
-    from matcher.remote import RayShard
 
 SEARCHES = int(os.environ.get("SHARD_SEARCHES", "200"))
 SEED = int(os.environ.get("SHARD_SEED", "1"))
 BATCH = 16  # probes of a request
 SHARDS = 3
-TOGETHER = 8
 PEOPLE = 200
 FEW = 4
-SECONDS = 60.0
 STRANGE = 0.3  # cosine, below every threshold
-QUOTA = f"quota_per_day = {limits.MAX_QUOTA_PER_DAY}\n"
-RULES = AGREEMENTS | {
-    "XAA": agreement("XAA", permit("XCC", "reference") + QUOTA),
-    "XBB": agreement("XBB", permit("XCC", "holder") + QUOTA),
-}
-
-
-class ClusterWorld(World):
-    """A world whose galleries are in shards."""
-
-    remotes: list[RayShard]
-
-    def on(self, address: str) -> ClusterWorld:
-        """Have its galleries on a cluster."""
-        settings = self.root / "exchange.toml"
-        settings.write_text(
-            f'{settings.read_text()}\n[matcher]\nengine = "ray"\n'
-            f'address = "{address}"\nshards = {SHARDS}\nshard_mb = 300\n'
-            f"templates_together = {TOGETHER}\n"
-        )
-        return self
-
-    def kill(self, number: int) -> None:
-        """Kill the process of a shard, as a machine does that is gone."""
-        import ray  # noqa: PLC0415 - an extra
-
-        asked = self.remotes[number]._actor.__ray_call__.remote(lambda _: os.getpid())
-        os.kill(ray.get(asked), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +42,10 @@ def sharded(
     cluster: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ClusterWorld]:
     """An exchange with three shards, in which two holders have enrolled people."""
-    from matcher import remote  # noqa: PLC0415 - an extra
-
     root = tmp_path_factory.mktemp("sharded")
-    world = ClusterWorld(root, agreements=RULES, calibrations=CALIBRATIONS).on(cluster)
-    world.remotes = []
-    make = remote.RayShard.__init__
-
-    def made(self: RayShard, *plan: object, **more: object) -> None:
-        make(self, *plan, **more)  # type: ignore[arg-type]
-        world.remotes.append(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remote.RayShard, "__init__", made)
-        with world:
-            yield world
+    world = ClusterWorld(root, agreements=RULES, calibrations=CALIBRATIONS)
+    with world.on(cluster, shards=SHARDS):
+        yield world
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +56,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-def until(is_so: Callable[[], bool]) -> float:
-    """Wait until something is so; return how long that took."""
-    began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() < began + SECONDS, "it never was"
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
 def finger(vector: NDArray[np.float32]) -> Template:
     """Return a template of a finger."""
     return Template(space=FINGERS, position="left-index", vector=vector)
@@ -116,15 +64,6 @@ def finger(vector: NDArray[np.float32]) -> Template:
 def finger_of(number: int) -> NDArray[np.float32]:
     """Return somebody's finger."""
     return unit(1_000_000 + number)
-
-
-def outcomes(
-    client: ExchangeClient, probe: Probe | Template, *holders: str
-) -> dict[str, Outcome]:
-    """Return what a search answers, by holder."""
-    asked = holders or ("XAA", "XBB")
-    answer = client.match(probe, purpose="border-check", holders=asked)
-    return {told.holder: told.outcome for told in answer.holders}
 
 
 def batch(client: ExchangeClient, probes: list[Probe]) -> list[list[str]]:

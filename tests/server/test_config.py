@@ -336,6 +336,10 @@ def test_galleries_are_on_a_cluster_if_the_settings_say_so(folder: Path):
     cluster = read_config(write(folder, there)).cluster
     assert cluster is not None
     assert (cluster.address, cluster.shards) == ("10.0.0.2:6379", 3)
+    assert cluster.copies == 1
+    cluster = read_config(write(folder, f"{there}copies = 2\n")).cluster
+    assert cluster is not None
+    assert cluster.copies == 2
 
 
 @pytest.mark.parametrize(
@@ -347,6 +351,10 @@ def test_galleries_are_on_a_cluster_if_the_settings_say_so(folder: Path):
         (
             'engine = "ray"\naddress = "127.0.0.1:1"\nshards = 129',
             ("matcher.shards", "INVALID_VALUE"),
+        ),
+        (
+            'engine = "ray"\naddress = "127.0.0.1:1"\ncopies = 3',
+            ("matcher.copies", "INVALID_VALUE"),
         ),
     ],
 )

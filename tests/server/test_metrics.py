@@ -19,6 +19,7 @@ from biometrics.members import Member
 from biometrics.server.hour import Hour
 from biometrics.server.metrics import Gauges, Metrics
 from biometrics.stages import Stage
+from matcher.shares import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,7 +71,11 @@ def served() -> Iterator[tuple[Away, str]]:
             canaries=lambda: {"face": DRIFTED},
             certificate_seconds=lambda: 60.0,
             revocation_seconds=lambda: None,
-            shards=list,
+            shards=lambda: [
+                Standing(number=0, copy=0, is_ready=True, templates=5),
+                Standing(number=0, copy=1, is_ready=False, templates=5),
+                Standing(number=1, copy=0, is_ready=False, templates=0),
+            ],
         )
     )
     away.asked.clear()
@@ -169,3 +174,15 @@ def test_a_database_that_is_away_takes_its_own_figures_along_and_no_other(
     assert not any("gallery" in name for name, _ in figures)
     told = summary(figures)
     assert (told["serving"], told["behind_changes"]) == (True, None)
+
+
+def test_a_shard_is_lost_with_its_last_copy(served: tuple[Away, str]):
+    """While one is left nobody is UNAVAILABLE; each has a figure of its own."""
+    figures = read_figures(served[1])
+    first, second = (
+        figures["biometrics_shard_searched", (("copy", copy), ("shard", "0"))]
+        for copy in "01"
+    )
+    assert (first, second) == (1, 0)
+    told = summary(figures)
+    assert (told["shards_lost"], told["copies_lost"]) == (1, 2)

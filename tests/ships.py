@@ -1,0 +1,210 @@
+"""A fleet of shards in this process, each of which can be taken away."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from archive import (
+    SURE,
+    XAA,
+    XRA,
+    Archive,
+)
+from world import unit
+
+from biometrics.disclosure import Band
+from biometrics.errors import StorageError
+from biometrics.store import RequestKey
+from biometrics.templates import Template
+from matcher.calls import LostError
+from matcher.fleet import Fleet
+from matcher.galleries import Galleries, GalleryState
+from matcher.schedule import Scan, Turn
+from matcher.shard import Shard, ShardPlan
+from matcher.shares import Sharing
+
+if TYPE_CHECKING:
+    from matcher.calls import Call
+    from matcher.galleries import Shelf
+
+SHARING = Sharing(places=3, together=8)
+
+
+class Here:
+    """A shard of this process, which can be taken away."""
+
+    def __init__(self, plan: ShardPlan) -> None:
+        """Have it there."""
+        self.number, self.copy = plan.number, plan.copy
+        self.plan = plan
+        self.shard: Shard | None = Shard(plan)
+        self._made = [self.shard]
+        self.was_seen = True
+        self.asked: list[str] = []  # methods
+        self._held: dict[str, threading.Event] = {}
+        self._pool = ThreadPoolExecutor(4)
+
+    def send(self, asked: Call) -> Future[Any]:
+        """Call it, on some thread."""
+        self.asked.append(asked.method)
+        if self.shard is None:
+            failed: Future[Any] = Future()
+            failed.set_exception(LostError("gone"))
+            return failed
+        method = getattr(self.shard, asked.method)
+        held = self._held.get(asked.method)
+
+        def answer() -> Any:  # noqa: ANN401
+            if held is not None:
+                held.wait(30)
+            return method(*asked.arguments, **asked.more)
+
+        return self._pool.submit(answer)
+
+    def hold(self, method: str) -> threading.Event:
+        """Have calls of a method wait for what is returned."""
+        self._held[method] = threading.Event()
+        return self._held[method]
+
+    def answer(self, sent: Future[Any], *, seconds: float) -> Any:  # noqa: ANN401
+        """Wait for what it says."""
+        try:
+            return sent.result(seconds)
+        except LostError:
+            raise
+        except Exception as error:
+            raise LostError(repr(error), is_alive=True) from error
+
+    def is_gone(self) -> bool:
+        """Say whether its end was seen."""
+        return self.shard is None and self.was_seen
+
+    def restart(self) -> None:
+        """Have another."""
+        self.shard = Shard(self.plan)
+        self._made.append(self.shard)
+
+    def end(self) -> None:
+        """Have none, nor a thread of one that was."""
+        self._pool.shutdown()
+        for shard in self._made:
+            shard._keeper.stop()
+
+
+class Ships:
+    """A fleet of shards of an archive, and what it tells."""
+
+    def __init__(
+        self, archive: Archive, sharing: Sharing = SHARING, *, absent: int | None = None
+    ) -> None:
+        """Make one, and follow the journal; of `absent` copies there is none yet."""
+        self.archive = archive
+        self.galleries = Galleries()
+        for member in (XAA, XRA):
+            for space in archive.store.register.spaces(member):
+                self.galleries.know(member, space)
+        self.remotes = [
+            Here(
+                ShardPlan(
+                    number=number,
+                    copy=copy,
+                    sharing=sharing,
+                    database=archive.database,
+                    segments=archive.folder,
+                    spaces=tuple(archive.spaces),
+                    threads=1,
+                )
+            )
+            for number in range(sharing.places)
+            for copy in range(sharing.copies)
+        ]
+        for remote in self.remotes:
+            if remote.copy == absent:
+                remote.shard = None
+        self.fleet = Fleet(
+            self.remotes,
+            sharing,
+            vault=archive.vault,
+            galleries=self.galleries,
+            register=archive.store.register,
+            is_trusted=True,
+        )
+        while True:
+            try:
+                self.fleet.restore(archive.files, archive.store.journal)
+            except StorageError:
+                continue
+            break
+        self.galleries.loaded()
+
+    def follow(self) -> None:
+        """Apply what is new."""
+        journal = self.archive.store.journal
+        while changes := journal.changes(self.fleet.position, 1000):
+            self.fleet.apply(changes)
+
+    def turn(self, shelf: Shelf, person: int) -> Turn:
+        """Return a probe of somebody, who waits for a shelf."""
+        space = self.archive.spaces.named(shelf.space)
+        probe = Template(
+            space=space,
+            position=shelf.position,
+            values=unit(person, space.dimension),
+            quality=None,
+        )
+        return Turn(Scan(probe, 1, {shelf: Band.without(SURE)}, 1, {shelf: []}), shelf)
+
+    def found(self, shelf: Shelf, *people: int) -> list[set[int]] | None:
+        """Return the candidates of some people; None where that cannot be known."""
+        turns = [self.turn(shelf, person) for person in people]
+        together: list[set[int]] = [set() for _ in people]
+        for part in self.fleet.parts(shelf):
+            for ids, all_ids in zip(
+                self.fleet.comparing.compare(part, turns), together, strict=True
+            ):
+                if ids is None:
+                    return None
+                all_ids.update(ids.tolist())
+        return together
+
+    def has_followed(self, number: int) -> bool:
+        """Say whether a shard is at the journal's end."""
+        shard = self.remotes[number].shard
+        end = self.archive.store.journal.end()
+        return shard is not None and shard._index.position == end
+
+    def state(self, shelf: Shelf) -> GalleryState:
+        """Return what is told of a gallery."""
+        return self.galleries.state(shelf.holder, shelf.space)
+
+    def close(self, *, is_open: bool) -> None:
+        """Store that XAA has closed or opened its galleries."""
+        if not is_open:
+            self.galleries.lock(XAA)
+        self.archive.store.custody.set_open(
+            XAA,
+            is_open=is_open,
+            change_id=bytes(16),
+            request=RequestKey(np.random.default_rng().bytes(16), bytes(32)),
+            make_reply=lambda _: b"",
+        ).result(30)
+
+    def open(self) -> None:
+        """Unlock XAA, and load it."""
+        self.archive.vault.unlock(XAA)
+        self.close(is_open=True)
+        self.follow()
+        self.galleries.load(XAA)
+        self.fleet.load(
+            XAA, is_wanted=lambda: True, done=lambda: self.galleries.open(XAA)
+        )
+
+
+def whole(archive: Archive, shelf: Shelf, *people: int) -> list[set[int]]:
+    """Return what one machine finds."""
+    vectors = np.stack([unit(person) for person in people])
+    found = archive.engine.search(shelf, vectors, np.full(len(people), SURE))
+    return [set(ids.tolist()) for ids in found]
