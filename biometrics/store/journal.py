@@ -174,6 +174,16 @@ class JournalReader:
         with translated(), self._engine.connect() as connection:
             return end_of(connection)
 
+    def look(self) -> int:
+        """Return the position of the last change, whoever's it is; wake who waits.
+
+        Raises:
+            StorageError: the journal cannot be read now.
+        """
+        end = self.end()
+        self._head.advance(end)
+        return end
+
     def changes(
         self, after: int, most: int, *, holder: Member | None = None
     ) -> list[Change]:

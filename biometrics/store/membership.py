@@ -63,9 +63,10 @@ class Shut(NamedTuple):
 class ShutOut:
     """Remembers who has no part in answers; of the writer's thread.
 
-    Nobody but the writer changes it. So it is read anew after any statement of the
-    writer's that names one of its tables and is no query, whoever's that is; and time
-    and again until the transaction with it is over, for a part of that may be undone.
+    Nobody but the writer changes it, or `renew` is called. So it is read anew after any
+    statement of the writer's that names one of its tables and is no query, whoever's
+    that is; and time and again until the transaction with it is over, for a part of
+    that may be undone.
     """
 
     def __init__(self, writing: sa.Engine) -> None:
@@ -89,6 +90,10 @@ class ShutOut:
         if not self._is_changing:
             self._known = found
         return found
+
+    def renew(self) -> None:
+        """Read anew who has none."""
+        self._known = None
 
     def mark(self) -> int:
         """Return nothing to undo to; see `writer.Memory`."""
