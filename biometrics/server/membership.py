@@ -360,6 +360,7 @@ def _files(config: Config) -> tuple[Path, ...]:
 _AS_WRITTEN: Final = {
     "console_socket": "[console] socket",
     "exchange_key": "[keys] exchange",
+    "is_shared": "[store] shared",
     "metrics_listen": "[metrics] listen",
     "slot_seconds": "slot_ms",
     "tls_authority": "[tls] authority",

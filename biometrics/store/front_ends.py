@@ -14,15 +14,20 @@ import sqlalchemy as sa
 
 from biometrics.store.custody import are_open
 from biometrics.store.failures import translated
-from biometrics.store.schema import FRONT_END, FRONT_END_KEY
+from biometrics.store.schema import AGREEMENT, COUNTER, FRONT_END, FRONT_END_KEY
 
 if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store.databases import Database
+    from biometrics.store.journal import JournalHead
     from biometrics.store.writer import Writer
 
 NAME_BYTES: Final = 16
 
+_SEEN: Final = sa.select(
+    COUNTER.c.journal_position,
+    sa.select(sa.func.coalesce(sa.func.sum(AGREEMENT.c.revision), 0)).scalar_subquery(),
+)
 _IS_NAMED: Final = FRONT_END.c.name == sa.bindparam("of_name")
 _OTHERS: Final = sa.select(FRONT_END).where(FRONT_END.c.name != sa.bindparam("of_name"))
 _BEHIND: Final = sa.select(FRONT_END.c.name).where(
@@ -46,41 +51,67 @@ _TAKE_BACK: Final = sa.delete(FRONT_END_KEY).where(
 )
 
 
+class Seen(NamedTuple):
+    """How far the database is.
+
+    Attributes:
+        end: position of the journal's last change.
+        revisions: of all agreements, summed: another number where one is newer.
+    """
+
+    end: int
+    revisions: int
+
+
 class FrontEnd(NamedTuple):
     """One of the others.
 
     Attributes:
         name: 16 bytes.
-        public: what is sealed to for it, with what shows that it is one.
+        shown: what is sealed to for it, with what shows that it is one.
         lent: members whose keys were handed to it.
     """
 
     name: bytes
-    public: bytes
+    shown: bytes
     lent: frozenset[str]
 
 
 class FrontEndTable:
     """What a front end tells the others, and is told; any thread."""
 
-    def __init__(self, writer: Writer, database: Database, name: bytes) -> None:
-        """Be the one of that name."""
+    def __init__(
+        self, writer: Writer, database: Database, name: bytes, head: JournalHead
+    ) -> None:
+        """Be the one of that name; `head` is advanced with what is seen of others."""
         self._writer = writer
         self._database = database
+        self._head = head
         self.name = name
 
-    def reach(self, public: bytes, position: int) -> None:
+    def look(self) -> Seen:
+        """Return how far the database is, whoever has written; wake who follows.
+
+        Raises:
+            StorageError: it cannot be read now.
+        """
+        with translated(), self._database.reading.connect() as connection:
+            seen = Seen(*map(int, connection.execute(_SEEN).one()))
+        self._head.advance(seen.end)
+        return seen
+
+    def reach(self, shown: bytes, position: int) -> None:
         """Tell that everything up to a position of the journal is obeyed here.
 
         Args:
-            public: what is sealed to for this one.
+            shown: what is sealed to for this one; see `Vault.shown`.
             position: up to where no key is at hand that was locked before.
 
         Raises:
             StorageError: it could not be made durable.
         """
         values = {"of_name": self.name, "now_position": position}
-        row = {"name": self.name, "public": public, "position": position}
+        row = {"name": self.name, "shown": shown, "position": position}
 
         def operation(connection: sa.Connection) -> None:
             # Others may have forgotten it, while its session was lost.
@@ -123,7 +154,7 @@ class FrontEndTable:
         return [
             FrontEnd(
                 row.name,
-                row.public,
+                row.shown,
                 frozenset(each.member for each in lent if each.name == row.name),
             )
             for row in rows

@@ -175,7 +175,7 @@ class JournalReader:
             return end_of(connection)
 
     def look(self) -> int:
-        """Return the position of the last change, whoever's it is; wake who waits.
+        """Return the position of the last change, whoever's it is; wake who follows.
 
         Raises:
             StorageError: the journal cannot be read now.

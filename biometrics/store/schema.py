@@ -427,14 +427,14 @@ QUOTA_USE: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Processes that serve the exchange side by side. `public` is sealed to for one of them;
+# Processes that serve the exchange side by side. `shown` is what is sealed to for one;
 # `position` is that up to which it has obeyed the journal. A row outlives its process,
 # and goes once another one finds out.
 FRONT_END: Final = sa.Table(
     "front_end",
     METADATA,
     sa.Column("name", sa.LargeBinary, primary_key=True),
-    sa.Column("public", sa.LargeBinary, nullable=False),
+    sa.Column("shown", sa.LargeBinary, nullable=False),
     sa.Column("position", sa.BigInteger, nullable=False),
 )
 

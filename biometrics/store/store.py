@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from biometrics import limits
 from biometrics.audit import Scribe
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.store.databases import Database
     from biometrics.store.writer import Memory
+
+T = TypeVar("T")
 
 # By so much a time of day may be corrected, and what is to last is none the shorter.
 _LEEWAY: Final = dt.timedelta(seconds=limits.MAX_CLOCK_AHEAD_SECONDS)
@@ -98,7 +100,7 @@ class Store:
 
         log = Log(scribe, clock)
         purging = _Purging((replies, references, self.budget))
-        shut_out = ShutOut(database.writing)
+        shut_out = ShutOut(database.writing, is_alone=front_end is None)
         memories: tuple[Memory, ...] = (self.budget, shut_out)
         self._writer = Writer(database, log, memories, purging, on_failure, on_recovery)
         head = JournalHead()
@@ -147,8 +149,19 @@ class Store:
         self.front_ends = (
             None
             if front_end is None
-            else FrontEndTable(self._writer, database, front_end)
+            else FrontEndTable(self._writer, database, front_end, head)
         )
+
+    def while_still(self, work: Callable[[], T]) -> T:
+        """Do something short while nobody writes, neither here nor another front end.
+
+        Args:
+            work: it MUST NOT write.
+
+        Raises:
+            ExchangeError: what it raises; or the database cannot be written now.
+        """
+        return self._writer.run(lambda _: work())
 
     def erase(self) -> bool:
         """Make the bytes of what was withdrawn go from the files of the database.

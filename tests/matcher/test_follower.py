@@ -39,6 +39,8 @@ class Journal:
         """Return the last position."""
         return self.written
 
+    look = end
+
     def following(self, after: int, most: int) -> list[Any]:
         """Return what follows a position."""
         last = min(self.written, after + most)
@@ -62,7 +64,7 @@ class Index:
         self.pages: list[int] = []
         self.applied = threading.Event()
 
-    def restore(self, *_: object) -> None:
+    def restore(self, *_: object, start: int) -> None:
         """Nothing was kept."""
 
     def apply(self, changes: list[Any]) -> None:
@@ -95,6 +97,7 @@ def follower(
         index=index,  # type: ignore[arg-type]
         files=None,  # type: ignore[arg-type]
         galleries=SimpleNamespace(loaded=lambda: None, count=lambda _: None),  # type: ignore[arg-type]
+        start=0,
         on_failure=lambda: None,
     )
     follower.start()

@@ -223,7 +223,7 @@ def test_a_key_is_handed_on_only_while_its_member_is_open(
     one.lend(B, XAA, b"sealed")
     one.lend(B, XAA, b"sealed anew")
     assert other.lent() == {"XAA": b"sealed anew"}
-    assert [(o.name, o.public, o.lent) for o in one.others()] == [(B, KEY, {"XAA"})]
+    assert [(o.name, o.shown, o.lent) for o in one.others()] == [(B, KEY, {"XAA"})]
     set_open(pair[1], is_open=False)
     assert other.lent() == {}
     one.lend(B, XAA, b"sealed")

@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "front_end",
         sa.Column("name", sa.LargeBinary, primary_key=True),
-        sa.Column("public", sa.LargeBinary, nullable=False),
+        sa.Column("shown", sa.LargeBinary, nullable=False),
         sa.Column("position", sa.BigInteger, nullable=False),
     )
     op.create_table("turn", sa.Column("name", sa.LargeBinary, primary_key=True))
