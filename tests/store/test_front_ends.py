@@ -11,9 +11,11 @@ from store.places import PostgresPlace, SqlitePlace
 from store.shelf import START, XAA, XBB, Shelf, digest, request
 
 from biometrics import limits
+from biometrics.audit import Kind, Mention
 from biometrics.clock import ManualClock
 from biometrics.errors import ConfigurationError, StorageError
 from biometrics.store import (
+    AgreementRow,
     Disclosed,
     QuotaUse,
     RequestKey,
@@ -133,6 +135,25 @@ def test_a_lock_by_one_counts_for_an_answer_of_the_other(
     assert answer(one, searched=searched) is None
     set_open(other, is_open=True)
     assert answer(one, searched=searched)
+
+
+def test_an_answer_by_an_agreement_that_is_not_the_last_is_decided_anew(
+    pair: tuple[Shelf, Shelf],
+) -> None:
+    """As soon as the other front end has put a newer one in force."""
+    one, other = pair
+    for revision in (1, 2):
+        row = AgreementRow(XAA, revision, digest(f"{revision}"), b"toml", b"note")
+        pair[revision - 1].store.agreements.keep(row)
+        told = answer(one, mentions=searched_by(digest("1")))
+        assert (told is None) is (revision == 2)
+    assert answer(one, mentions=searched_by(digest("2")))
+    assert answer(other, mentions=searched_by(digest("2")))
+
+
+def searched_by(agreement: bytes) -> tuple[Mention, ...]:
+    """Return what a holder is told of a search that its agreement permitted."""
+    return (Mention(member=XAA, kind=Kind.SEARCHED, agreement=agreement),)
 
 
 def test_nobody_has_it_alone_beside_front_ends(pair: tuple[Shelf, Shelf]) -> None:
