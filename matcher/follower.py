@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 from biometrics import limits
 from biometrics.delivery import delivered, together
 from biometrics.errors import DefectError, StorageError, UnavailableError
+from biometrics.store import ChangeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from biometrics.members import Member
     from biometrics.store import Change, JournalReader
     from matcher.galleries import Galleries
     from matcher.segments import SegmentFiles
@@ -200,7 +202,10 @@ class Follower:
             # Read before anything is applied: whoever waits for these changes is
             # searched for at the threshold of a database that has them.
             comparisons = self._journal.templates_by_space()
+            known = self._passed_by(changes)
             self._index.apply(changes)
+            for gallery in known:
+                self._galleries.know(*gallery)
             self._galleries.count(comparisons)
             self._followed(changes)
             self._advance(changes[-1].position)
@@ -213,6 +218,18 @@ class Follower:
             self._journal.wait(position, limits.JOURNAL_POLL_SECONDS)
         elif len(changes) < limits.JOURNAL_PAGE_CHANGES:
             self._let_gather()
+
+    def _passed_by(self, changes: Sequence[Change]) -> list[tuple[Member, str]]:
+        """Return galleries of those of whom something was gone before it was followed.
+
+        Who enrolled it knows of its gallery, and so does whoever starts later.
+        """
+        members = {
+            change.member
+            for change in changes
+            if change.kind is ChangeKind.ENROLLED and not change.templates
+        }
+        return self._journal.galleries(members) if members else []
 
     def _let_gather(self) -> None:
         """Let changes gather, until somebody waits for one; a bulk load does not.

@@ -90,10 +90,7 @@ class Abreast:
         """
         if self._front_ends is None:
             return
-        seen = await self._look(self._front_ends)
-        if seen.revisions != self._revisions:
-            await asyncio.to_thread(self._take_up)
-            self._revisions = seen.revisions
+        seen = await self._seen(self._front_ends)
         if self._follower is None or self._follower.position < seen.end:
             await self._follow(seen.end)
 
@@ -153,6 +150,14 @@ class Abreast:
         if self._front_ends is not None:
             await self._try("leave", asyncio.to_thread(self._front_ends.leave))
 
+    async def _seen(self, front_ends: FrontEndTable) -> Seen:
+        """Return how far the database is, with what others agreed on in force here."""
+        seen = await self._look(front_ends)
+        if seen.revisions != self._revisions:
+            await asyncio.to_thread(self._take_up)
+            self._revisions = seen.revisions
+        return seen
+
     async def _look(self, front_ends: FrontEndTable) -> Seen:
         """Return how far the database is, by a look that begins after this is called.
 
@@ -208,6 +213,7 @@ class Abreast:
 
     async def _exchange(self, front_ends: FrontEndTable) -> None:
         """Pass keys on that others lack, and have those that are lacking here."""
+        await self._seen(front_ends)
         for other in await asyncio.to_thread(front_ends.others):
             for member in self._roll:
                 if member.code in other.lent:

@@ -119,6 +119,8 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
     workers = parts.enter_context(ThreadPoolExecutor(limits.WORKER_THREADS, "worker"))
     # Galleries in memory, and their codes on disk.
     files = SegmentFiles(ground.config.segments, ground.random_bytes)
+    if store.front_ends is not None:
+        parts.enter_context(files.held())
     site = parts.enter_context(
         site_of(
             ground.config,

@@ -17,6 +17,7 @@ from biometrics import limits
 from biometrics.client import Chunk, ExchangeClient
 from biometrics.custody import read_key_file
 from biometrics.errors import (
+    ConfigurationError,
     ConflictError,
     ExhaustedError,
     PreconditionError,
@@ -173,6 +174,15 @@ def test_a_request_is_answered_once_whoever_is_asked(pair: Pair) -> None:
         told(other, unit(2), request_id=again)
 
 
+def test_a_gallery_is_known_whose_only_record_is_gone(pair: Pair) -> None:
+    """Nobody can tell front ends apart by what was there for a moment."""
+    one, other = pair.both()
+    enroller = one.enroller("XAA")
+    enroller.enrol(record("R1", unit(1)))
+    enroller.withdraw("R1")
+    assert told(one, unit(1)) == told(other, unit(1)) == NO_MATCH
+
+
 def test_a_quota_is_one(pair: Pair) -> None:
     """However searches are spread over front ends, it is spent once."""
     one, other = pair.both()
@@ -301,6 +311,20 @@ def test_no_key_is_passed_to_whoever_writes_into_the_database(
         names = postgres.run(url, "SELECT name FROM front_end_key")
         assert names
         assert b"t" * 16 not in {bytes(name) for (name,) in names}
+
+
+def test_a_folder_of_codes_is_of_one_front_end(pair: Pair) -> None:
+    """Another one would take its files for those that it has written."""
+    pair.other.stop()
+    settings = pair.other.root / "exchange.toml"
+    text = settings.read_text()
+    there = pair.one.root / "data/segments"
+    settings.write_text(text.replace("data/segments", str(there)))
+    with pytest.raises(ConfigurationError) as refused:
+        pair.other.start()
+    assert refused.value.reason == "SEGMENTS_IN_USE"
+    settings.write_text(text)
+    pair.other.start()
 
 
 def test_a_front_end_that_comes_later_has_what_there_is(pair: Pair) -> None:

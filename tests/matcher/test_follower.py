@@ -44,7 +44,9 @@ class Journal:
     def following(self, after: int, most: int) -> list[Any]:
         """Return what follows a position."""
         last = min(self.written, after + most)
-        return [SimpleNamespace(position=n) for n in range(after + 1, last + 1)]
+        return [
+            SimpleNamespace(position=n, kind=None) for n in range(after + 1, last + 1)
+        ]
 
     def templates_by_space(self) -> dict[str, int]:
         """Return no counts."""
