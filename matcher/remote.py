@@ -13,16 +13,26 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, partial
+from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
 from ray import exceptions
 from ray._private import state
-from ray.util import placement_group, remove_placement_group
+from ray.util import (
+    get_current_placement_group,
+    get_placement_group,
+    placement_group,
+    remove_placement_group,
+)
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from biometrics import limits
@@ -41,6 +51,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NAMESPACE: Final = "biometrics"  # of names of shards
+
 # Threads by what they do, so that no search waits for a load.
 _THREADS: Final = {
     "search": limits.SHARD_CALLS_AT_ONCE,
@@ -54,18 +66,47 @@ _THREADS: Final = {
 _GONE: Final = frozenset({"RESTARTING", "PENDING_CREATION", "DEAD"})
 
 
+class SharedShard(Shard):
+    """One that several front ends speak to, and that ends when none does any more.
+
+    It belongs to no driver: with whichever front end has made it, others have it.
+    """
+
+    def __init__(self, plan: ShardPlan) -> None:
+        """Begin with nothing; see `Shard`."""
+        super().__init__(plan)
+        threading.Thread(target=self._end_unasked, daemon=True).start()
+
+    def _end_unasked(self) -> None:
+        """End, with all keys and codes, once nobody has asked anything for a while."""
+        silent = limits.SHARD_SILENT_SECONDS
+        while (left := self.asked_at + silent - time.monotonic()) > 0:
+            time.sleep(left)
+        if (group := get_current_placement_group()) is not None:
+            remove_placement_group(group)
+        else:
+            ray.kill(ray.get_runtime_context().current_actor)
+
+
 class RayShard:
     """One copy of a shard, wherever it runs."""
 
     def __init__(
-        self, plan: ShardPlan, *, memory_bytes: int, group: PlacementGroup | None = None
+        self,
+        plan: ShardPlan,
+        *,
+        memory_bytes: int,
+        group: PlacementGroup | None = None,
+        name: str = "",
     ) -> None:
         """Have Ray place it where there is so much memory, now or later.
 
-        Of the copies of a shard each has its place in their `group`.
+        Of the copies of a shard each has its place in their `group`. Where there are
+        several front ends, who names it first makes it, and the others have the same.
         """
         self.number, self.copy = plan.number, plan.copy
         self._group = group
+        self._is_ending = False
         options: dict[str, Any] = {
             "num_cpus": plan.threads,
             "memory": memory_bytes,
@@ -76,7 +117,20 @@ class RayShard:
             if group is None
             else PlacementGroupSchedulingStrategy(group, plan.copy),
         }
-        self._actor = ray.remote(**options)(Shard).remote(plan)
+        kind: type[Shard] = Shard
+        if name:
+            kind = SharedShard
+            options |= {
+                "name": f"{name}/{plan.number}/{plan.copy}",
+                "lifetime": "detached",
+                "get_if_exists": True,
+            }
+        self._make = partial(ray.remote(**options)(kind).remote, plan)
+        self._have()
+
+    def _have(self) -> None:
+        """Have it made, or found."""
+        self._actor = self._make()
         # Each made once: that takes as long as to send a call.
         self._method = cache(self._method_of)
 
@@ -108,7 +162,9 @@ class RayShard:
     def is_gone(self) -> bool:
         """Say whether Ray has seen the end of the process that was there last."""
         told = state.actors(self._actor._actor_id.hex())  # noqa: SLF001
-        return told.get("State") in _GONE
+        if (is_ended := told.get("State") == "DEAD") and not self._is_ending:
+            self._have()  # another front end has ended it, or it has by itself
+        return is_ended or told.get("State") in _GONE
 
     def restart(self) -> None:
         """End its process; Ray starts another."""
@@ -116,6 +172,7 @@ class RayShard:
 
     def end(self) -> None:
         """End it, with all that it holds in memory."""
+        self._is_ending = True
         ray.kill(self._actor)
         if self._group is not None:
             remove_placement_group(self._group)
@@ -123,41 +180,49 @@ class RayShard:
 
 @contextmanager
 def on_cluster(
-    address: str, *, memory_bytes: int
+    address: str, *, memory_bytes: int, name: str = ""
 ) -> Iterator[Callable[[Sequence[ShardPlan]], list[RayShard]]]:
     """Give what makes shards on a Ray cluster that is there; they end with the block.
 
     Args:
         address: host and port of its head.
         memory_bytes: that each asks for.
+        name: of the exchange, where it has several front ends: shards of that name are
+            everybody's, and outlive the block. Empty where it has one.
 
     Raises:
         ConfigurationError: the cluster cannot be joined.
     """
     _join(address)
     try:
-        yield partial(_made, memory_bytes)
+        yield partial(_made, memory_bytes, name)
     finally:
         ray.shutdown()
 
 
-def _made(memory_bytes: int, plans: Sequence[ShardPlan]) -> list[RayShard]:
+def _made(memory_bytes: int, name: str, plans: Sequence[ShardPlan]) -> list[RayShard]:
     """Return shards, each where there is so much memory."""
-    groups = _groups(plans, memory_bytes)
-    return [
-        RayShard(plan, memory_bytes=memory_bytes, group=groups.get(plan.number))
-        for plan in plans
-    ]
+    if name:  # those of other settings are others
+        told = repr([replace(plan, segments=Path()) for plan in plans])
+        name = f"{name}/{blake2b(told.encode(), digest_size=8).hexdigest()}"
+    groups = _groups(plans, memory_bytes, name)
+    make = partial(RayShard, memory_bytes=memory_bytes, name=name)
+    return [make(plan, group=groups.get(plan.number)) for plan in plans]
 
 
-def _groups(plans: Sequence[ShardPlan], memory_bytes: int) -> dict[int, PlacementGroup]:
+def _groups(
+    plans: Sequence[ShardPlan], memory_bytes: int, name: str
+) -> dict[int, PlacementGroup]:
     """Return where copies of a shard are to be, by its number.
 
     Nothing where each has one; or where there are fewer nodes than copies, as on one
     machine: they would never be placed, and are better together than not there.
     """
     copies = Counter(plan.number for plan in plans)
-    bundle = {"CPU": max(plan.threads for plan in plans), "memory": memory_bytes}
+    bundle: dict[str, float] = {
+        "CPU": max(plan.threads for plan in plans),
+        "memory": memory_bytes,
+    }
     most = max(copies.values())
     if most == 1:
         return {}
@@ -168,9 +233,25 @@ def _groups(plans: Sequence[ShardPlan], memory_bytes: int) -> dict[int, Placemen
         )
         return {}
     return {
-        number: placement_group([bundle] * most, strategy="STRICT_SPREAD")
+        number: _group([bundle] * most, f"{name}/{number}" if name else "")
         for number in copies
     }
+
+
+def _group(bundles: list[dict[str, float]], name: str) -> PlacementGroup:
+    """Return a group whose parts are on nodes of their own; of a name there is one."""
+    if not name:
+        return placement_group(bundles, strategy="STRICT_SPREAD")
+    try:
+        return get_placement_group(name)
+    except ValueError:  # there is none yet
+        pass
+    try:
+        return placement_group(
+            bundles, strategy="STRICT_SPREAD", name=name, lifetime="detached"
+        )
+    except exceptions.RaySystemError:  # another front end was first
+        return get_placement_group(name)
 
 
 def _nodes_for(bundle: Mapping[str, float]) -> int:
@@ -211,7 +292,11 @@ def _join(address: str) -> None:
         # From the main thread it would take the signals that drain an exchange.
         with ThreadPoolExecutor(1) as aside:
             aside.submit(
-                ray.init, address=address, log_to_driver=False, configure_logging=False
+                ray.init,
+                address=address,
+                namespace=_NAMESPACE,
+                log_to_driver=False,
+                configure_logging=False,
             ).result()
     except (ConnectionError, RuntimeError, exceptions.RayError) as error:
         raise ConfigurationError(

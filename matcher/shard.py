@@ -6,6 +6,9 @@ it is told, and opens what is its own; what it keeps on disk is sealed as that o
 whole gallery is. It knows no agreement, and confirms nothing.
 
 It never says that there is no candidate where it cannot know: it answers None.
+
+Several front ends may speak to it. Each tells it up to where to go, and it goes no way
+back; each lends it keys, which it takes unless the journal has overtaken them.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ import logging
 import secrets
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -51,7 +55,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_CLOSING = (ChangeKind.LOCKED, ChangeKind.DESTROYED)
+_OVERTAKING = (ChangeKind.LOCKED, ChangeKind.ROTATED, ChangeKind.DESTROYED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +109,24 @@ class Greeting:
 class Loan:
     """Keys of a member, sealed to one process, and the journal's position then.
 
-    Whoever has obeyed a later change by which the member closed its galleries does not
-    take them.
+    Whoever has obeyed a later change by which the member closed its galleries, or
+    retired keys, does not take them; nor does whoever cannot know of such a change.
     """
 
     sealed: bytes
     position: int
+
+
+class Searched(NamedTuple):
+    """What was found, and how far the shard was.
+
+    Attributes:
+        position: of the journal up to which changes may be in effect in it.
+        found: as it goes over.
+    """
+
+    position: int
+    found: SentFound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,12 +196,16 @@ class Shard:
         )
         self._following = threading.Lock()
         self._lending = threading.Lock()
-        self._closed: dict[Member, int] = {}
+        self._overtaken: dict[Member, int] = {}
+        self._start = self._reaching = 0
         self._has_begun = False
+        self._making = threading.Lock()
+        self.asked_at = time.monotonic()  # by anybody, last
         self._workers = ThreadPoolExecutor(plan.threads, "scan")
 
     def greet(self) -> Greeting:
         """Return who it is."""
+        self.asked_at = time.monotonic()
         return Greeting(self._incarnation, self._keys.public)
 
     def begin(
@@ -200,6 +220,8 @@ class Shard:
     ) -> Reached | None:
         """Load what is kept on disk, of members whose keys are lent, and all since.
 
+        Where another front end has had it begin, it goes on from there.
+
         Args:
             incarnation: whom it is told.
             loans: by member.
@@ -211,6 +233,13 @@ class Shard:
         if incarnation != self._incarnation:
             return None
         with self._following:
+            if self._has_begun:
+                self._borrow(loans)
+                for gallery in galleries:
+                    self._galleries.know(*gallery)
+                self._follow(start)
+                return self._reached()
+            self._start = start
             self._sweep(beside)
             if not is_trusted:
                 self._files.discard_all()
@@ -244,7 +273,7 @@ class Shard:
 
     def load(self, incarnation: bytes, holder: Member, loan: Loan) -> bool:
         """Load the galleries of a member that was unlocked; say whether they are."""
-        if not self._is(incarnation) or not self._borrow({holder: loan}):
+        if not self._is(incarnation):
             return False
 
         def is_wanted() -> bool:
@@ -253,20 +282,26 @@ class Shard:
         def done() -> None:
             self._galleries.open(holder)
 
-        self._galleries.load(holder)
-        return self._unless_locked(
-            lambda: self._loading.load(holder, is_wanted=is_wanted, done=done)
-        )
+        with self._making:
+            if not self._borrow({holder: loan}):
+                return False
+            if self._galleries.closed(holder) is None:
+                return True  # another front end has had it loaded
+            self._galleries.load(holder)
+            return self._unless_locked(
+                lambda: self._loading.load(holder, is_wanted=is_wanted, done=done)
+            )
 
     def remake(self, incarnation: bytes, holder: Member, loan: Loan) -> bool:
         """Code a holder's galleries by their newest keys; say whether that is done."""
-        if not self._is(incarnation) or not self._borrow({holder: loan}):
+        if not self._is(incarnation):
             return False
-        return self._unless_locked(
-            lambda: self._loading.remake(
-                holder, is_wanted=lambda: self._keys.is_unlocked(holder)
+        with self._making:
+            return self._borrow({holder: loan}) and self._unless_locked(
+                lambda: self._loading.remake(
+                    holder, is_wanted=lambda: self._keys.is_unlocked(holder)
+                )
             )
-        )
 
     def search(
         self,
@@ -274,7 +309,7 @@ class Shard:
         position: int,
         sent_vectors: SentVectors,
         sent_asked: SentAsked,
-    ) -> SentFound | None:
+    ) -> Searched | None:
         """Return the candidates of some probes on some shelves, in one pass.
 
         Args:
@@ -306,7 +341,7 @@ class Shard:
         # A lone one here: to wake another thread takes as long as to scan 100,000 rows.
         each_of = map if len(work) == 1 else self._workers.map
         scanned = iter(list(each_of(_scanned, work)))
-        return send_found(
+        found = send_found(
             [
                 _together(len(each.probes), [next(scanned) for _ in found])
                 if ready
@@ -314,6 +349,7 @@ class Shard:
                 for each, found, ready in zip(asked, parts, is_ready, strict=True)
             ]
         )
+        return Searched(max(self._index.position, self._reaching), found)
 
     def holds(
         self, incarnation: bytes, shelf: Shelf, ids: NDArray[np.int64]
@@ -352,6 +388,7 @@ class Shard:
 
     def _is(self, incarnation: bytes) -> bool:
         """Say whether a call is meant for this process, which has begun."""
+        self.asked_at = time.monotonic()
         return incarnation == self._incarnation and self._has_begun
 
     def _is_own(self, stored: StoredTemplate) -> bool:
@@ -368,17 +405,18 @@ class Shard:
             changes = self._journal.changes(at, most)
             with self._lending:
                 for change in changes:
-                    if change.kind in _CLOSING:
-                        self._closed[change.member] = change.position
+                    if change.kind in _OVERTAKING:
+                        self._overtaken[change.member] = change.position
+            self._reaching = changes[-1].position  # from here on, some of them
             self._index.apply(changes)
 
     def _borrow(self, loans: Mapping[Member, Loan]) -> bool:
-        """Take keys, but of members that closed their galleries since; say if all."""
+        """Take keys, but those that the journal may have overtaken; say if all."""
         with self._lending:
             still = {
                 member: loan
                 for member, loan in loans.items()
-                if self._closed.get(member, 0) <= loan.position
+                if self._overtaken.get(member, self._start) <= loan.position
             }
             for member, loan in still.items():
                 self._keys.take(member, loan.sealed)

@@ -28,7 +28,9 @@ from matcher.shard import Shard, ShardPlan
 from matcher.shares import Sharing
 
 if TYPE_CHECKING:
+    from biometrics.custody import Vault
     from matcher.calls import Call
+    from matcher.fleet.beside import Beside
     from matcher.galleries import Shelf
 
 SHARING = Sharing(places=3, together=8)
@@ -108,10 +110,17 @@ class Ships:
     """A fleet of shards of an archive, and what it tells."""
 
     def __init__(
-        self, archive: Archive, sharing: Sharing = SHARING, *, absent: int | None = None
+        self,
+        archive: Archive,
+        sharing: Sharing = SHARING,
+        *,
+        absent: int | None = None,
+        vault: Vault | None = None,
+        beside: Beside | None = None,
     ) -> None:
         """Make one, and follow the journal; of `absent` copies there is none yet."""
         self.archive = archive
+        self._vault = vault or archive.vault
         self.galleries = Galleries()
         for member in (XAA, XRA):
             for space in archive.store.register.spaces(member):
@@ -121,10 +130,11 @@ class Ships:
         self.fleet = Fleet(
             self.make,
             sharing,
-            vault=archive.vault,
+            vault=self._vault,
             galleries=self.galleries,
             register=archive.store.register,
             is_trusted=True,
+            beside=beside,
         )
         while True:
             try:
@@ -207,7 +217,7 @@ class Ships:
 
     def open(self) -> None:
         """Unlock XAA, and load it."""
-        self.archive.vault.unlock(XAA)
+        self._vault.unlock(XAA)
         self.close(is_open=True)
         self.follow()
         self.galleries.load(XAA)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
@@ -148,7 +149,7 @@ def site_of(
     refuse_without_ray()
     refuse_sets(spaces)
     prepare_ray(config.cluster.address)
-    from matcher.fleet import Fleet  # noqa: PLC0415 - an extra
+    from matcher.fleet import Fleet, Others  # noqa: PLC0415 - an extra
     from matcher.remote import on_cluster  # noqa: PLC0415
 
     cluster = config.cluster
@@ -161,8 +162,13 @@ def site_of(
         spaces=tuple(spaces),
         threads=cluster.shard_cores,
     )
+    others = store.front_ends
+    beside = None if others is None else Others(store.journal, others.is_alone)
+    name = "" if others is None else _name_of(vault)
     with (
-        on_cluster(cluster.address, memory_bytes=cluster.shard_mb << 20) as made,
+        on_cluster(
+            cluster.address, memory_bytes=cluster.shard_mb << 20, name=name
+        ) as made,
         Fleet(
             lambda sharing: made(list(replace(plan, sharing=sharing).all())),
             sharing,
@@ -170,6 +176,7 @@ def site_of(
             galleries=galleries,
             register=store.register,
             is_trusted=store.register.is_whole(),
+            beside=beside,
         ) as fleet,
     ):
         yield Site(
@@ -180,8 +187,14 @@ def site_of(
             loading=fleet,
             keeper=fleet,
             shards=fleet.standings,
-            share_out=fleet.share_out,
+            # Of several front ends none can do it while others search what there is.
+            share_out=fleet.share_out if others is None else None,
         )
+
+
+def _name_of(vault: Vault) -> str:
+    """Return by what the front ends of an exchange know its shards from others'."""
+    return blake2b(vault.log_seed(), digest_size=16, person=b"shards").hexdigest()
 
 
 def _here(

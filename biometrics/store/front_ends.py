@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from biometrics.store.writer import Writer
 
 NAME_BYTES: Final = 16
+_BEYOND: Final = (1 << 63) - 1  # every position
 
 _SEEN: Final = sa.select(
     COUNTER.c.journal_position,
@@ -141,6 +142,14 @@ class FrontEndTable:
             return len(gone) < len(late)
 
         return self._writer.run(operation)
+
+    def is_alone(self) -> bool:
+        """Say whether no other front end can write now.
+
+        Raises:
+            StorageError: as `behind`.
+        """
+        return not self.behind(_BEYOND)
 
     def others(self) -> list[FrontEnd]:
         """Return the others, some of which may be gone.

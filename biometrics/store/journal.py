@@ -89,6 +89,12 @@ _CHANGES: Final = (
     .order_by(CHANGE.c.position)
     .limit(sa.bindparam("most"))
 )
+_ENTRIES: Final = (
+    sa.select(CHANGE.c.position, CHANGE.c.kind, CHANGE.c.member, CHANGE.c.record_id)
+    .where(CHANGE.c.position > sa.bindparam("after"))
+    .order_by(CHANGE.c.position)
+    .limit(sa.bindparam("most"))
+)
 _ENTRY: Final = sa.select(CHANGE.c.record_id).where(
     CHANGE.c.position == sa.bindparam("at")
 )
@@ -239,6 +245,31 @@ class JournalReader:
                 record_id=row.record_id,
                 templates=tuple(templates.get(row.position, ())),
                 withdrawn=_withdrawn(row, following),
+            )
+            for row in rows
+        ]
+
+    def entries(self, after: int, last: int) -> list[Change]:
+        """Return changes without their templates, in their order.
+
+        Args:
+            after: position of the one before the first.
+            last: position of the last one, which is durable.
+
+        Raises:
+            StorageError: the journal cannot be read now.
+        """
+        asked = {"after": after, "most": last - after}
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_ENTRIES, asked).all()
+        return [
+            Change(
+                position=row.position,
+                kind=ChangeKind(row.kind),
+                member=member_of(row.member),
+                record_id=row.record_id,
+                templates=(),
+                withdrawn=range(0),
             )
             for row in rows
         ]

@@ -21,6 +21,7 @@ from biometrics import limits
 from biometrics.errors import StorageError
 from biometrics.store import ChangeKind
 from matcher.calls import LostError, call
+from matcher.fleet.beside import Nobody
 from matcher.fleet.growth import Growth
 from matcher.fleet.lending import Lending
 from matcher.fleet.mending import Mending
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import Change, JournalReader, RecordReader
     from matcher.calls import Remote
+    from matcher.fleet.beside import Beside
     from matcher.fleet.place import Place
     from matcher.fleet.searching import Part
     from matcher.galleries import Galleries, Shelf
@@ -55,7 +57,7 @@ _MOST_COUNTS: Final = 8  # one that writes disturb is made again
 class Fleet:
     """All shards of an exchange; one thread applies changes, any may search."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - shards, and all that they are told or lent
         self,
         make: Callable[[Sharing], Sequence[Remote]],
         sharing: Sharing,
@@ -64,6 +66,7 @@ class Fleet:
         galleries: Galleries,
         register: RecordReader,
         is_trusted: bool,
+        beside: Beside | None = None,
     ) -> None:
         """Speak to shards, which have nothing yet.
 
@@ -74,7 +77,9 @@ class Fleet:
             galleries: to be told.
             register: how many templates each member has.
             is_trusted: whether what shards have on disk goes with the database.
+            beside: who else speaks to them; None for nobody.
         """
+        self._beside = beside or Nobody()
         self._vault = vault
         self._galleries = galleries
         self._register = register
@@ -96,7 +101,11 @@ class Fleet:
         )
         self._moves = Moves()
         self._searching = Searching(
-            self._places, self._mending, self._moves, lambda: self.position
+            self._places,
+            self._mending,
+            self._moves,
+            lambda: self.position,
+            self._beside.replaced,
         )
 
     def __enter__(self) -> Self:
@@ -104,9 +113,11 @@ class Fleet:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Have shards save what they did not yet, and end them."""
+        """Have shards save what they did not yet, and end them, unless others have."""
         self._mending.stop()
         self._growth.stop()
+        if not self._beside.stop():
+            return
         self._all_of("stop", seconds=limits.SHARD_STOP_SECONDS)
         for place in self._places.all:
             place.remote.end()
@@ -151,6 +162,7 @@ class Fleet:
             files.discard_all()
             for place in self._places.all:
                 self._mending.begin(place)
+            self._beside.begin(self._places)
         with self._places.changed:
             if not self._places.changed.wait_for(
                 self._places.is_whole, limits.SHARD_RETRY_SECONDS
@@ -169,7 +181,9 @@ class Fleet:
                     self._follow(end, members, closing=closing)
                 self._wait_for_lost(closing, end)
                 self._obey(changes)
-                self._position = end
+                with self._places.changed:
+                    self._position = end
+                    self._places.changed.notify_all()
 
     def verify(self, counts: Mapping[GalleryName, int]) -> None:
         """Compare what was loaded with what was counted; see `Index.verify`."""
@@ -224,7 +238,7 @@ class Fleet:
                 wrong = self._wrong(holder, counts, self._places.counts())
                 # Where others write all the time, no moment may be found to compare:
                 # then it is looked for on.
-                is_told = self._position == end and self._places.is_whole()
+                is_told = self._is_at(end) and self._places.is_whole()
                 if not left or (is_told and not wrong):
                     done()
                     for gallery, (held, counted) in wrong.items() if is_told else ():
@@ -298,7 +312,9 @@ class Fleet:
                 told = LostError("it cannot read the journal now")
                 self._mending.lose(place, told)
                 continue
-            if self._lending.lacking(reached) - set(closing):
+            # What it lacks it may have dropped for a change that comes later here.
+            is_as_told = reached.position == position
+            if is_as_told and self._lending.lacking(reached) - set(closing):
                 self._mending.lose(place, LostError("it lacks keys"))
             self._places.reached(place, reached)
 
@@ -388,6 +404,8 @@ class Fleet:
         Raises:
             StorageError: the database cannot be read now.
         """
+        if not self._is_at(self._position):
+            return  # others write
         held = self._places.counts(coming)
         open_holders = self._lending.open_holders()
         for gallery, told in held.items():
@@ -404,6 +422,11 @@ class Fleet:
         for gallery, (told, counted) in wrong.items():
             self._damage(gallery, told, counted)
         self._places.counted(coming)
+
+    def _is_at(self, end: int) -> bool:
+        """Say whether what shards have told is of one position, and that is the end."""
+        ready = self._places.ready()
+        return self._position == end and all(p.position == end for p in ready)
 
     @staticmethod
     def _wrong(

@@ -22,10 +22,11 @@ from matcher.galleries import GalleryName
 from matcher.schedule import Comparing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
+    from biometrics.members import Member
     from matcher.asking import SentAsked, SentFound, SentVectors
     from matcher.calls import Call
     from matcher.fleet.mending import Mending
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from matcher.fleet.place import Place, Places, Share
     from matcher.galleries import Shelf
     from matcher.schedule import Scan, Turn
+    from matcher.shard import Searched
 
 _NOTHING: Final = np.zeros(0, np.int64)
 
@@ -57,17 +59,20 @@ class Part:
 class Searching:
     """Asks shards for candidates; for many threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - shards, and what may become of an answer
         self,
         places: Places,
         mending: Mending,
         moves: Moves,
         position: Callable[[], int],
+        replaced: Callable[[int, int], Collection[Member]],
     ) -> None:
         """Ask `places`, which have to be as far as `position`; else they are lost.
 
-        What is replaced meanwhile is told by `moves`.
+        Holders of whom something is replaced meanwhile are told by `moves`, as far as
+        shards were told to go from here; else by `replaced`, between two positions.
         """
+        self._replaced = replaced
         self._places = places
         self._moves = moves
         self._mending = mending
@@ -106,20 +111,34 @@ class Searching:
         """Return the candidates of each turn, or None where they cannot be told."""
         holders = {turn.shelf.holder for turn in turns}
         for _again in range(limits.MAX_SHARD_PASSES):
-            before = self._moves.settled(holders)
+            before, position = self._moves.settled(holders), self._position()
             with self._places.asking() as shares:
-                found = self._pass(shares, turns)
-            if self._moves.is_as(before):
+                found, reached = self._pass(shares, turns, position)
+            # Which shares have a part is known as of the position alone.
+            is_moved = not holders.isdisjoint(self._replaced(position, reached))
+            if self._moves.is_as(before) and not is_moved:
                 return found
+            if is_moved:
+                self._wait_for(reached)
         return [None] * len(turns)
 
+    def _wait_for(self, position: int) -> None:
+        """Wait a while until shards are told to go where others have told them."""
+        with self._places.changed:
+            self._places.changed.wait_for(
+                lambda: self._position() >= position, limits.SHARD_RETRY_SECONDS
+            )
+
     def _pass(
-        self, shares: Sequence[Share], turns: Sequence[Turn]
-    ) -> list[NDArray[np.int64] | None]:
+        self, shares: Sequence[Share], turns: Sequence[Turn], position: int
+    ) -> tuple[list[NDArray[np.int64] | None], int]:
         """Return what shards have for each turn; None where one of them is lost.
 
         Which shards have a part is asked now: something may have been replaced since
         the probes began to wait.
+
+        Returns:
+            Behind that, how far any of them was at the end.
         """
         of_gallery: dict[GalleryName, list[int]] = defaultdict(list)
         for number, turn in enumerate(turns):
@@ -133,10 +152,14 @@ class Searching:
         }
         asked = [(s, questions[tuple(g)]) for s, g in own.items() if g]
         found: list[list[NDArray[np.int64]] | None] = [[_NOTHING] for _ in turns]
-        calls = [(s, ("search", self._position(), *q.sent)) for s, q in asked]
+        calls = [(s, ("search", position, *q.sent)) for s, q in asked]
+        reached = position
+        told: Searched | None
         for (_, question), told in zip(asked, self._ask(calls), strict=True):
-            question.take(found, told)
-        return [None if ids is None else np.concatenate(ids) for ids in found]
+            question.take(found, None if told is None else told.found)
+            reached = max(reached, 0 if told is None else told.position)
+        ids = [None if each is None else np.concatenate(each) for each in found]
+        return ids, reached
 
     def _ask(self, calls: Sequence[tuple[Share, tuple[Any, ...]]]) -> list[Any]:
         """Ask a copy of each share at once, and the next of those that are lost.

@@ -1,0 +1,253 @@
+"""Two front ends speak to the same shards: neither is misled by what the other does."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from archive import FACES, OTHER_FACES, XAA, XRA, Archive, until
+from ships import SHARING, Here, Ships, whole
+
+from biometrics import limits
+from biometrics.custody import Vault
+from matcher.fleet import Others
+from matcher.galleries import GalleryState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matcher.shares import Sharing
+
+PEOPLE = range(60)
+
+
+class Ship(Here):
+    """A shard that is there already, as another front end knows it."""
+
+    def __init__(self, here: Here) -> None:
+        """Be it."""
+        self.number, self.copy = here.number, here.copy
+        self.send = here.send  # type: ignore[method-assign]
+        self.answer = here.answer  # type: ignore[method-assign]
+        self.restart = here.restart  # type: ignore[method-assign]
+        self.is_gone = here.is_gone  # type: ignore[method-assign]
+
+    def end(self) -> None:
+        """Leave it to whoever has made it."""
+
+
+class Second(Ships):
+    """Another front end, which speaks to the shards of a first one."""
+
+    def __init__(self, archive: Archive, first: Ships) -> None:
+        """Have keys of its own."""
+        self.first = first
+        vault = Vault(
+            archive.provider("exchange"),
+            {member: archive.provider(member.code) for member in (XAA, XRA)},
+            archive.store.keys,
+            archive._clock,
+            os.urandom,
+        )
+        for member in (XAA, XRA):
+            vault.unlock(member)
+        beside = Others(archive.store.journal, lambda: False)
+        super().__init__(archive, vault=vault, beside=beside)
+
+    def make(self, _sharing: Sharing) -> list[Here]:
+        """Have those of the first one."""
+        self.remotes = [Ship(here) for here in self.first.remotes]
+        return self.remotes
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    """Some people, on a single machine too."""
+    archive = Archive(tmp_path)
+    archive.enrol(FACES, *PEOPLE)
+    archive.enrol(OTHER_FACES, 5)
+    archive.start()
+    yield archive
+    archive.store.close()
+
+
+@pytest.fixture
+def both(archive: Archive) -> Iterator[tuple[Ships, Ships]]:
+    """Two front ends."""
+    beside = Others(archive.store.journal, lambda: True)
+    first = Ships(archive, SHARING, beside=beside)
+    second = Second(archive, first)
+    with first.fleet, second.fleet:
+        yield first, second
+
+
+def test_both_find_who_is_there(archive: Archive, both: tuple[Ships, Ships]) -> None:
+    """Whoever has told the shards where to go."""
+    one, other = both
+    assert one.found(FACES, 1, 2, 999) == other.found(FACES, 1, 2, 999)
+    archive.enrol(FACES, 100, 101)
+    archive.withdraw(FACES, 1)
+    one.follow()
+    archive.follow()
+    # The other has not come so far; it hears of a later moment.
+    assert other.found(FACES, 100, 1) == whole(archive, FACES, 100, 1)
+    other.follow()
+    assert other.found(FACES, 100, 1) == whole(archive, FACES, 100, 1)
+    assert all(place.is_ready for place in other.fleet._places.all)
+
+
+def test_a_lock_that_one_has_not_come_to_costs_it_no_shard(
+    archive: Archive, both: tuple[Ships, Ships]
+) -> None:
+    """What shards have dropped for it is told as nothing; the rest is found."""
+    one, other = both
+    one.close(is_open=False)
+    one.follow()
+    assert other.found(FACES, 1) is None
+    assert other.found(OTHER_FACES, 5) == whole(archive, OTHER_FACES, 5)
+    other.follow()
+    assert other.state(FACES) is GalleryState.LOCKED
+    assert all(place.is_ready for place in other.fleet._places.all)
+
+
+def test_no_shard_takes_a_key_that_a_lock_has_overtaken(
+    both: tuple[Ships, Ships],
+) -> None:
+    """Of a front end that does not know of the lock, by a shard that cannot either."""
+    one, other = both
+    position = other.fleet.position
+    one.close(is_open=False)
+    one.follow()
+    for remote in one.remotes:
+        remote.restart()
+    until(lambda: one.found(OTHER_FACES, 5) is not None)
+    until(lambda: all(place.is_ready for place in one.fleet._places.all))
+    assert other.fleet.position == position
+    for place in other.fleet._places.all:
+        greeting = other.fleet._mending._greeting(place)
+        other.fleet._places.greeted(place, greeting)
+        loan = other.fleet._lending.loan(place, XAA)
+        shard = one.remotes[place.remote.number].shard
+        assert shard is not None
+        assert not shard.load(greeting.incarnation, XAA, loan)
+        assert not shard._keys.is_unlocked(XAA)
+
+
+def test_both_load_what_is_unlocked_once(
+    archive: Archive, both: tuple[Ships, Ships]
+) -> None:
+    """The second one to ask finds it there, and nobody is UNAVAILABLE meanwhile."""
+    one, other = both
+    one.close(is_open=False)
+    one.follow()
+    other.follow()
+    one.open()
+    assert one.found(FACES, 1) == whole(archive, FACES, 1)
+    other._vault.unlock(XAA)
+    other.follow()
+    other.galleries.load(XAA)
+    lost, stop = threading.Event(), threading.Event()
+
+    def search() -> None:
+        while not stop.is_set():
+            if one.found(FACES, 1) is None:
+                lost.set()
+
+    searching = threading.Thread(target=search)
+    searching.start()
+    other.fleet.load(
+        XAA, is_wanted=lambda: True, done=lambda: other.galleries.open(XAA)
+    )
+    stop.set()
+    searching.join()
+    assert not lost.is_set()
+    assert other.found(FACES, 1) == whole(archive, FACES, 1)
+
+
+def test_nobody_who_is_replaced_is_missed_by_the_other(
+    archive: Archive, both: tuple[Ships, Ships]
+) -> None:
+    """While the one has shards follow, the other finds who was or who is."""
+    one, other = both
+    stop = threading.Event()
+    missed: list[int] = []
+
+    def search() -> None:
+        while not stop.is_set():
+            if other.found(FACES, 7) == [set()]:
+                missed.append(other.fleet.position)
+
+    def follow() -> None:
+        while not stop.is_set():
+            other.follow()
+
+    threads = [threading.Thread(target=each) for each in (search, search, follow)]
+    for thread in threads:
+        thread.start()
+    for _ in range(60):
+        archive.replace(FACES, 7)
+        one.follow()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert missed == []
+
+
+def test_who_is_replaced_is_not_missed_where_it_was_never_looked_for(
+    archive: Archive, both: tuple[Ships, Ships], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lags knows of no gallery in the shard that has the person by now."""
+    monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 1)
+    one, other = both
+    for _ in range(16):
+        archive.replace(FACES, 7)
+        one.follow()
+        assert other.found(FACES, 7) in (None, one.found(FACES, 7))
+
+
+def test_keys_that_are_replaced_stay_with_shards_under_both(
+    archive: Archive, both: tuple[Ships, Ships]
+) -> None:
+    """A front end that lends older keys takes no newer one away."""
+    one, other = both
+    keys = archive.vault.successors(XAA)
+    archive.store.custody.begin_unasked(XAA, keys, change_id=os.urandom(16)).result(30)
+    archive.vault.renew(XAA)
+    one.follow()
+    archive.enrol(FACES, 200)
+    one.follow()
+    for place in other.fleet._places.all:
+        loan = other.fleet._lending.loan(place, XAA)
+        shard = one.remotes[place.remote.number].shard
+        assert shard is not None
+        shard.load(place.incarnation, XAA, loan)
+    archive.enrol(FACES, 201)
+    one.follow()
+    archive.follow()
+    assert one.found(FACES, 200, 201) == whole(archive, FACES, 200, 201)
+
+
+def test_a_shard_that_is_lost_is_had_back_by_both(
+    archive: Archive, both: tuple[Ships, Ships]
+) -> None:
+    """Whoever comes second goes on from where the first has had it begin."""
+    one, other = both
+    one.remotes[0].restart()
+    until(lambda: one.found(FACES, *PEOPLE) == whole(archive, FACES, *PEOPLE))
+    until(lambda: other.found(FACES, *PEOPLE) == whole(archive, FACES, *PEOPLE))
+
+
+def test_whoever_leaves_first_leaves_shards_to_the_other(archive: Archive) -> None:
+    """They end with the last one."""
+    first = Ships(archive, beside=Others(archive.store.journal, lambda: False))
+    with first.fleet:
+        second = Second(archive, first)
+        with second.fleet:
+            pass
+        assert first.found(FACES, 1) == whole(archive, FACES, 1)
+    assert not any(remote.is_ended for remote in first.remotes)
+    for remote in first.remotes:
+        remote.end()
