@@ -18,10 +18,8 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache, partial
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
@@ -203,11 +201,17 @@ def on_cluster(
 def _made(memory_bytes: int, name: str, plans: Sequence[ShardPlan]) -> list[RayShard]:
     """Return shards, each where there is so much memory."""
     if name:  # those of other settings are others
-        told = repr([replace(plan, segments=Path()) for plan in plans])
-        name = f"{name}/{blake2b(told.encode(), digest_size=8).hexdigest()}"
+        name = f"{name}/{_told_apart(plans[0])}"
     groups = _groups(plans, memory_bytes, name)
     make = partial(RayShard, memory_bytes=memory_bytes, name=name)
     return [make(plan, group=groups.get(plan.number)) for plan in plans]
+
+
+def _told_apart(plan: ShardPlan) -> str:
+    """Return what tells the shards of one plan from those of another."""
+    spaces = sorted((space.name, space.identity) for space in plan.spaces)
+    told = repr((plan.sharing, plan.database, plan.threads, spaces))
+    return blake2b(told.encode(), digest_size=8).hexdigest()
 
 
 def _groups(

@@ -11,17 +11,18 @@ import os
 import signal
 import time
 from collections import defaultdict
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from cluster.processes import shard_processes
 from load import SAMPLE, Load, wait_until
 from victim import Victim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from postgres_server import PostgresServer
 
@@ -52,24 +53,6 @@ def load(nodes: Nodes, postgres: PostgresServer, tmp_path: Path) -> Iterator[Loa
         load.stop()
         victim.end()
         postgres.take_back(url)
-
-
-def shard_processes(nodes: Nodes) -> list[int]:
-    """Return the processes of shards on some nodes."""
-    raylets = {
-        str(node.all_processes["raylet"][0].process.pid)
-        for node in nodes._cluster.list_all_nodes()
-    }
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (process / "cmdline").read_bytes()
-            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-        except OSError:
-            continue
-        if parent in raylets and title.startswith(b"ray::Shard"):
-            found.append(int(process.name))
-    return found
 
 
 def lose(
