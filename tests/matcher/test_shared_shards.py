@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +15,13 @@ from biometrics import limits
 from biometrics.custody import Vault
 from matcher.fleet import Others
 from matcher.galleries import GalleryState
+from matcher.index import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from biometrics.store import Change
     from matcher.shares import Sharing
 
 PEOPLE = range(60)
@@ -113,27 +116,40 @@ def test_a_lock_that_one_has_not_come_to_costs_it_no_shard(
     assert all(place.is_ready for place in other.fleet._places.all)
 
 
+def test_a_lock_that_comes_later_is_no_lack_of_keys(
+    archive: Archive, both: tuple[Ships, Ships]
+) -> None:
+    """Who comes to a change before it hears of shards that are beyond the lock."""
+    one, other = both
+    position = other.fleet.position
+    archive.enrol(OTHER_FACES, 6)
+    one.close(is_open=False)
+    one.follow()
+    other.fleet.apply(archive.store.journal.changes(position, 1))
+    assert all(place.is_ready for place in other.fleet._places.all)
+
+
 def test_no_shard_takes_a_key_that_a_lock_has_overtaken(
     both: tuple[Ships, Ships],
 ) -> None:
     """Of a front end that does not know of the lock, by a shard that cannot either."""
     one, other = both
-    position = other.fleet.position
     one.close(is_open=False)
     one.follow()
-    for remote in one.remotes:
-        remote.restart()
+    assert one.fleet.keep(XRA)  # so that a new process begins after the lock
+    has_xra = {g.holder: p for p in one.fleet._places.all for g in p.has}[XRA]
+    number = has_xra.remote.number
+    one.remotes[number].restart()
     until(lambda: one.found(OTHER_FACES, 5) is not None)
-    until(lambda: all(place.is_ready for place in one.fleet._places.all))
-    assert other.fleet.position == position
-    for place in other.fleet._places.all:
-        greeting = other.fleet._mending._greeting(place)
-        other.fleet._places.greeted(place, greeting)
-        loan = other.fleet._lending.loan(place, XAA)
-        shard = one.remotes[place.remote.number].shard
-        assert shard is not None
-        assert not shard.load(greeting.incarnation, XAA, loan)
-        assert not shard._keys.is_unlocked(XAA)
+    shard = one.remotes[number].shard
+    assert shard is not None
+    assert not shard._overtaken
+    place = other.fleet._places.all[number]
+    greeting = other.fleet._mending._greeting(place)
+    other.fleet._places.greeted(place, greeting)
+    loan = other.fleet._lending.loan(place, XAA)
+    assert not shard.load(greeting.incarnation, XAA, loan)
+    assert not shard._keys.is_unlocked(XAA)
 
 
 def test_both_load_what_is_unlocked_once(
@@ -201,11 +217,57 @@ def test_who_is_replaced_is_not_missed_where_it_was_never_looked_for(
 ) -> None:
     """Who lags knows of no gallery in the shard that has the person by now."""
     monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 1)
+    monkeypatch.setattr(limits, "SHARD_RETRY_SECONDS", 0.001)
     one, other = both
-    for _ in range(16):
+    for _ in range(60):
         archive.replace(FACES, 7)
         one.follow()
         assert other.found(FACES, 7) in (None, one.found(FACES, 7))
+
+
+def test_who_is_replaced_is_not_missed_in_the_middle_of_it(
+    archive: Archive, both: tuple[Ships, Ships], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard says how far it may be, and not how far it was before."""
+    monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 1)
+    one, other = both
+    begun, go_on = threading.Event(), threading.Event()
+    remove = Index._remove
+
+    def removed(index: Index, changes: Sequence[Change]) -> None:
+        remove(index, changes)
+        begun.set()
+        go_on.wait(30)
+
+    monkeypatch.setattr(Index, "_add", lambda *_: None)  # as if that were elsewhere
+    monkeypatch.setattr(Index, "_remove", removed)
+    archive.replace(FACES, 7)
+    following = threading.Thread(target=one.follow)
+    following.start()
+    begun.wait(30)
+    until(lambda: other.found(FACES, 7) != [{8}])
+    assert other.found(FACES, 7) is None
+    go_on.set()
+    following.join()
+
+
+def test_copies_that_are_told_of_at_two_moments_do_not_differ(
+    archive: Archive,
+) -> None:
+    """While another front end has them follow, nothing is compared."""
+    sharing = replace(SHARING, places=1, copies=2)
+    beside = Others(archive.store.journal, lambda: True)
+    with Ships(archive, sharing, beside=beside).fleet as fleet:
+        first, _ = fleet._places.all
+        archive.enrol(FACES, 100)
+        assert isinstance(first.remote, Here)
+        shard = first.remote.shard
+        assert shard is not None
+        reached = shard.follow(first.incarnation, archive.store.journal.end(), {})
+        assert reached is not None
+        fleet._places.reached(first, reached)
+        fleet._count(first)
+        assert fleet._galleries.state(XAA, FACES.space) is GalleryState.READY
 
 
 def test_keys_that_are_replaced_stay_with_shards_under_both(

@@ -143,7 +143,13 @@ def test_an_answer_by_an_agreement_that_is_not_the_last_is_decided_anew(
     """As soon as the other front end has put a newer one in force."""
     one, other = pair
     for revision in (1, 2):
-        row = AgreementRow(XAA, revision, digest(f"{revision}"), b"toml", b"note")
+        row = AgreementRow(
+            holder=XAA,
+            revision=revision,
+            digest=digest(f"{revision}"),
+            data=b"toml",
+            note=b"note",
+        )
         pair[revision - 1].store.agreements.keep(row)
         told = answer(one, mentions=searched_by(digest("1")))
         assert (told is None) is (revision == 2)
