@@ -189,7 +189,8 @@ def fan_out(
         *(Shelf(Member(local.holders[0]), SPACE, Position.FACE), np.zeros(1, np.int64)),
         *(np.full(1, THRESHOLD), np.full(1, np.inf)),
     )
-    with on_cluster(address, plans, memory_bytes=_SHARD_MB << 20) as remotes:
+    with on_cluster(address, memory_bytes=_SHARD_MB << 20) as made:
+        remotes = made(plans)
         greetings = [remote.send(call("greet")) for remote in remotes]
         names = [
             remote.answer(sent, seconds=_START_SECONDS).incarnation
@@ -197,7 +198,7 @@ def fan_out(
         ]
         begin = ({}, frozenset())
         for remote, name in zip(remotes, names, strict=True):
-            more = {"start": 0, "is_trusted": True, "group": "load"}
+            more = {"start": 0, "is_trusted": True, "beside": (), "group": "load"}
             sent = remote.send(call("begin", name, *begin, **more))
             remote.answer(sent, seconds=_START_SECONDS)
 

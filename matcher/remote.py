@@ -16,7 +16,7 @@ import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import ray
@@ -32,7 +32,7 @@ from matcher.calls import LostError
 from matcher.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ray.util.placement_group import PlacementGroup
 
@@ -123,13 +123,12 @@ class RayShard:
 
 @contextmanager
 def on_cluster(
-    address: str, plans: Sequence[ShardPlan], *, memory_bytes: int
-) -> Iterator[list[RayShard]]:
-    """Have shards on a Ray cluster that is there, until the block ends.
+    address: str, *, memory_bytes: int
+) -> Iterator[Callable[[Sequence[ShardPlan]], list[RayShard]]]:
+    """Give what makes shards on a Ray cluster that is there; they end with the block.
 
     Args:
         address: host and port of its head.
-        plans: of each.
         memory_bytes: that each asks for.
 
     Raises:
@@ -137,13 +136,18 @@ def on_cluster(
     """
     _join(address)
     try:
-        groups = _groups(plans, memory_bytes)
-        yield [
-            RayShard(plan, memory_bytes=memory_bytes, group=groups.get(plan.number))
-            for plan in plans
-        ]
+        yield partial(_made, memory_bytes)
     finally:
         ray.shutdown()
+
+
+def _made(memory_bytes: int, plans: Sequence[ShardPlan]) -> list[RayShard]:
+    """Return shards, each where there is so much memory."""
+    groups = _groups(plans, memory_bytes)
+    return [
+        RayShard(plan, memory_bytes=memory_bytes, group=groups.get(plan.number))
+        for plan in plans
+    ]
 
 
 def _groups(plans: Sequence[ShardPlan], memory_bytes: int) -> dict[int, PlacementGroup]:

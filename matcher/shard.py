@@ -16,7 +16,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -35,7 +35,7 @@ from matcher.loading import Loading
 from matcher.segments import SHARDS, SegmentFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -79,22 +79,18 @@ class ShardPlan:
     @property
     def folder(self) -> Path:
         """Where it keeps its codes; that of another sharing is another."""
-        return self._folder(self.number, self.copy)
+        own = f"{self.number}-{self.copy}" if self.copy else str(self.number)
+        return self.folder_of(self.sharing) / own
 
-    @property
-    def folders(self) -> frozenset[Path]:
-        """Where all shards of this sharing keep theirs."""
-        return frozenset(
-            self._folder(number, copy)
-            for number in range(self.sharing.places)
-            for copy in range(self.sharing.copies)
-        )
+    def folder_of(self, sharing: Sharing) -> Path:
+        """Return where all shards of a sharing keep theirs: they may share a volume."""
+        return self.segments / SHARDS / f"{sharing.places}-{sharing.together}"
 
-    def _folder(self, number: int, copy: int) -> Path:
-        """Return the folder of one of them; two may be on one volume."""
-        shared = f"{self.sharing.places}-{self.sharing.together}"
-        own = f"{number}-{copy}" if copy else str(number)
-        return self.segments / SHARDS / shared / own
+    def all(self) -> Iterator[ShardPlan]:
+        """Yield the plans of all shards of this sharing."""
+        for number in range(self.sharing.places):
+            for copy in range(self.sharing.copies):
+                yield replace(self, number=number, copy=copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +194,7 @@ class Shard:
         loans: Mapping[Member, Loan],
         galleries: frozenset[GalleryName],
         *,
+        beside: Collection[Sharing],
         start: int,
         is_trusted: bool,
     ) -> Reached | None:
@@ -207,13 +204,14 @@ class Shard:
             incarnation: whom it is told.
             loans: by member.
             galleries: every gallery that there is.
+            beside: how galleries are shared out: what other sharings kept is deleted.
             start: position up to which it is known who is locked; it goes there.
             is_trusted: whether what is kept on disk is to be believed.
         """
         if incarnation != self._incarnation:
             return None
         with self._following:
-            self._sweep()
+            self._sweep(beside)
             if not is_trusted:
                 self._files.discard_all()
             self._borrow(loans)
@@ -337,6 +335,13 @@ class Shard:
         """Save the galleries of a holder anew, now; say whether that was done."""
         return self._is(incarnation) and self._keeper.keep(holder)
 
+    def leave(self, incarnation: bytes) -> bool:
+        """Keep no more on disk, nor what is there: it is about to be ended."""
+        if is_meant := self._is(incarnation):
+            self._keeper.stop()
+            self._files.discard_all()
+        return is_meant
+
     def stop(self, incarnation: bytes) -> bool:
         """Save what was not saved yet."""
         if is_meant := self._is(incarnation):
@@ -396,10 +401,11 @@ class Shard:
             ),
         )
 
-    def _sweep(self) -> None:
-        """Delete codes of another sharing, which nobody would erase any more."""
+    def _sweep(self, beside: Collection[Sharing]) -> None:
+        """Delete codes of other sharings, which nobody would erase any more."""
         own = self._plan.folder.parent
-        kept = {own, *self._plan.folders}
+        kept = {own, *(self._plan.folder_of(sharing) for sharing in beside)}
+        kept.update(plan.folder for plan in self._plan.all())
         for folder in (*own.parent.glob("*"), *own.glob("*")):
             if folder not in kept:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class Here:
         self._made = [self.shard]
         self.was_seen = True
         self.asked: list[str] = []  # methods
+        self.is_ended = False
         self._held: dict[str, threading.Event] = {}
         self._pool = ThreadPoolExecutor(4)
 
@@ -54,20 +56,26 @@ class Here:
             failed: Future[Any] = Future()
             failed.set_exception(LostError("gone"))
             return failed
-        method = getattr(self.shard, asked.method)
+        shard = self.shard
+        method = getattr(shard, asked.method)
         held = self._held.get(asked.method)
 
         def answer() -> Any:  # noqa: ANN401
             if held is not None:
-                held.wait(30)
+                end = time.monotonic() + 30
+                while self.shard is shard and not held.wait(0.01):
+                    assert time.monotonic() < end
+            if self.shard is not shard:
+                raise LostError("ended")
             return method(*asked.arguments, **asked.more)
 
         return self._pool.submit(answer)
 
-    def hold(self, method: str) -> threading.Event:
-        """Have calls of a method wait for what is returned."""
-        self._held[method] = threading.Event()
-        return self._held[method]
+    def hold(
+        self, method: str, event: threading.Event | None = None
+    ) -> threading.Event:
+        """Have calls of a method wait for an event, which is returned."""
+        return self._held.setdefault(method, event or threading.Event())
 
     def answer(self, sent: Future[Any], *, seconds: float) -> Any:  # noqa: ANN401
         """Wait for what it says."""
@@ -84,11 +92,13 @@ class Here:
 
     def restart(self) -> None:
         """Have another."""
+        assert not self.is_ended
         self.shard = Shard(self.plan)
         self._made.append(self.shard)
 
     def end(self) -> None:
         """Have none, nor a thread of one that was."""
+        self.shard, self.is_ended = None, True
         self._pool.shutdown()
         for shard in self._made:
             shard._keeper.stop()
@@ -106,26 +116,10 @@ class Ships:
         for member in (XAA, XRA):
             for space in archive.store.register.spaces(member):
                 self.galleries.know(member, space)
-        self.remotes = [
-            Here(
-                ShardPlan(
-                    number=number,
-                    copy=copy,
-                    sharing=sharing,
-                    database=archive.database,
-                    segments=archive.folder,
-                    spaces=tuple(archive.spaces),
-                    threads=1,
-                )
-            )
-            for number in range(sharing.places)
-            for copy in range(sharing.copies)
-        ]
-        for remote in self.remotes:
-            if remote.copy == absent:
-                remote.shard = None
+        self.remotes: list[Here] = []
+        self._absent = absent
         self.fleet = Fleet(
-            self.remotes,
+            self.make,
             sharing,
             vault=archive.vault,
             galleries=self.galleries,
@@ -139,6 +133,24 @@ class Ships:
                 continue
             break
         self.galleries.loaded()
+
+    def make(self, sharing: Sharing) -> list[Here]:
+        """Have shards, beside those that there are."""
+        archive = self.archive
+        plan = ShardPlan(
+            number=0,
+            sharing=sharing,
+            database=archive.database,
+            segments=archive.folder,
+            spaces=tuple(archive.spaces),
+            threads=1,
+        )
+        made = [Here(each) for each in plan.all()]
+        for remote in made:
+            if remote.copy == self._absent:
+                remote.shard = None
+        self.remotes += made
+        return made
 
     def follow(self) -> None:
         """Apply what is new."""

@@ -106,6 +106,7 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
             files=files,
         )
     )
+    ground.settings.share_out_by(site.share_out)
     follower = Follower(
         journal=store.journal,
         index=site.index,

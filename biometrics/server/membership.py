@@ -1,9 +1,9 @@
 """Who takes part: the settings say it, and it counts while the exchange is served.
 
 A look finds what was edited of `exchange.toml` and of the list of signers. Of the
-settings, members that are new and how it is about each are taken up; everything else is
-told, and waits for a restart. What cannot be taken up whole changes nothing, and is
-looked at again.
+settings, members that are new, how it is about each, and the number of shards are taken
+up; everything else is told, and waits for a restart. What cannot be taken up whole
+changes nothing, and is looked at again.
 
 A member that joins:
 1. Its keys are at hand, and its auditor's.
@@ -37,7 +37,7 @@ from biometrics.signing import read_signers
 from biometrics.store import CustodyState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
     from pathlib import Path
 
     from biometrics.audit import AuditorKey
@@ -172,6 +172,7 @@ class SettingsInForce:
         self._auditors = auditors
         self._witnesses = witnesses
         self._in_force = in_force
+        self._share_out: Callable[[int], None] | None = None
         self._files = _files(config)
         self._at_start = self._stamps()
         # None, so that the first look misses no edit since the start.
@@ -183,6 +184,10 @@ class SettingsInForce:
     def names(self) -> Mapping[Member, str]:
         """Names of members, for people; any thread."""
         return self._config.member_names
+
+    def share_out_by(self, share_out: Callable[[int], None] | None) -> None:
+        """Have another number of shards by `share_out`; None where there are none."""
+        self._share_out = share_out
 
     def look(self) -> list[Told]:
         """Take up what is new, and refuse what is not good.
@@ -215,6 +220,7 @@ class SettingsInForce:
         except ConfigurationError as error:
             yield _refused("settings", error)
             return
+        yield from self._of_shards(config)
         waiting = sorted(_waiting(self._config, config))
         if waiting:
             text = f"settings: {', '.join(waiting)}: counts from the next start on"
@@ -230,6 +236,20 @@ class SettingsInForce:
             for member, said in config.memberships.items()
         ):
             self._settings = stamp
+
+    def _of_shards(self, config: Config) -> Iterator[Told]:
+        """Take up how many shards there are, if nothing else of them was edited."""
+        before, said = self._config.cluster, config.cluster
+        if self._share_out is None or before is None or said is None or before == said:
+            return
+        if replace(before, shards=said.shards) == said:
+            self._share_out(said.shards)
+            self._config = replace(self._config, cluster=said)
+            text = (
+                f"galleries are being shared out over {said.shards} shards; the"
+                f" {before.shards} from before are searched until these are filled"
+            )
+            yield Told(text, is_warning=False)
 
     def _of_witnesses(self, config: Config) -> Iterator[Told]:
         """Take up whose cosignatures are kept, if other files are named."""
@@ -358,6 +378,7 @@ def _files(config: Config) -> tuple[Path, ...]:
 
 # As `exchange.toml` has it, where that is not the name of the field.
 _AS_WRITTEN: Final = {
+    "cluster": "[matcher]",
     "console_socket": "[console] socket",
     "exchange_key": "[keys] exchange",
     "metrics_listen": "[metrics] listen",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
@@ -71,6 +71,7 @@ class Site:
         loading: makes galleries of one holder anew.
         keeper: keeps codes on disk.
         shards: how it is about each shard; there may be none.
+        share_out: has another number of them, while all is served; None without any.
     """
 
     index: _Index
@@ -80,6 +81,7 @@ class Site:
     loading: Loader
     keeper: _Keeper
     shards: Callable[[], Sequence[Standing]]
+    share_out: Callable[[int], None] | None
 
 
 def refuse_without_ray() -> None:
@@ -149,28 +151,20 @@ def site_of(
     from matcher.fleet import Fleet  # noqa: PLC0415 - an extra
     from matcher.remote import on_cluster  # noqa: PLC0415
 
-    sharing = Sharing(
-        config.cluster.shards, config.cluster.templates_together, config.cluster.copies
+    cluster = config.cluster
+    sharing = Sharing(cluster.shards, cluster.templates_together, cluster.copies)
+    plan = ShardPlan(
+        number=0,
+        sharing=sharing,
+        database=config.database,
+        segments=config.segments,
+        spaces=tuple(spaces),
+        threads=cluster.shard_cores,
     )
-    plans = [
-        ShardPlan(
-            number=number,
-            copy=copy,
-            sharing=sharing,
-            database=config.database,
-            segments=config.segments,
-            spaces=tuple(spaces),
-            threads=config.cluster.shard_cores,
-        )
-        for number in range(sharing.places)
-        for copy in range(sharing.copies)
-    ]
     with (
-        on_cluster(
-            config.cluster.address, plans, memory_bytes=config.cluster.shard_mb << 20
-        ) as shards,
+        on_cluster(cluster.address, memory_bytes=cluster.shard_mb << 20) as made,
         Fleet(
-            shards,
+            lambda sharing: made(list(replace(plan, sharing=sharing).all())),
             sharing,
             vault=vault,
             galleries=galleries,
@@ -186,6 +180,7 @@ def site_of(
             loading=fleet,
             keeper=fleet,
             shards=fleet.standings,
+            share_out=fleet.share_out,
         )
 
 
@@ -210,4 +205,5 @@ def _here(
         ),
         keeper=Keeper(index=index, engine=engine, galleries=galleries, files=files),
         shards=list,
+        share_out=None,
     )

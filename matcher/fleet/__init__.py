@@ -5,6 +5,7 @@ lending.py    keys, sealed to shards
 mending.py    shards that are lost, until they are back
 moves.py      what is replaced, on its way from one shard to another
 searching.py  probes, compared in one pass over all shards
+growth.py     another number of shards, filled beside those that are searched
 fleet.py      all of it: an index to follow with, an engine to search
 """
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from biometrics import limits
 from biometrics.errors import StorageError
 from biometrics.store import ChangeKind
 from matcher.calls import LostError, call
+from matcher.fleet.growth import Growth
 from matcher.fleet.lending import Lending
 from matcher.fleet.mending import Mending
 from matcher.fleet.moves import Moves
@@ -55,7 +57,7 @@ class Fleet:
 
     def __init__(
         self,
-        remotes: Sequence[Remote],
+        make: Callable[[Sharing], Sequence[Remote]],
         sharing: Sharing,
         *,
         vault: Vault,
@@ -66,7 +68,7 @@ class Fleet:
         """Speak to shards, which have nothing yet.
 
         Args:
-            remotes: of every copy of every place.
+            make: makes them, every copy of every place of a sharing.
             sharing: which of them has what.
             vault: whose keys are lent to them; what closes it is followed.
             galleries: to be told.
@@ -79,7 +81,7 @@ class Fleet:
         self._applying = threading.Lock()
         self._position = self._start = 0
         self._is_begun = False
-        self._places = Places(remotes, sharing, galleries)
+        self._places = Places(make(sharing), sharing, galleries)
         self._lending = Lending(vault, galleries, self._places, lambda: self.position)
         self._mending = Mending(
             self._places,
@@ -88,6 +90,9 @@ class Fleet:
             position=lambda: self.position,
             count=self._count,
             is_trusted=is_trusted,
+        )
+        self._growth = Growth(
+            self._places, self._mending, make=make, applying=self._applying
         )
         self._moves = Moves()
         self._searching = Searching(
@@ -101,12 +106,13 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         """Have shards save what they did not yet, and end them."""
         self._mending.stop()
+        self._growth.stop()
         self._all_of("stop", seconds=limits.SHARD_STOP_SECONDS)
         for place in self._places.all:
             place.remote.end()
 
     def standings(self) -> list[Standing]:
-        """Return how it is about each shard."""
+        """Return how it is about each shard that is searched."""
         return [
             Standing(
                 number=place.remote.number,
@@ -114,8 +120,12 @@ class Fleet:
                 is_ready=place.is_ready,
                 templates=sum(place.counts.values()),
             )
-            for place in self._places.all
+            for place in self._places.searched.places
         ]
+
+    def share_out(self, places: int) -> None:
+        """Have so many shards; those before are searched until these are filled."""
+        self._growth.want(replace(self._places.searched.sharing, places=places))
 
     # -- to whoever follows the journal: an index ------------------------------
 
@@ -151,12 +161,13 @@ class Fleet:
             end = changes[-1].position
             self._places.note(changes)
             closing = {c.member for c in changes if c.kind in _CLOSING}
-            with self._moves.during(changes):
-                members = {change.member for change in changes}
-                self._follow(end, members, closing=closing)
-            self._wait_for_lost(closing, end)
-            self._obey(changes)
-            self._position = end
+            with self._lending.withheld(closing):
+                with self._moves.during(changes):
+                    members = {change.member for change in changes}
+                    self._follow(end, members, closing=closing)
+                self._wait_for_lost(closing, end)
+                self._obey(changes)
+                self._position = end
 
     def verify(self, counts: Mapping[GalleryName, int]) -> None:
         """Compare what was loaded with what was counted; see `Index.verify`."""
@@ -328,15 +339,25 @@ class Fleet:
         return is_done
 
     def _wait_for_lost(self, closing: set[Member], position: int) -> None:
-        """Wait until no lost shard holds keys of members that close their galleries."""
+        """Wait until no lost shard holds keys of members that close their galleries.
 
-        def is_gone(place: Place) -> bool:
-            return place.position >= position or not closing & place.lent.keys()
+        One that is being filled, and that nobody needs yet, is not waited for so long.
+        """
 
-        with self._places.changed:
-            self._places.changed.wait_for(
-                lambda: self._mending.is_stopping or all(map(is_gone, self._places.all))
-            )
+        def is_held(place: Place) -> bool:
+            is_behind = place.position < position
+            return is_behind and not closing.isdisjoint(place.lent)
+
+        def is_done() -> bool:
+            return self._mending.is_stopping or not any(map(is_held, self._places.all))
+
+        while True:
+            for place in filter(is_held, self._places.all):
+                if not self._places.is_needed(place):
+                    self._mending.interrupt(place)
+            with self._places.changed:
+                if self._places.changed.wait_for(is_done, limits.SHARD_RETRY_SECONDS):
+                    return
 
     def _obey(self, changes: Sequence[Change]) -> None:
         """Drop what is closed here too, in the order of the journal."""
@@ -354,10 +375,10 @@ class Fleet:
                 self._galleries.destroy(change.member)
 
     def _count(self, coming: Place) -> None:
-        """Compare copies with one another, and what all have with what was counted.
+        """Compare what all have: copies, and sharings, and what was counted.
 
-        Not the latter while others write, or another shard is lost: then nobody is
-        counted. To be called while nothing is applied.
+        The latter not while others write; nor anything while another shard is lost:
+        then nobody is counted. To be called while nothing is applied.
 
         Args:
             coming: is as far as those that are searched.
@@ -370,7 +391,7 @@ class Fleet:
         for gallery, told in held.items():
             if len(told) > 1 and gallery.holder in open_holders:
                 self._damage(gallery, told, max(told))
-        if any(not s.is_ready and coming not in s.copies for s in self._places.shares):
+        if not self._places.of(coming).is_whole(coming):
             return
         wrong: dict[GalleryName, tuple[set[int], int]] = {}
         for holder in open_holders:

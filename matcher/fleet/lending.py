@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from biometrics.errors import GalleryLockedError
 from matcher.shard import Loan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from biometrics.custody import Vault
     from biometrics.members import Member
@@ -33,15 +33,31 @@ class Lending:
         self._galleries = galleries
         self._places = places
         self._position = position
+        self._withheld: frozenset[Member] = frozenset()
+
+    @contextmanager
+    def withheld(self, members: Collection[Member]) -> Iterator[None]:
+        """Lend nobody keys of members while the block runs: they close galleries.
+
+        For one thread at a time.
+        """
+        with self._places.changed:
+            self._withheld = frozenset(members)
+        try:
+            yield
+        finally:
+            self._withheld = frozenset()
 
     def loan(self, place: Place, member: Member) -> Loan:
         """Lend a member's keys to a shard.
 
         Raises:
-            GalleryLockedError: the member is locked.
+            GalleryLockedError: the member is locked, or about to be.
         """
         position = self._position()  # read before the keys are
         with self._places.changed:
+            if member in self._withheld:
+                raise GalleryLockedError("GALLERY_LOCKED", f"{member} closes its own")
             place.lent[member] = self._vault.lendable(member)
         return Loan(self._vault.lend(member, place.public), position)
 
@@ -71,7 +87,7 @@ class Lending:
         """Return those whose galleries are to be searched."""
         return {
             holder
-            for holder in self.holders()
+            for holder in self.holders() - self._withheld
             if self._galleries.closed(holder) is None and self.is_unlocked(holder)
         }
 

@@ -62,7 +62,9 @@ class Mending:
         self._count = count
         self._is_trusted = is_trusted
         self._stopping = threading.Event()
-        self._menders = ThreadPoolExecutor(len(places.all), "mend")
+        # For those that are searched, and as many that are to be.
+        most = 2 * limits.MAX_SHARDS * limits.MAX_SHARD_COPIES
+        self._menders = ThreadPoolExecutor(most, "mend")
 
     def stop(self) -> None:
         """Have none back any more."""
@@ -81,8 +83,14 @@ class Mending:
         if self._places.set_ready(place, is_ready=False):
             log.warning("%s, is lost: %s", place.name, error)
             if error.is_alive:
-                place.remote.restart()
+                self._restart(place)
         self.begin(place)
+
+    def interrupt(self, place: Place) -> None:
+        """End a shard that is doing what may take it long; it begins anew."""
+        if place.is_loading:
+            log.info("%s, begins anew: a member closes its galleries", place.name)
+            self._restart(place)
 
     def count_again(self) -> None:
         """Have shards counted once that can be."""
@@ -92,7 +100,7 @@ class Mending:
     def begin(self, place: Place) -> None:
         """Have a shard back, and counted, unless somebody is about to."""
         with self._places.changed:
-            if place.is_mended or self.is_stopping:
+            if place.is_mended or place.is_leaving or self.is_stopping:
                 return
             place.is_mended = True
         self._menders.submit(self._mend, place)
@@ -100,22 +108,30 @@ class Mending:
     def _mend(self, place: Place) -> None:
         """Have a shard back, however often that fails, and all shards counted."""
         began, trouble = time.monotonic(), ""
-        while not self.is_stopping:
+        while True:
             try:
                 self._mend_once(place, began)
             except (LostError, ExchangeError) as error:
                 if trouble != (trouble := str(error)):
                     log.info("%s, is not back: %s", place.name, trouble)
                 if isinstance(error, LostError) and error.is_alive:
-                    place.remote.restart()
+                    self._restart(place)
             except Exception:
                 log.exception("%s, cannot be had back", place.name)
-                place.remote.restart()
-            with self._places.changed:
-                if place.is_ready and place.is_counted:
-                    place.is_mended = False
-                    return
+                self._restart(place)
+            if self._is_done(place):
+                return
             self._stopping.wait(limits.SHARD_RETRY_SECONDS)
+
+    def _is_done(self, place: Place) -> bool:
+        """Say whether nothing is to be done for a shard, and note that nobody does."""
+        with self._places.changed:
+            is_back = place.is_ready and place.is_counted
+            is_done = is_back or place.is_leaving or self.is_stopping
+            if is_done:
+                place.is_mended = False
+                self._places.changed.notify_all()
+            return is_done
 
     def _mend_once(self, place: Place, began: float) -> None:
         """Have a shard back, and counted if it can be.
@@ -190,11 +206,12 @@ class Mending:
         loans = self._lending.newer(place, self._lending.holders())
         asked = call(
             *("begin", place.incarnation, loans, known),
+            beside=self._places.sharings(),
             start=start,
             is_trusted=self._is_trusted,
             group="load",
         )
-        self._take(place, self._ask(place, asked, seconds=limits.SHARD_LOAD_SECONDS))
+        self._take(place, self._ask_long(place, asked))
 
     def _follow(self, place: Place, position: int) -> set[Member]:
         """Have a shard go to a position; return whose galleries it lacks then.
@@ -234,7 +251,20 @@ class Mending:
         except GalleryLockedError:
             return
         asked = call(method, place.incarnation, holder, loan, group="load")
-        self._ask(place, asked, seconds=limits.SHARD_LOAD_SECONDS)
+        self._ask_long(place, asked)
+
+    def _ask_long(self, place: Place, asked: Call) -> Any:  # noqa: ANN401
+        """Ask what may take long, and may be interrupted; see `_ask`."""
+        place.is_loading = True
+        try:
+            return self._ask(place, asked, seconds=limits.SHARD_LOAD_SECONDS)
+        finally:
+            place.is_loading = False
+
+    def _restart(self, place: Place) -> None:
+        """Have another process in a place, unless nobody needs it."""
+        if not place.is_leaving:
+            place.remote.restart()
 
     @staticmethod
     def _ask(place: Place, asked: Call, *, seconds: float) -> Any:  # noqa: ANN401

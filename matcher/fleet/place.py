@@ -1,9 +1,15 @@
-"""What is known of each shard, and which of them are searched."""
+"""What is known of each shard, and which of them are searched.
+
+There are those of one sharing; and while galleries are being shared out anew, those of
+another beside them. These follow, are lent keys and are had back as the first are, and
+are searched once all of them are there.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import TYPE_CHECKING
@@ -27,6 +33,7 @@ class Place:
 
     Attributes:
         remote: it.
+        name: which it is, for people.
         incarnation: the process that is spoken to; empty where none is.
         public: what is sealed to for it.
         is_ready: whether it is searched.
@@ -35,10 +42,13 @@ class Place:
         has: galleries of which it may have templates.
         lent: numbers of the keys that it may hold, by member.
         is_mended: whether somebody is about to have it back.
+        is_loading: whether it is doing what may take it an hour.
+        is_leaving: whether it is needed no more, and not had back.
         is_counted: whether what it has was among what was counted since it is back.
     """
 
     remote: Remote
+    name: str
     incarnation: bytes = b""
     public: bytes = b""
     is_ready: bool = False
@@ -47,12 +57,9 @@ class Place:
     has: frozenset[GalleryName] = frozenset()
     lent: dict[Member, frozenset[int]] = field(default_factory=dict)
     is_mended: bool = False
+    is_loading: bool = False
+    is_leaving: bool = False
     is_counted: bool = False
-
-    @property
-    def name(self) -> str:
-        """Which it is, for people."""
-        return f"shard {self.remote.number}, copy {self.remote.copy}"
 
     def held(self) -> Counter[GalleryName]:
         """Return how many templates it had of each gallery when last asked."""
@@ -99,12 +106,45 @@ class Share:
         return ready[next(self._turns) % len(ready)] if ready else None
 
 
+@dataclass(slots=True, eq=False)
+class Layout:
+    """All shards of one sharing; `Places` changes it.
+
+    Attributes:
+        sharing: which of them has what.
+        shares: in their order.
+        asking: how many passes over them are under way.
+    """
+
+    sharing: Sharing
+    shares: Sequence[Share]
+    asking: int = 0
+
+    @classmethod
+    def of(cls, remotes: Sequence[Remote], sharing: Sharing) -> Layout:
+        """Return what is known of new ones: nothing."""
+        copies: list[list[Place]] = [[] for _ in range(sharing.places)]
+        for remote in remotes:
+            name = f"shard {remote.number} of {sharing.places}, copy {remote.copy}"
+            copies[remote.number].append(Place(remote, name))
+        return cls(sharing, [Share(each) for each in copies])
+
+    @property
+    def places(self) -> list[Place]:
+        """Every copy of each."""
+        return [place for share in self.shares for place in share.copies]
+
+    def is_whole(self, coming: Place | None = None) -> bool:
+        """Say whether a copy of every share is searched, or would be with `coming`."""
+        return all(share.is_ready or coming in share.copies for share in self.shares)
+
+
 class Places:
     """All shards; safe for many threads.
 
     Attributes:
-        all: every copy of each.
-        shares: in their order.
+        layouts: what there is of shards, of one sharing or of several.
+        searched: that which is.
         changed: is told of everything.
         target: position of the journal that shards are told to go to.
     """
@@ -113,23 +153,77 @@ class Places:
         self, remotes: Sequence[Remote], sharing: Sharing, galleries: Galleries
     ) -> None:
         """Know nothing of them; tell `galleries` which are not whole."""
-        self.all = [Place(remote) for remote in remotes]
-        self.shares = [
-            Share([place for place in self.all if place.remote.number == number])
-            for number in range(sharing.places)
-        ]
+        self.searched = Layout.of(remotes, sharing)
+        self.layouts: tuple[Layout, ...] = (self.searched,)
         self.changed = threading.Condition()
         self.target = 0
-        self._sharing = sharing
         self._galleries = galleries
 
+    @property
+    def all(self) -> list[Place]:
+        """Every copy of every share, searched or not."""
+        return [place for layout in self.layouts for place in layout.places]
+
     def ready(self) -> list[Place]:
-        """Return the copies that are searched."""
+        """Return the copies that are where the others are."""
         return [place for place in self.all if place.is_ready]
 
     def is_whole(self) -> bool:
-        """Say whether a copy of every share is."""
-        return all(share.is_ready for share in self.shares)
+        """Say whether a copy of every share is there that is searched."""
+        return self.searched.is_whole()
+
+    def of(self, place: Place) -> Layout:
+        """Return what a place is of."""
+        return next(each for each in self.layouts if place in each.places)
+
+    def is_needed(self, place: Place) -> bool:
+        """Say whether somebody is UNAVAILABLE while a copy is not there."""
+        return any(
+            place in share.copies and not share.is_ready
+            for share in self.searched.shares
+        )
+
+    def sharings(self) -> frozenset[Sharing]:
+        """Return how galleries are shared out, and are about to be."""
+        return frozenset(layout.sharing for layout in self.layouts)
+
+    @contextmanager
+    def asking(self) -> Iterator[Sequence[Share]]:
+        """Give the shares that are searched, which stay until the block ends."""
+        with self.changed:
+            layout = self.searched
+            layout.asking += 1
+        try:
+            yield layout.shares
+        finally:
+            with self.changed:
+                layout.asking -= 1
+                if layout is not self.searched:
+                    self.changed.notify_all()
+
+    def add(self, layout: Layout) -> None:
+        """Have shards beside those that are searched."""
+        with self.changed:
+            self.layouts = (*self.layouts, layout)
+
+    def search(self, layout: Layout) -> None:
+        """Have these searched from now on."""
+        with self.changed:
+            self.searched = layout
+            self._tell()
+            self.changed.notify_all()
+
+    def leave(self, layout: Layout) -> None:
+        """Have none of these back any more."""
+        with self.changed:
+            for place in layout.places:
+                place.is_leaving, place.is_ready = True, False
+
+    def remove(self, layout: Layout) -> None:
+        """Know nothing of these any more, which are gone."""
+        with self.changed:
+            self.layouts = tuple(each for each in self.layouts if each is not layout)
+            self.changed.notify_all()
 
     def note(self, changes: Sequence[Change]) -> None:
         """Note which galleries there are from some changes on, and where."""
@@ -138,8 +232,10 @@ class Places:
                 for stored in change.templates:
                     gallery = GalleryName(stored.member, stored.space)
                     self._galleries.know(*gallery)
-                    for place in self.shares[self._sharing.place_of(stored)].copies:
-                        place.has |= {gallery}
+                    for layout in self.layouts:
+                        share = layout.shares[layout.sharing.place_of(stored)]
+                        for place in share.copies:
+                            place.has |= {gallery}
             self.target = changes[-1].position
             self._tell()
 
@@ -202,10 +298,12 @@ class Places:
             self._tell()
 
     def counted(self, coming: Place) -> None:
-        """Note that what all have, and `coming`, was compared with what was counted."""
+        """Note that what `counts` told was compared with what was counted."""
         with self.changed:
-            for place in (*self.ready(), coming):
-                place.is_counted = True
+            for layout in self.layouts:
+                if layout.is_whole(coming):
+                    for place in layout.places:
+                        place.is_counted |= place.is_ready or place is coming
 
     def uncounted(self) -> None:
         """Note that it was not, of some of it."""
@@ -216,32 +314,45 @@ class Places:
     def counts(self, coming: Place | None = None) -> dict[GalleryName, set[int]]:
         """Return how many templates of each gallery all shares have together.
 
-        Where copies of a share differ there are two numbers: with those that have the
-        fewest, and the most.
+        There is more than one number where copies of a share differ, with those that
+        have the fewest and the most, or one sharing and another. Those of which a share
+        is lost say nothing.
 
         Args:
-            coming: counts with those that are searched.
+            coming: counts with those that are ready.
         """
-        least: Counter[GalleryName] = Counter()
-        most: Counter[GalleryName] = Counter()
         with self.changed:
-            copies = [
-                [p.held() for p in share.copies if p.is_ready or p is coming]
-                for share in self.shares
+            whole = [
+                [
+                    [p.held() for p in share.copies if p.is_ready or p is coming]
+                    for share in layout.shares
+                ]
+                for layout in self.layouts
+                if layout.is_whole(coming)
             ]
-        for held in copies:
-            for gallery in set(chain.from_iterable(held)):
-                numbers = [each[gallery] for each in held]
-                least[gallery] += min(numbers)
-                most[gallery] += max(numbers)
-        return {gallery: {least[gallery], most[gallery]} for gallery in most}
+        told = [each for shares in whole for each in _least_and_most(shares)]
+        return {g: {each[g] for each in told} for g in set(chain.from_iterable(told))}
 
     def _tell(self) -> None:
         """Tell which galleries are not whole now."""
         lost = [
             place.has
-            for share in self.shares
+            for share in self.searched.shares
             if not share.is_ready
             for place in share.copies
         ]
         self._galleries.part(frozenset(chain.from_iterable(lost)))
+
+
+def _least_and_most(
+    shares: Sequence[Sequence[Counter[GalleryName]]],
+) -> tuple[Counter[GalleryName], Counter[GalleryName]]:
+    """Return how many templates of each gallery copies of shares have together."""
+    least: Counter[GalleryName] = Counter()
+    most: Counter[GalleryName] = Counter()
+    for copies in shares:
+        for gallery in set(chain.from_iterable(copies)):
+            numbers = [each[gallery] for each in copies]
+            least[gallery] += min(numbers)
+            most[gallery] += max(numbers)
+    return least, most

@@ -81,7 +81,8 @@ class Searching:
     def parts(self, shelf: Shelf) -> list[Part]:
         """Return what makes up a shelf now, in shards that are lost or not."""
         gallery = _gallery(shelf)
-        shares = tuple([s for s in self._places.shares if s.may_have(gallery)])
+        searched = self._places.searched.shares
+        shares = tuple([share for share in searched if share.may_have(gallery)])
         rows = sum(share.count(shelf) for share in shares)
         return [Part(shares, rows)] if shares else []
 
@@ -106,12 +107,15 @@ class Searching:
         holders = {turn.shelf.holder for turn in turns}
         for _again in range(limits.MAX_SHARD_PASSES):
             before = self._moves.settled(holders)
-            found = self._pass(turns)
+            with self._places.asking() as shares:
+                found = self._pass(shares, turns)
             if self._moves.is_as(before):
                 return found
         return [None] * len(turns)
 
-    def _pass(self, turns: Sequence[Turn]) -> list[NDArray[np.int64] | None]:
+    def _pass(
+        self, shares: Sequence[Share], turns: Sequence[Turn]
+    ) -> list[NDArray[np.int64] | None]:
         """Return what shards have for each turn; None where one of them is lost.
 
         Which shards have a part is asked now: something may have been replaced since
@@ -120,10 +124,7 @@ class Searching:
         of_gallery: dict[GalleryName, list[int]] = defaultdict(list)
         for number, turn in enumerate(turns):
             of_gallery[_gallery(turn.shelf)].append(number)
-        own = {
-            share: [g for g in of_gallery if share.may_have(g)]
-            for share in self._places.shares
-        }
+        own = {share: [g for g in of_gallery if share.may_have(g)] for share in shares}
         questions = {
             tuple(galleries): _Question.of(
                 turns, [n for gallery in galleries for n in of_gallery[gallery]]

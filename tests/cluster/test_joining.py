@@ -25,7 +25,7 @@ def joined(address: str) -> str:
 
     with (
         pytest.raises(ConfigurationError) as refused,
-        on_cluster(address, [], memory_bytes=0),
+        on_cluster(address, memory_bytes=0),
     ):
         pass
     return refused.value.reason

@@ -159,6 +159,29 @@ def test_a_lock_waits_for_the_lost_copy_too(ships: Ships) -> None:
         assert not remote.shard._keys.is_unlocked(XAA)
 
 
+def test_a_lock_does_not_wait_for_the_copy_that_is_being_filled(ships: Ships) -> None:
+    """It is ended, and begins anew without those keys: the other is searched."""
+    first, second = pair(ships)
+    first.shard = None
+    for _ in range(2):
+        assert ships.found(FACES, *PEOPLE) is not None
+    gate = first.hold("begin")
+    first.asked.clear()
+    first.restart()
+    until(lambda: "begin" in first.asked)
+    ships.close(is_open=False)
+    following = threading.Thread(target=ships.follow)
+    following.start()
+    following.join(5)
+    assert ships.fleet.position == ships.archive.store.journal.end()
+    assert second.shard is not None
+    assert not second.shard._keys.is_unlocked(XAA)
+    gate.set()
+    until(lambda: lost(ships) == 0)
+    assert first.shard is not None
+    assert not first.shard._keys.is_unlocked(XAA)
+
+
 def test_a_copy_without_a_row_that_the_other_has_is_noticed(ships: Ships) -> None:
     """At once, whoever writes: half of all searches would miss somebody."""
     archive, (victim, _) = ships.archive, pair(ships)

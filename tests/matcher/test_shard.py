@@ -58,7 +58,10 @@ class Shards:
         for shard in self.all:
             loans = {member: self.loan(shard, member) for member in (XAA, XRA)}
             reached = shard.begin(
-                self.named(shard), loans, known, start=end, is_trusted=is_trusted
+                *(self.named(shard), loans, known),
+                beside={sharing},
+                start=end,
+                is_trusted=is_trusted,
             )
             assert reached is not None
             assert reached.position == end
@@ -182,7 +185,8 @@ def test_a_shard_that_cannot_know_says_so(shards: Shards) -> None:
     assert shard.search(NOBODY, end, *question) is None
     assert shard.search(shards.named(shard), end + 1, *question) is None
     assert shard.follow(NOBODY, end, {}) is None
-    assert shard.begin(NOBODY, {}, frozenset(), start=0, is_trusted=True) is None
+    begin = {"beside": set(), "start": 0, "is_trusted": True}
+    assert shard.begin(NOBODY, {}, frozenset(), **begin) is None
     assert shard.holds(NOBODY, FACES, np.array([1])) is None
     loan = shards.loan(shard, XAA)
     doing: list[Callable[[bytes], bool]] = [
@@ -191,6 +195,7 @@ def test_a_shard_that_cannot_know_says_so(shards: Shards) -> None:
         lambda to: shard.forget(to, XAA),
         lambda to: shard.discard(to, XAA),
         lambda to: shard.keep(to, XAA),
+        shard.leave,
         shard.stop,
     ]
     assert not any(do(NOBODY) for do in doing)
