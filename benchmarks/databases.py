@@ -3,9 +3,10 @@
 The same exchange on each, in a process of its own, over the whole path as in
 `benchmarks.service`: records are enrolled, then searched for. PostgreSQL needs a server
 and an empty database, whose URL is given; without one there is a row less. A server on
-the same machine takes part of its cores.
+the same machine takes part of its cores. Another empty one is served as one of several
+front ends would, which costs each transaction and each search a question more.
 
-    python -m benchmarks.databases [--records 20000] [--postgres URL]
+    python -m benchmarks.databases [--records 20000] [--postgres URL] [--shared URL]
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--seconds", default=8.0, help="of each round")
     parser.add_argument("--rounds", default=3)
     parser.add_argument("--postgres", help="URL of an empty database of PostgreSQL")
+    parser.add_argument("--shared", help="URL of another one, to be shared")
     options = parser.parse_args()
     gallery = Gallery(SEED, effective_dimension=EFFECTIVE_DIMENSION)
     found = results.Results(
@@ -56,6 +58,8 @@ def main() -> None:
     places = {"SQLite": "data/exchange.sqlite"}
     if options.postgres:
         places["PostgreSQL"] = options.postgres
+    if options.shared:
+        places["PostgreSQL, shared"] = options.shared
     for name, database in places.items():
         with tempfile.TemporaryDirectory() as folder:
             exchange = BenchmarkExchange(
@@ -64,6 +68,7 @@ def main() -> None:
                 threshold=THRESHOLD,
                 gallery=gallery,
                 database=database,
+                is_shared=database == options.shared,
             )
             with exchange.serving() as server:
                 rate = exchange.enrol(options.records)

@@ -315,6 +315,11 @@ PURGED_ROWS_PER_OPERATION: Final = 2  # more than comes in, little in any one co
 # Free on the disk before more is enrolled: withdrawals, protections and the answers of
 # searches must still fit when it fills up, with the log at its largest.
 STORE_RESERVE_BYTES: Final = 64 * 1024 * 1024
+# Of several front ends: whoever stands still so long in its turn to write loses it,
+# before the others, who wait for it, give up.
+FRONT_END_STALL_SECONDS: Final = 3
+FRONT_END_LOOK_SECONDS: Final = 1.0  # who the others are, and how far
+FRONT_END_WAIT_SECONDS: Final = 0.02  # between two looks whether they have dropped keys
 RECOVERY_SECONDS: Final = 1.0  # between looks whether a disk can be flushed again
 STORE_CACHE_BYTES: Final = 64 * 1024 * 1024  # the writer's; indexes are hit at random
 STORE_CONNECT_SECONDS: Final = 5  # a database server on the same network

@@ -19,7 +19,7 @@ from biometrics.errors import GalleryLockedError, StorageError, UnavailableError
 from matcher.galleries import GalleryState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from biometrics.members import Member
     from matcher.follower import Follower
@@ -65,8 +65,14 @@ class Access:
         loading: Loader,
         scanner: Scanner,
         keeper: Keeping,
+        others: Callable[[int], Awaitable[None]],
     ) -> None:
-        """Tell `galleries`; the others have something of them, or make it."""
+        """Tell `galleries`; the others have something of them, or make it.
+
+        `others` returns once every other front end has obeyed the journal up to a
+        position.
+        """
+        self._others = others
         self._galleries = galleries
         self._follower = follower
         self._loading = loading
@@ -95,13 +101,23 @@ class Access:
         elif before is GalleryState.LOADING:
             self.load(holder)
 
-    async def obeyed(self, position: int) -> None:
+    async def followed(self, position: int) -> None:
         """Return once the follower has dropped what is closed up to a position.
 
         Raises:
             UnavailableError: that takes longer than it should.
         """
         await self._follower.searchable(position)
+
+    async def obeyed(self, position: int) -> None:
+        """Return once that is so, here and at every other front end.
+
+        Raises:
+            StorageError: it cannot be read how far those are.
+            UnavailableError: that takes longer than it should.
+        """
+        await self.followed(position)
+        await self._others(position)
 
     async def gone(self, holder: Member) -> None:
         """Return once nobody has anything of a holder that the follower dropped."""

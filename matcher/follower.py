@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 from biometrics import limits
 from biometrics.delivery import delivered, together
 from biometrics.errors import DefectError, StorageError, UnavailableError
+from biometrics.store import ChangeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from biometrics.members import Member
     from biometrics.store import Change, JournalReader
     from matcher.galleries import Galleries
     from matcher.segments import SegmentFiles
@@ -33,8 +35,16 @@ class Followed(Protocol):
     def position(self) -> int:
         """Position of the journal up to which every change is in effect."""
 
-    def restore(self, files: SegmentFiles, journal: JournalReader, /) -> None:
-        """Load what is kept; may be called again after a StorageError."""
+    def restore(
+        self, files: SegmentFiles, journal: JournalReader, /, *, start: int
+    ) -> None:
+        """Load what is kept; may be called again after a StorageError.
+
+        Args:
+            files: what is kept.
+            journal: that it was made from.
+            start: position up to which it is known who is locked.
+        """
 
     def apply(self, changes: Sequence[Change], /) -> None:
         """Bring changes into effect, which follow on the position."""
@@ -43,26 +53,39 @@ class Followed(Protocol):
 class Follower:
     """Keeps an index equal to the journal."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it follows, what it fills, whom it tells
         self,
         *,
         journal: JournalReader,
         index: Followed,
         files: SegmentFiles,
         galleries: Galleries,
+        start: int,
         on_failure: Callable[[], None],
+        followed: Callable[[Sequence[Change]], None] = lambda _: None,
     ) -> None:
         """Follow `journal` into `index`, from where `files` reach.
 
         What the follower cannot go on from leaves every gallery unavailable, and
         ends it; `on_failure` is called from its thread, and `wait_until_loaded`
         raises.
+
+        Args:
+            journal: to be followed.
+            index: to be kept equal to it.
+            files: what is kept of that.
+            galleries: to be told.
+            start: the journal's end when it was found out who is locked.
+            on_failure: called when it can follow no more.
+            followed: called with changes that are in effect, from its thread.
         """
         self._journal = journal
         self._index = index
         self._files = files
         self._galleries = galleries
         self._on_failure = on_failure
+        self._followed = followed
+        self._began = start
         self._start: int | None = None  # the journal's end when following began
         self._is_loaded = False
         self._moved = threading.Condition()
@@ -73,6 +96,11 @@ class Follower:
         self._thread = threading.Thread(
             target=self._follow, name="journal-follower", daemon=True
         )
+
+    @property
+    def position(self) -> int:
+        """Position of the journal up to which every change is in effect."""
+        return self._index.position
 
     def start(self) -> None:
         """Begin to follow."""
@@ -108,7 +136,7 @@ class Follower:
 
         It takes milliseconds or does not come to an end: `limits.CATCH_UP_SECONDS`.
         """
-        end = self._journal.end()
+        end = self._journal.look()
         with self._moved:
             self._catching_up += 1
             self._moved.notify_all()
@@ -165,7 +193,7 @@ class Follower:
     def _follow_on(self) -> None:
         """Apply one page of changes, or wait for some."""
         if self._start is None:
-            self._index.restore(self._files, self._journal)
+            self._index.restore(self._files, self._journal, start=self._began)
             self._galleries.count(self._journal.templates_by_space())
             self._start = self._journal.end()
         position = self._index.position
@@ -174,8 +202,12 @@ class Follower:
             # Read before anything is applied: whoever waits for these changes is
             # searched for at the threshold of a database that has them.
             comparisons = self._journal.templates_by_space()
+            known = self._passed_by(changes)
             self._index.apply(changes)
+            for gallery in known:
+                self._galleries.know(*gallery)
             self._galleries.count(comparisons)
+            self._followed(changes)
             self._advance(changes[-1].position)
         if not self._is_loaded and self._is_at(self._start):
             self._galleries.loaded()
@@ -186,6 +218,18 @@ class Follower:
             self._journal.wait(position, limits.JOURNAL_POLL_SECONDS)
         elif len(changes) < limits.JOURNAL_PAGE_CHANGES:
             self._let_gather()
+
+    def _passed_by(self, changes: Sequence[Change]) -> list[tuple[Member, str]]:
+        """Return galleries of those of whom something was gone before it was followed.
+
+        Who enrolled it knows of its gallery, and so does whoever starts later.
+        """
+        members = {
+            change.member
+            for change in changes
+            if change.kind is ChangeKind.ENROLLED and not change.templates
+        }
+        return self._journal.galleries(members) if members else []
 
     def _let_gather(self) -> None:
         """Let changes gather, until somebody waits for one; a bulk load does not.

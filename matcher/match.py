@@ -42,6 +42,7 @@ from matcher.telling import Asked, all_disclosed, disclosed, learnable, told
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import (
+        Awaitable,
         Callable,
         Coroutine,
         Iterable,
@@ -139,6 +140,7 @@ class Matcher:
     """Answers searches.
 
     Attributes:
+        abreast: returns once all that is durable is in effect, whoever wrote it.
         agreements: returns those in force at the moment.
         aims: from where on a search matches.
         galleries: who can be searched.
@@ -158,6 +160,7 @@ class Matcher:
         random_bytes: where references come from.
     """
 
+    abreast: Callable[[], Awaitable[None]]
     agreements: Callable[[], Agreements]
     aims: Aims
     galleries: Galleries
@@ -246,6 +249,7 @@ class Matcher:
 
     async def _decided(self, search: Search, encode: Encode) -> Decided:
         """Decide all questions, by the rules of this moment."""
+        await self.abreast()
         if self.galleries.is_suspended(search.requester):
             raise suspended(search.requester)
         # One version of the agreements and one moment for all questions.

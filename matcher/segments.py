@@ -12,21 +12,22 @@ put back from another time go with the other.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import re
 import shutil
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from biometrics.errors import InvalidRequestError, SealError
-from biometrics.files import make_durable, write_new
+from biometrics.errors import ConfigurationError, InvalidRequestError, SealError
+from biometrics.files import cannot_write, make_durable, write_new
 from biometrics.members import Member
 from biometrics.sealed import FileKind, SealedFile
 from matcher.engine import Segment, layout
@@ -86,6 +87,30 @@ class SegmentFiles:
         # By origin: what is removed stands in the manifest.
         self._names: dict[GalleryName, dict[object, bytes]] = {}
         self._is_distrusted = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes that hold it out of the folder, until the block ends.
+
+        Raises:
+            ConfigurationError: another one holds it, or it cannot be made.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            place = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                "SEGMENTS_IN_USE",
+                f"`{self._folder}` has the codes of another front end that runs: give"
+                " each its own, by [store] segments",
+            ) from error
+        finally:
+            os.close(place)
 
     def galleries(self) -> Iterator[GalleryName]:
         """Yield each gallery that has files."""

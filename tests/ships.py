@@ -128,7 +128,8 @@ class Ships:
         )
         while True:
             try:
-                self.fleet.restore(archive.files, archive.store.journal)
+                journal = archive.store.journal
+                self.fleet.restore(archive.files, journal, start=journal.end())
             except StorageError:
                 continue
             break

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 START_SECONDS = 60
 
 
+def _listens(config: Path) -> list[str]:
+    """Return where settings say to listen."""
+    return re.findall(r'(?m)^listen = "(.*)"$', config.read_text())
+
+
 class Victim:
     """An exchange in a process of its own, to be killed."""
 
@@ -42,6 +49,19 @@ class Victim:
         write_spaces(self.root)
         write_agreement(self.root, AGREEMENTS["XAA"])
         self.process: subprocess.Popen[bytes] | None = None
+
+    def beside(self, folder: Path) -> Victim:
+        """Return another front end of the same exchange, with a copy of its files."""
+        other = Victim(folder, self.program)
+        (here,) = _listens(self.config)
+        (there,) = _listens(other.config)
+        shutil.rmtree(other.root)
+        shutil.copytree(
+            self.root, other.root, ignore=shutil.ignore_patterns("data", "*.log")
+        )
+        for path in (other.config, *(other.root / "clients").glob("*.toml")):
+            path.write_text(path.read_text().replace(here, there))
+        return other
 
     def profile(self, member: str, role: str) -> Profile:
         """Return the profile of one of a member's systems."""

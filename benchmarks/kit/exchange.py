@@ -61,6 +61,7 @@ class BenchmarkExchange:
         threshold: float,
         gallery: Gallery,
         database: str = "data/exchange.sqlite",
+        is_shared: bool = False,
         slot_ms: int = SHORTEST_SLOT_MS,
         requesters: Sequence[str] = (REQUESTER,),
     ) -> None:
@@ -72,6 +73,7 @@ class BenchmarkExchange:
             threshold: of the space, a cosine.
             gallery: 512-d vectors.
             database: as in `[store]`: a path below the root, or a URL.
+            is_shared: as `shared` in `[store]`.
             slot_ms: as in `[answers]`; the least, so that the work is measured.
             requesters: members who may search all holders.
         """
@@ -90,9 +92,8 @@ class BenchmarkExchange:
         for code in self.holders:
             _write_agreement(root, code, requesters)
         settings = self.config.read_text("utf-8")
-        stated = re.sub(
-            r'(?m)^database = "[^"]*"', f'database = "{database}"', settings
-        )
+        store = f'database = "{database}"' + "\nshared = true" * is_shared
+        stated = re.sub(r'(?m)^database = "[^"]*"', store, settings)
         stated = re.sub(r"(?m)^slot_ms = .*$", f"slot_ms = {slot_ms}", stated)
         self.config.write_text(stated, "utf-8")
         calibration = root / "calibrations" / "face-synthetic-512.toml"

@@ -43,6 +43,7 @@ class Purpose(Enum):
     CODES_FILE = "codes-key/file"
     SIGNING_KEY = "signing-key"
     LOG_KEY = "signing-key/log"
+    FRONT_ENDS = "signing-key/front-ends"
     REPLY = "reply"
     RECORD_TAG = "record-tag"
 

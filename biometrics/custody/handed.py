@@ -24,6 +24,7 @@ class HandedKeyProvider:
         """Begin without it; nonces come from `random_bytes`."""
         self._random_bytes = random_bytes
         self._xaes: Xaes | None = None
+        self._key = b""
 
     def __repr__(self) -> str:
         """Return nothing of the key."""
@@ -45,11 +46,15 @@ class HandedKeyProvider:
                     "the key that was handed over is not the one that the galleries are"
                     " open with; they stay open",
                 ) from error
-        self._xaes = taken
+        self._xaes, self._key = taken, key
+
+    def key(self) -> bytes:
+        """Return it, to be passed on to another front end; empty if it is not here."""
+        return self._key
 
     def drop(self) -> None:
         """Forget it."""
-        self._xaes = None
+        self._xaes, self._key = None, b""
 
     def check(self) -> None:
         """Return if it is at hand.

@@ -130,10 +130,15 @@ class Keyring:
             GalleryLockedError: the member is locked, or the key was retired since the
                 value was read (`KEYS_ROTATED`): by now it is under another.
             SealError: the member has no such key.
+            StorageError: keys that are not at hand cannot be read now.
         """
         key = self._opened().by_id.get(key_id)
         if key is None and key_id in self._retired:
             raise locked(self._member, is_rotated=True)
+        if key is None:
+            # Another front end may have made it.
+            self.adopt(self._rows.gallery_keys(self._member))
+            key = self._opened().by_id.get(key_id)
         if key is None:
             raise unopened("its key is not one of the member's")
         return key
@@ -181,6 +186,20 @@ class Keyring:
         with self._changing:
             for key in open_keys(rows, self._provider):
                 self._opened().add(key)
+
+    def renew(self) -> None:
+        """Have the keys that are durable, and no others.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: a row is damaged, or was wrapped by another key.
+            StorageError: they cannot be read now.
+        """
+        with self._changing:
+            before = self._opened()
+            keys = self._opened_anew()
+            self._retired |= before.by_id.keys() - keys.by_id.keys()
+            self._keys = keys
 
     def lendable(self) -> frozenset[int]:
         """Return the numbers of the keys that `secrets` gives; none while locked."""

@@ -54,7 +54,7 @@ class LentKeys:
         return frozenset(self._keys)
 
     def take(self, member: Member, sealed: bytes) -> None:
-        """Hold the keys of a member, in place of those that were lent before.
+        """Hold keys of a member, beside those that were lent before.
 
         Args:
             member: whose.
@@ -64,7 +64,9 @@ class LentKeys:
             PreconditionError: it was sealed to another, or is another member's.
         """
         keys = Keys()
-        for key in _read(member, self._sealing.open(sealed, member, LOAN)):
+        held = self._keys.get(member, keys)
+        lent = _read(member, self._sealing.open(sealed, member, LOAN))
+        for key in (*held.by_id.values(), *lent):
             keys.add(key)
         self._keys[member] = keys
 

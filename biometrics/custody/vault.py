@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from biometrics.custody.framing import Purpose, derive
@@ -11,6 +12,7 @@ from biometrics.custody.handed import HandedKeyProvider
 from biometrics.custody.index import IndexKeys
 from biometrics.custody.keyring import Keyring
 from biometrics.custody.lent import LOAN, written
+from biometrics.custody.passing import Passing
 from biometrics.custody.xaes import KEY_BYTES, TAG_BYTES, unopened
 from biometrics.errors import PreconditionError
 from biometrics.sealed import locked
@@ -253,6 +255,16 @@ class Vault:
         """
         self._ring(member).adopt(rows)
 
+    def renew(self, member: Member) -> None:
+        """Use the keys of a member that are durable, and no others.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: a row is damaged, or was wrapped by another key.
+            StorageError: they cannot be read now.
+        """
+        self._ring(member).renew()
+
     def is_rotating(self, member: Member) -> bool:
         """Say whether there are keys at hand that newer ones are to replace."""
         return member in self._rings and self._rings[member].is_rotating()
@@ -296,6 +308,47 @@ class Vault:
         """
         clear = written(self._ring(member).secrets())
         return seal_to(public, clear, member, LOAN)
+
+    def shown(self) -> bytes:
+        """Return what other front ends of the exchange pass keys on to this one by.
+
+        Raises:
+            SealError: as `signing_seed`.
+            StorageError: likewise.
+        """
+        return self._passing.shown
+
+    def pass_on(self, member: Member, shown: bytes) -> bytes | None:
+        """Return a key that a member has handed over, sealed to another front end.
+
+        Args:
+            member: whose.
+            shown: by that one.
+
+        Returns:
+            None where the member has handed none, or it is no front end.
+        """
+        provider = self._handed.get(member)
+        if provider is None or not (key := provider.key()):
+            return None
+        return self._passing.seal(shown, member, key)
+
+    def take_over(self, member: Member, sealed: bytes) -> None:
+        """Hold a key that another front end has passed on, until `lock`.
+
+        Raises:
+            PreconditionError: it was passed to another, or the member keeps no key.
+        """
+        key = self._passing.open(sealed, member)
+        if (provider := self._handed.get(member)) is None:
+            raise PreconditionError(
+                "KEY_AT_THE_EXCHANGE", f"the settings have the key of `{member}`"
+            )
+        provider.take(key)
+
+    @cached_property
+    def _passing(self) -> Passing:
+        return Passing(derive(self._indexes.signing_seed(), Purpose.FRONT_ENDS))
 
     def signing_seed(self) -> bytes:
         """Return the 32 bytes of the exchange's signing key, made on first use.

@@ -14,6 +14,7 @@
     revoked = "pki/revoked.pem"        # which of these it took back; may be left out
     [store]
     database = "data/exchange.sqlite"  # or "postgresql://user@host/database"
+    shared = true                      # by other front ends; of PostgreSQL alone
     [keys]
     exchange = "keys/exchange.key"
     [policy]
@@ -123,6 +124,7 @@ class Config:
         tls_revoked: PEM file of their lists of revoked ones; None to ask for none.
         database: file of the store, made where it is missing; or the URL of a database
             of PostgreSQL, which has to be there.
+        is_shared: whether other front ends may serve the same database.
         segments: folder of sealed codes, made likewise; what is in it follows from the
             database and the keys.
         exchange_key: file of the exchange's own key-encryption key.
@@ -154,6 +156,7 @@ class Config:
     tls_authority: Path
     tls_revoked: Path | None
     database: Path | str
+    is_shared: bool
     segments: Path
     exchange_key: Path
     agreements: Path
@@ -195,6 +198,12 @@ def read_config(path: Path, *, is_whole: bool = True) -> Config:
     faults = [*_repeated(document, file, path.parent), *_misplaced(document, file)]
     if is_whole:
         faults += _missing(document, config)
+    if config.is_shared and isinstance(config.database, Path):
+        told = (
+            "is of PostgreSQL alone: a file is one exchange's; set `database` to a URL,"
+            " or leave this out"
+        )
+        faults.append(document.fault(("store", "shared"), "NOT_SHARED", told))
     if config.console_socket and is_too_long(config.console_socket):
         told = (
             f"`{config.console_socket}` is too long for a socket, which has"
@@ -221,6 +230,7 @@ def _resolved(file: ConfigFile, path: Path) -> Config:
         tls_authority=folder / file.tls.authority,
         tls_revoked=folder / file.tls.revoked if file.tls.revoked else None,
         database=_place(folder, file.store.database),
+        is_shared=file.store.shared,
         segments=folder / file.store.segments,
         exchange_key=folder / file.keys.exchange,
         agreements=folder / file.policy.agreements,

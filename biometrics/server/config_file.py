@@ -110,6 +110,7 @@ class _Store(Settings):
 
     database: Annotated[str, AfterValidator(_database)]
     segments: FileName = "data/segments"
+    shared: bool = False
 
 
 class _Keys(Settings):

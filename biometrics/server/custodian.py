@@ -4,8 +4,9 @@ Lock:
 1. Close the door: from here on no search begins on them.
 2. Store that they are locked. By the same writer nothing is enrolled any more, and no
    answer is stored that compared with them.
-3. Wait until keys, rotations and codes are dropped, by the follower of the journal, and
-   whoever still had some of them is done. What was sealed to hand a key over is void.
+3. Wait until keys, rotations and codes are dropped, by the follower of the journal and
+   by that of every other front end, and whoever still had some of them is done. What
+   was sealed to hand a key over is void.
 4. Answer.
 
 Unlock:
@@ -180,8 +181,34 @@ class Custodian:
             return
         async with self._turns.of(holder):
             keys = await asyncio.to_thread(self._vault.successors, holder)
-            await delivered(self._store.custody.begin_unasked(holder, keys))
+            await delivered(
+                self._store.custody.begin_unasked(
+                    holder, keys, change_id=self._random_bytes(CHANGE_ID_BYTES)
+                )
+            )
             await asyncio.to_thread(self._adopt, holder)
+        self._tending.begin(holder)
+
+    async def obey(self, holder: Member) -> None:
+        """Have a member's galleries here as another front end has left them.
+
+        Raises:
+            ExchangeError: that cannot be now.
+        """
+        custody = await asyncio.to_thread(self._store.custody.custody, holder)
+        if custody.state is CustodyState.OPEN:
+            async with self._turns.of(holder):
+                await asyncio.to_thread(self._open_if_at_hand, holder)
+                if self._vault.is_unlocked(holder) and self._access.is_locked(holder):
+                    self._access.load(holder)
+        else:
+            # Not in turn: whoever has it may wait for another front end to do this.
+            self._access.close(holder)
+            self._vault.lock(holder)
+            self._vault.renew_sealing_key(holder)
+            await self._access.gone(holder)
+            if custody.state is CustodyState.DESTROYED:
+                await self._access.discarded(holder)
         self._tending.begin(holder)
 
     async def custody(self, holder: Member) -> Standing:
@@ -227,7 +254,7 @@ class Custodian:
                     # 2. Store.
                     stored = await self._set_open(asked, encode, is_open=False)
             # 3. Wait until all is dropped, and nobody has any of it.
-            await self._caught_up()
+            await self._obeyed()
             if self._access.is_locked(holder):  # not opened since this was asked first
                 self._vault.renew_sealing_key(holder)
                 await self._access.gone(holder)
@@ -239,7 +266,8 @@ class Custodian:
         key = self._vault.index(holder)
         async with self._turns.of(holder):
             # What was locked before is dropped before anything is opened.
-            await self._caught_up()
+            end = await asyncio.to_thread(self._store.journal.look)
+            await self._access.followed(end)
             if (stored := await self._replayed(asked)) is None:
                 # 1. Open the gallery keys.
                 await asyncio.to_thread(self._refuse_destroying, holder)
@@ -295,9 +323,9 @@ class Custodian:
         digest = self._vault.index(asked.holder).digest(asked.content)
         return RequestKey(asked.request_id, digest)
 
-    async def _caught_up(self) -> None:
-        """Wait until the follower has obeyed everything that is durable."""
-        end = await asyncio.to_thread(self._store.journal.end)
+    async def _obeyed(self) -> None:
+        """Wait until everything that is durable is obeyed, by other front ends too."""
+        end = await asyncio.to_thread(self._store.journal.look)
         await self._access.obeyed(end)
 
     async def _rotate(self, asked: Asked, encode: Encode) -> bytes:
@@ -311,6 +339,7 @@ class Custodian:
                     self._store.custody.begin(
                         holder,
                         keys,
+                        change_id=self._random_bytes(CHANGE_ID_BYTES),
                         request=self._request(asked),
                         make_reply=lambda at: key.seal_reply(
                             asked.request_id, encode(at)
@@ -359,7 +388,7 @@ class Custodian:
                     )
                 stored = committed.reply
             # 3. Wait until all is dropped, and nobody has any of it.
-            await self._caught_up()
+            await self._obeyed()
             if self._access.is_locked(holder):
                 self._vault.renew_sealing_key(holder)
                 await self._access.gone(holder)
@@ -367,6 +396,19 @@ class Custodian:
         self._tending.begin(holder)
         # 4. Answer.
         return key.open_reply(asked.request_id, stored)
+
+    def _open_if_at_hand(self, holder: Member) -> None:
+        """Have the gallery keys of a holder that are durable, if its own is at hand."""
+        if self._vault.is_unlocked(holder):
+            self._vault.renew(holder)
+            return
+        others = self._store.front_ends
+        if others is not None and (sealed := others.lent().get(holder.code)):
+            self._vault.take_over(holder, sealed)
+        try:
+            self._vault.unlock(holder)
+        except (GalleryLockedError, SealError) as error:
+            log.info("galleries of %s stay locked here: %s", holder, error.message)
 
     def _lacks_keys(self, holder: Member) -> bool:
         """Say whether a start since a holder's unlocking had no key to open it by."""

@@ -99,6 +99,7 @@ class Exchange:
             if config.metrics_listen is not None:
                 parts.callback(ground.metrics.serve(config.metrics_listen))
             await matching.start(ground, parts)
+            parts.push_async_callback(ground.abreast.leave)
             parts.push_async_callback(holding.tending.stop)
             holding.tending.begin(*ground.roll)
             for door in doors:
@@ -111,6 +112,7 @@ class Exchange:
                 keep_probing(matching.probes),
                 keep_looking(ground.settings, limits.AGREEMENTS_LOOK_SECONDS),
                 keep_trusting(ground.trusted, ground.health),
+                ground.abreast.keep(holding.custodian.obey),
             ):
                 parts.callback(asyncio.create_task(keeping).cancel)
             ground.health.set_all(serving=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from biometrics.audit import Scribe
 from biometrics.custody import FileKeyProvider, Vault
 from biometrics.precedence import Precedence
+from biometrics.server.abreast import Abreast
 from biometrics.server.health import Cause, Health
 from biometrics.server.hour import Hour
 from biometrics.server.in_force import InForce
@@ -29,7 +30,7 @@ from biometrics.server.tls import Trusted, trust_notes
 from biometrics.server.told import tell
 from biometrics.server.unlocking import Unlocking
 from biometrics.signing import SigningKey, read_signers
-from biometrics.store import open_store
+from biometrics.store import NAME_BYTES, open_store
 from matcher.galleries import Galleries
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Ground:
         witnesses: whose cosignatures of the log are kept.
         precedence: searches go before enrolments.
         settings: what of the settings is taken up while the exchange runs.
+        abreast: what other front ends do, if there are others.
+        start: the journal's end before any gallery was opened.
     """
 
     config: Config
@@ -95,6 +98,8 @@ class Ground:
     witnesses: Mapping[Member, WitnessKey]
     precedence: Precedence
     settings: SettingsInForce
+    abreast: Abreast
+    start: int
 
     def sizes(self) -> dict[Member, int]:
         """Return how many templates each member has."""
@@ -137,6 +142,7 @@ def lay(
             config.database,
             clock,
             scribe=Scribe(auditors, random_bytes),
+            front_end=random_bytes(NAME_BYTES) if config.is_shared else None,
             on_failure=partial(health.pause, Cause.STORAGE),
             on_recovery=partial(health.go_on, Cause.STORAGE),
         )
@@ -148,6 +154,10 @@ def lay(
     tell(memberships.begun())
     exchange_key = FileKeyProvider(config.exchange_key, random_bytes)
     vault = Vault(exchange_key, {}, store.keys, clock, random_bytes)
+    # What is closed from here on is closed by whoever follows the journal.
+    start = store.journal.end()
+    if store.front_ends is not None:
+        store.front_ends.reach(vault.shown(), start)
     unlocking = Unlocking(store, vault, galleries, random_bytes)
     for member in roll:
         unlocking.admit(member, config)
@@ -189,6 +199,8 @@ def lay(
             witnesses=witnesses,
             in_force=in_force,
         ),
+        abreast=Abreast(store, vault, in_force, roll),
+        start=start,
     )
 
 

@@ -1,12 +1,14 @@
 """The agreements in force: signed versions out of a folder, while it is served.
 
 A version comes into force when it is signed, dated and later than the last, and is
-durable before it is. Whatever is refused changes nothing: the version before it stays
-in force, across restarts too. Nothing is read anew whose files did not change.
+durable before it is; so every other front end finds it. Whatever is refused changes
+nothing: the version before it stays in force, across restarts too. Nothing is read anew
+whose files did not change.
 """
 
 from __future__ import annotations
 
+import threading
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +37,7 @@ _PASSING: Final = frozenset({_DATED_AHEAD, "UNREADABLE_FILE"})
 
 
 class InForce:
-    """What each holder's last good version says. `look` is for one thread at a time."""
+    """What each holder's last good version says; what changes that goes in turns."""
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class InForce:
         self._last: dict[Member, AgreementRow] = {}
         self._stamps: dict[Member, tuple[Stamp, Stamp]] = {}
         self._said: dict[str, str] = {}
+        self._changing = threading.RLock()
 
     def agreements(self) -> Agreements:
         """Return the agreements in force; any thread, and they never change."""
@@ -89,6 +92,22 @@ class InForce:
         It has to be signed by those who are listed today. What is not lapses, and
         still bars every version that is not later.
         """
+        with self._changing:
+            return self._restored(rows)
+
+    def take_up(self, rows: Iterable[AgreementRow]) -> list[Told]:
+        """Put in force what another front end has put in force.
+
+        Args:
+            rows: the last version of each holder.
+        """
+        with self._changing:
+            return self._restored(
+                [row for row in rows if row != self._last.get(row.holder)]
+            )
+
+    def _restored(self, rows: Iterable[AgreementRow]) -> list[Told]:
+        """Put in force again what is signed of some versions."""
         told: list[Told] = []
         for row in rows:
             if row.holder not in self._members:
@@ -123,11 +142,12 @@ class InForce:
         What somebody has signed who is not listed any more lapses, and so does what is
         of nobody who is a member.
         """
-        self._signers = signers
-        rows = list(self._last.values())
-        self._versions = {}
-        self._stamps.clear()
-        return [told for told in self.restore(rows) if told.is_warning]
+        with self._changing:
+            self._signers = signers
+            rows = list(self._last.values())
+            self._versions = {}
+            self._stamps.clear()
+            return [told for told in self._restored(rows) if told.is_warning]
 
     def look(self) -> list[Told]:
         """Put in force what is new in the folder, and refuse what is not good.
@@ -135,12 +155,13 @@ class InForce:
         Returns:
             What is new: a refusal is told once for as long as its cause is the same.
         """
-        told = list(self._foreign_files())
-        for holder in self._members:
-            told += self._look_at(holder)
-        if self._indexed != self._versions:
-            self._rebuild()
-        return told
+        with self._changing:
+            told = list(self._foreign_files())
+            for holder in self._members:
+                told += self._look_at(holder)
+            if self._indexed != self._versions:
+                self._rebuild()
+            return told
 
     def _look_at(self, holder: Member) -> list[Told]:
         """Look at one holder's files; no defect that shows there stops the others."""

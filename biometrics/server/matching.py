@@ -6,10 +6,12 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from biometrics import limits
 from biometrics.audit import ReceiptIssuer
+from biometrics.errors import UnavailableError
 from biometrics.server.site import site_of
 from biometrics.server.stages import Stages
 from biometrics.slots import Slots
@@ -29,10 +31,13 @@ from matcher.segments import SegmentFiles
 from matcher.weighing import Weighing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from contextlib import AsyncExitStack
 
+    from biometrics.members import Member
     from biometrics.server.ground import Ground
     from biometrics.server.site import Site
+    from biometrics.store import RecordReader
 
 log = logging.getLogger(__name__)
 
@@ -77,16 +82,34 @@ class Matching:
         self.follower.start()
         parts.callback(self.follower.stop)
         await asyncio.to_thread(self.follower.wait_until_loaded)
-        self.site.index.verify(
-            {
-                GalleryName(member, row.space): row.templates
-                for member in ground.roll
-                for row in store.register.galleries(member)
-            }
-        )
+        ground.abreast.begin(self.follower)
+        verify = partial(self._verify, store.register, ground.roll)
+        if store.front_ends is None:
+            await asyncio.to_thread(verify)
+        else:
+            await asyncio.to_thread(store.while_still, verify)
         self.site.keeper.start()
         parts.callback(self.site.keeper.stop)
         parts.push_async_callback(self.access.stop)
+
+    def _verify(self, register: RecordReader, members: Iterable[Member]) -> None:
+        """Compare what was loaded with what was counted, while nobody writes.
+
+        Raises:
+            UnavailableError: what was written a moment ago is not followed yet.
+        """
+        if not self.follower.catch_up():
+            raise UnavailableError(
+                "STILL_LOADING",
+                "what others write cannot be followed fast enough; start again",
+            )
+        self.site.index.verify(
+            {
+                GalleryName(member, row.space): row.templates
+                for member in members
+                for row in register.galleries(member)
+            }
+        )
 
 
 def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
@@ -96,6 +119,8 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
     workers = parts.enter_context(ThreadPoolExecutor(limits.WORKER_THREADS, "worker"))
     # Galleries in memory, and their codes on disk.
     files = SegmentFiles(ground.config.segments, ground.random_bytes)
+    if store.front_ends is not None:
+        parts.enter_context(files.held())
     site = parts.enter_context(
         site_of(
             ground.config,
@@ -112,7 +137,9 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
         index=site.index,
         files=files,
         galleries=galleries,
+        start=ground.start,
         on_failure=ground.health.lose,
+        followed=ground.abreast.heard,
     )
     # What a search compares, and decides.
     confirmation = Confirmation(
@@ -134,6 +161,7 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
     )
     slots = Slots(ground.config.slot_seconds)
     matcher = Matcher(
+        abreast=ground.abreast.abreast,
         agreements=ground.in_force.agreements,
         aims=Aims(ground.calibrations, galleries.comparisons),
         galleries=galleries,
@@ -182,6 +210,7 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
         loading=site.loading,
         scanner=scanner,
         keeper=site.keeper,
+        others=ground.abreast.obeyed,
     )
     return Matching(
         workers=workers,

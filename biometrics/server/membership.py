@@ -381,6 +381,7 @@ _AS_WRITTEN: Final = {
     "cluster": "[matcher]",
     "console_socket": "[console] socket",
     "exchange_key": "[keys] exchange",
+    "is_shared": "[store] shared",
     "metrics_listen": "[metrics] listen",
     "slot_seconds": "slot_ms",
     "tls_authority": "[tls] authority",

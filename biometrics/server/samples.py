@@ -227,6 +227,7 @@ revoked = "pki/revoked.pem"         # which of them were taken back; its list en
 [store]
 database = "data/exchange.sqlite"   # made at the first start; or of PostgreSQL, as
                                     # "postgresql://user@host/database"
+# shared = true                     # of PostgreSQL alone: by other front ends as well
 segments = "data/segments"          # sealed codes, for a quick start; can be deleted
 
 [keys]

@@ -32,6 +32,7 @@ from biometrics.store.follow_up_rows import (
     Terms,
 )
 from biometrics.store.follow_ups import FollowUpTable
+from biometrics.store.front_ends import NAME_BYTES, FrontEndTable, Seen
 from biometrics.store.journal import JournalReader
 from biometrics.store.log import Appended, LogHead, LogReader, LogWriter, OwnPart
 from biometrics.store.records import RecordWriter
@@ -69,6 +70,7 @@ from biometrics.store.whole import WholeReader
 __all__ = [
     "CHANGE_ID_BYTES",
     "FIRST_EXPIRED",
+    "NAME_BYTES",
     "Agreed",
     "AgreementReader",
     "AgreementRow",
@@ -99,6 +101,7 @@ __all__ = [
     "FollowUpState",
     "FollowUpTable",
     "FreezeRow",
+    "FrontEndTable",
     "GalleryCount",
     "Inspection",
     "JournalReader",
@@ -128,6 +131,7 @@ __all__ = [
     "Rewrapped",
     "RotationWriter",
     "SealedRows",
+    "Seen",
     "SeenRecord",
     "Side",
     "Store",

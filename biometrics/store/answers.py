@@ -95,7 +95,8 @@ class AnswerWriter:
         withdrawal, or whose protection from the requester, was durable before the
         answer was, and none is stored from the moment of a record's expiry on; nor does
         any tell of a holder whose galleries were closed before it, or of or to a member
-        that was suspended before it. What it takes from
+        that was suspended before it, or by an agreement that another front end has put
+        a newer one in the place of. What it takes from
         the leak budget and from quotas is counted with it, if as much is left.
 
         Args:
@@ -170,6 +171,7 @@ class AnswerWriter:
             return (
                 answer.member not in shut.members
                 and shut.holders.isdisjoint(answer.disclosed.searched)
+                and all(map(shut.is_last, answer.disclosed.mentions))
                 and not has_expired(told, now)
                 and all(tags.get(r.template_id) == r.record_tag for r in told)
             )

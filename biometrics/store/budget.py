@@ -183,6 +183,10 @@ class Budget:
             written=self._written.append,
         )
 
+    def renew(self) -> None:
+        """Read anew what was taken of quotas."""
+        self._spent.clear()
+
     def mark(self) -> int:
         """Return how many accounts are written, for `undo`."""
         return len(self._written)
@@ -246,7 +250,7 @@ class Budget:
     ) -> Counter[tuple[Member, bytes]]:
         """Return what was used on a day; read only where it is not known.
 
-        Nobody else writes it.
+        Whoever else writes it, `renew` is called before this.
         """
         known = {
             (requester, use): searches

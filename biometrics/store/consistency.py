@@ -58,6 +58,8 @@ _BYTES: Final = {
     "log_leaf": {"leaf": LEAF_BYTES},
     "log_tile": {"root": HASH_BYTES, "hashes": WIDTH * HASH_BYTES},
     "log_key": {"key_id": KEY_ID_BYTES},
+    "front_end": {"name": 16},
+    "turn": {"name": 16},
 }
 _TYPES: Final = {sa.Integer: "integer", sa.LargeBinary: "blob", sa.Text: "text"}
 # Where codes of members stand: alone, or with a space between.
@@ -81,6 +83,7 @@ _CODES: Final = {
     "alert": "requester",
     "quota_use": "requester",
     "follow_up": "requester",
+    "front_end_key": "member",
 }
 
 

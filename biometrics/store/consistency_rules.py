@@ -62,8 +62,8 @@ RULES: Final = (
         "journal, position {}",
         f"the change is of no kind, or names templates it cannot have taken{RESTORE}",
         "SELECT c.position FROM change c, counter WHERE"
-        " c.kind NOT IN ('enrolled', 'withdrawn', 'locked', 'unlocked', 'rotated',"
-        " 'destroyed')"
+        " c.kind NOT IN ('enrolled', 'withdrawn', 'locked', 'unlocked', 'rekeyed',"
+        " 'rotated', 'destroyed')"
         " OR (c.kind <> 'withdrawn' AND (c.first_template IS NOT NULL"
         " OR c.templates IS NOT NULL))"
         " OR (c.first_template IS NULL) <> (c.templates IS NULL)"

@@ -19,7 +19,7 @@ from biometrics.store.entries import add_change, end_of, reserve
 from biometrics.store.failures import translated
 from biometrics.store.membership import refuse_apart
 from biometrics.store.rows import ChangeKind, Committed, Reply
-from biometrics.store.schema import CUSTODY, GALLERY_KEY
+from biometrics.store.schema import CUSTODY, FRONT_END_KEY, GALLERY_KEY
 from biometrics.store.values import member_of, word_of
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ _SET: Final = (
     .values(state=sa.bindparam("now_state"), changed_at=sa.bindparam("now"))
 )
 _ADD: Final = sa.insert(CUSTODY)
+_FORGET_LENT: Final = sa.delete(FRONT_END_KEY).where(
+    FRONT_END_KEY.c.member == sa.bindparam("of_member")
+)
 _KINDS: Final = {
     CustodyState.OPEN: ChangeKind.UNLOCKED,
     CustodyState.LOCKED: ChangeKind.LOCKED,
@@ -109,7 +112,10 @@ def set_custody(
     change_id: bytes,
 ) -> int:
     """Open or close a member's galleries; return the journal position of it."""
-    values = {"of_member": member.code, "now_state": state.value, "now": now}
+    of_member = {"of_member": member.code}
+    if state is not CustodyState.OPEN:
+        connection.execute(_FORGET_LENT, of_member)
+    values = {**of_member, "now_state": state.value, "now": now}
     if connection.execute(_SET, values).rowcount == 0:
         row = {"member": member.code, "state": state.value, "changed_at": now}
         connection.execute(_ADD, row)

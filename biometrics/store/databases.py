@@ -9,14 +9,15 @@ meanings are the same; each database's own module has what differs:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from biometrics.errors import ConfigurationError
 from biometrics.store import postgres, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     import sqlalchemy as sa
 
@@ -73,6 +74,21 @@ class Database(Protocol):
         """Say whether the writer's transaction is still there after an error.
 
         Only asked while the connection is not lost.
+        """
+
+    def has_others_writes(self, connection: sa.Connection) -> bool:
+        """Say whether somebody else has written since the last transaction of this one.
+
+        Args:
+            connection: the writer's, at the beginning of its transaction.
+        """
+
+    def is_gone(self, connection: sa.Connection, front_end: bytes) -> bool:
+        """Say whether another front end can write no more, unless it begins anew.
+
+        Args:
+            connection: the writer's, in its transaction.
+            front_end: its name.
         """
 
     def note_commit(self) -> None:
@@ -153,15 +169,26 @@ _FINDS: Final[Mapping[str, _Find]] = {
 }
 
 
-def database_at(where: Path | str) -> Database:
+def database_at(where: Path | str, front_end: bytes | None = None) -> Database:
     """Return the database at a path or a URL; nothing is opened yet.
 
+    Args:
+        where: as for `store.open_store`.
+        front_end: likewise.
+
     Raises:
-        ConfigurationError: the driver of the URL's database is not installed.
+        ConfigurationError: the driver of the URL's database is not installed, or a
+            file is to be shared (`NOT_SHARED`).
     """
-    if isinstance(where, Path):
-        return sqlite.SqliteDatabase(where)
-    return postgres.PostgresDatabase(where)
+    if isinstance(where, str):
+        return postgres.PostgresDatabase(where, front_end)
+    if front_end is not None:
+        raise ConfigurationError(
+            "NOT_SHARED",
+            f"`{where}` is a file, which one exchange has for itself: set [store]"
+            " database to one of PostgreSQL, or leave out `shared`",
+        )
+    return sqlite.SqliteDatabase(where)
 
 
 def insert_rows(

@@ -20,6 +20,7 @@ from biometrics.store.schema import (
     CHANGE,
     COMPARISON,
     COUNTER,
+    GALLERY,
     PROTECTION,
     RECORD,
     TEMPLATE,
@@ -27,7 +28,7 @@ from biometrics.store.schema import (
 from biometrics.store.values import member_of, moment_or_none, split_members
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from biometrics.members import Member
     from biometrics.store.rows import Enrolled
@@ -92,6 +93,9 @@ _ENTRY: Final = sa.select(CHANGE.c.record_id).where(
     CHANGE.c.position == sa.bindparam("at")
 )
 _MOST: Final = sa.select(COMPARISON.c.space, COMPARISON.c.most)
+_GALLERIES: Final = sa.select(GALLERY.c.member, GALLERY.c.space).where(
+    GALLERY.c.member.in_(sa.bindparam("members", expanding=True))
+)
 _NEXT: Final = sa.select(COUNTER.c.template_id + 1)
 
 
@@ -173,6 +177,16 @@ class JournalReader:
         """Return the position of the last change, 0 in an empty journal."""
         with translated(), self._engine.connect() as connection:
             return end_of(connection)
+
+    def look(self) -> int:
+        """Return the position of the last change, whoever's it is; wake who follows.
+
+        Raises:
+            StorageError: the journal cannot be read now.
+        """
+        end = self.end()
+        self._head.advance(end)
+        return end
 
     def changes(
         self, after: int, most: int, *, holder: Member | None = None
@@ -257,6 +271,17 @@ class JournalReader:
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_MOST).all()
         return {row.space: row.most for row in rows}
+
+    def galleries(self, members: Collection[Member]) -> list[tuple[Member, str]]:
+        """Return the galleries that some members have ever enrolled into.
+
+        Raises:
+            StorageError: they cannot be read now.
+        """
+        codes = {member.code: member for member in members}
+        with translated(), self._engine.connect() as connection:
+            rows = connection.execute(_GALLERIES, {"members": list(codes)}).all()
+        return [(codes[row.member], row.space) for row in rows]
 
     def entry(self, position: int) -> bytes | None:
         """Return the id of the record that was changed at a position.

@@ -114,7 +114,7 @@ class Log:
         self._scribe = scribe
         self._clock = clock
         self._pending: _Pending | None = None
-        self._head: _Pending | None = None  # as it is durable; nobody else writes it
+        self._head: _Pending | None = None  # as it is durable, until others write
         self._durable_keys: set[bytes] = set()
 
     def append(self, connection: sa.Connection, *mentions: Mention) -> Appended:
@@ -136,6 +136,10 @@ class Log:
         written = self._scribe.write(mentions, numbers, hour)
         pending.written.append((written, codes))
         return Appended(written, pending.size + len(pending.written) - 1, pending.life)
+
+    def renew(self) -> None:
+        """Read anew how far the log is."""
+        self._head = None
 
     def mark(self) -> int:
         """Return how much was appended, for `undo`."""

@@ -17,10 +17,12 @@ from biometrics.errors import DefectError, UnavailableError
 from biometrics.members import Membership, suspended
 from biometrics.store.custody_rows import CustodyState
 from biometrics.store.failures import translated
-from biometrics.store.schema import CUSTODY, MEMBERSHIP
+from biometrics.store.schema import AGREEMENT, CUSTODY, MEMBERSHIP
 from biometrics.store.values import member_of, word_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from biometrics.clock import Clock
     from biometrics.members import Member
     from biometrics.store.log import Log
@@ -33,6 +35,7 @@ _FORGET: Final = sa.delete(MEMBERSHIP).where(_IS_MEMBER)
 _ADD: Final = sa.insert(MEMBERSHIP)
 _IS_APART: Final = MEMBERSHIP.c.membership != Membership.ACTIVE.value
 _APART: Final = _OF_MEMBER.where(_IS_APART)
+_VERSIONS: Final = sa.select(AGREEMENT.c.holder, AGREEMENT.c.digest)
 # Of all members, few if any, and at once: every search asks this.
 _SHUT: Final = sa.union_all(
     sa.select(CUSTODY.c.member, sa.literal_column("0").label("is_apart")).where(
@@ -40,7 +43,7 @@ _SHUT: Final = sa.union_all(
     ),
     sa.select(MEMBERSHIP.c.member, sa.literal_column("1")).where(_IS_APART),
 )
-_TABLES: Final = (CUSTODY.name, MEMBERSHIP.name)
+_TABLES: Final = (AGREEMENT.name, CUSTODY.name, MEMBERSHIP.name)
 _KINDS: Final = {
     Membership.ACTIVE: Kind.RESUMPTION,
     Membership.SUSPENDED: Kind.SUSPENSION,
@@ -54,22 +57,35 @@ class Shut(NamedTuple):
     Attributes:
         members: those suspended or gone, who are told nothing.
         holders: these, and those whose galleries are closed: nothing is told of them.
+        versions: digest of each holder's agreement, where another front end may have
+            put one in force; else None, since what is in force here is the last.
     """
 
     members: frozenset[Member]
     holders: frozenset[Member]
+    versions: Mapping[Member, bytes] | None
+
+    def is_last(self, mention: Mention) -> bool:
+        """Say whether what a holder is told of was permitted by its last agreement."""
+        return (
+            self.versions is None
+            or mention.kind is not Kind.SEARCHED
+            or self.versions.get(mention.member) == mention.agreement
+        )
 
 
 class ShutOut:
     """Remembers who has no part in answers; of the writer's thread.
 
-    Nobody but the writer changes it. So it is read anew after any statement of the
-    writer's that names one of its tables and is no query, whoever's that is; and time
-    and again until the transaction with it is over, for a part of that may be undone.
+    Nobody but the writer changes it, or `renew` is called. So it is read anew after any
+    statement of the writer's that names one of its tables and is no query, whoever's
+    that is; and time and again until the transaction with it is over, for a part of
+    that may be undone.
     """
 
-    def __init__(self, writing: sa.Engine) -> None:
-        """Watch what is written by `writing`."""
+    def __init__(self, writing: sa.Engine, *, is_alone: bool) -> None:
+        """Watch what is written by `writing`; where others write, it is not alone."""
+        self._is_alone = is_alone
         self._known: Shut | None = None
         self._is_changing = False
         sa.event.listen(writing, "before_cursor_execute", self._note)
@@ -85,10 +101,15 @@ class ShutOut:
         found = Shut(
             frozenset(member_of(row.member) for row in rows if row.is_apart),
             frozenset(member_of(row.member) for row in rows),
+            None if self._is_alone else _versions(connection),
         )
         if not self._is_changing:
             self._known = found
         return found
+
+    def renew(self) -> None:
+        """Read anew who has none."""
+        self._known = None
 
     def mark(self) -> int:
         """Return nothing to undo to; see `writer.Memory`."""
@@ -108,6 +129,12 @@ class ShutOut:
         ):
             self._known = None
             self._is_changing = True
+
+
+def _versions(connection: sa.Connection) -> dict[Member, bytes]:
+    """Return the digest of each holder's agreement that was last in force."""
+    rows = connection.execute(_VERSIONS).all()
+    return {member_of(row.holder): row.digest for row in rows}
 
 
 def refuse_apart(connection: sa.Connection, member: Member) -> None:

@@ -5,6 +5,10 @@ session and not before, so what an old session still has under way can neither m
 follow what a new one writes; and every transaction proves anew that nobody else has
 the lock. Whoever loses it writes nothing until it has it again.
 
+Several front ends share that lock, and take turns: one transaction is under way at any
+moment, whoever's it is, and each begins by finding out whether somebody else wrote
+since its own last one. Whoever stands still in its turn loses it with its session.
+
 Sources: PostgreSQL, "Explicit Locking: Advisory Locks", "Transaction Isolation",
 "Reliability and the Write-Ahead Log"; libpq, "Connection Strings".
 """
@@ -22,7 +26,7 @@ from sqlalchemy import exc
 from biometrics import limits
 from biometrics.errors import ConfigurationError, DefectError, StorageError
 from biometrics.store.failures import translate
-from biometrics.store.schema import GALLERY_KEY, INDEX_KEY, METADATA
+from biometrics.store.schema import GALLERY_KEY, INDEX_KEY, METADATA, TURN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,6 +72,18 @@ _TAKE: Final = f"SELECT pg_advisory_lock({_LOCK})"
 # This session has it already: true unless another one has it meanwhile.
 _PROVE: Final = f"SELECT pg_try_advisory_xact_lock({_LOCK})"
 
+# Of several front ends: what they share, whose turn it is, and that one is there.
+_TURN: Final = int.from_bytes(b"turn of.")
+_SHARE: Final = f"SELECT pg_advisory_lock_shared({_LOCK})"
+_OWN: Final = "SELECT pg_advisory_lock(%s)"
+_PROVE_SHARED: Final = (
+    f"SELECT pg_try_advisory_xact_lock_shared({_LOCK}), pg_advisory_xact_lock({_TURN})"
+)
+_IS_GONE: Final = sa.text("SELECT pg_try_advisory_xact_lock(:own)")
+_LAST: Final = sa.select(TURN.c.name)
+_FORGET_LAST: Final = sa.delete(TURN)
+_SET_LAST: Final = sa.insert(TURN)
+
 # Deleted rows can be taken away once nobody may still see them: sessions, copies that
 # follow this server and transactions that were prepared all hold the moment back.
 _MOMENT: Final = "SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text)"
@@ -90,7 +106,8 @@ _IN_USE: Final = (
     (
         "the database is open already: an exchange serves it, a command checks or"
         " restores it, or the connection of an earlier one is not over yet; stop that"
-        " one first. Two exchanges need a database each"
+        " one first. Two exchanges need a database each, unless both have [store]"
+        " shared = true"
     ),
 )
 
@@ -98,21 +115,27 @@ _IN_USE: Final = (
 class PostgresDatabase:
     """A database of a server; see `databases.Database`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, front_end: bytes | None = None) -> None:
         """Name the database; nothing is opened yet.
 
         Args:
             url: of libpq, as `postgresql://host/database`, without a password.
+            front_end: 16 random bytes that name one of several front ends; None where
+                nobody else may write.
 
         Raises:
             ConfigurationError: the driver is not installed (`EXTRA_MISSING`).
         """
         self._url = url
+        self._front_end = front_end
         self._is_closed = False
+        is_alone = front_end is None
         self.reading = self._engine(_BEGIN_READING, limits.READ_CONNECTIONS)
-        self.writing = self._engine(_BEGIN_WRITING, connections=1, prepare=_lock)
+        self.writing = self._engine(
+            _BEGIN_WRITING, connections=1, prepare=_lock if is_alone else self._share
+        )
         self._tending = self._engine(None, connections=1)
-        sa.event.listen(self.writing, "begin", _prove)
+        sa.event.listen(self.writing, "begin", _prove if is_alone else _take_turn)
         sa.event.listen(self.writing, "commit", _refuse_aborted)
 
     def __str__(self) -> str:
@@ -138,11 +161,28 @@ class PostgresDatabase:
     def migrating(self) -> Iterator[sa.Connection]:
         """Give the writer's connection; the server enforces references all the time."""
         with self.writing.begin() as connection:
+            if self._front_end is not None:
+                with self._told():
+                    _prove(connection)  # no other one may be running
             yield connection
 
     def has_transaction(self, _connection: sa.Connection) -> bool:
         """Say yes: only with its connection does the server end a transaction."""
         return True
+
+    def has_others_writes(self, connection: sa.Connection) -> bool:
+        """Say whether another front end has written since this one did."""
+        own = self._front_end
+        if own is None or connection.execute(_LAST).scalar() == own:
+            return False
+        connection.execute(_FORGET_LAST)
+        connection.execute(_SET_LAST, {"name": own})
+        return True
+
+    def is_gone(self, connection: sa.Connection, front_end: bytes) -> bool:
+        """Say whether another front end's session that writes is no more."""
+        own = {"own": _own_lock(front_end)}
+        return bool(connection.execute(_IS_GONE, own).scalar_one())
 
     def note_commit(self) -> None:
         """Do nothing: the server keeps its log, and what it says of it."""
@@ -194,6 +234,17 @@ class PostgresDatabase:
         self._is_closed = True
         for engine in (self.reading, self._tending, self.writing):
             engine.dispose()
+
+    def _share(self, connection: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Make a new session one of those that write in turns.
+
+        Raises:
+            StorageError: as `_lock`.
+        """
+        _lock(connection, _SHARE)
+        most = f"{limits.FRONT_END_STALL_SECONDS}s"
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{most}'")
+        connection.execute(_OWN, (_own_lock(self._front_end or b""),))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -325,7 +376,12 @@ def _check(connection: Any) -> None:  # noqa: ANN401 - psycopg's
         )
 
 
-def _lock(connection: Any) -> None:  # noqa: ANN401 - psycopg's
+def _own_lock(front_end: bytes) -> int:
+    """Return the number of the lock that a front end has as long as it can write."""
+    return int.from_bytes(front_end[:8], signed=True)
+
+
+def _lock(connection: Any, take: str = _TAKE) -> None:  # noqa: ANN401 - psycopg's
     """Make a new session the one that writes.
 
     An earlier session may have something under way, a commit even, and the server may
@@ -336,7 +392,7 @@ def _lock(connection: Any) -> None:  # noqa: ANN401 - psycopg's
     """
     _check(connection)
     try:
-        connection.execute(_TAKE)
+        connection.execute(take)
     except Exception as error:
         if getattr(error, "sqlstate", None) == "55P03":  # waited for too long
             raise StorageError(*_IN_USE) from error
@@ -349,6 +405,16 @@ def _prove(connection: sa.Connection) -> None:
     It can, where something between the exchange and the server shares sessions.
     """
     if not connection.exec_driver_sql(_PROVE).scalar_one():
+        raise StorageError(*_IN_USE)
+
+
+def _take_turn(connection: sa.Connection) -> None:
+    """Wait until no other front end writes; what is read from here on is the newest.
+
+    Raises:
+        StorageError: somebody has the database for itself.
+    """
+    if not connection.exec_driver_sql(_PROVE_SHARED).one()[0]:
         raise StorageError(*_IN_USE)
 
 

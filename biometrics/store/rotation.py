@@ -185,6 +185,7 @@ class RotationWriter(CustodyWriter):
         member: Member,
         keys: Sequence[NewGalleryKey],
         *,
+        change_id: bytes,
         request: RequestKey,
         make_reply: Callable[[dt.datetime], bytes],
     ) -> Future[Committed]:
@@ -193,6 +194,7 @@ class RotationWriter(CustodyWriter):
         Args:
             member: the holder.
             keys: one for each gallery, of the epoch that follows.
+            change_id: 16 random bytes, by which the journal tells this change.
             request: which request asks for it.
             make_reply: makes the sealed body from the moment of it. Runs in the
                 writer's thread and MUST NOT write.
@@ -204,22 +206,27 @@ class RotationWriter(CustodyWriter):
         """
 
         def operation(connection: sa.Connection) -> tuple[dt.datetime, int]:
-            return self._begin(connection, member, keys), end_of(connection)
+            moment = self._begin(connection, member, keys, change_id)
+            return moment, end_of(connection)
 
         return self._once(member, operation, request, make_reply)
 
     def begin_unasked(
-        self, member: Member, keys: Sequence[NewGalleryKey]
+        self, member: Member, keys: Sequence[NewGalleryKey], *, change_id: bytes
     ) -> Future[dt.datetime]:
         """Keep newer keys as `begin` does, where no request asks for it."""
 
         def operation(connection: sa.Connection) -> dt.datetime:
-            return self._begin(connection, member, keys)
+            return self._begin(connection, member, keys, change_id)
 
         return self._writer.submit(operation)
 
     def _begin(
-        self, connection: sa.Connection, member: Member, keys: Sequence[NewGalleryKey]
+        self,
+        connection: sa.Connection,
+        member: Member,
+        keys: Sequence[NewGalleryKey],
+        change_id: bytes,
     ) -> dt.datetime:
         """Keep newer keys unless there are some; return when they were made."""
         if not are_open(connection, [member]):
@@ -229,6 +236,9 @@ class RotationWriter(CustodyWriter):
             return from_microseconds(_begun_at(connection, member))
         if keys:
             connection.execute(_ADD, [_row(key) for key in keys])
+            position, _ = reserve(connection, changes=1, templates=0)
+            kind = ChangeKind.REKEYED
+            add_change(connection, position, kind, member, change_id=change_id)
         self._tell_log(connection, member, Kind.ROTATION, keys)
         return self._clock.now()
 

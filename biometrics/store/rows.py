@@ -419,6 +419,7 @@ class ChangeKind(StrEnum):
     WITHDRAWN = "withdrawn"
     LOCKED = "locked"
     UNLOCKED = "unlocked"
+    REKEYED = "rekeyed"  # there are newer keys beside those before
     ROTATED = "rotated"  # no value is under the keys before any more; they are gone
     DESTROYED = "destroyed"
 

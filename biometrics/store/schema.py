@@ -426,3 +426,35 @@ QUOTA_USE: Final = sa.Table(
     sa.Index("quota_use_of_day", "day"),
     sqlite_with_rowid=False,
 )
+
+# Processes that serve the exchange side by side. `shown` is what is sealed to for one;
+# `position` is that up to which it has obeyed the journal. A row outlives its process,
+# and goes once another one finds out.
+FRONT_END: Final = sa.Table(
+    "front_end",
+    METADATA,
+    sa.Column("name", sa.LargeBinary, primary_key=True),
+    sa.Column("shown", sa.LargeBinary, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+# At most one row: whose transaction was the last, where there are several front ends.
+TURN: Final = sa.Table(
+    "turn",
+    METADATA,
+    sa.Column("name", sa.LargeBinary, primary_key=True),
+)
+
+# Key-encryption keys that members have handed to one front end, each sealed to another.
+FRONT_END_KEY: Final = sa.Table(
+    "front_end_key",
+    METADATA,
+    sa.Column(
+        "name",
+        sa.LargeBinary,
+        sa.ForeignKey("front_end.name", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)

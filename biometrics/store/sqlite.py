@@ -151,6 +151,14 @@ class SqliteDatabase:
         self._commits = (self._commits + 1) % _MOST_COMMITS
         connection.exec_driver_sql(f"{_COMMITS} = {self._commits}")
 
+    def has_others_writes(self, _connection: sa.Connection) -> bool:
+        """Say no: nobody else writes, for the lock keeps them out."""
+        return False
+
+    def is_gone(self, _connection: sa.Connection, front_end: bytes) -> bool:  # noqa: ARG002
+        """Say yes: there is no other front end."""
+        return True
+
     def note_commit(self) -> None:
         """Write the number of the last commit into the file of the lock."""
         self._is_made |= self._has_number

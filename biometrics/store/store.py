@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from biometrics import limits
 from biometrics.audit import Scribe
@@ -22,6 +22,7 @@ from biometrics.store.destruction import DestructionWriter
 from biometrics.store.erasure import ErasureReader, ErasureTable
 from biometrics.store.failures import DATABASE_ERRORS, translated
 from biometrics.store.follow_ups import FollowUpTable
+from biometrics.store.front_ends import FrontEndTable
 from biometrics.store.journal import JournalHead, JournalReader
 from biometrics.store.keys import KeyReader, KeyTable
 from biometrics.store.log import Log, LogReader, LogWriter
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from biometrics.store.databases import Database
     from biometrics.store.writer import Memory
 
+T = TypeVar("T")
+
 # By so much a time of day may be corrected, and what is to last is none the shorter.
 _LEEWAY: Final = dt.timedelta(seconds=limits.MAX_CLOCK_AHEAD_SECONDS)
 
@@ -74,12 +77,14 @@ class Store:
         cosignatures: what members' witnesses state of it.
         register: what a holder is shown of its own.
         whole: records with their sealed templates, to be sealed anew.
+        front_ends: who else serves it; None where nobody else may.
     """
 
     def __init__(
         self,
         database: Database,
         *,
+        front_end: bytes | None = None,
         scribe: Scribe,
         clock: Clock,
         on_failure: Callable[[], None],
@@ -95,7 +100,7 @@ class Store:
 
         log = Log(scribe, clock)
         purging = _Purging((replies, references, self.budget))
-        shut_out = ShutOut(database.writing)
+        shut_out = ShutOut(database.writing, is_alone=front_end is None)
         memories: tuple[Memory, ...] = (self.budget, shut_out)
         self._writer = Writer(database, log, memories, purging, on_failure, on_recovery)
         head = JournalHead()
@@ -141,6 +146,22 @@ class Store:
         self.journal = JournalReader(reading, head)
         self.register = RecordReader(reading)
         self.whole = WholeReader(reading)
+        self.front_ends = (
+            None
+            if front_end is None
+            else FrontEndTable(self._writer, database, front_end, head)
+        )
+
+    def while_still(self, work: Callable[[], T]) -> T:
+        """Do something short while nobody writes, neither here nor another front end.
+
+        Args:
+            work: it MUST NOT write.
+
+        Raises:
+            ExchangeError: what it raises; or the database cannot be written now.
+        """
+        return self._writer.run(lambda _: work())
 
     def erase(self) -> bool:
         """Make the bytes of what was withdrawn go from the files of the database.
@@ -214,6 +235,7 @@ def open_store(
     clock: Clock,
     *,
     scribe: Scribe | None = None,
+    front_end: bytes | None = None,
     on_failure: Callable[[], None] = lambda: None,
     on_recovery: Callable[[], None] = lambda: None,
 ) -> Store:
@@ -226,6 +248,8 @@ def open_store(
         clock: for the moments that are stored.
         scribe: writes the leaves of the log; without one nobody can open what members
             are told by it.
+        front_end: 16 random bytes, where others may serve the same database beside this
+            one: by these they know it. None to have it for oneself.
         on_failure: called, from another thread, when a flush failed and nothing is
             written any more.
         on_recovery: called likewise when writing goes on.
@@ -239,7 +263,7 @@ def open_store(
             (`DATABASE_BEHIND`).
         StorageError: it cannot be read or written now.
     """
-    database = database_at(where)
+    database = database_at(where, front_end)
     try:
         with _refused(database):
             database.hold()
@@ -249,6 +273,7 @@ def open_store(
             database.writing.connect().close()
         return Store(
             database,
+            front_end=front_end,
             scribe=scribe or Scribe({}, secrets.token_bytes),
             clock=clock,
             on_failure=on_failure,

@@ -76,6 +76,9 @@ _Run: TypeAlias = "Callable[[sa.Connection, Batch[Any, Any], list[Any]], Sequenc
 class Memory(Protocol):
     """Remembers what is written within a transaction; of the writer's thread."""
 
+    def renew(self) -> None:
+        """Know nothing any more of what is durable: somebody else has written."""
+
     def mark(self) -> int:
         """Return how much is pending, for `undo`."""
 
@@ -365,6 +368,9 @@ class Writer:
             for memory in self._memories:
                 memory.forget()  # a transaction that was undone
             with self._database.writing.begin() as connection:
+                if self._database.has_others_writes(connection):
+                    for memory in self._memories:
+                        memory.renew()
                 outcomes = [
                     outcome
                     for batch, parts in groupby(group, attrgetter("batch"))

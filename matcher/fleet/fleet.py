@@ -134,8 +134,10 @@ class Fleet:
         """Position of the journal up to which every change is in effect."""
         return self._position
 
-    def restore(self, files: SegmentFiles, journal: JournalReader) -> None:
-        """Have every shard load what it keeps on disk, and all that is durable.
+    def restore(
+        self, files: SegmentFiles, _journal: JournalReader, *, start: int
+    ) -> None:
+        """Have every shard load what it keeps on disk, and all up to `start`.
 
         What was kept of whole galleries is deleted: shards keep their own.
 
@@ -144,7 +146,7 @@ class Fleet:
                 to be called again.
         """
         if not self._is_begun:
-            self._start = self._position = self._places.target = journal.end()
+            self._start = self._position = self._places.target = start
             self._is_begun = True
             files.discard_all()
             for place in self._places.all:

@@ -60,6 +60,7 @@ def test_purposes_are_fixed_and_differ():
         "record-value",
         "reply",
         "signing-key",
+        "signing-key/front-ends",
         "signing-key/log",
     ]
     assert set("".join(values)) <= set(string.ascii_lowercase + "-/")

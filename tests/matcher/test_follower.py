@@ -39,10 +39,14 @@ class Journal:
         """Return the last position."""
         return self.written
 
+    look = end
+
     def following(self, after: int, most: int) -> list[Any]:
         """Return what follows a position."""
         last = min(self.written, after + most)
-        return [SimpleNamespace(position=n) for n in range(after + 1, last + 1)]
+        return [
+            SimpleNamespace(position=n, kind=None) for n in range(after + 1, last + 1)
+        ]
 
     def templates_by_space(self) -> dict[str, int]:
         """Return no counts."""
@@ -62,7 +66,7 @@ class Index:
         self.pages: list[int] = []
         self.applied = threading.Event()
 
-    def restore(self, *_: object) -> None:
+    def restore(self, *_: object, start: int) -> None:
         """Nothing was kept."""
 
     def apply(self, changes: list[Any]) -> None:
@@ -95,6 +99,7 @@ def follower(
         index=index,  # type: ignore[arg-type]
         files=None,  # type: ignore[arg-type]
         galleries=SimpleNamespace(loaded=lambda: None, count=lambda _: None),  # type: ignore[arg-type]
+        start=0,
         on_failure=lambda: None,
     )
     follower.start()

@@ -366,6 +366,15 @@ def test_a_cluster_is_described_whole_or_not_at_all(
     assert (where.rpartition(": ")[2], reason) == told
 
 
+def test_a_file_is_no_database_of_several_front_ends(folder: Path):
+    """A second one would read what the first one's memory has."""
+    text = TEXT.replace('exchange.sqlite"', 'exchange.sqlite"\nshared = true')
+    ((where, reason),) = faults(write(folder, text))
+    assert (where.rpartition(": ")[2], reason) == ("store.shared", "NOT_SHARED")
+    url = text.replace("data/exchange.sqlite", "postgresql://database/exchange")
+    assert read_config(write(folder, url)).is_shared
+
+
 def test_every_setting_stands_in_the_operators_reference():
     """Table by table, and nothing that there is not."""
     page = (ROOT / "biometrics/server/README.md").read_text("utf-8")

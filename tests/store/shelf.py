@@ -50,12 +50,13 @@ def told(results: Sequence[EnrolResult]) -> bytes:
 class Shelf:
     """An open store and its clock."""
 
-    def __init__(self, place: Place) -> None:
-        """Open or make the store at a place."""
+    def __init__(self, place: Place, *, front_end: bytes | None = None) -> None:
+        """Open or make the store at a place, for itself or beside others."""
         self.place = place
         self.clock = ManualClock(START)
-        self.store = open_store(place.where, self.clock)
+        self.store = open_store(place.where, self.clock, front_end=front_end)
         self._words = itertools.count()
+        self._name = (front_end or b"").hex()
         self.key_id = self.store.keys.add_gallery_key(
             NewGalleryKey(
                 member=XAA,
@@ -85,7 +86,7 @@ class Shelf:
 
     def fresh(self) -> bytes:
         """Return a request id that was not used before."""
-        return request(f"fresh {next(self._words)}")
+        return request(f"fresh {self._name} {next(self._words)}")
 
     def sealed(self, word: str) -> Sealed:
         """Return a sealed value that stands for a word."""

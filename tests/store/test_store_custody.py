@@ -60,7 +60,9 @@ def key(epoch: int, gallery: str = "face-a") -> NewGalleryKey:
 def begin(shelf: Shelf, *keys: NewGalleryKey) -> bytes:
     """Begin a rotation of XAA's keys; return the reply."""
     return (
-        shelf.store.custody.begin(XAA, keys, request=asked(shelf), make_reply=told)
+        shelf.store.custody.begin(
+            XAA, keys, change_id=shelf.fresh(), request=asked(shelf), make_reply=told
+        )
         .result(30)
         .reply
     )

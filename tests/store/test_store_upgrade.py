@@ -81,6 +81,9 @@ TO_SECOND = """
     DROP TABLE quota_use;
     DROP TABLE follow_up_record;
     DROP TABLE follow_up;
+    DROP TABLE front_end_key;
+    DROP TABLE front_end;
+    DROP TABLE turn;
     ALTER TABLE reference DROP COLUMN purpose, DROP COLUMN modality;
     ALTER TABLE reference_record DROP COLUMN lookup;
     UPDATE alembic_version SET version_num = '0002';
