@@ -1,7 +1,7 @@
 """Shards, a node, the exchange and the database are lost at random, under load.
 
 Nobody gets a wrong answer, and no write that was acknowledged is lost. `poe losses` is
-two hundred of them; CI has one of each kind, apart from other tests, as every loss is
+two hundred of them, and fifty where each shard has two copies; CI has one of each kind, apart from other tests, as every loss is
 waited for until all are found again.
 """
 
@@ -20,6 +20,9 @@ import pytest
 from load import SAMPLE, Load, wait_until
 from victim import Victim
 
+from biometrics.cli.status import read_figures, summary
+from biometrics.demo.process import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,17 +34,27 @@ LOSSES = int(os.environ.get("LOSSES", "0"))
 SEED = int(os.environ.get("LOSSES_SEED", "1"))
 SHARDS = 3
 LOAD_SECONDS = 1.0  # between two losses
+FIGURES = f"127.0.0.1:{free_port()}"
 
 
-@pytest.fixture
-def load(nodes: Nodes, postgres: PostgresServer, tmp_path: Path) -> Iterator[Load]:
-    """An exchange on PostgreSQL and in shards, with systems that use it."""
+@pytest.fixture(params=[1])
+def load(
+    nodes: Nodes,
+    postgres: PostgresServer,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[Load]:
+    """An exchange on PostgreSQL and in shards, with systems that use it.
+
+    There is one copy of each shard, unless a test says otherwise.
+    """
     url = postgres.make()
     victim = Victim(tmp_path)
     text = victim.config.read_text().replace("data/exchange.sqlite", url)
     victim.config.write_text(
         f'{text}\n[matcher]\nengine = "ray"\naddress = "{nodes.address}"\n'
-        f"shards = {SHARDS}\nshard_mb = 300\ntemplates_together = 8\n"
+        f"shards = {SHARDS}\ncopies = {request.param}\nshard_mb = 300\n"
+        f'templates_together = 8\n[metrics]\nlisten = "{FIGURES}"\n'
     )
     load = Load(victim, seed=SEED)
     try:
@@ -122,3 +135,36 @@ def test_whatever_is_lost_nobody_is_answered_wrongly(
     }
     print(f"\n{told}\nanswers: {dict(load.told)}")  # noqa: T201 - the figures
     load.refuse_wrong()
+
+
+@pytest.mark.skipif(not LOSSES, reason="apart from others: `poe losses`")
+@pytest.mark.parametrize("load", [2], indirect=True)
+def test_of_two_copies_one_is_lost_and_nobody_is_unavailable(
+    load: Load, nodes: Nodes, postgres: PostgresServer
+) -> None:
+    """Whoever is searched for meanwhile is told what is so."""
+
+    def lost() -> int:
+        told = summary(read_figures(FIGURES))["copies_lost"]
+        assert isinstance(told, int)
+        return told
+
+    random = np.random.default_rng(SEED)
+    took: dict[str, list[float]] = defaultdict(list)
+    wait_until(lambda: len(load.enrolled - load.leaving) >= SAMPLE)
+    for number in range(-(-LOSSES // 4)):
+        wait_until(lambda: lost() == 0)
+        time.sleep(LOAD_SECONDS)
+        what = ("node", "shard")[number % 2]
+        begun = time.monotonic()
+        lose(what, load, nodes, postgres=postgres, turn=int(random.integers(100)))
+        wait_until(lambda: lost() > 0)
+        if what == "node":  # the others have no cores left
+            nodes.add()
+        wait_until(lambda: lost() == 0)
+        took[what].append(time.monotonic() - begun)
+        assert load.wrong == []
+    load.stop()
+    print(f"\n{dict(took)}\nanswers: {dict(load.told)}")  # noqa: T201 - the figures
+    load.refuse_wrong()
+    assert "unavailable" not in load.told
