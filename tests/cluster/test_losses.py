@@ -1,8 +1,8 @@
 """Shards, a node, the exchange and the database are lost at random, under load.
 
 Nobody gets a wrong answer, and no write that was acknowledged is lost. `poe losses` is
-two hundred of them, and fifty where each shard has two copies; CI has one of each kind, apart from other tests, as every loss is
-waited for until all are found again.
+two hundred of them, and fifty where each shard has two copies; CI has one of each kind,
+apart from other tests, as every loss is waited for until all are found again.
 """
 
 from __future__ import annotations
