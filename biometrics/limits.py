@@ -319,6 +319,7 @@ STORE_RESERVE_BYTES: Final = 64 * 1024 * 1024
 # before the others, who wait for it, give up.
 FRONT_END_STALL_SECONDS: Final = 3
 FRONT_END_LOOK_SECONDS: Final = 1.0  # who the others are, and how far
+FRONT_END_GRACE_SECONDS: Final = 1.5  # one whose session is lost alone finds out
 FRONT_END_WAIT_SECONDS: Final = 0.02  # between two looks whether they have dropped keys
 RECOVERY_SECONDS: Final = 1.0  # between looks whether a disk can be flushed again
 STORE_CACHE_BYTES: Final = 64 * 1024 * 1024  # the writer's; indexes are hit at random

@@ -57,7 +57,7 @@ class Keeping(Protocol):
 class Access:
     """Who may search a holder's galleries, and what is held of them; of one loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whoever has something of a gallery
         self,
         *,
         galleries: Galleries,
@@ -66,13 +66,15 @@ class Access:
         scanner: Scanner,
         keeper: Keeping,
         others: Callable[[int], Awaitable[None]],
+        settled: Callable[[int], Awaitable[None]],
     ) -> None:
         """Tell `galleries`; the others have something of them, or make it.
 
         `others` returns once every other front end has obeyed the journal up to a
-        position.
+        position; `settled`, once none has codes of keys either that went before it.
         """
         self._others = others
+        self._settled = settled
         self._galleries = galleries
         self._follower = follower
         self._loading = loading
@@ -118,6 +120,15 @@ class Access:
         """
         await self.followed(position)
         await self._others(position)
+
+    async def settled(self, position: int) -> None:
+        """Return once no other front end has codes of keys that are gone, on disk too.
+
+        Raises:
+            StorageError: it cannot be read how far those are.
+            UnavailableError: that takes longer than it should.
+        """
+        await self._settled(position)
 
     async def gone(self, holder: Member) -> None:
         """Return once nobody has anything of a holder that the follower dropped."""

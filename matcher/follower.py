@@ -46,6 +46,13 @@ class Followed(Protocol):
             start: position up to which it is known who is locked.
         """
 
+    def learn(self, changes: Sequence[Change], /) -> bool:
+        """Have keys at hand that changes ask for; say whether all are there.
+
+        Raises:
+            StorageError: they cannot be read now.
+        """
+
     def apply(self, changes: Sequence[Change], /) -> None:
         """Bring changes into effect, which follow on the position."""
 
@@ -198,6 +205,10 @@ class Follower:
             self._start = self._journal.end()
         position = self._index.position
         changes = self._journal.following(position, limits.JOURNAL_PAGE_CHANGES)
+        if changes and not self._index.learn(changes):
+            # Under a key that went since they were read, they are under another now.
+            changes = self._journal.changes(position, len(changes))
+            self._index.learn(changes)
         if changes:
             # Read before anything is applied: whoever waits for these changes is
             # searched for at the threshold of a database that has them.

@@ -16,7 +16,7 @@ import numpy as np
 
 from biometrics import limits
 from biometrics.errors import GalleryLockedError, SealError
-from biometrics.sealed import Binding
+from biometrics.sealed import Binding, locked
 from biometrics.store import ChangeKind
 from biometrics.templates import Position
 from matcher.engine import Engine
@@ -80,7 +80,7 @@ def binding_of(stored: StoredTemplate, spaces: TemplateSpaces) -> Binding:
 class Index:
     """The engine, filled; one thread changes it and any may take a snapshot."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is filled with, and of whom
         self,
         *,
         vault: Opener,
@@ -89,6 +89,7 @@ class Index:
         galleries: Galleries,
         holder: Member | None = None,
         is_own: Callable[[StoredTemplate], bool] = lambda _: True,
+        learn: Callable[[Sequence[Change]], bool] = lambda _: True,
     ) -> None:
         """Fill `engine` and `galleries`, opening with `vault`.
 
@@ -100,7 +101,9 @@ class Index:
             galleries: whose galleries are known.
             holder: whose galleries alone it is of; everybody's if None.
             is_own: says which templates are to be in it, of a gallery in several.
+            learn: has keys at hand; see `learning.learn`.
         """
+        self._learn = learn
         self._holder = holder
         self._is_own = is_own
         self._vault = vault
@@ -154,6 +157,14 @@ class Index:
         self._position = min(self._reached.values(), default=0)
         self._change = journal.entry(self._position) or b""
 
+    def learn(self, changes: Sequence[Change]) -> bool:
+        """Have keys at hand that changes ask for; say whether all are there.
+
+        Raises:
+            StorageError: they cannot be read now.
+        """
+        return self._learn(changes)
+
     def apply(self, changes: Sequence[Change]) -> None:
         """Bring changes into the engine, which follow on the position."""
         with self._applying:
@@ -204,7 +215,12 @@ class Index:
 
         To be called within `held`, with the other at the same position. It MUST NOT be
         used any more.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
         """
+        if other._holder is not None and not self._vault.is_unlocked(other._holder):
+            raise locked(other._holder)
         for shelf in self._engine.names():
             if shelf.holder == other._holder and shelf not in other._engine:
                 self._engine.drop(shelf)
@@ -353,6 +369,12 @@ class Index:
                     self._add_to(shelf, piece)
             except GalleryLockedError:
                 self._lock(gallery.holder)
+            except SealError:
+                self._galleries.damage(
+                    *gallery,
+                    "its key does not open: it is damaged, or the key of its member is"
+                    " another here than where it was made",
+                )
 
     def _is_usable(self, gallery: GalleryName, stored: StoredTemplate) -> bool:
         """Say whether a template can be opened; if not, note what that means."""

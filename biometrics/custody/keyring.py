@@ -136,8 +136,7 @@ class Keyring:
         if key is None and key_id in self._retired:
             raise locked(self._member, is_rotated=True)
         if key is None:
-            # Another front end may have made it.
-            self.adopt(self._rows.gallery_keys(self._member))
+            self.learn()
             key = self._opened().by_id.get(key_id)
         if key is None:
             raise unopened("its key is not one of the member's")
@@ -187,19 +186,21 @@ class Keyring:
             for key in open_keys(rows, self._provider):
                 self._opened().add(key)
 
-    def renew(self) -> None:
-        """Have the keys that are durable, and no others.
+    def learn(self) -> None:
+        """Have keys at hand that another front end has made.
 
         Raises:
             GalleryLockedError: the member is locked.
             SealError: a row is damaged, or was wrapped by another key.
             StorageError: they cannot be read now.
         """
-        with self._changing:
-            before = self._opened()
-            keys = self._opened_anew()
-            self._retired |= before.by_id.keys() - keys.by_id.keys()
-            self._keys = keys
+        rows = self._rows.gallery_keys(self._member)
+        self.adopt([row for row in rows if not self.has(row.key_id)])
+
+    def has(self, key_id: int) -> bool:
+        """Say whether a key is at hand; not while the member is locked."""
+        keys = self._keys
+        return keys is not None and key_id in keys.by_id
 
     def lendable(self) -> frozenset[int]:
         """Return the numbers of the keys that `secrets` gives; none while locked."""

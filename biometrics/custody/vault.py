@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from biometrics.custody.framing import Purpose, derive
@@ -15,7 +14,7 @@ from biometrics.custody.lent import LOAN, written
 from biometrics.custody.passing import Passing
 from biometrics.custody.xaes import KEY_BYTES, TAG_BYTES, unopened
 from biometrics.errors import PreconditionError
-from biometrics.sealed import locked
+from biometrics.sealed import REFERENCES, locked
 from biometrics.sealing import HAND_OVER, SealingKeys, seal_to
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ class Vault:
         self._sealing = SealingKeys()
         self._handed: dict[Member, HandedKeyProvider] = {}
         self._indexes = IndexKeys(exchange, rows, random_bytes)
+        self._passing: Passing | None = None
         self._rows = rows
         self._clock = clock
         self._random_bytes = random_bytes
@@ -138,7 +138,12 @@ class Vault:
         return self._sealing.of(member).open(sealed, member, message.encode())
 
     def lock(self, member: Member) -> None:
-        """Drop a member's gallery keys, and a key handed over; its index key stays."""
+        """Drop a member's gallery keys, and a key handed over; its index key stays.
+
+        What was sealed to hand a key over, or to pass one on, is void.
+        """
+        if self._passing is not None:
+            self._passing.renew()
         if member in self._rings:
             self._rings[member].lock()
 
@@ -255,15 +260,29 @@ class Vault:
         """
         self._ring(member).adopt(rows)
 
-    def renew(self, member: Member) -> None:
-        """Use the keys of a member that are durable, and no others.
+    def learn(self, member: Member) -> None:
+        """Have the keys of a member at hand that another front end has made.
 
         Raises:
             GalleryLockedError: the member is locked.
             SealError: a row is damaged, or was wrapped by another key.
             StorageError: they cannot be read now.
         """
-        self._ring(member).renew()
+        self._ring(member).learn()
+
+    def has(self, member: Member, key_id: int) -> bool:
+        """Say whether a gallery key is at hand; not while the member is locked."""
+        return member in self._rings and self._rings[member].has(key_id)
+
+    def settle(self, member: Member) -> None:
+        """Have a first key of the member's, so that no other one can be its own.
+
+        Raises:
+            GalleryLockedError: the member is locked.
+            SealError: its keys were wrapped by another key-encryption key.
+            StorageError: it could not be made durable.
+        """
+        self._ring(member).newest(REFERENCES)
 
     def is_rotating(self, member: Member) -> bool:
         """Say whether there are keys at hand that newer ones are to replace."""
@@ -312,10 +331,15 @@ class Vault:
     def shown(self) -> bytes:
         """Return what other front ends of the exchange pass keys on to this one by.
 
+        It is another one after each `lock`.
+
         Raises:
             SealError: as `signing_seed`.
             StorageError: likewise.
         """
+        if self._passing is None:
+            secret = derive(self._indexes.signing_seed(), Purpose.FRONT_ENDS)
+            self._passing = Passing(secret)
         return self._passing.shown
 
     def pass_on(self, member: Member, shown: bytes) -> bytes | None:
@@ -329,7 +353,7 @@ class Vault:
             None where the member has handed none, or it is no front end.
         """
         provider = self._handed.get(member)
-        if provider is None or not (key := provider.key()):
+        if self._passing is None or provider is None or not (key := provider.key()):
             return None
         return self._passing.seal(shown, member, key)
 
@@ -337,18 +361,14 @@ class Vault:
         """Hold a key that another front end has passed on, until `lock`.
 
         Raises:
-            PreconditionError: it was passed to another, or the member keeps no key.
+            PreconditionError: it was passed to another, or before a lock, or by no
+                front end; or the member keeps no key.
         """
-        key = self._passing.open(sealed, member)
-        if (provider := self._handed.get(member)) is None:
+        if self._passing is None or (provider := self._handed.get(member)) is None:
             raise PreconditionError(
                 "KEY_AT_THE_EXCHANGE", f"the settings have the key of `{member}`"
             )
-        provider.take(key)
-
-    @cached_property
-    def _passing(self) -> Passing:
-        return Passing(derive(self._indexes.signing_seed(), Purpose.FRONT_ENDS))
+        provider.take(self._passing.open(sealed, member))
 
     def signing_seed(self) -> bytes:
         """Return the 32 bytes of the exchange's signing key, made on first use.

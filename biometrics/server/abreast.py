@@ -9,7 +9,8 @@ wait together share one look.
 
 *Galleries* that are closed, opened or rekeyed by another front end are so here as soon
 as the follower of the journal comes to it. How far that is, is told to the others: who
-answers a lock waits until no front end has a key.
+answers a lock waits until no front end has a key, and who certifies that keys are no
+more, until none has codes by them.
 
 *Keys* that a member has handed to one front end are passed on to the others.
 """
@@ -20,21 +21,25 @@ import asyncio
 import logging
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from biometrics import limits
 from biometrics.errors import ExchangeError, UnavailableError
+from biometrics.members import Membership
 from biometrics.server.told import tell
 from biometrics.store import ChangeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from biometrics.custody import Vault
     from biometrics.members import Member
     from biometrics.server.in_force import InForce
+    from biometrics.server.roll import Roll
     from biometrics.store import Change, FrontEndTable, Seen, Store
     from matcher.follower import Follower
+    from matcher.galleries import Galleries
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +57,28 @@ _CUSTODY: Final = frozenset(
 class Abreast:
     """A front end that may have others beside it; of one loop, but for `heard`."""
 
-    def __init__(
-        self, store: Store, vault: Vault, in_force: InForce, roll: Collection[Member]
+    def __init__(  # noqa: PLR0917 - what others change, and whose it is
+        self,
+        store: Store,
+        vault: Vault,
+        galleries: Galleries,
+        in_force: InForce,
+        roll: Roll,
     ) -> None:
         """Be one of those that `store` knows of; alone, where that knows none."""
         self._front_ends = store.front_ends
         self._agreements = store.agreements
+        self._membership = store.membership
+        self._galleries = galleries
         self._vault = vault
         self._in_force = in_force
         self._roll = roll
         self._lock = threading.Lock()
         self._reached = 0
         self._due: set[Member] = set()
-        self._told = -1
+        self._told = (-1, -1)
+        self._settled = 0
+        self._memberships: int | None = None
         self._troubles: dict[str, str] = {}
         self._looking: asyncio.Task[Seen] | None = None
         self._next: asyncio.Task[Seen] | None = None
@@ -104,18 +118,16 @@ class Abreast:
             StorageError: it cannot be read how far they are.
             UnavailableError: it takes longer than `limits.SEARCHABLE_WAIT_SECONDS`.
         """
-        if self._front_ends is None:
-            return
-        end = time.monotonic() + limits.SEARCHABLE_WAIT_SECONDS
-        while await asyncio.to_thread(self._front_ends.behind, position):
-            if time.monotonic() > end:
-                raise UnavailableError(
-                    "FRONT_END_BEHIND",
-                    "it is durable, and another front end of the exchange has not"
-                    " followed it yet: repeat the call with the same request_id",
-                    retry_after=limits.BUSY_RETRY_SECONDS,
-                )
-            await asyncio.sleep(limits.FRONT_END_WAIT_SECONDS)
+        await self._wait_for_others(position, is_settled=False)
+
+    async def settled(self, position: int) -> None:
+        """Return once no other front end has codes of keys that went up to a position.
+
+        Raises:
+            StorageError: it cannot be read how far they are.
+            UnavailableError: it takes longer than `limits.SEARCHABLE_WAIT_SECONDS`.
+        """
+        await self._wait_for_others(position, is_settled=True)
 
     def begin(self, follower: Follower) -> None:
         """Follow by `follower`, which has loaded all that there was."""
@@ -124,18 +136,24 @@ class Abreast:
         with self._lock:
             self._reached = follower.position
 
-    async def keep(self, obey: Callable[[Member], Awaitable[None]]) -> None:
+    async def keep(
+        self,
+        obey: Callable[[Member], Awaitable[None]],
+        is_settled: Callable[[], bool],
+    ) -> None:
         """Be as the others are, time and again, until cancelled.
 
         Args:
-            obey: has a member's galleries here as they are in the database.
+            obey: has a member's galleries here as they are in the database, but for
+                what may take long.
+            is_settled: says whether that is done too, of all that was obeyed.
         """
         if self._front_ends is None:
             return
         look_at = 0.0
         while True:
             self._heard.clear()
-            await self._obey(self._front_ends, obey)
+            await self._obey(self._front_ends, obey, is_settled)
             if time.monotonic() >= look_at:
                 await self._try("look", self._exchange(self._front_ends))
                 look_at = time.monotonic() + limits.FRONT_END_LOOK_SECONDS
@@ -150,12 +168,36 @@ class Abreast:
         if self._front_ends is not None:
             await self._try("leave", asyncio.to_thread(self._front_ends.leave))
 
+    async def _wait_for_others(self, position: int, *, is_settled: bool) -> None:
+        """Return once every other front end has told that it is at a position."""
+        if self._front_ends is None:
+            return
+        behind = partial(self._front_ends.behind, position, is_settled=is_settled)
+        end = time.monotonic() + limits.SEARCHABLE_WAIT_SECONDS
+        are_gone = False
+        while (found := await asyncio.to_thread(behind)).late:
+            are_gone |= found.gone > 0
+            if time.monotonic() > end:
+                raise UnavailableError(
+                    "FRONT_END_BEHIND",
+                    "it is durable, and another front end of the exchange has not"
+                    " followed it yet: repeat the call with the same request_id",
+                    retry_after=limits.BUSY_RETRY_SECONDS,
+                )
+            await asyncio.sleep(limits.FRONT_END_WAIT_SECONDS)
+        if are_gone or found.gone:
+            # One whose session was lost alone is told by the journal itself.
+            await asyncio.sleep(limits.FRONT_END_GRACE_SECONDS)
+
     async def _seen(self, front_ends: FrontEndTable) -> Seen:
         """Return how far the database is, with what others agreed on in force here."""
         seen = await self._look(front_ends)
         if seen.revisions != self._revisions:
             await asyncio.to_thread(self._take_up)
             self._revisions = seen.revisions
+        if seen.memberships != self._memberships:
+            await asyncio.to_thread(self._take_up_members)
+            self._memberships = seen.memberships
         return seen
 
     async def _look(self, front_ends: FrontEndTable) -> Seen:
@@ -194,22 +236,42 @@ class Abreast:
         """Put in force what another front end has put in force."""
         tell(self._in_force.take_up(self._agreements.last()))
 
+    def _take_up_members(self) -> None:
+        """Have members suspended or resumed as another front end has them."""
+        for member, membership in self._membership.last().items():
+            if member not in self._roll:
+                continue
+            if membership is Membership.ACTIVE:
+                self._galleries.resume(member)
+            else:
+                self._galleries.suspend(member)
+            self._roll.enter(member, membership)
+
     async def _obey(
-        self, front_ends: FrontEndTable, obey: Callable[[Member], Awaitable[None]]
+        self,
+        front_ends: FrontEndTable,
+        obey: Callable[[Member], Awaitable[None]],
+        is_settled: Callable[[], bool],
     ) -> None:
         """Have galleries as they are in the database, and tell how far that is."""
         with self._lock:
             position, due, self._due = self._reached, self._due, set()
-        for member in due:
-            if not await self._try(f"obey {member}", obey(member)):
-                with self._lock:
-                    self._due.add(member)
-        if self._due or position == self._told:
+        done = await asyncio.gather(*(self._try(f"obey {m}", obey(m)) for m in due))
+        with self._lock:
+            self._due |= {
+                m for m, is_done in zip(due, done, strict=True) if not is_done
+            }
+            is_due = bool(self._due)
+        if not all(done):
             return
-        shown = self._vault.shown()
-        reaching = asyncio.to_thread(front_ends.reach, shown, position)
+        if is_settled() and not is_due:
+            self._settled = position
+        told = (position, self._settled)
+        if told == self._told:
+            return
+        reaching = asyncio.to_thread(front_ends.reach, self._vault.shown(), *told)
         if await self._try("reach", reaching):
-            self._told = position
+            self._told = told
 
     async def _exchange(self, front_ends: FrontEndTable) -> None:
         """Pass keys on that others lack, and have those that are lacking here."""
@@ -229,7 +291,7 @@ class Abreast:
                 if member.code in lent and not self._vault.is_unlocked(member)
             }
         # Others may have forgotten this one while its session was lost.
-        self._told = -1
+        self._told = (-1, -1)
 
     async def _try(self, what: str, work: Awaitable[None]) -> bool:
         """Do something; say whether it was done. A trouble is told once."""

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from biometrics.clock import Clock
     from biometrics.custody import Vault
     from biometrics.members import Member
+    from biometrics.sealed import NewGalleryKey
     from biometrics.server.tending import Tending
     from biometrics.store import ErasureRow, Store
     from matcher.access import Access
@@ -180,7 +181,7 @@ class Custodian:
         if since is None or self._clock.now() < since + longest:
             return
         async with self._turns.of(holder):
-            keys = await asyncio.to_thread(self._vault.successors, holder)
+            keys = await asyncio.to_thread(self._successors, holder)
             await delivered(
                 self._store.custody.begin_unasked(
                     holder, keys, change_id=self._random_bytes(CHANGE_ID_BYTES)
@@ -207,8 +208,7 @@ class Custodian:
             self._vault.lock(holder)
             self._vault.renew_sealing_key(holder)
             await self._access.gone(holder)
-            if custody.state is CustodyState.DESTROYED:
-                await self._access.discarded(holder)
+        self._tending.settle(holder)
         self._tending.begin(holder)
 
     async def custody(self, holder: Member) -> Standing:
@@ -254,10 +254,12 @@ class Custodian:
                     # 2. Store.
                     stored = await self._set_open(asked, encode, is_open=False)
             # 3. Wait until all is dropped, and nobody has any of it.
-            await self._obeyed()
+            end = await self._followed()
             if self._access.is_locked(holder):  # not opened since this was asked first
                 self._vault.renew_sealing_key(holder)
                 await self._access.gone(holder)
+        # Not in turn: another front end may lock them as well, and wait for this one.
+        await self._access.obeyed(end)
         # 4. Answer.
         return key.open_reply(asked.request_id, stored)
 
@@ -266,8 +268,7 @@ class Custodian:
         key = self._vault.index(holder)
         async with self._turns.of(holder):
             # What was locked before is dropped before anything is opened.
-            end = await asyncio.to_thread(self._store.journal.look)
-            await self._access.followed(end)
+            await self._followed()
             if (stored := await self._replayed(asked)) is None:
                 # 1. Open the gallery keys.
                 await asyncio.to_thread(self._refuse_destroying, holder)
@@ -323,10 +324,11 @@ class Custodian:
         digest = self._vault.index(asked.holder).digest(asked.content)
         return RequestKey(asked.request_id, digest)
 
-    async def _obeyed(self) -> None:
-        """Wait until everything that is durable is obeyed, by other front ends too."""
+    async def _followed(self) -> int:
+        """Wait until everything that is durable is obeyed here; return up to where."""
         end = await asyncio.to_thread(self._store.journal.look)
-        await self._access.obeyed(end)
+        await self._access.followed(end)
+        return end
 
     async def _rotate(self, asked: Asked, encode: Encode) -> bytes:
         holder = asked.holder
@@ -334,7 +336,7 @@ class Custodian:
         async with self._turns.of(holder):
             if (stored := await self._replayed(asked)) is None:
                 # 1. Store newer keys, and use them.
-                keys = await asyncio.to_thread(self._vault.successors, holder)
+                keys = await asyncio.to_thread(self._successors, holder)
                 committed = await delivered(
                     self._store.custody.begin(
                         holder,
@@ -364,6 +366,12 @@ class Custodian:
                 self._access.undo(holder, before)
             raise
 
+    def _successors(self, holder: Member) -> list[NewGalleryKey]:
+        """Return keys of the epoch that follows on what is durable."""
+        if self._store.front_ends is not None:
+            self._vault.learn(holder)
+        return self._vault.successors(holder)
+
     def _adopt(self, holder: Member) -> None:
         """Use every key of a holder that is durable."""
         self._vault.adopt(holder, self._store.keys.gallery_keys(holder))
@@ -388,11 +396,12 @@ class Custodian:
                     )
                 stored = committed.reply
             # 3. Wait until all is dropped, and nobody has any of it.
-            await self._obeyed()
+            end = await self._followed()
             if self._access.is_locked(holder):
                 self._vault.renew_sealing_key(holder)
                 await self._access.gone(holder)
                 await self._access.discarded(holder)
+        await self._access.obeyed(end)
         self._tending.begin(holder)
         # 4. Answer.
         return key.open_reply(asked.request_id, stored)
@@ -400,15 +409,36 @@ class Custodian:
     def _open_if_at_hand(self, holder: Member) -> None:
         """Have the gallery keys of a holder that are durable, if its own is at hand."""
         if self._vault.is_unlocked(holder):
-            self._vault.renew(holder)
+            self._vault.learn(holder)
             return
         others = self._store.front_ends
         if others is not None and (sealed := others.lent().get(holder.code)):
-            self._vault.take_over(holder, sealed)
+            try:
+                self._vault.take_over(holder, sealed)
+            except PreconditionError as error:
+                log.warning("a key of %s is refused: %s", holder, error.message)
+                others.refuse(holder)
         try:
-            self._vault.unlock(holder)
+            self._unlock_keys(holder)
         except (GalleryLockedError, SealError) as error:
             log.info("galleries of %s stay locked here: %s", holder, error.message)
+
+    def _unlock_keys(self, holder: Member) -> None:
+        """Open a holder's gallery keys; where there are other front ends, it has one.
+
+        So no two of them can hold different key-encryption keys of a member.
+
+        Raises:
+            GalleryLockedError: the key-encryption key is not at hand.
+            SealError: it is not the one that the keys were wrapped by.
+        """
+        self._vault.unlock(holder)
+        if self._store.front_ends is not None:
+            try:
+                self._vault.settle(holder)
+            except BaseException:
+                self._vault.lock(holder)
+                raise
 
     def _lacks_keys(self, holder: Member) -> bool:
         """Say whether a start since a holder's unlocking had no key to open it by."""
@@ -436,7 +466,7 @@ class Custodian:
         try:
             if asked.sealed_key:
                 self._hand(asked)
-            self._vault.unlock(holder)
+            self._unlock_keys(holder)
         except (GalleryLockedError, SealError) as error:
             if error.reason == NOT_AT_HAND:
                 raise PreconditionError(error.reason, error.message) from error

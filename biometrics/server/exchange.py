@@ -112,7 +112,9 @@ class Exchange:
                 keep_probing(matching.probes),
                 keep_looking(ground.settings, limits.AGREEMENTS_LOOK_SECONDS),
                 keep_trusting(ground.trusted, ground.health),
-                ground.abreast.keep(holding.custodian.obey),
+                ground.abreast.keep(
+                    holding.custodian.obey, lambda: holding.tending.is_settled
+                ),
             ):
                 parts.callback(asyncio.create_task(keeping).cancel)
             ground.health.set_all(serving=True)

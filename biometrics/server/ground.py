@@ -157,7 +157,7 @@ def lay(
     # What is closed from here on is closed by whoever follows the journal.
     start = store.journal.end()
     if store.front_ends is not None:
-        store.front_ends.reach(vault.shown(), start)
+        store.front_ends.reach(vault.shown(), start, start)
     unlocking = Unlocking(store, vault, galleries, random_bytes)
     for member in roll:
         unlocking.admit(member, config)
@@ -199,7 +199,7 @@ def lay(
             witnesses=witnesses,
             in_force=in_force,
         ),
-        abreast=Abreast(store, vault, in_force, roll),
+        abreast=Abreast(store, vault, galleries, in_force, roll),
         start=start,
     )
 

@@ -102,9 +102,12 @@ class InForce:
             rows: the last version of each holder.
         """
         with self._changing:
-            return self._restored(
-                [row for row in rows if row != self._last.get(row.holder)]
-            )
+            return self._restored([row for row in rows if self._is_newer(row)])
+
+    def _is_newer(self, row: AgreementRow) -> bool:
+        """Say whether a version is later than what was last in force here."""
+        last = self._last.get(row.holder)
+        return last is None or row.revision > last.revision
 
     def _restored(self, rows: Iterable[AgreementRow]) -> list[Told]:
         """Put in force again what is signed of some versions."""

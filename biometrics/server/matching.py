@@ -87,6 +87,7 @@ class Matching:
         if store.front_ends is None:
             await asyncio.to_thread(verify)
         else:
+            await asyncio.to_thread(self.follower.catch_up)
             await asyncio.to_thread(store.while_still, verify)
         self.site.keeper.start()
         parts.callback(self.site.keeper.stop)
@@ -211,6 +212,7 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
         scanner=scanner,
         keeper=site.keeper,
         others=ground.abreast.obeyed,
+        settled=ground.abreast.settled,
     )
     return Matching(
         workers=workers,

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from biometrics.store import Store
     from matcher.galleries import Galleries
 
+_RESUMED: Final = (Membership.ACTIVE, Membership.SUSPENDED)  # said, and last
 # Of the settings, what is taken up, and what only people read.
 _TAKEN_OF_MEMBER: Final = frozenset({"member_names", "memberships"})
 _TAKEN: Final = _TAKEN_OF_MEMBER | {"members", "auditors"}
@@ -74,7 +75,16 @@ class Memberships:
         self._told: list[Told] = []
         last = store.membership.last()
         for member, said in config.memberships.items():
-            self._told += self.settle(member, said, last.get(member))
+            before = last.get(member)
+            if config.is_shared and (said, before) == _RESUMED:
+                # Another front end may have suspended it, and runs.
+                text = (
+                    f"{member} stays suspended: where front ends share a database, it"
+                    " is resumed by an edit of its `standing` while one runs"
+                )
+                self._told.append(Told(text, is_warning=True))
+                said = Membership.SUSPENDED  # noqa: PLW2901
+            self._told += self.settle(member, said, before)
 
     def begun(self) -> list[Told]:
         """Return what was found at the start that an operator is to know."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 class Roll(Collection[Member]):
     """Every member, suspended ones too, and none that has left; in their order.
 
-    One thread changes it and any reads: whoever iterates goes through those of one
-    moment.
+    Any thread changes it or reads: whoever iterates goes through those of one moment.
     """
 
     def __init__(self) -> None:
         """Have no member yet."""
         self._members: Mapping[Member, Membership] = MappingProxyType({})
+        self._changing = threading.Lock()
 
     def __contains__(self, member: object) -> bool:
         """Say whether it is a member."""
@@ -45,7 +46,8 @@ class Roll(Collection[Member]):
 
     def enter(self, member: Member, membership: Membership) -> None:
         """Note how it is about a member from now on."""
-        found = {m: s for m, s in self._members.items() if m != member}
-        if membership is not Membership.LEFT:
-            found[member] = membership
-        self._members = MappingProxyType(dict(sorted(found.items())))
+        with self._changing:
+            found = {m: s for m, s in self._members.items() if m != member}
+            if membership is not Membership.LEFT:
+                found[member] = membership
+            self._members = MappingProxyType(dict(sorted(found.items())))

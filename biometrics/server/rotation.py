@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from biometrics import limits
 from biometrics.delivery import delivered
 from biometrics.errors import PreconditionError, SealError, StorageError
+from biometrics.exclusive import Exclusive
 from biometrics.sealed import REFERENCES, Binding
 from biometrics.signing import Erased, erasure_note
 from biometrics.store import CHANGE_ID_BYTES, Rewrapped
@@ -73,6 +74,7 @@ class Rotation:
         self._clock = clock
         self._random_bytes = random_bytes
         self._key = key
+        self._coding: Exclusive[Member] = Exclusive()
 
     async def go_on(self, holder: Member) -> None:
         """Finish a rotation of a holder's keys, if one is begun; it may take long.
@@ -84,8 +86,7 @@ class Rotation:
         """
         while self._vault.is_rotating(holder):
             # 1. Code anew. Where that cannot be saved, step 4 tries again.
-            await self._access.recode(holder)
-            await self._access.kept(holder)
+            await self.code_anew(holder)
             # 2. Rewrap.
             for key in await asyncio.to_thread(self._store.custody.old, holder):
                 await self._rewrap(key)
@@ -97,6 +98,20 @@ class Rotation:
             )
             if position is not None:
                 await self._access.obeyed(position)
+                # Another front end may have ended it, before this one knew of it.
+                if not await asyncio.to_thread(self._store.custody.old, holder):
+                    self._vault.retire(holder)
+
+    async def code_anew(self, holder: Member) -> None:
+        """Code a holder's galleries by their newest keys, and save them so.
+
+        Raises:
+            GalleryLockedError: the holder was locked meanwhile.
+            StorageError: the database cannot be read now.
+        """
+        async with self._coding.of(holder):
+            await self._access.recode(holder)
+            await self._access.kept(holder)
 
     async def certify(self, holder: Member, kinds: Iterable[ErasureKind]) -> None:
         """Sign for what keys of a holder are no more, once their bytes are not either.
@@ -112,7 +127,10 @@ class Rotation:
         rows = await asyncio.to_thread(self._store.erasures.pending, holder)
         if not (pending := [row for row in rows if row.kind in wanted]):
             return
-        # 4. Save codes, where step 1 did not, or they changed since.
+        # 4. Save codes, where step 1 did not, or they changed since; so that nobody has
+        #    any by another key, here or at another front end.
+        end = await asyncio.to_thread(self._store.journal.look)
+        await self._access.settled(end)
         if not await self._access.kept(holder):
             raise StorageError("CODES_NOT_SAVED", "codes cannot be saved now")
         # 5. Erase.

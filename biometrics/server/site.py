@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,7 @@ from matcher.engine import Engine
 from matcher.follower import Followed
 from matcher.index import Index
 from matcher.keeper import Keeper
+from matcher.learning import learn
 from matcher.loading import Loading
 from matcher.schedule import Comparing, Parts, in_this_process
 from matcher.shard import ShardPlan
@@ -207,7 +209,13 @@ def _here(
 ) -> Site:
     """Return galleries in this process."""
     engine: Engine[Shelf] = Engine()
-    index = Index(vault=vault, spaces=spaces, engine=engine, galleries=galleries)
+    index = Index(
+        vault=vault,
+        spaces=spaces,
+        engine=engine,
+        galleries=galleries,
+        learn=partial(learn, vault),
+    )
     return Site(
         index=index,
         engine=engine,

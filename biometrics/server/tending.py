@@ -40,6 +40,7 @@ class Tending:
         self._due: set[Member] = set()
         self._tasks: dict[Member, asyncio.Task[None]] = {}
         self._troubles: dict[Member, str] = {}
+        self._settling: set[asyncio.Task[None]] = set()
 
     def begin(self, *holders: Member) -> None:
         """Look for what is left of some holders, and do it in the background."""
@@ -48,13 +49,29 @@ class Tending:
             if holder not in self._tasks:
                 self._tasks[holder] = asyncio.ensure_future(self._tend(holder))
 
+    def settle(self, holder: Member) -> None:
+        """See to it that nothing is left here by keys that another front end replaced.
+
+        Codes of the holder are made by its newest keys, or deleted with the last.
+        Beside what else is done for it, which may wait for other front ends, as these
+        do for this one.
+        """
+        settling = asyncio.ensure_future(self._settle(holder))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether that is done of everybody."""
+        return not self._settling
+
     def trouble(self, holder: Member) -> str:
         """Return what stops the work on a holder's galleries; empty if nothing."""
         return self._troubles.get(holder, "")
 
     async def stop(self) -> None:
         """Leave the rest to the next start."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._settling]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -101,10 +118,35 @@ class Tending:
         # What was destroyed meanwhile is signed for once it is deleted.
         await self._rotation.certify(holder, (ErasureKind.ROTATION,))
 
+    async def _settle(self, holder: Member) -> None:
+        """Have no codes of a holder by keys that are gone, however often that fails."""
+        while True:
+            try:
+                await self._settle_once(holder)
+            except GalleryLockedError:
+                return  # whoever unlocks it loads it by the newest keys
+            except UnavailableError as error:
+                log.warning("codes of %s wait: %s", holder, error.reason)
+            except Exception:
+                log.exception("codes of %s cannot be seen to", holder)
+            else:
+                return
+            await asyncio.sleep(limits.TEND_RETRY_SECONDS)
+
+    async def _settle_once(self, holder: Member) -> None:
+        """Have no codes of a holder by keys that are gone, in memory or on disk."""
+        custody = await asyncio.to_thread(self._store.custody.custody, holder)
+        if custody.state is CustodyState.DESTROYED:
+            if not await self._access.discarded(holder):
+                raise _not_deleted()
+        elif self._vault.is_unlocked(holder):
+            await self._access.loaded(holder)
+            await self._rotation.code_anew(holder)
+
     async def _delete(self, holder: Member) -> None:
         """Delete all codes and rows of a holder whose keys are destroyed."""
         if not await self._access.discarded(holder):
-            raise StorageError("CODES_NOT_DELETED", "codes cannot be deleted now")
+            raise _not_deleted()
         is_more = True
         while is_more:
             await asyncio.sleep(limits.LOADING_PAUSE_SECONDS)
@@ -112,3 +154,8 @@ class Tending:
                 holder, limits.DELETED_AT_ONCE
             )
             is_more = await delivered(deleting)
+
+
+def _not_deleted() -> StorageError:
+    """Return the error of codes that stay on disk."""
+    return StorageError("CODES_NOT_DELETED", "codes cannot be deleted now")

@@ -59,6 +59,8 @@ class Unlocking:
         elif provider is not None:
             try:
                 self._vault.unlock(member)
+                if self._store.front_ends is not None:
+                    self._vault.settle(member)
             except (GalleryLockedError, SealError) as error:
                 self._stay_locked(member, error)
 
@@ -81,6 +83,7 @@ class Unlocking:
 
     def _stay_locked(self, member: Member, error: ExchangeError) -> None:
         """Note and tell that a member's galleries cannot be opened."""
+        self._vault.lock(member)
         self._galleries.lock(member)
         log.warning("galleries of %s stay locked: %s", member, error.message)
 

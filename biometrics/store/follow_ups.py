@@ -28,7 +28,11 @@ from biometrics.store.custody_rows import CustodyState
 from biometrics.store.failures import translated
 from biometrics.store.follow_up_rows import Agreed, FollowUpState, ReceivedRow
 from biometrics.store.masking import may_be_told
-from biometrics.store.membership import refuse_absent, refuse_apart
+from biometrics.store.membership import (
+    refuse_absent,
+    refuse_apart,
+    refuse_overtaken,
+)
 from biometrics.store.rows import Reply
 
 if TYPE_CHECKING:
@@ -63,7 +67,7 @@ _USE: Final = b"follow-ups "
 class FollowUpTable:
     """The follow-ups of every pair of members."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whatever has a part in one
         self,
         writer: Writer,
         engine: sa.Engine,
@@ -72,8 +76,13 @@ class FollowUpTable:
         budget: Budget,
         log: Log,
         clock: Clock,
+        is_alone: bool,
     ) -> None:
-        """Write by `writer`, read by `engine`; `clock` tells what is over."""
+        """Write by `writer`, read by `engine`; `clock` tells what is over.
+
+        Where it is not alone, others put agreements in force too.
+        """
+        self._is_alone = is_alone
         self._writer = writer
         self._engine = engine
         self._replies = replies
@@ -111,7 +120,7 @@ class FollowUpTable:
         terms = new.terms
 
         def operation(connection: sa.Connection) -> bytes:
-            agreed = gate.permit(terms)
+            agreed = self._permitted(connection, gate, terms)
             refuse_absent(connection, terms.holder)
             self._spend(connection, terms)
             _refuse_locked(connection, terms.holder)
@@ -224,7 +233,7 @@ class FollowUpTable:
                     "FOLLOW_UP_OVER",
                     f"the follow-up is over: {row.state}; what is read is read once",
                 )
-            agreed = gate.permit(row.terms)
+            agreed = self._permitted(connection, gate, row.terms)
             refuse_absent(connection, row.terms.holder)
             _refuse_locked(connection, row.terms.holder)
             told = self._still_told(connection, row, gate)
@@ -358,6 +367,18 @@ class FollowUpTable:
             raise _no_follow_up()
         return row
 
+    def _permitted(self, connection: sa.Connection, gate: Gate, terms: Terms) -> Agreed:
+        """Return what permits a follow-up, by agreements that are the last.
+
+        Raises:
+            RefusedError: nothing does.
+            UnavailableError: another front end has put a newer one in force.
+        """
+        agreed = gate.permit(terms)
+        if not self._is_alone:
+            refuse_overtaken(connection, terms.holder, agreed.holder)
+        return agreed
+
     def _go_on(
         self, connection: sa.Connection, row: FollowUpRow, gate: Gate, kind: Kind
     ) -> None:
@@ -367,7 +388,7 @@ class FollowUpTable:
             ExchangeError: nothing permits it, the requester is suspended, or another
                 step comes before.
         """
-        agreed = gate.permit(row.terms)
+        agreed = self._permitted(connection, gate, row.terms)
         refuse_absent(connection, row.terms.requester)
         _require(row, _COMES_AFTER[kind])
         holder = row.terms.holder

@@ -14,7 +14,13 @@ import sqlalchemy as sa
 
 from biometrics.store.custody import are_open
 from biometrics.store.failures import translated
-from biometrics.store.schema import AGREEMENT, COUNTER, FRONT_END, FRONT_END_KEY
+from biometrics.store.schema import (
+    AGREEMENT,
+    COUNTER,
+    FRONT_END,
+    FRONT_END_KEY,
+    MEMBERSHIP,
+)
 
 if TYPE_CHECKING:
     from biometrics.members import Member
@@ -28,15 +34,30 @@ _BEYOND: Final = (1 << 63) - 1  # every position
 _SEEN: Final = sa.select(
     COUNTER.c.journal_position,
     sa.select(sa.func.coalesce(sa.func.sum(AGREEMENT.c.revision), 0)).scalar_subquery(),
+    sa.select(
+        sa.func.coalesce(sa.func.sum(MEMBERSHIP.c.changed_at), 0)
+    ).scalar_subquery(),
 )
 _IS_NAMED: Final = FRONT_END.c.name == sa.bindparam("of_name")
 _OTHERS: Final = sa.select(FRONT_END).where(FRONT_END.c.name != sa.bindparam("of_name"))
-_BEHIND: Final = sa.select(FRONT_END.c.name).where(
-    FRONT_END.c.name != sa.bindparam("of_name"),
-    FRONT_END.c.position < sa.bindparam("of_position"),
-)
+_BEHIND: Final = {
+    is_settled: sa.select(FRONT_END.c.name).where(
+        FRONT_END.c.name != sa.bindparam("of_name"),
+        column < sa.bindparam("of_position"),
+    )
+    for is_settled, column in (
+        (False, FRONT_END.c.position),
+        (True, FRONT_END.c.settled),
+    )
+}
 _REACH: Final = (
-    sa.update(FRONT_END).where(_IS_NAMED).values(position=sa.bindparam("now_position"))
+    sa.update(FRONT_END)
+    .where(_IS_NAMED)
+    .values(
+        shown=sa.bindparam("now_shown"),
+        position=sa.bindparam("now_position"),
+        settled=sa.bindparam("now_settled"),
+    )
 )
 _ADD: Final = sa.insert(FRONT_END)
 _FORGET: Final = sa.delete(FRONT_END).where(_IS_NAMED)
@@ -58,10 +79,24 @@ class Seen(NamedTuple):
     Attributes:
         end: position of the journal's last change.
         revisions: of all agreements, summed: another number where one is newer.
+        memberships: another number where it is otherwise about a member.
     """
 
     end: int
     revisions: int
+    memberships: int
+
+
+class Behind(NamedTuple):
+    """Who has not obeyed the journal.
+
+    Attributes:
+        late: how many can still write.
+        gone: how many could not any more, and are forgotten now.
+    """
+
+    late: int
+    gone: int
 
 
 class FrontEnd(NamedTuple):
@@ -101,18 +136,21 @@ class FrontEndTable:
         self._head.advance(seen.end)
         return seen
 
-    def reach(self, shown: bytes, position: int) -> None:
+    def reach(self, shown: bytes, position: int, settled: int) -> None:
         """Tell that everything up to a position of the journal is obeyed here.
 
         Args:
             shown: what is sealed to for this one; see `Vault.shown`.
-            position: up to where no key is at hand that was locked before.
+            position: up to where no key is at hand that was closed before.
+            settled: up to where there are no codes of such a key either, anywhere.
 
         Raises:
             StorageError: it could not be made durable.
         """
-        values = {"of_name": self.name, "now_position": position}
         row = {"name": self.name, "shown": shown, "position": position}
+        row["settled"] = settled
+        values = {f"now_{name}": value for name, value in row.items()}
+        values = {"of_name": self.name, **values}
 
         def operation(connection: sa.Connection) -> None:
             # Others may have forgotten it, while its session was lost.
@@ -121,25 +159,30 @@ class FrontEndTable:
 
         self._writer.run(operation)
 
-    def behind(self, position: int) -> bool:
-        """Say whether a front end that can still write has not obeyed up to there.
+    def behind(self, position: int, *, is_settled: bool = False) -> Behind:
+        """Say whether front ends that can still write have not obeyed up to there.
 
         Those that are gone are forgotten.
+
+        Args:
+            position: of the journal.
+            is_settled: whether they have to be settled up to there.
 
         Raises:
             StorageError: it cannot be read or written now.
         """
+        asked = _BEHIND[is_settled]
         values = {"of_name": self.name, "of_position": position}
         with translated(), self._database.reading.connect() as connection:
-            if connection.execute(_BEHIND, values).first() is None:
-                return False
+            if connection.execute(asked, values).first() is None:
+                return Behind(late=0, gone=0)
 
-        def operation(connection: sa.Connection) -> bool:
-            late = list(connection.execute(_BEHIND, values).scalars())
+        def operation(connection: sa.Connection) -> Behind:
+            late = list(connection.execute(asked, values).scalars())
             gone = [n for n in late if self._database.is_gone(connection, n)]
             for name in gone:
                 connection.execute(_FORGET, {"of_name": name})
-            return len(gone) < len(late)
+            return Behind(late=len(late) - len(gone), gone=len(gone))
 
         return self._writer.run(operation)
 
@@ -149,7 +192,7 @@ class FrontEndTable:
         Raises:
             StorageError: as `behind`.
         """
-        return not self.behind(_BEYOND)
+        return not self.behind(_BEYOND).late
 
     def others(self) -> list[FrontEnd]:
         """Return the others, some of which may be gone.
@@ -195,6 +238,19 @@ class FrontEndTable:
         with translated(), self._database.reading.connect() as connection:
             rows = connection.execute(_LENT, {"of_name": self.name}).all()
         return {row.member: row.sealed for row in rows}
+
+    def refuse(self, member: Member) -> None:
+        """Drop a key that was handed to this one and does not open: it is sealed anew.
+
+        Raises:
+            StorageError: it could not be made durable.
+        """
+        mine = {"of_name": self.name, "of_member": member.code}
+
+        def operation(connection: sa.Connection) -> None:
+            connection.execute(_TAKE_BACK, mine)
+
+        self._writer.run(operation)
 
     def leave(self) -> None:
         """Be none of them any more.

@@ -137,6 +137,24 @@ def _versions(connection: sa.Connection) -> dict[Member, bytes]:
     return {member_of(row.holder): row.digest for row in rows}
 
 
+def refuse_overtaken(
+    connection: sa.Connection, holder: Member, agreement: bytes
+) -> None:
+    """Refuse what was permitted by an agreement that is not the holder's last.
+
+    Another front end may have put one in force that this one has not taken up yet.
+
+    Raises:
+        UnavailableError: it is not.
+    """
+    if _versions(connection).get(holder, b"") != agreement:
+        raise UnavailableError(
+            "AGREEMENT_CHANGED",
+            f"another version of the agreement of `{holder}` is about to be in force;"
+            " nothing was done, send the request again",
+        )
+
+
 def refuse_apart(connection: sa.Connection, member: Member) -> None:
     """Refuse what a member asked before it was suspended.
 

@@ -26,7 +26,13 @@ from sqlalchemy import exc
 from biometrics import limits
 from biometrics.errors import ConfigurationError, DefectError, StorageError
 from biometrics.store.failures import translate
-from biometrics.store.schema import GALLERY_KEY, INDEX_KEY, METADATA, TURN
+from biometrics.store.schema import (
+    FRONT_END_KEY,
+    GALLERY_KEY,
+    INDEX_KEY,
+    METADATA,
+    TURN,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -214,7 +220,8 @@ class PostgresDatabase:
         backups still have goes with those.
         """
         names = ", ".join(table.name for table in METADATA.sorted_tables)
-        keys = ", ".join(table.name for table in (GALLERY_KEY, INDEX_KEY))
+        of_keys = (GALLERY_KEY, INDEX_KEY, FRONT_END_KEY)
+        keys = ", ".join(table.name for table in of_keys)
         with self._tending.connect() as connection:
             moment = connection.exec_driver_sql(_MOMENT).scalar_one()
             end = time.monotonic() + limits.STORE_BUSY_SECONDS

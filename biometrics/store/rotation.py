@@ -55,6 +55,11 @@ _NEWEST: Final = (
     .group_by(GALLERY_KEY.c.gallery)
     .subquery()
 )
+_OF_EPOCH: Final = sa.select(GALLERY_KEY.c.key_id).where(
+    GALLERY_KEY.c.member == sa.bindparam("of_member"),
+    GALLERY_KEY.c.gallery == sa.bindparam("of_gallery"),
+    GALLERY_KEY.c.epoch >= sa.bindparam("from"),
+)
 _DELETE: Final = sa.delete(GALLERY_KEY).where(
     GALLERY_KEY.c.key_id.in_(sa.bindparam("key_ids", expanding=True))
 )
@@ -234,6 +239,8 @@ class RotationWriter(CustodyWriter):
         of_member = {"of_member": member.code}
         if connection.execute(_OLD, of_member).first() is not None:
             return from_microseconds(_begun_at(connection, member))
+        if any(connection.execute(_OF_EPOCH, _epoch_of(key)).first() for key in keys):
+            raise locked(member, is_rotated=True)  # by another front end
         if keys:
             connection.execute(_ADD, [_row(key) for key in keys])
             position, _ = reserve(connection, changes=1, templates=0)
@@ -393,6 +400,11 @@ def _begun_at(connection: sa.Connection, member: Member) -> int:
         for row in rows
         if row.key_id != newest[row.gallery].key_id
     )
+
+
+def _epoch_of(key: NewGalleryKey) -> dict[str, object]:
+    """Return what tells the epoch of a key."""
+    return {"of_member": key.member.code, "of_gallery": key.gallery, "from": key.epoch}
 
 
 def _row(key: NewGalleryKey) -> dict[str, object]:

@@ -428,14 +428,16 @@ QUOTA_USE: Final = sa.Table(
 )
 
 # Processes that serve the exchange side by side. `shown` is what is sealed to for one;
-# `position` is that up to which it has obeyed the journal. A row outlives its process,
-# and goes once another one finds out.
+# up to `position` it has obeyed the journal: it has no key that was closed; up to
+# `settled` it has no codes of such a key either, in memory or on disk. A row outlives
+# its process, and goes once another one finds out.
 FRONT_END: Final = sa.Table(
     "front_end",
     METADATA,
     sa.Column("name", sa.LargeBinary, primary_key=True),
     sa.Column("shown", sa.LargeBinary, nullable=False),
     sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("settled", sa.BigInteger, nullable=False),
 )
 
 # At most one row: whose transaction was the last, where there are several front ends.

@@ -140,6 +140,7 @@ class Store:
             budget=self.budget,
             log=log,
             clock=clock,
+            is_alone=front_end is None,
         )
         self.log = LogWriter(self._writer, reading, log)
         self.cosignatures = CosignatureTable(self._writer, reading)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from biometrics import limits
 from biometrics.errors import StorageError
+from biometrics.sealed import locked
 from biometrics.store import ChangeKind
 from matcher.calls import LostError, call
 from matcher.fleet.beside import Nobody
@@ -29,6 +30,7 @@ from matcher.fleet.moves import Moves
 from matcher.fleet.place import Places
 from matcher.fleet.searching import Searching
 from matcher.galleries import GalleryName, GalleryState
+from matcher.learning import learn
 from matcher.shares import Standing
 
 if TYPE_CHECKING:
@@ -169,6 +171,14 @@ class Fleet:
             ):
                 raise StorageError("SHARDS_LOADING", "shards are being loaded")
 
+    def learn(self, changes: Sequence[Change]) -> bool:
+        """Have keys at hand that shards will have to be lent.
+
+        Raises:
+            StorageError: they cannot be read now.
+        """
+        return learn(self._vault, changes)
+
     def apply(self, changes: Sequence[Change]) -> None:
         """Bring changes into effect on every shard that is searched."""
         with self._applying:
@@ -234,6 +244,8 @@ class Fleet:
             with self._applying:
                 if not is_wanted():
                     return
+                if not self._lending.is_unlocked(holder):
+                    raise locked(holder)
                 self._follow(self._position)
                 wrong = self._wrong(holder, counts, self._places.counts())
                 # Where others write all the time, no moment may be found to compare:

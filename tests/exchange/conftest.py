@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from front_ends import Pair
 from victim import Victim
 from world import AGREEMENTS, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +31,19 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
     yield victim
     if victim.process is not None:
         victim.kill()
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> Iterator[str]:
+    """Return an empty database."""
+    where = postgres.make()
+    yield where
+    postgres.take_back(where)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, url: str) -> Iterator[Pair]:
+    """Return two front ends that serve."""
+    found = Pair(tmp_path, url)
+    with found.one, found.other:
+        yield found

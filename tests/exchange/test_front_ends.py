@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 import uuid
@@ -11,7 +10,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from world import AGREEMENTS, World, agreement, at_cosine, face, permit, record, unit
+from front_ends import (
+    MATCH,
+    NEAR_HIT,
+    NO_MATCH,
+    UNAVAILABLE,
+    XAA,
+    Pair,
+    certified,
+    is_found,
+    told,
+    until,
+    vault,
+)
+from world import agreement, at_cosine, permit, record, unit
 
 from biometrics import limits
 from biometrics.client import Chunk, ExchangeClient
@@ -23,112 +35,13 @@ from biometrics.errors import (
     PreconditionError,
     RefusedError,
 )
-from biometrics.members import Member
 from biometrics.sealing import SealingKey
 from biometrics.server.development import write_agreement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from postgres_server import PostgresServer
-
-    from biometrics.custody import Vault
-
-XAA = Member("XAA")
-PATIENCE_SECONDS = 30
-NEAR_HIT = 0.53
-LIMITED = permit("XDD", "holder").replace("level =", "quota_per_day = 3\nlevel =")
-OWN = AGREEMENTS | {
-    "XAA": agreement(
-        "XAA", permit("XCC", "reference"), permit("XBB", "holder"), LIMITED
-    )
-}
-MATCH, NO_MATCH, UNAVAILABLE = "match", "no-match", "unavailable"
-
-
-class Pair:
-    """Two of them: the second has a copy of the first one's files."""
-
-    def __init__(self, folder: Path, url: str, **texts: str) -> None:
-        """Write their files.
-
-        Args:
-            folder: an empty one.
-            url: of an empty database.
-            texts: what stands in the settings, and what is to stand there.
-        """
-        places = folder / "one", folder / "other"
-        for place in places:
-            place.mkdir()
-        self.one, self.other = (World(p, agreements=OWN) for p in places)
-        settings = self.one.root / "exchange.toml"
-        text = settings.read_text().replace(
-            '"data/exchange.sqlite"', f'"{url}"\nshared = true'
-        )
-        for before, after in texts.items():
-            assert before in text
-            text = text.replace(before, after)
-        settings.write_text(text)
-        shutil.rmtree(self.other.root)
-        shutil.copytree(self.one.root, self.other.root)
-
-    def both(self) -> tuple[World, World]:
-        """Return them."""
-        return self.one, self.other
-
-
-@pytest.fixture
-def url(postgres: PostgresServer) -> Iterator[str]:
-    """Return an empty database."""
-    where = postgres.make()
-    yield where
-    postgres.take_back(where)
-
-
-@pytest.fixture
-def pair(tmp_path: Path, url: str) -> Iterator[Pair]:
-    """Return two front ends that serve."""
-    found = Pair(tmp_path, url)
-    with found.one, found.other:
-        yield found
-
-
-def told(
-    world: World,
-    probe: NDArray,
-    *,
-    who: str = "XCC",
-    holder: str = "XAA",
-    request_id: uuid.UUID | None = None,
-) -> str:
-    """Return what a front end tells a requester of a probe."""
-    found = world.client(who).match(
-        face(probe), purpose="border-check", holders=[holder], request_id=request_id
-    )
-    return found.holders[0].outcome.value
-
-
-def is_found(world: World, person: int) -> bool:
-    """Say whether a front end finds somebody."""
-    return told(world, unit(person)) == MATCH
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait until something is true."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def certified(world: World) -> None:
-    """Wait until what was begun with XAA's keys is done, and signed for."""
-    client = world.administrator()
-    until(lambda: not client.custody().is_busy)
-    *_, last = client.erasures()
-    assert last.certificate
 
 
 def test_what_one_acknowledges_the_other_answers(pair: Pair) -> None:
@@ -298,7 +211,7 @@ def test_no_key_is_passed_to_whoever_writes_into_the_database(
     with one, other:
         assert one.exchange
         thief = SealingKey().public + bytes(32)
-        values = f"'{'t' * 16}', '\\x{thief.hex()}', 10000"
+        values = f"'{'t' * 16}', '\\x{thief.hex()}', 10000, 10000"
         postgres.run(url, f"INSERT INTO front_end VALUES ({values})")  # noqa: S608
         profile = replace(
             one.profile("XAA", "administrator"), verifier=one.exchange.verifier
@@ -372,10 +285,3 @@ def test_both_at_once_answer_by_what_is_durable(pair: Pair) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-
-
-def vault(world: World) -> Vault:
-    """Return where a front end has keys."""
-    assert world.exchange is not None
-    found: Vault = world.exchange._follower._index._vault  # type: ignore[attr-defined]
-    return found

@@ -95,7 +95,7 @@ class Shards:
         for shard in self.all:
             sent = shard.search(self.named(shard), end, *asked(shelf, people))
             assert sent is not None
-            (told,) = receive_found(sent)
+            (told,) = receive_found(sent.found)
             if told is None:
                 return None
             for ids, all_ids in zip(told, together, strict=True):

@@ -216,25 +216,28 @@ def test_one_that_lives_is_waited_for_and_one_that_is_gone_is_not(
     one, other = (shelf.store.front_ends for shelf in pair)
     assert one
     assert other
-    one.reach(KEY, 0)
-    other.reach(KEY, 0)
+    one.reach(KEY, 0, 0)
+    other.reach(KEY, 0, 0)
     position = set_open(pair[0], is_open=False)
-    assert one.behind(position)
-    other.reach(KEY, position)
-    assert not one.behind(position)
-    assert one.behind(position + 1)
+    assert one.behind(position) == (1, 0)
+    other.reach(KEY, position, position - 1)
+    assert one.behind(position) == (0, 0)
+    assert one.behind(position, is_settled=True) == (1, 0)
+    assert one.behind(position + 1) == (1, 0)
     own = int.from_bytes(B[:8], signed=True)
     place = pair[0].place
     assert isinstance(place, PostgresPlace)
     place.run(END_WRITER.format(own=own))
-    assert not one.behind(position + 1)
+    assert one.behind(position + 1) == (0, 1)
     assert one.others() == []
     with pytest.raises(StorageError):
-        other.reach(KEY, position)  # finds out that its session is lost
-    other.reach(KEY, position)
-    assert one.behind(position + 1)
+        other.reach(KEY, position, position)  # finds out that its session is lost
+    other.reach(KEY, position, position)
+    assert one.behind(position + 1) == (1, 0)
+    assert not one.is_alone()
     other.leave()
-    assert not one.behind(position + 1)
+    assert one.behind(position + 1) == (0, 0)
+    assert one.is_alone()
 
 
 def test_a_key_is_handed_on_only_while_its_member_is_open(
@@ -245,7 +248,7 @@ def test_a_key_is_handed_on_only_while_its_member_is_open(
     assert one
     assert other
     one.lend(B, XAA, b"sealed")  # nobody of that name has told that it is there
-    other.reach(KEY, 0)
+    other.reach(KEY, 0, 0)
     assert other.lent() == {}
     one.lend(B, XAA, b"sealed")
     one.lend(B, XAA, b"sealed anew")

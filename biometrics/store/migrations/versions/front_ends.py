@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("name", sa.LargeBinary, primary_key=True),
         sa.Column("shown", sa.LargeBinary, nullable=False),
         sa.Column("position", sa.BigInteger, nullable=False),
+        sa.Column("settled", sa.BigInteger, nullable=False),
     )
     op.create_table("turn", sa.Column("name", sa.LargeBinary, primary_key=True))
     op.create_table(
