@@ -84,6 +84,7 @@ class Abreast:
         self._next: asyncio.Task[Seen] | None = None
         self._revisions: int | None = None
         self._heard = asyncio.Event()
+        self._is_leaving = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._follower: Follower | None = None
 
@@ -141,7 +142,7 @@ class Abreast:
         obey: Callable[[Member], Awaitable[None]],
         is_settled: Callable[[], bool],
     ) -> None:
-        """Be as the others are, time and again, until cancelled.
+        """Be as the others are, time and again, until `leave`.
 
         Args:
             obey: has a member's galleries here as they are in the database, but for
@@ -151,7 +152,7 @@ class Abreast:
         if self._front_ends is None:
             return
         look_at = 0.0
-        while True:
+        while not self._is_leaving:
             self._heard.clear()
             await self._obey(self._front_ends, obey, is_settled)
             if time.monotonic() >= look_at:
@@ -163,8 +164,11 @@ class Abreast:
             except TimeoutError:
                 continue
 
-    async def leave(self) -> None:
-        """Be none of them any more."""
+    async def leave(self, keeping: asyncio.Task[None]) -> None:
+        """Be none of them any more, once `keep` has ended."""
+        self._is_leaving = True
+        self._heard.set()
+        await asyncio.wait((keeping,))
         if self._front_ends is not None:
             await self._try("leave", asyncio.to_thread(self._front_ends.leave))
 

@@ -99,9 +99,14 @@ class Exchange:
             if config.metrics_listen is not None:
                 parts.callback(ground.metrics.serve(config.metrics_listen))
             await matching.start(ground, parts)
-            parts.push_async_callback(ground.abreast.leave)
             parts.push_async_callback(holding.tending.stop)
             holding.tending.begin(*ground.roll)
+            being_abreast = ground.abreast.keep(
+                holding.custodian.obey, lambda: holding.tending.is_settled
+            )
+            parts.push_async_callback(
+                ground.abreast.leave, asyncio.create_task(being_abreast)
+            )
             for door in doors:
                 await door.server.start()
             for keeping in (
@@ -112,9 +117,6 @@ class Exchange:
                 keep_probing(matching.probes),
                 keep_looking(ground.settings, limits.AGREEMENTS_LOOK_SECONDS),
                 keep_trusting(ground.trusted, ground.health),
-                ground.abreast.keep(
-                    holding.custodian.obey, lambda: holding.tending.is_settled
-                ),
             ):
                 parts.callback(asyncio.create_task(keeping).cancel)
             ground.health.set_all(serving=True)
