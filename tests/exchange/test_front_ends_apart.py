@@ -338,7 +338,7 @@ def test_codes_that_were_loaded_are_not_taken_after_a_lock(
     reader = other.exchange.store.custody
     read = reader.custody
     monkeypatch.setattr(
-        reader, "custody", lambda member: (time.sleep(0.5), read(member))[1]
+        reader, "custody", lambda member: (read(member), time.sleep(0.5))[0]
     )
     locking = threading.Thread(target=one.administrator().lock)
     locking.start()
@@ -348,6 +348,8 @@ def test_codes_that_were_loaded_are_not_taken_after_a_lock(
     assert not sum(n for s, n in index_of(other).counts().items() if s.holder == XAA)
     assert not codes_by(other)
     assert told(other, unit(1)) == UNAVAILABLE
+    monkeypatch.undo()
+    time.sleep(1)  # until those are done who read slowly
 
 
 def test_locks_at_both_do_not_wait_for_one_another(
