@@ -1,7 +1,8 @@
-"""Shards, a node, the exchange and the database are lost at random, under load.
+"""Shards, a node, front ends and the database are lost at random, under load.
 
 Nobody gets a wrong answer, and no write that was acknowledged is lost. `poe losses` is
-two hundred of them, and fifty where each shard has two copies; CI has one of each kind,
+two hundred of them, half of which one front end serves and half of which two that have
+the same shards, and fifty where each shard has two copies; CI has one of each kind,
 apart from other tests, as every loss is waited for until all are found again.
 """
 
@@ -12,7 +13,7 @@ import signal
 import time
 from collections import defaultdict
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
@@ -38,33 +39,46 @@ LOAD_SECONDS = 1.0  # between two losses
 FIGURES = f"127.0.0.1:{free_port()}"
 
 
-@pytest.fixture(params=[1])
+class Serves(NamedTuple):
+    """How many there are."""
+
+    front_ends: int
+    copies: int
+
+
+@pytest.fixture
 def load(
     nodes: Nodes,
     postgres: PostgresServer,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Load]:
-    """An exchange on PostgreSQL and in shards, with systems that use it.
-
-    There is one copy of each shard, unless a test says otherwise.
-    """
+    """An exchange on PostgreSQL and in shards, with systems that use it."""
+    serves: Serves = request.param
     url = postgres.make()
     victim = Victim(tmp_path)
-    text = victim.config.read_text().replace("data/exchange.sqlite", url)
+    text = victim.config.read_text()
+    store = f'"{url}"' + "\nshared = true" * (serves.front_ends > 1)
+    text = text.replace('"data/exchange.sqlite"', store)
+    figures = f'[metrics]\nlisten = "{FIGURES}"\n' * (serves.front_ends == 1)
     victim.config.write_text(
         f'{text}\n[matcher]\nengine = "ray"\naddress = "{nodes.address}"\n'
-        f"shards = {SHARDS}\ncopies = {request.param}\nshard_mb = 300\n"
-        f'templates_together = 8\n[metrics]\nlisten = "{FIGURES}"\n'
+        f"shards = {SHARDS}\ncopies = {serves.copies}\nshard_mb = 300\n"
+        f"templates_together = 8\n{figures}"
     )
-    load = Load(victim, seed=SEED)
+    places = [tmp_path / f"beside-{n}" for n in range(1, serves.front_ends)]
+    for place in places:
+        place.mkdir()
+    load = Load(victim, *map(victim.beside, places), seed=SEED)
     try:
-        victim.start()
+        for each in load.victims:
+            each.start()
         load.begin()
         yield load
     finally:
         load.stop()
-        victim.end()
+        for each in load.victims:
+            each.end()
         postgres.take_back(url)
 
 
@@ -84,24 +98,26 @@ def lose(
         nodes._cluster.remove_node(node, allow_graceful=False)
         for process in processes:
             process.wait()
-    elif what == "exchange":
-        load.victims[0].kill()
-        load.victims[0].start()
+    elif what == "front end":
+        victim = load.victims[turn % len(load.victims)]
+        victim.kill()
+        victim.start()
     else:
         postgres.kill()
         postgres.start()
 
 
 @pytest.mark.skipif(not LOSSES, reason="apart from others: `poe losses`")
+@pytest.mark.parametrize("load", [Serves(1, 1), Serves(2, 1)], indirect=True, ids=str)
 def test_whatever_is_lost_nobody_is_answered_wrongly(
     load: Load, nodes: Nodes, postgres: PostgresServer
 ) -> None:
     """Who is enrolled is found or UNAVAILABLE, and found again; nobody else is."""
     random = np.random.default_rng(SEED)
-    order = ["node", "database", "exchange", "shard"]
+    order = ["node", "database", "front end", "shard"]
     took: dict[str, list[float]] = defaultdict(list)
     wait_until(lambda: len(load.enrolled - load.leaving) >= SAMPLE)
-    for number in range(LOSSES):
+    for number in range(max(len(order), LOSSES // 2)):
         time.sleep(LOAD_SECONDS)
         what = order[number] if number < len(order) else str(random.choice(order))
         begun = time.monotonic()
@@ -121,7 +137,7 @@ def test_whatever_is_lost_nobody_is_answered_wrongly(
 
 
 @pytest.mark.skipif(not LOSSES, reason="apart from others: `poe losses`")
-@pytest.mark.parametrize("load", [2], indirect=True)
+@pytest.mark.parametrize("load", [Serves(1, 2)], indirect=True, ids=str)
 def test_of_two_copies_one_is_lost_and_nobody_is_unavailable(
     load: Load, nodes: Nodes, postgres: PostgresServer
 ) -> None:

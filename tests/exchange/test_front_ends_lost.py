@@ -1,7 +1,8 @@
 """Two front ends of one exchange, each killed at random, under load of both.
 
 Whoever asks the other one is answered all the while; nobody is answered wrongly, and no
-write that was acknowledged is lost. `poe front-ends` kills two hundred times.
+write that was acknowledged is lost. `poe front-ends` kills two hundred times, and CI
+four.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from postgres_server import PostgresServer
 
-KILLS = int(os.environ.get("FRONT_END_KILLS", "4"))
+KILLS = int(os.environ.get("FRONT_END_KILLS", "0"))
 SEED = int(os.environ.get("FRONT_END_SEED", "1"))
 LOAD_SECONDS = 0.5  # between two kills
 
@@ -60,6 +61,7 @@ def has_told(load: Load, answers: int) -> bool:
     return load.told.total() >= answers
 
 
+@pytest.mark.skipif(not KILLS, reason="apart from others: `poe front-ends`")
 def test_whichever_is_killed_the_other_answers(
     load: Load, postgres: PostgresServer
 ) -> None:
