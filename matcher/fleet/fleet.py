@@ -289,7 +289,11 @@ class Fleet:
         """Begin to keep: shards do by themselves."""
 
     def stop(self) -> None:
-        """Keep no more: shards save what they did not yet when they end."""
+        """Keep no more: shards save what they did not yet when they end.
+
+        None that is lost is had back, or waited for, from here on.
+        """
+        self._mending.stop()
 
     # -- all shards at once ---------------------------------------------------
 

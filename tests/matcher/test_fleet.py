@@ -284,3 +284,18 @@ def test_nothing_is_said_to_be_done_everywhere_while_a_shard_is_lost(
         ships.fleet.remake(XAA, is_wanted=lambda: True)
     held = ships.fleet.holds(FACES, np.arange(1, 81))
     assert 0 < held.sum() < len(held)
+
+
+def test_a_stop_does_not_wait_for_a_shard_that_is_lost(ships: Ships) -> None:
+    """A lock does, as long as there is somebody to be told that it is obeyed."""
+    for remote in ships.remotes:
+        remote.was_seen = False  # nobody says that it is gone
+        remote.shard = None
+    ships.close(is_open=False)
+    obeying = threading.Thread(target=ships.follow)
+    obeying.start()
+    obeying.join(0.5)
+    assert obeying.is_alive()
+    ships.fleet.stop()
+    obeying.join(10)
+    assert not obeying.is_alive()
