@@ -169,6 +169,7 @@ class GalleryKeyRow(NewGalleryKey):
 
 
 KEYS_ROTATED: Final = "KEYS_ROTATED"
+GALLERY_LOCKED: Final = "GALLERY_LOCKED"
 
 
 def locked(member: Member, *, is_rotated: bool = False) -> GalleryLockedError:
@@ -186,7 +187,7 @@ def locked(member: Member, *, is_rotated: bool = False) -> GalleryLockedError:
             retry_after=limits.BUSY_RETRY_SECONDS,
         )
     return GalleryLockedError(
-        "GALLERY_LOCKED",
+        GALLERY_LOCKED,
         f"the galleries of `{member}` are locked; they can be used again once the"
         " member unlocks them",
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
 from biometrics.errors import GalleryLockedError, StorageError, UnavailableError
+from biometrics.sealed import GALLERY_LOCKED
 from matcher.galleries import GalleryState
 
 if TYPE_CHECKING:
@@ -225,18 +226,19 @@ class Access:
                 if is_wanted():
                     self._galleries.open(holder)
 
+        load = partial(self._loading.load, holder, is_wanted=is_wanted, done=done)
         while is_wanted():
-            try:
-                await self._make(
-                    holder,
-                    partial(self._loading.load, holder, is_wanted=is_wanted, done=done),
-                )
-            except StorageError as error:
-                log.warning("galleries of %s are not loaded: %s", holder, error.reason)
-                await asyncio.sleep(limits.JOURNAL_POLL_SECONDS)
-                continue
-            except GalleryLockedError:
-                log.info("galleries of %s are locked before they were loaded", holder)
-            except Exception:
-                log.exception("galleries of %s cannot be loaded", holder)
-            return
+            if await self._try_to_load(holder, load):
+                return
+            await asyncio.sleep(limits.JOURNAL_POLL_SECONDS)
+
+    async def _try_to_load(self, holder: Member, load: Callable[[], None]) -> bool:
+        """Load a holder's galleries; say whether there is nothing to be tried again."""
+        try:
+            await self._make(holder, load)
+        except (StorageError, GalleryLockedError) as error:
+            log.warning("galleries of %s are not loaded: %s", holder, error.reason)
+            return error.reason == GALLERY_LOCKED
+        except Exception:
+            log.exception("galleries of %s cannot be loaded", holder)
+        return True

@@ -202,6 +202,7 @@ class Index:
             galleries=galleries,
             holder=holder,
             is_own=self._is_own,
+            learn=self._learn,
         )
 
     @contextmanager
@@ -217,10 +218,14 @@ class Index:
         used any more.
 
         Raises:
-            GalleryLockedError: the holder was locked meanwhile.
+            GalleryLockedError: the holder was locked meanwhile; or keys were replaced,
+                and not all could be opened (`KEYS_ROTATED`): it is to be made again.
         """
-        if other._holder is not None and not self._vault.is_unlocked(other._holder):
-            raise locked(other._holder)
+        holder = other._holder
+        if holder is not None and not self._vault.is_unlocked(holder):
+            raise locked(holder)
+        if holder is not None and other._galleries.closed(holder) is not None:
+            raise locked(holder, is_rotated=True)
         for shelf in self._engine.names():
             if shelf.holder == other._holder and shelf not in other._engine:
                 self._engine.drop(shelf)

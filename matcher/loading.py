@@ -140,5 +140,10 @@ class Loading:
         """Bring changes up to `end` into an index, a page at a time."""
         while made.position < end and is_wanted():
             most = min(limits.LOADING_PAGE_CHANGES, end - made.position)
-            made.apply(self._journal.changes(made.position, most, holder=holder))
+            changes = self._journal.changes(made.position, most, holder=holder)
+            if not made.learn(changes):
+                # Under a key that went since they were read.
+                changes = self._journal.changes(made.position, most, holder=holder)
+                made.learn(changes)
+            made.apply(changes)
             time.sleep(limits.LOADING_PAUSE_SECONDS)

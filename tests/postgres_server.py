@@ -121,6 +121,8 @@ class PostgresServer:
         end = time.monotonic() + START_SECONDS
         while any(map(_is_running, children)) and time.monotonic() < end:
             time.sleep(0.01)
+        # Or it would be another's whose process has that number by now.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Stop and leave nothing behind."""

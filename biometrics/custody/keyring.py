@@ -93,6 +93,7 @@ class Keyring:
         self._changing = threading.Lock()
         self._keys: Keys | None = None
         self._retired: frozenset[int] = frozenset()
+        self._durable: frozenset[int] = frozenset()  # when they were learnt last
 
     @property
     def is_unlocked(self) -> bool:
@@ -183,7 +184,8 @@ class Keyring:
             SealError: a row is damaged, or was wrapped by another key.
         """
         with self._changing:
-            for key in open_keys(rows, self._provider):
+            fresh = [row for row in rows if row.key_id not in self._retired]
+            for key in open_keys(fresh, self._provider):
                 self._opened().add(key)
 
     def learn(self) -> None:
@@ -196,6 +198,7 @@ class Keyring:
         """
         rows = self._rows.gallery_keys(self._member)
         self.adopt([row for row in rows if not self.has(row.key_id)])
+        self._durable = frozenset(row.key_id for row in rows)
 
     def has(self, key_id: int) -> bool:
         """Say whether a key is at hand; not while the member is locked."""
@@ -232,11 +235,16 @@ class Keyring:
         return keys is not None and len(keys.by_id) > len(keys.newest)
 
     def retire(self) -> None:
-        """Drop every key but the newest of each gallery."""
+        """Drop every key but the newest of each gallery, and those that are durable.
+
+        When this one learnt them last: they may have been replaced once more since.
+        """
         with self._changing:
             if (keys := self._keys) is None:
                 return
             kept = keys.without_older()
+            for number in keys.by_id.keys() & self._durable:
+                kept.add(keys.by_id[number])
             self._retired |= keys.by_id.keys() - kept.by_id.keys()
             self._keys = kept
 

@@ -308,7 +308,10 @@ class Vault:
         return newest.key_id, older.rewrap(binding, wrapped, newest, self._random_bytes)
 
     def retire(self, member: Member) -> None:
-        """Drop every key of a member but the newest of each gallery."""
+        """Drop every key of a member but the newest of each gallery.
+
+        And but those that were durable when the member's were learnt last.
+        """
         if member in self._rings:
             self._rings[member].retire()
 

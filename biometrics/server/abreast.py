@@ -29,9 +29,10 @@ from biometrics.errors import ExchangeError, UnavailableError
 from biometrics.members import Membership
 from biometrics.server.told import tell
 from biometrics.store import ChangeKind
+from matcher.galleries import GalleryState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from biometrics.custody import Vault
     from biometrics.members import Member
@@ -289,13 +290,16 @@ class Abreast:
                     await asyncio.to_thread(front_ends.lend, other.name, member, sealed)
         lent = await asyncio.to_thread(front_ends.lent)
         with self._lock:
-            self._due |= {
-                member
-                for member in self._roll
-                if member.code in lent and not self._vault.is_unlocked(member)
-            }
+            self._due |= {each for each in self._roll if self._is_apart(each, lent)}
         # Others may have forgotten this one while its session was lost.
         self._told = (-1, -1)
+
+    def _is_apart(self, member: Member, lent: Collection[str]) -> bool:
+        """Say whether a member's galleries may be open, and are not so here."""
+        if not self._vault.is_unlocked(member):
+            return member.code in lent
+        # A key went while something was opened by it.
+        return self._galleries.closed(member) is GalleryState.LOCKED
 
     async def _try(self, what: str, work: Awaitable[None]) -> bool:
         """Do something; say whether it was done. A trouble is told once."""

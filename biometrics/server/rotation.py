@@ -98,9 +98,9 @@ class Rotation:
             )
             if position is not None:
                 await self._access.obeyed(position)
-                # Another front end may have ended it, before this one knew of it.
+                # Another front end may have ended it: the follower drops what is older.
                 if not await asyncio.to_thread(self._store.custody.old, holder):
-                    self._vault.retire(holder)
+                    return
 
     async def code_anew(self, holder: Member) -> None:
         """Code a holder's galleries by their newest keys, and save them so.
@@ -131,6 +131,8 @@ class Rotation:
         #    any by another key, here or at another front end.
         end = await asyncio.to_thread(self._store.journal.look)
         await self._access.settled(end)
+        if self._vault.is_unlocked(holder):
+            await self._access.recode(holder)
         if not await self._access.kept(holder):
             raise StorageError("CODES_NOT_SAVED", "codes cannot be saved now")
         # 5. Erase.

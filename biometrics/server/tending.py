@@ -14,6 +14,7 @@ from biometrics.errors import (
     StorageError,
     UnavailableError,
 )
+from biometrics.sealed import KEYS_ROTATED
 from biometrics.store import CustodyState, ErasureKind
 
 if TYPE_CHECKING:
@@ -90,8 +91,12 @@ class Tending:
         try:
             await self._do(holder)
             self._troubles.pop(holder, None)
-        except GalleryLockedError:
-            log.info("keys of %s are rotated on once they are unlocked", holder)
+        except GalleryLockedError as error:
+            if error.reason == KEYS_ROTATED:  # by another front end, in the middle
+                await asyncio.sleep(limits.JOURNAL_POLL_SECONDS)
+                self._due.add(holder)
+            else:
+                log.info("keys of %s are rotated on once they are unlocked", holder)
         except PreconditionError as error:
             self._troubles[holder] = error.message
             log.error("keys of %s cannot be rotated: %s", holder, error.message)  # noqa: TRY400
@@ -123,8 +128,11 @@ class Tending:
         while True:
             try:
                 await self._settle_once(holder)
-            except GalleryLockedError:
-                return  # whoever unlocks it loads it by the newest keys
+            except GalleryLockedError as error:
+                if error.reason != KEYS_ROTATED:
+                    return  # whoever unlocks it loads it by the newest keys
+                await asyncio.sleep(limits.JOURNAL_POLL_SECONDS)
+                continue
             except UnavailableError as error:
                 log.warning("codes of %s wait: %s", holder, error.reason)
             except Exception:

@@ -277,7 +277,7 @@ def test_keys_that_are_replaced_stay_with_shards_under_both(
     one, other = both
     keys = archive.vault.successors(XAA)
     archive.store.custody.begin_unasked(XAA, keys, change_id=os.urandom(16)).result(30)
-    archive.vault.renew(XAA)
+    archive.vault.learn(XAA)
     one.follow()
     archive.enrol(FACES, 200)
     one.follow()
