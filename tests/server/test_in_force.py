@@ -155,6 +155,25 @@ def test_a_later_version_takes_its_place(desk: Desk) -> None:
     assert len(before.clauses) == 1
 
 
+def test_what_another_front_end_has_put_in_force_is_taken_up(desk: Desk) -> None:
+    """And nothing that is not later than what is in force here."""
+    desk.write(1)
+    desk.look()
+    (first,) = desk.store.agreements.last()
+    other = desk._view(SIGNERS)
+    other.restore([first])
+    desk.write(5, more=PERMIT * 2)
+    desk.look()
+    (last,) = desk.store.agreements.last()
+    (told,) = other.take_up([last])
+    assert "revision 5" in told.text
+    assert len(other.agreements().clauses) == 2
+    for row in (last, first):
+        assert other.take_up([row]) == []
+        assert len(other.agreements().clauses) == 2
+    assert desk._view(SIGNERS).take_up([last])
+
+
 BAD: dict[str, tuple[str, Callable[[Desk], object]]] = {
     "unsigned": ("UNSIGNED: ", lambda desk: (desk.write(4), desk.note.unlink())),
     "single": ("TOO_FEW_SIGNATURES: ", lambda desk: desk.write(4, keys=[FIRST])),
