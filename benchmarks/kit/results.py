@@ -33,7 +33,7 @@ __all__ = ["QUICK", "Results", "command", "medians", "shown"]
 PICTURES: Final = FOLDER.with_name("pictures")
 QUICK: Final = "--quick: to see that it runs, not what it finds"
 # Of options: no setting of a figure, or a place.
-_APART: Final = ("json", "resume", "plot", "quick", "root", "postgres")
+_APART: Final = ("json", "resume", "plot", "quick", "root", "postgres", "shared")
 _EARLIER: Final = ("command", "date", "commit", "machine", "seconds", "peak_mib")
 
 
