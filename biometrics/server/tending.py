@@ -117,6 +117,8 @@ class Tending:
             await self._delete(holder)
             await self._rotation.certify(holder, ErasureKind)
             return
+        if not self._vault.is_unlocked(holder):
+            return  # codes by older keys stay on disk until it is
         if self._vault.is_rotating(holder):
             await self._access.loaded(holder)
             await self._rotation.go_on(holder)
