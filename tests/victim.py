@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_SECONDS = 60
+STOP_SECONDS = 30
 
 
 def _listens(config: Path) -> list[str]:
@@ -94,6 +95,15 @@ class Victim:
                 assert time.monotonic() < end, "it does not answer"
             else:
                 return
+
+    def stop(self) -> None:
+        """Have it drain, and end: what it shares with others ends with the last."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
     def end(self) -> None:
         """Leave nothing behind, whatever became of it."""

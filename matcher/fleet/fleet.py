@@ -420,7 +420,7 @@ class Fleet:
         Raises:
             StorageError: the database cannot be read now.
         """
-        if not self._is_at(self._position):
+        if not self._is_at(self._position, coming):
             return  # others write
         held = self._places.counts(coming)
         open_holders = self._lending.open_holders()
@@ -439,10 +439,10 @@ class Fleet:
             self._damage(gallery, told, counted)
         self._places.counted(coming)
 
-    def _is_at(self, end: int) -> bool:
+    def _is_at(self, end: int, *coming: Place) -> bool:
         """Say whether what shards have told is of one position, and that is the end."""
-        ready = self._places.ready()
-        return self._position == end and all(p.position == end for p in ready)
+        told = (*self._places.ready(), *coming)
+        return self._position == end and all(place.position == end for place in told)
 
     @staticmethod
     def _wrong(

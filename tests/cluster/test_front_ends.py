@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from matcher.trial import Nodes
 
 SHARDS = 3
-STOP_SECONDS = 30
+AGAIN_SECONDS = 30
 MATCH, NO_MATCH, UNAVAILABLE = "match", "no-match", "unavailable"
 
 
@@ -50,8 +49,8 @@ def pair(
         other.start()
         yield one, other
     finally:
-        one.end()
-        other.end()
+        one.stop()
+        other.stop()
         postgres.take_back(url)
 
 
@@ -62,13 +61,6 @@ def told(victim: Victim, person: int) -> str:
             face(unit(person)), purpose="border-check", holders=["XAA"]
         )
     return found.holders[0].outcome.value
-
-
-def stop(victim: Victim) -> None:
-    """Have it drain, and end."""
-    assert victim.process is not None
-    victim.process.send_signal(signal.SIGTERM)
-    assert victim.process.wait(STOP_SECONDS) == 0
 
 
 def test_shards_are_of_all_front_ends(
@@ -108,12 +100,12 @@ def test_shards_are_of_all_front_ends(
         assert told(other, 1) == MATCH
     one.start()
     assert told(one, 1) == MATCH
-    stop(other)
+    other.stop()
     assert told(one, 1) == MATCH
     assert set(shard_processes(nodes)) == there
-    stop(one)
+    one.stop()
     wait_until(lambda: not shard_processes(nodes))
     one.start()
     began = time.monotonic()
     wait_until(lambda: told(one, 1) == MATCH)
-    assert time.monotonic() < began + STOP_SECONDS
+    assert time.monotonic() < began + AGAIN_SECONDS
