@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from biometrics.client import Chunk, EnrolStatus, ExchangeClient, Outcome
 from biometrics.errors import ExchangeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from victim import Victim
 
@@ -135,6 +136,14 @@ class Load:
         with ExitStack() as parts:
             clients = self.systems("XCC", "client", parts)
             return all(self.ask(next(clients), int(n)) == Outcome.MATCH for n in some)
+
+    def figures(self, took: Mapping[str, Sequence[float]]) -> str:
+        """Return how long it took until all were found again, and what was told."""
+        lines = [
+            f"{what}: {len(each)} times, {median(each):.1f} s, most {max(each):.1f} s"
+            for what, each in sorted(took.items())
+        ]
+        return "\n".join(["", *lines, f"answers: {dict(self.told)}"])
 
     def refuse_wrong(self) -> None:
         """Look at everybody once more, and at what is listed."""

@@ -407,9 +407,16 @@ class Custodian:
         return key.open_reply(asked.request_id, stored)
 
     def _open_if_at_hand(self, holder: Member) -> None:
-        """Have the gallery keys of a holder that are durable, if its own is at hand."""
-        if self._vault.is_unlocked(holder):
-            self._vault.learn(holder)
+        """Have the gallery keys of a holder that are durable, if its own is at hand.
+
+        One that does not open is its holder's trouble, and holds up nobody else.
+        """
+        try:
+            if self._vault.is_unlocked(holder):
+                self._vault.learn(holder)
+                return
+        except (GalleryLockedError, SealError) as error:
+            log.warning("a newer key of %s is not at hand: %s", holder, error.message)
             return
         others = self._store.front_ends
         if others is not None and (sealed := others.lent().get(holder.code)):

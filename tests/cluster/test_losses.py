@@ -12,7 +12,6 @@ import os
 import signal
 import time
 from collections import defaultdict
-from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -128,11 +127,7 @@ def test_whatever_is_lost_nobody_is_answered_wrongly(
             nodes.add()
         assert load.wrong == []
     load.stop()
-    told = {
-        what: f"{len(each)} times, {median(each):.1f} s, at most {max(each):.1f} s"
-        for what, each in sorted(took.items())
-    }
-    print(f"\n{told}\nanswers: {dict(load.told)}")  # noqa: T201 - the figures
+    print(load.figures(took))  # noqa: T201 - the figures
     load.refuse_wrong()
 
 

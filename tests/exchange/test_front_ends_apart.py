@@ -33,6 +33,7 @@ from biometrics.errors import (
     ExchangeError,
     PreconditionError,
     RefusedError,
+    SealError,
     UnavailableError,
 )
 from biometrics.members import Member
@@ -141,6 +142,24 @@ def test_a_row_that_opens_nothing_holds_up_nobody(
     one, other = handed.both()
     lend(postgres, url, other, b"\x00")
     one.enroller("XRA").enrol(record("R1", unit(1)))
+    one.administrator("XRA").lock()
+    assert not vault(other).is_unlocked(XRA)
+
+
+def test_a_key_of_one_member_that_does_not_open_holds_up_nobody_else(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock of another member is answered all the same."""
+    monkeypatch.setattr(limits, "SEARCHABLE_WAIT_SECONDS", 3.0)
+    one, other = pair.both()
+    one.enroller("XAA").enrol(record("R1", unit(1)))
+    assert told(other, unit(1)) == MATCH
+
+    def damaged(_member: Member) -> None:
+        raise SealError("DOES_NOT_OPEN", "its row is damaged")
+
+    monkeypatch.setattr(vault(other), "learn", damaged)
+    one.administrator().rotate()
     one.administrator("XRA").lock()
     assert not vault(other).is_unlocked(XRA)
 

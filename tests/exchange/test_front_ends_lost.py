@@ -11,7 +11,6 @@ import os
 import time
 from collections import defaultdict
 from functools import partial
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,11 +88,7 @@ def test_whichever_is_killed_the_other_answers(
         took[what].append(time.monotonic() - begun)
         assert load.wrong == []
     load.stop()
-    told = {
-        what: f"{len(each)} times, {median(each):.1f} s, at most {max(each):.1f} s"
-        for what, each in sorted(took.items())
-    }
-    print(f"\n{told}\nanswers: {dict(load.told)}")  # noqa: T201 - the figures
+    print(load.figures(took))  # noqa: T201 - the figures
     load.refuse_wrong()
     for victim in load.victims:
         victim.kill()
