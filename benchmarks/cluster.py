@@ -6,7 +6,7 @@ a pass over shards that have nothing, all of them called at once: what a call co
 Last a model, which is these figures multiplied, of how it is with more templates and
 machines than are at hand.
 
-    python -m benchmarks.cluster [--records 100000] [--fan-out 1 8 32]
+    python -m benchmarks.cluster [--records 100000] [--fan-out 1 8 32 128]
 
 Ray's nodes are processes on this machine, so that two shards share its cores: what
 shows is what they cost, not what they gain. A shard takes 150 MB here, however little
@@ -211,7 +211,7 @@ def fan_out(
                             "search",
                             n,
                             0,
-                            *send({SPACE: probe}, [asked]),
+                            send({SPACE: probe}, [asked]),
                             group="search",
                         )
                     ),
@@ -350,7 +350,7 @@ def main() -> None:
     parser = command.Parser("cluster", __doc__, quick=QUICK)
     parser.add_argument("--records", default=100_000)
     parser.add_argument("--shards", nargs="+", default=[1, 2])
-    parser.add_argument("--fan-out", nargs="+", default=[1, 8, 32])
+    parser.add_argument("--fan-out", nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--callers", nargs="+", default=[1, TOGETHER])
     parser.add_argument("--seconds", default=6.0, help="of each round")
     parser.add_argument("--rounds", default=5)

@@ -1,8 +1,8 @@
 """What a shard is asked and answers, as plain values that go over as they are.
 
-Lists, dictionaries, words and bytes alone: Ray has them written and read at once, and
-spends longer on objects and tuples than a small shard takes to be searched. Numbers are
-little-endian, those of an array in one piece.
+Lists, dictionaries, words and bytes alone, and few of them: Ray has them written and
+read at once, and spends longer on objects and tuples than a small shard takes to be
+searched. Numbers are little-endian, those of an array in one piece.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _VECTOR: Final = np.dtype("<f4")
 _COSINE: Final = np.dtype("<f8")
 _NUMBER: Final = np.dtype("<i8")
 
-# Of vectors, by space: dimension and values. Of what is asked: holder, space, position
-# on the body, and the arrays of `ShelfProbes`.
-SentVectors = dict[str, list[Any]]
-SentAsked = list[list[Any]]
+# Vectors, by space: dimension and values; and what is asked with them: holder, space,
+# position on the body, and the arrays of `ShelfProbes`.
+SentQuestion = list[Any]
 # For each that was asked, numbers of the candidates of each probe; None where it is
 # not whole.
 SentFound = list[list[bytes] | None]
+SentSearched = list[Any]  # how far the shard was, and what it found
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class ShelfProbes:
 
 def send(
     vectors: Mapping[str, NDArray[np.float32]], asked: Sequence[ShelfProbes]
-) -> tuple[SentVectors, SentAsked]:
+) -> SentQuestion:
     """Return the vectors of probes, (q, dimension) by space, and what they ask."""
-    return (
+    return [
         {
             space: [each.shape[1], each.astype(_VECTOR, copy=False).tobytes()]
             for space, each in vectors.items()
@@ -69,13 +69,14 @@ def send(
             ]
             for each in asked
         ],
-    )
+    ]
 
 
 def receive(
-    vectors: SentVectors, asked: SentAsked
+    question: SentQuestion,
 ) -> tuple[dict[str, NDArray[np.float32]], list[ShelfProbes]]:
     """Return what `send` was given."""
+    vectors, asked = question
     return (
         {
             space: np.frombuffer(values, _VECTOR).reshape(-1, dimension)

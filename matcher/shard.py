@@ -21,7 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import StoredTemplate
     from biometrics.templates import TemplateSpace
-    from matcher.asking import SentAsked, SentFound, SentVectors, ShelfProbes
+    from matcher.asking import SentQuestion, SentSearched, ShelfProbes
     from matcher.engine import Segment
     from matcher.galleries import Shelf
     from matcher.shares import Sharing
@@ -115,18 +115,6 @@ class Loan:
 
     sealed: bytes
     position: int
-
-
-class Searched(NamedTuple):
-    """What was found, and how far the shard was.
-
-    Attributes:
-        position: of the journal up to which changes may be in effect in it.
-        found: as it goes over.
-    """
-
-    position: int
-    found: SentFound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,24 +295,23 @@ class Shard:
         self,
         incarnation: bytes,
         position: int,
-        sent_vectors: SentVectors,
-        sent_asked: SentAsked,
-    ) -> Searched | None:
+        question: SentQuestion,
+    ) -> SentSearched | None:
         """Return the candidates of some probes on some shelves, in one pass.
 
         Args:
             incarnation: whom it asks.
             position: up to which every change has to be in it.
-            sent_vectors: the probes, of unit length; see `asking.send`.
-            sent_asked: what they are compared with, likewise.
+            question: see `asking.send`; its vectors are of unit length.
 
         Returns:
-            For each that was asked, the numbers of the candidates of each probe; None
-            for what is not whole here.
+            Position of the journal up to which changes may be in effect here; and for
+            each that was asked the numbers of the candidates of each probe, None for
+            what is not whole here.
         """
         if not self._is(incarnation) or self._index.position < position:
             return None
-        vectors, asked = receive(sent_vectors, sent_asked)
+        vectors, asked = receive(question)
         parts = [self._engine.parts(each.shelf) for each in asked]
         # Asked after they were taken: what is dropped in between is not ready either.
         is_ready = [self._is_ready(each.shelf) for each in asked]
@@ -338,9 +325,9 @@ class Shard:
             if of_shelf is not None
             for part in found
         ]
-        # A lone one here: to wake another thread takes as long as to scan 100,000 rows.
-        each_of = map if len(work) == 1 else self._workers.map
-        scanned = iter(list(each_of(_scanned, work)))
+        # One here: to wake another thread takes as long as to scan 100,000 rows.
+        others = self._workers.map(_scanned, work[1:])
+        scanned = iter([*map(_scanned, work[:1]), *others])
         found = send_found(
             [
                 _together(len(each.probes), [next(scanned) for _ in found])
@@ -349,7 +336,7 @@ class Shard:
                 for each, found, ready in zip(asked, parts, is_ready, strict=True)
             ]
         )
-        return Searched(max(self._index.position, self._reaching), found)
+        return [max(self._index.position, self._reaching), found]
 
     def holds(
         self, incarnation: bytes, shelf: Shelf, ids: NDArray[np.int64]

@@ -27,14 +27,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biometrics.members import Member
-    from matcher.asking import SentAsked, SentFound, SentVectors
+    from matcher.asking import SentFound, SentQuestion
     from matcher.calls import Call
     from matcher.fleet.mending import Mending
     from matcher.fleet.moves import Moves
     from matcher.fleet.place import Place, Places, Share
     from matcher.galleries import Shelf
     from matcher.schedule import Scan, Turn
-    from matcher.shard import Searched
 
 _NOTHING: Final = np.zeros(0, np.int64)
 
@@ -152,12 +151,12 @@ class Searching:
         }
         asked = [(s, questions[tuple(g)]) for s, g in own.items() if g]
         found: list[list[NDArray[np.int64]] | None] = [[_NOTHING] for _ in turns]
-        calls = [(s, ("search", position, *q.sent)) for s, q in asked]
+        calls = [(s, ("search", position, q.sent)) for s, q in asked]
         reached = position
-        told: Searched | None
         for (_, question), told in zip(asked, self._ask(calls), strict=True):
-            question.take(found, None if told is None else told.found)
-            reached = max(reached, 0 if told is None else told.position)
+            at, of_share = (position, None) if told is None else told
+            question.take(found, of_share)
+            reached = max(reached, at)
         ids = [None if each is None else np.concatenate(each) for each in found]
         return ids, reached
 
@@ -223,7 +222,7 @@ class _Question:
         whose: turns that each shelf is asked for.
     """
 
-    sent: tuple[SentVectors, SentAsked]
+    sent: SentQuestion
     whose: Sequence[Sequence[int]]
 
     @classmethod

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archive import Archive
 
     from biometrics.members import Member
-    from matcher.asking import SentAsked, SentVectors
+    from matcher.asking import SentQuestion
     from matcher.galleries import Shelf
 
 SHARING = Sharing(places=3, together=8)
@@ -93,9 +93,11 @@ class Shards:
         end = self.archive.store.journal.end()
         together: list[set[int]] = [set() for _ in people]
         for shard in self.all:
-            sent = shard.search(self.named(shard), end, *asked(shelf, people))
+            sent = shard.search(self.named(shard), end, asked(shelf, people))
             assert sent is not None
-            (told,) = receive_found(sent.found)
+            position, found = sent
+            assert position == end
+            (told,) = receive_found(found)
             if told is None:
                 return None
             for ids, all_ids in zip(told, together, strict=True):
@@ -104,7 +106,7 @@ class Shards:
         return together
 
 
-def asked(shelf: Shelf, people: Sequence[int]) -> tuple[SentVectors, SentAsked]:
+def asked(shelf: Shelf, people: Sequence[int]) -> SentQuestion:
     """Return what is asked of a shard: who of some people is at a shelf."""
     thresholds = np.full(len(people), SURE)
     numbers = np.arange(len(people))
@@ -182,8 +184,8 @@ def test_a_shard_that_cannot_know_says_so(shards: Shards) -> None:
     """Never that there is nobody: another process, too early, or not told to begin."""
     shard, end = shards.all[0], shards.archive.store.journal.end()
     question = asked(FACES, [1])
-    assert shard.search(NOBODY, end, *question) is None
-    assert shard.search(shards.named(shard), end + 1, *question) is None
+    assert shard.search(NOBODY, end, question) is None
+    assert shard.search(shards.named(shard), end + 1, question) is None
     assert shard.follow(NOBODY, end, {}) is None
     begin = {"beside": set(), "start": 0, "is_trusted": True}
     assert shard.begin(NOBODY, {}, frozenset(), **begin) is None
@@ -200,7 +202,7 @@ def test_a_shard_that_cannot_know_says_so(shards: Shards) -> None:
     ]
     assert not any(do(NOBODY) for do in doing)
     new = Shard(shard._plan)
-    assert new.search(shards.named(new), 0, *question) is None
+    assert new.search(shards.named(new), 0, question) is None
 
 
 def close(archive: Archive, *, is_open: bool) -> None:
