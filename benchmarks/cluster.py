@@ -16,11 +16,9 @@ is in it. Needs the extra `cluster`.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,13 +29,13 @@ from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import SPACE, BenchmarkExchange
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED, measure, probes_of
+from biometrics.demo.nodes import ray_nodes
 from biometrics.demo.process import free_port
 from biometrics.members import Member
 from biometrics.server.config import read_config
-from biometrics.server.site import prepare_ray
 from biometrics.templates import Position
 from matcher.asking import ShelfProbes, send
-from matcher.calls import call
+from matcher.calls import LostError, call
 from matcher.engine import Engine
 from matcher.galleries import Shelf
 from matcher.shard import ShardPlan
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.kit.results import Results
+    from matcher.calls import Remote
 
 QUICK: Final = {
     "records": 2000,
@@ -62,6 +61,7 @@ _DIMENSION: Final = 512
 _PASSES: Final = 9
 _CALLS: Final = 200  # passes over shards that have nothing
 _START_SECONDS: Final = 600.0
+_AGAIN_SECONDS: Final = 0.5
 # Of a model machine, and what it costs: an assumption, to be replaced by an offer.
 MACHINE_CORES: Final = 16
 MACHINE_GIB: Final = 128
@@ -71,22 +71,6 @@ SPARE: Final = 0.7  # of memory that codes may fill: segments are joined in the 
 TOGETHER: Final = 16  # probes of one pass
 TEMPLATES: Final = (10_000_000, 100_000_000, 1_000_000_000)
 MACHINES: Final = (1, 2, 4, 8, 16, 32, 64)
-
-
-@contextmanager
-def cluster(shards: int) -> Iterator[str]:
-    """Have a Ray node on this machine; yield the address of its head."""
-    os.environ |= {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }
-    prepare_ray("127.0.0.1:0")
-    from matcher import trial  # noqa: PLC0415 - an extra
-
-    memory_bytes = shards * _SHARD_MB << 20
-    # Cores are counted, not given: there is room for as many threads as are asked for.
-    with trial.Nodes(1, memory_bytes=memory_bytes, cores=64 * shards) as nodes:
-        yield nodes.address
 
 
 def sharded(
@@ -191,11 +175,7 @@ def fan_out(
     )
     with on_cluster(address, memory_bytes=_SHARD_MB << 20) as made:
         remotes = made(plans)
-        greetings = [remote.send(call("greet")) for remote in remotes]
-        names = [
-            remote.answer(sent, seconds=_START_SECONDS).incarnation
-            for remote, sent in zip(remotes, greetings, strict=True)
-        ]
+        names = [_incarnation(remote) for remote in remotes]
         begin = ({}, frozenset())
         for remote, name in zip(remotes, names, strict=True):
             more = {"start": 0, "is_trusted": True, "beside": (), "group": "load"}
@@ -234,6 +214,24 @@ def fan_out(
         "pass_p99_ms": 1e3 * float(np.percentile(took, 99)),
         "pass_core_ms": 1e3 * busy / _CALLS,
     }
+
+
+def _incarnation(remote: Remote) -> bytes:
+    """Return which process a shard is, once it has started.
+
+    Of a hundred that start at once some are not reached at first.
+    """
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            told = remote.answer(remote.send(call("greet")), seconds=_START_SECONDS)
+        except LostError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            name: bytes = told.incarnation
+            return name
 
 
 def model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -334,7 +332,10 @@ def run(options: argparse.Namespace, found: Results, folder: Path) -> None:
     )
     with local.serving():
         local.enrol(records)
-    with cluster(max(*whole, *empty, 1)) as address:
+    most = max(*whole, *empty, 1)
+    # Cores are counted, not given: there is room for as many threads as are asked for.
+    memory_bytes = most * _SHARD_MB << 20
+    with ray_nodes(1, memory_bytes=memory_bytes, cores=64 * most) as address:
         for shards in whole:
             tables.progress(f"{records:,} templates in {shards} shards")
             other = sharded(local, folder / f"{records}-sharded", address, shards)

@@ -1,7 +1,5 @@
 """`biometrics cluster`: a Ray cluster on this machine, for trying shards."""
 
-import os
-import secrets
 import signal
 import threading
 from pathlib import Path
@@ -11,12 +9,8 @@ import typer
 
 from biometrics import limits
 from biometrics.cli.output import print_line
-from biometrics.errors import ConfigurationError
-from biometrics.files import cause_of, create_file
 
 app = typer.Typer(help="Shards on a Ray cluster; see matcher/README.md.")
-
-_TOKEN_BYTES = 32
 
 
 @app.command()
@@ -46,29 +40,21 @@ def up(
     Its nodes are processes that answer on the loopback interface alone, to whoever has
     the token. It says what an exchange needs to have its galleries there.
     """
-    # Late: an extra.
-    from biometrics.server.site import prepare_ray, refuse_without_ray  # noqa: PLC0415
-
-    refuse_without_ray()
-    _make_token(token)
-    os.environ |= {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token.resolve()),
-    }
-    prepare_ray("127.0.0.1:0")
-    from matcher import trial  # noqa: PLC0415
+    from biometrics.demo.nodes import ray_nodes  # noqa: PLC0415 - it takes a while
 
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     memory_bytes = node_mb << 20
-    with trial.Nodes(nodes, memory_bytes=memory_bytes, cores=nodes) as started:
+    with ray_nodes(
+        nodes, memory_bytes=memory_bytes, cores=nodes, token=token
+    ) as address:
         for line in (
             f"ready: {nodes} nodes. In `exchange.toml`:",
             "",
             "[matcher]",
             'engine = "ray"',
-            f'address = "{started.address}"',
+            f'address = "{address}"',
             f"shards = {nodes}",
             f"shard_mb = {limits.MIN_SHARD_MEGABYTES}",
             "",
@@ -78,19 +64,3 @@ def up(
         ):
             print_line(line)
         stopping.wait()
-
-
-def _make_token(path: Path) -> None:
-    """Write a token for its owner alone, unless there is one.
-
-    Raises:
-        ConfigurationError: it cannot be written.
-    """
-    try:
-        create_file(path, secrets.token_hex(_TOKEN_BYTES).encode())
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise ConfigurationError(
-            "CANNOT_WRITE", f"`{path}` cannot be written: {cause_of(error)}"
-        ) from error

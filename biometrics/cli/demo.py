@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from biometrics import limits
 from biometrics.cli.exits import Exit
 from biometrics.cli.output import print_json, print_note
 from biometrics.cli.session import JsonOption
@@ -60,6 +61,16 @@ def demo(  # noqa: PLR0913 - a parameter an option
             " Ctrl-C; needs the extra `console`.",
         ),
     ] = False,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            help="Have galleries in so many shards, each on a Ray node of its own, all"
+            " of them processes on this machine; needs the extra `cluster`.",
+            metavar="N",
+            min=1,
+            max=limits.MAX_TRIAL_NODES,
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Of all that is drawn.", metavar="N", min=0)
     ] = 1,
@@ -86,6 +97,7 @@ def demo(  # noqa: PLR0913 - a parameter an option
                 searches=searches,
                 embeddings=embeddings,
                 seed=seed,
+                shards=shards,
                 shown=tell_console if console else None,
             ),
             progress.show,

@@ -3,7 +3,8 @@
 1. People: a synthetic population, or the embeddings of a file; some of the subjects,
    of a file half, estimate centring and threshold and are not seen again.
 2. Exchange: `init` as a user would run it, with the estimated template space.
-3. Serve: the real server, in a process of its own, with mutual TLS.
+3. Serve: the real server, in a process of its own, with mutual TLS; its galleries in
+   that process, or in shards on Ray nodes.
 4. Enrol: every holder's gallery file, through the gRPC API.
 5. Search: every requester, mated and non-mated probes, through the gRPC API.
 6. Compare every answer with an exhaustive float64 decision and the agreements.
@@ -34,6 +35,7 @@ from biometrics.client import Chunk, ExchangeClient, Profile, Record, Template
 from biometrics.clock import SystemClock
 from biometrics.demo.agreements import PURPOSES, write_agreements
 from biometrics.demo.captures import Captures, read_captures, synthetic_captures
+from biometrics.demo.nodes import in_shards
 from biometrics.demo.outcome import Outcome, Rows
 from biometrics.demo.people import FLED, SHARES, Gallery, People, deal, draw
 from biometrics.demo.process import ConsoleProcess, ServerProcess, free_port
@@ -85,6 +87,7 @@ class Plan:
         embeddings: a file with `embedding` and `subject`, or None for a synthetic
             population.
         seed: of everything that is drawn.
+        shards: that galleries are in; None for galleries in one process.
         shown: told where the console is; None for a pilot without one, which ends.
     """
 
@@ -93,6 +96,7 @@ class Plan:
     searches: int
     embeddings: Path | None
     seed: int
+    shards: int | None = None
     shown: Shown | None = None
 
 
@@ -129,8 +133,15 @@ def run(plan: Plan, progress: Progress) -> Outcome:
     pilot = Pilot(root, people, Truth(people, rules, centre, threshold), progress)
     # 3. Serve.
     with ExitStack() as running:
+        settings = root / "exchange.toml"
+        if plan.shards is not None:
+            progress("Ray nodes", 0, 1)
+            running.enter_context(
+                in_shards(settings, plan.shards, records=people.records)
+            )
+            progress("Ray nodes", 1, 1)
         server = running.enter_context(
-            ServerProcess(root / "exchange.toml", plan.directory / "serve.log")
+            ServerProcess(settings, plan.directory / "serve.log")
         )
         server.wait_until_ready(pilot.profile("XAA", "client"))
         if plan.shown is not None:

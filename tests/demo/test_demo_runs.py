@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
+from pilots import matches, run_demo
 
 from biometrics import limits
 from biometrics.cli import main
@@ -36,32 +37,6 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[2]
 REAL: Final = "BIOMETRICS_DATA"
 REQUESTERS: Final = 8
-
-
-def run_demo(folder: Path, *options: str) -> dict[str, Any]:
-    """Run the demo in a process of its own; it must succeed."""
-    told = subprocess.run(
-        [sys.executable, "-m", "biometrics.cli", "demo", "--json", *options],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
-    document: dict[str, Any] = json.loads(told.stdout)
-    return document
-
-
-def matches(document: dict[str, Any]) -> int:
-    """Return how many matches named their holder."""
-    return sum(
-        pair["matches"]
-        for requester in document["requesters"]
-        for pair in requester["holders"].values()
-        if pair["level"] != "presence"
-    )
 
 
 def test_the_synthetic_pilot_has_no_wrong_answer(tmp_path: Path):
