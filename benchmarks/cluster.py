@@ -9,7 +9,7 @@ machines than are at hand.
     python -m benchmarks.cluster [--records 100000] [--fan-out 1 8 32 128]
 
 Ray's nodes are processes on this machine, so that two shards share its cores: what
-shows is what they cost, not what they gain. A shard takes 150 MB here, however little
+shows is what they cost, not what they gain. A shard takes 100 MB here, however little
 is in it. Needs the extra `cluster`.
 """
 
