@@ -18,7 +18,7 @@ from biometrics import limits
 from biometrics.client import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from biometrics.client import ExchangeClient, Outcome, Probe, Template
     from matcher.remote import RayShard
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TOGETHER = 8
 SECONDS = 60.0
 SEARCHES = 200
+STRANGE = 0.3  # cosine from which on somebody may be near the threshold
 QUOTA = f"quota_per_day = {limits.MAX_QUOTA_PER_DAY}\n"
 RULES = AGREEMENTS | {
     "XAA": agreement("XAA", permit("XCC", "reference") + QUOTA),
@@ -75,9 +76,12 @@ class ClusterWorld(World):
         list(self.enroller("XAA").enrol_many([Chunk(records=people)]))
 
     @contextmanager
-    def searched(self, people: int) -> Iterator[Searches]:
-        """Search for people of XAA, and as many who are not there, meanwhile."""
-        searches = Searches(self, people)
+    def searched(self, people: int, *others: range) -> Iterator[Searches]:
+        """Search for people of XAA, and as many who are not there, meanwhile.
+
+        `others` are enrolled meanwhile.
+        """
+        searches = Searches(self, people, others)
         searches.begin()
         try:
             yield searches
@@ -103,10 +107,13 @@ class Searches:
         told: how often what was told, of those who are there and of others.
     """
 
-    def __init__(self, world: ClusterWorld, people: int) -> None:
-        """Search for the first of XAA, and as many after them."""
+    def __init__(
+        self, world: ClusterWorld, people: int, others: Sequence[range]
+    ) -> None:
+        """Search for the first of XAA, and as many after them; `others` come."""
         self.told: Counter[tuple[bool, str]] = Counter()
         self._world, self._people = world, people
+        self._numbers = unlike(range(2 * people), range(people), *others)
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._search, args=(seed,)) for seed in range(3)
@@ -131,9 +138,24 @@ class Searches:
     def _search(self, seed: int) -> None:
         random, client = np.random.default_rng(seed), self._world.client("XCC")
         while not self._stopping.is_set():
-            number = int(random.integers(2 * self._people))
+            number = int(random.choice(self._numbers))
             outcome = outcomes(client, face(unit(number)), "XAA")["XAA"]
             self.told[number < self._people, outcome.value] += 1
+
+
+def unlike(numbers: range, *enrolled: range) -> list[int]:
+    """Return those who are not even a little like anybody else who is enrolled.
+
+    After twenty searches for somebody who is, whoever asks is told no more of the
+    other's record: that is right, and looks like nobody.
+    """
+    there = [n for each in enrolled for n in each]
+    faces = np.array([unit(n) for n in there])
+    return [
+        n
+        for n in numbers
+        if float((faces @ unit(n))[[other != n for other in there]].max()) < STRANGE
+    ]
 
 
 def until(is_so: Callable[[], bool]) -> float:

@@ -76,7 +76,7 @@ def test_who_is_there_is_found_whatever_copy_is_lost(copied: ClusterWorld) -> No
     """Under load; and a lock is in effect on the one that is back as on the other."""
     copied.enrol(range(PEOPLE))
     assert are_apart(copied)
-    with copied.searched(PEOPLE) as searches:
+    with copied.searched(PEOPLE, range(3 * PEOPLE, 3 * PEOPLE + 11)) as searches:
         for victim in (0, 3):
             searches.go_on()
             copied.kill(victim)

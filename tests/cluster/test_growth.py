@@ -57,7 +57,7 @@ def test_who_is_there_is_found_before_during_and_after(
     """More shards, and fewer: nobody is UNAVAILABLE, whatever is enrolled meanwhile."""
     growing.enrol(range(PEOPLE))
     began = 1000
-    with growing.searched(PEOPLE) as searches:
+    with growing.searched(PEOPLE, range(began, began + 2 * MORE)) as searches:
         searches.go_on()
         for before, shards in ((2, 3), (3, 1)):
             set_shards(growing.root / "exchange.toml", before, shards)

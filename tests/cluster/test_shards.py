@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from cluster_world import RULES, TOGETHER, ClusterWorld, outcomes, until
+from cluster_world import RULES, TOGETHER, ClusterWorld, outcomes, unlike, until
 from fused import CALIBRATIONS, FINGERS
 from world import World, at_cosine, face, unit
 
@@ -34,7 +34,6 @@ BATCH = 16  # probes of a request
 SHARDS = 3
 PEOPLE = 200
 FEW = 4
-STRANGE = 0.3  # cosine, below every threshold
 
 
 @pytest.fixture(scope="module")
@@ -146,13 +145,6 @@ def test_answers_are_those_of_one_machine(sharded: ClusterWorld, whole: World) -
     assert "not-comparable" in compare(0.05)
 
 
-def strangers(count: int, *enrolled: range) -> list[NDArray[np.float32]]:
-    """Return faces that nobody who is enrolled is like."""
-    everybody = np.array([unit(n) for numbers in enrolled for n in numbers])
-    faces = [unit(n) for n in range(5000, 5000 + count)]
-    return [each for each in faces if float((everybody @ each).max()) < STRANGE]
-
-
 def test_a_lost_shard_makes_nobody_a_stranger(sharded: ClusterWorld) -> None:
     """Searches of its holders are UNAVAILABLE until it is back; others' go on."""
     enrol(sharded, "XRA", range(1000, 1000 + FEW))
@@ -162,7 +154,8 @@ def test_a_lost_shard_makes_nobody_a_stranger(sharded: ClusterWorld) -> None:
     stopping = threading.Event()
     told: dict[str, Counter[str]] = {n: Counter() for n in ("XAA", "XRA", "nobody")}
 
-    nobody = strangers(500, range(2000, 2000 + PEOPLE), range(3000, 3000 + 8 * FEW))
+    enrolled = range(2000, 2000 + PEOPLE), range(3000, 3000 + 8 * FEW)
+    nobody = [unit(n) for n in unlike(range(5000, 5500), *enrolled)]
 
     def search(first: int) -> None:
         random = np.random.default_rng(first)
