@@ -28,7 +28,7 @@ from matcher.index import binding_of
 from matcher.telling import learnable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from concurrent.futures import Executor
 
     from biometrics.calibration import Calibrations
@@ -80,6 +80,7 @@ class Duplicates:
         calibrations: from which likeness on it tells.
         galleries: whether they can be searched.
         scanner: step 3.
+        abreast: returns once all that is durable is in effect, whoever wrote it.
         workers: threads for blocking work.
         clock: the time.
     """
@@ -90,6 +91,7 @@ class Duplicates:
     calibrations: Calibrations
     galleries: Galleries
     scanner: Scanner
+    abreast: Callable[[], Awaitable[None]]
     workers: Executor
     clock: Clock
 
@@ -99,6 +101,7 @@ class Duplicates:
         Raises:
             GalleryLockedError: the holder is locked.
         """
+        await self.abreast()
         slots = asyncio.Semaphore(limits.DUPLICATES_AT_ONCE)
 
         async def one(reference: str) -> Resembling:

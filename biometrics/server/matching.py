@@ -193,6 +193,7 @@ def make_matching(ground: Ground, parts: AsyncExitStack) -> Matching:
         calibrations=ground.calibrations,
         galleries=galleries,
         scanner=scanner,
+        abreast=ground.abreast.abreast,
         workers=workers,
         clock=ground.clock,
     )

@@ -59,6 +59,17 @@ def test_what_one_acknowledges_the_other_answers(pair: Pair) -> None:
         assert told(there, unit(person)) == NO_MATCH
 
 
+def test_a_look_for_duplicates_knows_what_another_has_enrolled(pair: Pair) -> None:
+    """Whoever is asked."""
+    one, other = pair.both()
+    for person in range(10):
+        here, there = (one, other) if person % 2 else (other, one)
+        there.enroller("XAA").enrol(record(f"R{person}", unit(person)))
+        here.enroller("XAA").enrol(record(f"S{person}", unit(person)))
+        (found,) = there.enroller("XAA").duplicates([f"R{person}"])
+        assert found.others == (f"S{person}",)
+
+
 def test_a_lock_by_one_leaves_no_key_at_the_other(pair: Pair) -> None:
     """On return of the lock; an unlock brings them back everywhere."""
     one, other = pair.both()
