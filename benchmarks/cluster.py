@@ -173,8 +173,8 @@ def fan_out(
         *(Shelf(Member(local.holders[0]), SPACE, Position.FACE), np.zeros(1, np.int64)),
         *(np.full(1, THRESHOLD), np.full(1, np.inf)),
     )
-    with on_cluster(address, memory_bytes=_SHARD_MB << 20) as made:
-        remotes = made(plans)
+    with on_cluster(address, memory_bytes=_SHARD_MB << 20) as cluster:
+        remotes = cluster.made(plans)
         names = [_incarnation(remote) for remote in remotes]
         begin = ({}, frozenset())
         for remote, name in zip(remotes, names, strict=True):

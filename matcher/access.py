@@ -35,10 +35,10 @@ class Loader(Protocol):
 
     def load(
         self, holder: Member, *, is_wanted: Callable[[], bool], done: Callable[[], None]
-    ) -> None:
+    ) -> object:
         """Load them from what is kept on disk."""
 
-    def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> None:
+    def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> object:
         """Code them by their newest keys."""
 
 
@@ -86,7 +86,7 @@ class Access:
         self._is_stopping = False
         # Of its own: what takes minutes must not keep all threads from others.
         self._makers = ThreadPoolExecutor(limits.LOADING_THREADS, "loading")
-        self._made: dict[Member, set[Future[None]]] = defaultdict(set)
+        self._made: dict[Member, set[Future[object]]] = defaultdict(set)
 
     def close(self, holder: Member) -> GalleryState | None:
         """Let no search begin on a holder's galleries; return how they were before."""
@@ -207,7 +207,7 @@ class Access:
         await asyncio.gather(*loads, return_exceptions=True)
         await asyncio.to_thread(self._makers.shutdown, cancel_futures=True)
 
-    async def _make(self, holder: Member, make: Callable[[], None]) -> None:
+    async def _make(self, holder: Member, make: Callable[[], object]) -> None:
         """Make galleries of a holder on a thread, which `gone` waits for."""
         making = self._makers.submit(make)
         self._made[holder].add(making)
@@ -232,7 +232,7 @@ class Access:
                 return
             await asyncio.sleep(limits.JOURNAL_POLL_SECONDS)
 
-    async def _try_to_load(self, holder: Member, load: Callable[[], None]) -> bool:
+    async def _try_to_load(self, holder: Member, load: Callable[[], object]) -> bool:
         """Load a holder's galleries; say whether there is nothing to be tried again."""
         try:
             await self._make(holder, load)

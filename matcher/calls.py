@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from biometrics import limits
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class LostError(Exception):
@@ -20,6 +23,14 @@ class LostError(Exception):
         """Say why."""
         super().__init__(why)
         self.is_alive = is_alive
+
+
+class SlowError(LostError):
+    """A shard has not answered yet: it may be asked for the answer again."""
+
+    def __init__(self, seconds: float) -> None:
+        """Say for how long it was waited."""
+        super().__init__(f"no answer within {seconds:g} s", is_alive=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +55,8 @@ def call(method: str, *arguments: Any, group: str | None = None, **more: Any) ->
     return Call(method, arguments, more, group)
 
 
-class Remote(Protocol):
-    """One shard; see `matcher.remote`.
-
-    Attributes:
-        number: of its place, from 0.
-        copy: which of this place, from 0.
-    """
-
-    number: int
-    copy: int
+class Found(Protocol):
+    """A shard that is there; see `matcher.remote`."""
 
     def send(self, asked: Call) -> Any:  # noqa: ANN401
         """Send a call; the answer is for `answer`."""
@@ -63,7 +66,23 @@ class Remote(Protocol):
 
         Raises:
             LostError: it was not answered.
+            SlowError: it was not answered yet.
         """
+
+    def end(self) -> None:
+        """End it, with all that it holds in memory."""
+
+
+class Remote(Found, Protocol):
+    """A shard that is had back when it is lost.
+
+    Attributes:
+        number: of its place, from 0.
+        copy: which of this place, from 0.
+    """
+
+    number: int
+    copy: int
 
     def is_gone(self) -> bool:
         """Say whether the process that was there last has ended."""
@@ -71,5 +90,26 @@ class Remote(Protocol):
     def restart(self) -> None:
         """End its process; another one is started."""
 
-    def end(self) -> None:
-        """End it, with all that it holds in memory."""
+
+def answer_of(
+    remote: Remote,
+    sent: Any,  # noqa: ANN401
+    *,
+    seconds: float,
+    is_over: Callable[[], bool],
+) -> Any:  # noqa: ANN401
+    """Return what a call that may take long returns; see `Remote.answer`.
+
+    Raises:
+        LostError: it was not answered; or `is_over` says that nobody waits any more.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        left = max(end - time.monotonic(), 0.0)
+        try:
+            return remote.answer(sent, seconds=min(left, limits.SHARD_RETRY_SECONDS))
+        except SlowError:
+            if is_over():
+                raise LostError("it is not waited for any more") from None
+            if not left:
+                raise SlowError(seconds) from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from biometrics import limits
-from biometrics.errors import GalleryLockedError, SealError
+from biometrics.errors import GalleryLockedError, SealError, StorageError
 from biometrics.sealed import Binding, locked
 from biometrics.store import ChangeKind
 from biometrics.templates import Position
@@ -121,6 +121,16 @@ class Index:
     def position(self) -> int:
         """Position of the journal up to which every change is searchable."""
         return self._position
+
+    @property
+    def reaching(self) -> int:
+        """Position up to which something may be in it already, by what was on disk."""
+        return max(self._position, *self._reached.values(), 0)
+
+    @property
+    def change(self) -> bytes:
+        """Id of the record that was changed at the position; see `Journal.entry`."""
+        return self._change
 
     def restore(
         self, files: SegmentFiles, journal: JournalReader, *, start: int | None = None
@@ -242,8 +252,11 @@ class Index:
 
         Raises:
             GalleryLockedError: the holder is locked.
+            StorageError: what was on disk of it is of a later position.
         """
         with self._applying:
+            if self._reached.get(gallery, 0) > self._position:
+                raise StorageError("GALLERY_AHEAD", "it is of a later moment on disk")
             return Snapshot(
                 key=self._key(gallery),
                 identity=coded_as(self._spaces.named(gallery.space)),

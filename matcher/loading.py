@@ -39,8 +39,10 @@ class Loading:
     ) -> None:
         """Load from `journal` and `files` for `index`, as `register` counts.
 
-        Where galleries are in several places, each has fewer than were counted:
-        `is_whole` says that they are in this one alone.
+        Where galleries are in several places, each has fewer than were counted, and
+        its index goes where it is told: `is_whole` says that they are in this one
+        alone. Else no more is made than what the index is at, since whoever would tell
+        it to go on may wait for this.
         """
         self._index = index
         self._journal = journal
@@ -50,13 +52,17 @@ class Loading:
 
     def load(
         self, holder: Member, *, is_wanted: Callable[[], bool], done: Callable[[], None]
-    ) -> None:
+    ) -> bool:
         """Load the galleries of a holder from what is kept on disk.
 
         Args:
             holder: whose; it is unlocked.
             is_wanted: asked time and again; where it says no, nothing is adopted.
             done: called while the index holds still, once it has adopted them.
+
+        Returns:
+            Whether that was done. It was not where it is not wanted, or where what is
+            on disk is of a later moment than the index, which has to go there first.
 
         Raises:
             GalleryLockedError: the holder was locked meanwhile.
@@ -65,9 +71,9 @@ class Loading:
         made = self._empty(holder)
         made.restore(self._files, self._journal)
         self._skip(holder, made)
-        self._finish(holder, made, is_wanted, done)
+        return self._finish(holder, made, is_wanted, done)
 
-    def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> None:
+    def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> bool:
         """Code the galleries of a holder by their newest keys, if they are not yet.
 
         Meanwhile they are searched as they were.
@@ -76,14 +82,18 @@ class Loading:
             holder: whose; it is unlocked and loaded.
             is_wanted: as of `load`.
 
+        Returns:
+            Whether they are.
+
         Raises:
             GalleryLockedError: the holder was locked meanwhile.
             StorageError: the journal cannot be read now.
         """
-        if self._index.has_older_codes(holder):
-            made = self._empty(holder)
-            self._skip(holder, made)
-            self._finish(holder, made, is_wanted, lambda: None)
+        if not self._index.has_older_codes(holder):
+            return True
+        made = self._empty(holder)
+        self._skip(holder, made)
+        return self._finish(holder, made, is_wanted, lambda: None)
 
     def _empty(self, holder: Member) -> Index:
         """Return an index of the holder's galleries, with nothing in it."""
@@ -92,8 +102,13 @@ class Loading:
     def _skip(self, holder: Member, made: Index) -> None:
         """Pass over what others did before the holder's first record."""
         if not made.position:
+            end = self._end()  # read before it is asked who is there
             first = self._register.first_record(holder)
-            made.skip_to(self._journal.end() if first is None else first - 1)
+            made.skip_to(end if first is None else min(end, first - 1))
+
+    def _end(self) -> int:
+        """Return up to where galleries are filled."""
+        return self._journal.end() if self._is_whole else self._index.position
 
     def _finish(
         self,
@@ -101,21 +116,27 @@ class Loading:
         made: Index,
         is_wanted: Callable[[], bool],
         done: Callable[[], None],
-    ) -> None:
-        """Fill an index up to where the other is, and hand it over."""
-        # 1. Everything that is durable, and as much as was counted.
-        self._fill_counted(holder, made, is_wanted)
+    ) -> bool:
+        """Fill an index up to where the other is, and hand it over, if it can be."""
+        if self._is_whole:
+            # 1. Everything that is durable, and as much as was counted.
+            self._fill_counted(holder, made, is_wanted)
+        else:
+            self._follow(holder, made, self._end(), is_wanted)
         while is_wanted():
             # 2. The last few changes, while no other is applied.
             with self._index.held() as position:
                 if made.position <= position:
                     self._follow(holder, made, position, is_wanted)
                     # 3. From here on the index follows them by itself.
-                    if is_wanted():
+                    if is_here := is_wanted():
                         self._index.adopt(made)
                         done()
-                    return
+                    return is_here
+            if not self._is_whole:
+                break
             time.sleep(limits.LOADING_PAUSE_SECONDS)
+        return False
 
     def _fill_counted(
         self, holder: Member, made: Index, is_wanted: Callable[[], bool]
@@ -126,7 +147,7 @@ class Loading:
             end, counts = self._register.counted(holder)
             self._follow(holder, made, end, is_wanted)
             tries += 1
-            if not self._is_whole or made.is_of(counts) or not is_wanted():
+            if made.is_of(counts) or not is_wanted():
                 return
             if tries == _MOST_COUNTS:
                 break

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +28,7 @@ from ray._private import state
 from ray.util import (
     get_current_placement_group,
     get_placement_group,
+    list_named_actors,
     placement_group,
     remove_placement_group,
 )
@@ -36,11 +37,11 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from biometrics import limits
 from biometrics.errors import ConfigurationError
 from biometrics.settings import is_local
-from matcher.calls import LostError
+from matcher.calls import LostError, SlowError
 from matcher.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ray.util.placement_group import PlacementGroup
 
@@ -86,8 +87,51 @@ class SharedShard(Shard):
             ray.kill(ray.get_runtime_context().current_actor)
 
 
-class RayShard:
-    """One copy of a shard, wherever it runs."""
+class FoundShard:
+    """A shard that is there, wherever it runs."""
+
+    def __init__(self, actor: Any) -> None:  # noqa: ANN401
+        """Speak to an actor."""
+        self._speak_to(actor)
+
+    def _speak_to(self, actor: Any) -> None:  # noqa: ANN401
+        self._actor = actor
+        # Each made once: that takes as long as to send a call.
+        self._method = cache(self._method_of)
+
+    def send(self, asked: Call) -> Any:  # noqa: ANN401
+        """Send a call; the answer is for `answer`."""
+        method = self._method(asked.method, asked.group)
+        return method.remote(*asked.arguments, **asked.more)
+
+    def _method_of(self, name: str, group: str | None) -> Any:  # noqa: ANN401
+        """Return a method there, on a group of threads."""
+        method = getattr(self._actor, name)
+        return method if group is None else method.options(concurrency_group=group)
+
+    def answer(self, sent: Any, *, seconds: float) -> Any:  # noqa: ANN401
+        """Return what a call that was sent returns.
+
+        Raises:
+            LostError: it was not answered.
+            SlowError: it was not answered yet.
+        """
+        try:
+            return ray.get(sent, timeout=seconds)
+        except exceptions.GetTimeoutError as error:
+            raise SlowError(seconds) from error
+        except exceptions.RayTaskError as error:
+            raise LostError(f"it failed: {error.cause!r}", is_alive=True) from error
+        except exceptions.RayError as error:
+            raise LostError(type(error).__name__) from error
+
+    def end(self) -> None:
+        """End it, with all that it holds in memory."""
+        ray.kill(self._actor)
+
+
+class RayShard(FoundShard):
+    """One copy of a shard, which is had back when it is lost."""
 
     def __init__(
         self,
@@ -128,34 +172,7 @@ class RayShard:
 
     def _have(self) -> None:
         """Have it made, or found."""
-        self._actor = self._make()
-        # Each made once: that takes as long as to send a call.
-        self._method = cache(self._method_of)
-
-    def send(self, asked: Call) -> Any:  # noqa: ANN401
-        """Send a call; the answer is for `answer`."""
-        method = self._method(asked.method, asked.group)
-        return method.remote(*asked.arguments, **asked.more)
-
-    def _method_of(self, name: str, group: str | None) -> Any:  # noqa: ANN401
-        """Return a method there, on a group of threads."""
-        method = getattr(self._actor, name)
-        return method if group is None else method.options(concurrency_group=group)
-
-    def answer(self, sent: Any, *, seconds: float) -> Any:  # noqa: ANN401
-        """Return what a call that was sent returns.
-
-        Raises:
-            LostError: it was not answered.
-        """
-        try:
-            return ray.get(sent, timeout=seconds)
-        except exceptions.GetTimeoutError as error:
-            raise LostError(f"no answer within {seconds:g} s", is_alive=True) from error
-        except exceptions.RayTaskError as error:
-            raise LostError(f"it failed: {error.cause!r}", is_alive=True) from error
-        except exceptions.RayError as error:
-            raise LostError(type(error).__name__) from error
+        self._speak_to(self._make())
 
     def is_gone(self) -> bool:
         """Say whether Ray has seen the end of the process that was there last."""
@@ -171,15 +188,43 @@ class RayShard:
     def end(self) -> None:
         """End it, with all that it holds in memory."""
         self._is_ending = True
-        ray.kill(self._actor)
+        super().end()
         if self._group is not None:
             remove_placement_group(self._group)
 
 
+class Shards:
+    """The shards of an exchange on a cluster that it has joined."""
+
+    def __init__(self, memory_bytes: int, name: str) -> None:
+        """Have shards that ask for so much memory each; see `on_cluster`."""
+        self._memory_bytes = memory_bytes
+        self._name = name
+        self._own: set[str] = set()  # by what those of one plan are told apart
+
+    def made(self, plans: Sequence[ShardPlan]) -> list[RayShard]:
+        """Return the shards of a plan: made, or those that are there by its name."""
+        name = ""
+        if self._name:  # those of other settings are others
+            name = f"{self._name}/{_told_apart(plans[0])}"
+            self._own.add(name)
+        groups = _groups(plans, self._memory_bytes, name)
+        make = partial(RayShard, memory_bytes=self._memory_bytes, name=name)
+        return [make(plan, group=groups.get(plan.number)) for plan in plans]
+
+    def strangers(self) -> list[FoundShard]:
+        """Return shards of the exchange that were not made here: of other settings."""
+        found = []
+        for name in list_named_actors():
+            of_plan = name.rsplit("/", 2)[0]
+            if of_plan.startswith(f"{self._name}/") and of_plan not in self._own:
+                with suppress(ValueError):  # it has ended since
+                    found.append(FoundShard(ray.get_actor(name)))
+        return found
+
+
 @contextmanager
-def on_cluster(
-    address: str, *, memory_bytes: int, name: str = ""
-) -> Iterator[Callable[[Sequence[ShardPlan]], list[RayShard]]]:
+def on_cluster(address: str, *, memory_bytes: int, name: str = "") -> Iterator[Shards]:
     """Give what makes shards on a Ray cluster that is there; they end with the block.
 
     Args:
@@ -193,18 +238,9 @@ def on_cluster(
     """
     _join(address)
     try:
-        yield partial(_made, memory_bytes, name)
+        yield Shards(memory_bytes, name)
     finally:
         ray.shutdown()
-
-
-def _made(memory_bytes: int, name: str, plans: Sequence[ShardPlan]) -> list[RayShard]:
-    """Return shards, each where there is so much memory."""
-    if name:  # those of other settings are others
-        name = f"{name}/{_told_apart(plans[0])}"
-    groups = _groups(plans, memory_bytes, name)
-    make = partial(RayShard, memory_bytes=memory_bytes, name=name)
-    return [make(plan, group=groups.get(plan.number)) for plan in plans]
 
 
 def _told_apart(plan: ShardPlan) -> str:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from biometrics.members import Member
-    from biometrics.store import StoredTemplate
+    from biometrics.store import Change, StoredTemplate
     from biometrics.templates import TemplateSpace
     from matcher.asking import SentQuestion, SentSearched, ShelfProbes
     from matcher.engine import Segment
@@ -99,10 +99,19 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """Which process a shard is, and what is to be sealed to for it."""
+    """Which process a shard is, and what is to be sealed to for it.
+
+    Attributes:
+        incarnation: the process.
+        public: what is to be sealed to.
+        has_begun: whether somebody has had it begin, and lent it keys.
+        sharing: how galleries are shared out where it is one of several.
+    """
 
     incarnation: bytes
     public: bytes
+    has_begun: bool
+    sharing: Sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +167,7 @@ class Shard:
             )
         self._journal = store.journal
         self._register = store.register
-        self._keys = LentKeys()
+        self._keys = LentKeys(store.keys.gallery_of)
         self._galleries = Galleries()
         self._engine: Engine[Shelf] = Engine()
         self._index = Index(
@@ -194,7 +203,12 @@ class Shard:
     def greet(self) -> Greeting:
         """Return who it is."""
         self.asked_at = time.monotonic()
-        return Greeting(self._incarnation, self._keys.public)
+        return Greeting(
+            incarnation=self._incarnation,
+            public=self._keys.public,
+            has_begun=self._has_begun,
+            sharing=self._plan.sharing,
+        )
 
     def begin(
         self,
@@ -217,11 +231,17 @@ class Shard:
             beside: how galleries are shared out: what other sharings kept is deleted.
             start: position up to which it is known who is locked; it goes there.
             is_trusted: whether what is kept on disk is to be believed.
+
+        Returns:
+            How it is then; None to another process, or where the journal is not that
+            which it has followed: it is of no use then.
         """
         if incarnation != self._incarnation:
             return None
         with self._following:
             if self._has_begun:
+                if not self._is_of_journal():
+                    return None
                 self._borrow(loans)
                 for gallery in galleries:
                     self._galleries.know(*gallery)
@@ -231,10 +251,12 @@ class Shard:
             self._sweep(beside)
             if not is_trusted:
                 self._files.discard_all()
+            self._look_out(start)
             self._borrow(loans)
             for gallery in galleries:
                 self._galleries.know(*gallery)
             self._index.restore(self._files, self._journal, start=start)
+            self._reaching = self._index.reaching
             self._follow(start)
             self._galleries.loaded()
             self._keeper.start()
@@ -276,7 +298,7 @@ class Shard:
             if self._galleries.closed(holder) is None:
                 return True  # another front end has had it loaded
             self._galleries.load(holder)
-            return self._unless_locked(
+            return self._as_far_as_can_be(
                 lambda: self._loading.load(holder, is_wanted=is_wanted, done=done)
             )
 
@@ -285,7 +307,7 @@ class Shard:
         if not self._is(incarnation):
             return False
         with self._making:
-            return self._borrow({holder: loan}) and self._unless_locked(
+            return self._borrow({holder: loan}) and self._as_far_as_can_be(
                 lambda: self._loading.remake(
                     holder, is_wanted=lambda: self._keys.is_unlocked(holder)
                 )
@@ -312,9 +334,14 @@ class Shard:
         if not self._is(incarnation) or self._index.position < position:
             return None
         vectors, asked = receive(question)
+        was_ready = [self._is_ready(each.shelf) for each in asked]
         parts = [self._engine.parts(each.shelf) for each in asked]
-        # Asked after they were taken: what is dropped in between is not ready either.
-        is_ready = [self._is_ready(each.shelf) for each in asked]
+        # Asked before they are taken and after: what is loaded or dropped in between is
+        # not ready either.
+        is_ready = [
+            before and self._is_ready(each.shelf)
+            for each, before in zip(asked, was_ready, strict=True)
+        ]
         probes = [
             _probes(found, vectors[each.shelf.space], each) if found and ready else None
             for each, found, ready in zip(asked, parts, is_ready, strict=True)
@@ -390,12 +417,35 @@ class Shard:
         while (at := self._index.position) < position:
             most = min(limits.JOURNAL_PAGE_CHANGES, position - at)
             changes = self._journal.changes(at, most)
-            with self._lending:
-                for change in changes:
-                    if change.kind in _OVERTAKING:
-                        self._overtaken[change.member] = change.position
-            self._reaching = changes[-1].position  # from here on, some of them
+            self._note_overtaking(changes)
+            # From here on, some of them are in effect.
+            self._reaching = max(self._reaching, changes[-1].position)
             self._index.apply(changes)
+
+    def _is_of_journal(self) -> bool:
+        """Say whether the journal is the one that was followed.
+
+        After a restore it is another, while shards of before may be there still.
+        """
+        known = self._journal.entry(self._index.position) or b""
+        return known == self._index.change
+
+    def _look_out(self, start: int) -> None:
+        """Find out who was locked since, before keys are taken.
+
+        Who lends them may have been cut off, and nobody have waited for it.
+        """
+        end = self._journal.end()
+        while start < end:
+            last = min(end, start + limits.JOURNAL_PAGE_CHANGES)
+            self._note_overtaking(self._journal.entries(start, last))
+            start = last
+
+    def _note_overtaking(self, changes: Sequence[Change]) -> None:
+        with self._lending:
+            for change in changes:
+                if change.kind in _OVERTAKING:
+                    self._overtaken[change.member] = change.position
 
     def _borrow(self, loans: Mapping[Member, Loan]) -> bool:
         """Take keys, but those that the journal may have overtaken; say if all."""
@@ -436,13 +486,12 @@ class Shard:
                 shutil.rmtree(folder, ignore_errors=True)
 
     @staticmethod
-    def _unless_locked(work: Callable[[], None]) -> bool:
-        """Do some work; say whether it was done before a lock came in between."""
+    def _as_far_as_can_be(work: Callable[[], bool]) -> bool:
+        """Do some work; say whether it is done, and no lock came in between."""
         try:
-            work()
-        except GalleryLockedError:
+            return work()
+        except (GalleryLockedError, StorageError):
             return False
-        return True
 
 
 def _probes(

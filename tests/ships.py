@@ -20,7 +20,7 @@ from biometrics.disclosure import Band
 from biometrics.errors import StorageError
 from biometrics.store import RequestKey
 from biometrics.templates import Template
-from matcher.calls import LostError
+from matcher.calls import LostError, SlowError
 from matcher.fleet import Fleet
 from matcher.galleries import Galleries, GalleryState
 from matcher.schedule import Scan, Turn
@@ -83,6 +83,8 @@ class Here:
         """Wait for what it says."""
         try:
             return sent.result(seconds)
+        except TimeoutError as error:
+            raise SlowError(seconds) from error
         except LostError:
             raise
         except Exception as error:

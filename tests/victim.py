@@ -36,9 +36,16 @@ class Victim:
     """An exchange in a process of its own, to be killed."""
 
     def __init__(
-        self, root: Path, program: Sequence[str] = ("-m", "biometrics.cli")
+        self,
+        root: Path,
+        program: Sequence[str] = ("-m", "biometrics.cli"),
+        *,
+        agreement: str = AGREEMENTS["XAA"],
     ) -> None:
-        """Write its files; `program` is what Python runs it by."""
+        """Write its files; `program` is what Python runs it by.
+
+        `agreement` is XAA's.
+        """
         self.program = program
         self.root = root / "exchange"
         self.config = write_exchange(
@@ -48,7 +55,7 @@ class Victim:
             listen=f"127.0.0.1:{free_port()}",
         )
         write_spaces(self.root)
-        write_agreement(self.root, AGREEMENTS["XAA"])
+        write_agreement(self.root, agreement)
         self.process: subprocess.Popen[bytes] | None = None
 
     def beside(self, folder: Path) -> Victim:

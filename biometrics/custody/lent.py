@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 from biometrics.custody.gallery import Epoch
 from biometrics.custody.keyring import Keys
 from biometrics.custody.xaes import KEY_BYTES
+from biometrics.errors import SealError
 from biometrics.sealed import locked
 from biometrics.sealing import SealingKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from biometrics.custody.buffers import Values
     from biometrics.custody.codes import CodesKey
@@ -38,8 +39,16 @@ class LentKeys:
     does, it opens templates and gives the keys of codes, and does no more than that.
     """
 
-    def __init__(self) -> None:
-        """Hold no key yet."""
+    def __init__(
+        self,
+        gallery_of: Callable[[int], tuple[Member, str] | None] = lambda _: None,
+    ) -> None:
+        """Hold no key yet.
+
+        `gallery_of` says whose the key of a number is, if anybody's: a value under
+        another's was put there by somebody, and never opens.
+        """
+        self._gallery_of = gallery_of
         self._sealing = SealingKey()
         self._keys: dict[Member, Keys] = {}
 
@@ -90,9 +99,13 @@ class LentKeys:
             GalleryLockedError: the key is not lent: none of the member is, or it is
                 newer than those that are, or was retired since the value was read.
             SealError: it is damaged, or belongs to something else.
+            StorageError: it cannot be read whose the key is.
         """
         key = self._of(binding.member).by_id.get(sealed.key_id)
         if key is None:
+            own = binding.member, binding.gallery
+            if self._gallery_of(sealed.key_id) not in (None, own):
+                raise SealError("SEAL_BROKEN", "it is under a key of another gallery")
             raise locked(binding.member, is_rotated=True)
         key.open_into(binding, sealed, buffer)
 

@@ -165,20 +165,21 @@ def site_of(
         threads=cluster.shard_cores,
     )
     others = store.front_ends
-    beside = None if others is None else Others(store.journal, others.is_alone)
     name = "" if others is None else _name_of(vault)
     with (
         on_cluster(
             cluster.address, memory_bytes=cluster.shard_mb << 20, name=name
-        ) as made,
+        ) as shards,
         Fleet(
-            lambda sharing: made(list(replace(plan, sharing=sharing).all())),
+            lambda sharing: shards.made(list(replace(plan, sharing=sharing).all())),
             sharing,
             vault=vault,
             galleries=galleries,
             register=store.register,
             is_trusted=store.register.is_whole(),
-            beside=beside,
+            beside=None
+            if others is None
+            else Others(store.journal, others.is_alone, shards.strangers),
         ) as fleet,
     ):
         yield Site(

@@ -27,6 +27,9 @@ _OF_EPOCH: Final = sa.select(GALLERY_KEY).where(
     GALLERY_KEY.c.gallery == sa.bindparam("of_gallery"),
     GALLERY_KEY.c.epoch == sa.bindparam("of_epoch"),
 )
+_OF_NUMBER: Final = sa.select(GALLERY_KEY.c.member, GALLERY_KEY.c.gallery).where(
+    GALLERY_KEY.c.key_id == sa.bindparam("number")
+)
 _ADD: Final = sa.insert(GALLERY_KEY)
 _INDEX: Final = sa.select(INDEX_KEY.c.wrapped).where(
     INDEX_KEY.c.member == sa.bindparam("of_member")
@@ -54,6 +57,12 @@ class KeyReader:
         with translated(), self._engine.connect() as connection:
             rows = connection.execute(_OF_MEMBER, {"of_member": member.code}).all()
         return [key_of(row) for row in rows]
+
+    def gallery_of(self, key_id: int) -> tuple[Member, str] | None:
+        """Return whose the gallery key of a number is, and of which gallery, if any."""
+        with translated(), self._engine.connect() as connection:
+            row = connection.execute(_OF_NUMBER, {"number": key_id}).one_or_none()
+        return None if row is None else (member_of(row.member), row.gallery)
 
     def index_key(self, member: Member) -> bytes | None:
         """Return the member's wrapped index key, or None."""

@@ -11,15 +11,18 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
-from matcher.calls import call
+from matcher.calls import LostError, call
 from matcher.fleet.moves import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from biometrics.members import Member
     from biometrics.store import JournalReader
+    from matcher.calls import Found
     from matcher.fleet.place import Places
+    from matcher.shard import Greeting
+    from matcher.shares import Sharing
 
 
 class Beside(Protocol):
@@ -27,6 +30,16 @@ class Beside(Protocol):
 
     def replaced(self, after: int, last: int) -> Collection[Member]:
         """Return holders of whom something was replaced between two positions."""
+
+    def sharings(self) -> Collection[Sharing]:
+        """Return how the galleries of strangers are shared out; see `close`."""
+
+    def close(self, position: int) -> None:
+        """Have strangers obey the journal up to a position, or end them.
+
+        They are shards that somebody else had, and may have no longer: of another
+        number of them, say. Nobody may be left that speaks to them.
+        """
 
     def begin(self, places: Places) -> None:
         """Be there for the shards."""
@@ -42,6 +55,13 @@ class Nobody:
         """Return nobody."""
         return ()
 
+    def sharings(self) -> Collection[Sharing]:
+        """Return none."""
+        return ()
+
+    def close(self, position: int) -> None:
+        """Do nothing: there are no strangers."""
+
     def begin(self, places: Places) -> None:
         """Do nothing: shards go with the exchange."""
 
@@ -53,9 +73,18 @@ class Nobody:
 class Others:
     """Some, as far as the database tells."""
 
-    def __init__(self, journal: JournalReader, is_last: Callable[[], bool]) -> None:
-        """Read `journal`; `is_last` says whether no other front end is there now."""
+    def __init__(
+        self,
+        journal: JournalReader,
+        is_last: Callable[[], bool],
+        strangers: Callable[[], Sequence[Found]],
+    ) -> None:
+        """Read `journal`; `is_last` says whether no other front end is there now.
+
+        `strangers` are shards of the exchange that are not spoken to from here.
+        """
         self._journal = journal
+        self._strangers = strangers
         self._is_last = is_last
         self._stopping = threading.Event()
         self._places: Places | None = None
@@ -71,6 +100,33 @@ class Others:
             return ()
         return replacing(self._journal.entries(after, last))
 
+    def sharings(self) -> Collection[Sharing]:
+        """Return how the galleries of strangers are shared out; see `close`."""
+        return {greeting.sharing for _, greeting in self._greeted()}
+
+    def close(self, position: int) -> None:
+        """Have strangers obey the journal up to a position, or end them."""
+        for remote, greeting in self._greeted():
+            if not greeting.has_begun:
+                continue  # without keys; whoever has it begin obeys by itself
+            asked = call("follow", greeting.incarnation, position, {}, group="follow")
+            sent = remote.send(asked)
+            try:
+                is_done = remote.answer(sent, seconds=limits.SHARD_FOLLOW_SECONDS)
+            except LostError:
+                is_done = None
+            if is_done is None:
+                remote.end()
+
+    def _greeted(self) -> Iterator[tuple[Found, Greeting]]:
+        """Yield strangers and who they are; those that do not say so are ended."""
+        sent = [(each, each.send(call("greet"))) for each in self._strangers()]
+        for remote, reply in sent:
+            try:
+                yield remote, remote.answer(reply, seconds=limits.SHARD_GREET_SECONDS)
+            except LostError:
+                remote.end()
+
     def begin(self, places: Places) -> None:
         """Have shards know that somebody is there, time and again."""
         self._places = places
@@ -79,11 +135,15 @@ class Others:
     def stop(self) -> bool:
         """Be there no more; say whether nobody else is, so that they are to end."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         return self._is_last()
 
     def _live(self) -> None:
-        """Ask shards who they are: one that nobody asks anything ends by itself."""
+        """Ask shards who they are: one that nobody asks anything ends by itself.
+
+        Also those that are not searched: they may be filled for longer than that.
+        """
         while not self._stopping.wait(limits.SHARD_PULSE_SECONDS):
-            for place in self._places.ready() if self._places else ():
+            for place in self._places.all if self._places else ():
                 place.remote.send(call("greet"))

@@ -21,7 +21,7 @@ from biometrics import limits
 from biometrics.errors import StorageError
 from biometrics.sealed import locked
 from biometrics.store import ChangeKind
-from matcher.calls import LostError, call
+from matcher.calls import LostError, answer_of, call
 from matcher.fleet.beside import Nobody
 from matcher.fleet.growth import Growth
 from matcher.fleet.lending import Lending
@@ -34,7 +34,7 @@ from matcher.learning import learn
 from matcher.shares import Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -96,6 +96,7 @@ class Fleet:
             applying=self._applying,
             position=lambda: self.position,
             count=self._count,
+            beside=self._beside.sharings,
             is_trusted=is_trusted,
         )
         self._growth = Growth(
@@ -190,6 +191,8 @@ class Fleet:
                     members = {change.member for change in changes}
                     self._follow(end, members, closing=closing)
                 self._wait_for_lost(closing, end)
+                if closing:
+                    self._beside.close(end)
                 self._obey(changes)
                 with self._places.changed:
                     self._position = end
@@ -237,30 +240,52 @@ class Fleet:
             GalleryLockedError: the holder was locked meanwhile.
             StorageError: the database cannot be read now.
         """
-        self._each_with_loan("load", holder)
+        self._lending.try_again(holder)
+        for space in self._register.spaces(holder):
+            self._galleries.know(holder, space)
         self._places.assume(holder)
-        for left in reversed(range(_MOST_COUNTS)):
+        asked: set[bytes] = set()
+        left = _MOST_COUNTS
+        while True:
+            self._each_with_loan("load", holder, asked=asked, is_wanted=is_wanted)
             end, counts = self._register.counted(holder)
             with self._applying:
                 if not is_wanted():
                     return
-                if not self._lending.is_unlocked(holder):
+                if not self._vault.is_unlocked(holder):
                     raise locked(holder)
                 self._follow(self._position)
-                wrong = self._wrong(holder, counts, self._places.counts())
-                # Where others write all the time, no moment may be found to compare:
-                # then it is looked for on.
-                is_told = self._is_at(end) and self._places.is_whole()
-                if not left or (is_told and not wrong):
-                    done()
-                    for gallery, (held, counted) in wrong.items() if is_told else ():
-                        self._damage(gallery, held, counted)
-                    # One that came back meanwhile without them goes and gets them.
-                    self._follow(self._position)
-                    if not is_told:
-                        self._mending.count_again()
-                    return
+                # Those that came back meanwhile may not have known that it is open.
+                if all(p.incarnation in asked for p in self._places.ready()):
+                    left -= 1
+                    if self._is_loaded(holder, counts, end, is_last=not left):
+                        done()
+                        # One that came back without them goes and gets them.
+                        self._follow(self._position)
+                        return
             time.sleep(limits.LOADING_PAUSE_SECONDS)
+
+    def _is_loaded(
+        self, holder: Member, counts: Mapping[str, int], end: int, *, is_last: bool
+    ) -> bool:
+        """Say whether shards have what was counted of a holder at a position.
+
+        If it is asked for the last time they are as loaded as can be; what is missing
+        then is damage. Where others write all the time, no moment may be found to
+        compare: then it is looked for on.
+        """
+        wrong = self._wrong(holder, counts, self._places.counts())
+        is_told = self._is_at(end) and self._places.is_whole()
+        if is_told and not wrong:
+            return True
+        if not is_last:
+            return False
+        if is_told:
+            for gallery, (held, counted) in wrong.items():
+                self._damage(gallery, held, counted)
+        else:
+            self._mending.count_again()
+        return True
 
     def remake(self, holder: Member, *, is_wanted: Callable[[], bool]) -> None:
         """Code the galleries of a holder by their newest keys, if they are not yet.
@@ -269,7 +294,7 @@ class Fleet:
             GalleryLockedError: the holder was locked meanwhile.
             StorageError: a shard is lost.
         """
-        self._each_with_loan("remake", holder)
+        self._each_with_loan("remake", holder, asked=set(), is_wanted=is_wanted)
         if is_wanted() and len(self._places.ready()) < len(self._places.all):
             raise StorageError("SHARD_LOST", "a shard is lost, and will be back")
 
@@ -300,7 +325,7 @@ class Fleet:
     def _follow(
         self,
         position: int,
-        members: Iterable[Member] = (),
+        members: Collection[Member] = (),
         *,
         closing: Collection[Member] = (),
     ) -> None:
@@ -311,10 +336,11 @@ class Fleet:
             members: whose keys may be newer than those that are lent.
             closing: who closes its galleries on the way.
         """
+        # All are lent before the first is told: that may fail, and then none goes.
+        loans = self._lending.newer_for_all(self._places.ready(), members)
         sent = []
-        for place in self._places.ready():
-            loans = self._lending.newer(place, members)
-            asked = call("follow", place.incarnation, position, loans, group="follow")
+        for place, lent in loans.items():
+            asked = call("follow", place.incarnation, position, lent, group="follow")
             sent.append((place, place.remote.send(asked)))
         for place, reply in sent:
             try:
@@ -334,22 +360,47 @@ class Fleet:
                 self._mending.lose(place, LostError("it lacks keys"))
             self._places.reached(place, reached)
 
-    def _each_with_loan(self, method: str, holder: Member) -> None:
-        """Have every shard do something with a holder's newest keys.
+    def _each_with_loan(
+        self,
+        method: str,
+        holder: Member,
+        *,
+        asked: set[bytes],
+        is_wanted: Callable[[], bool],
+    ) -> None:
+        """Have every shard do something with a holder's newest keys, if there are any.
+
+        Args:
+            method: what.
+            holder: whose.
+            asked: processes that have done it, which are added to.
+            is_wanted: nothing is waited for where it says no.
 
         Raises:
             GalleryLockedError: the holder was locked meanwhile.
+            SealError: a key of the holder is damaged.
+            StorageError: the keys cannot be read now.
         """
         sent = []
         for place in self._places.ready():
+            if place.incarnation in asked:
+                continue
+            asked.add(place.incarnation)
+            if not self._lending.is_unlocked(holder):
+                continue
             loan = self._lending.loan(place, holder)
-            asked = call(method, place.incarnation, holder, loan, group="load")
-            sent.append((place, place.remote.send(asked)))
+            to_do = call(method, place.incarnation, holder, loan, group="load")
+            sent.append((place, place.remote.send(to_do)))
         for place, reply in sent:
             try:
-                is_done = place.remote.answer(reply, seconds=limits.SHARD_LOAD_SECONDS)
+                is_done = answer_of(
+                    *(place.remote, reply),
+                    seconds=limits.SHARD_LOAD_SECONDS,
+                    is_over=lambda: self._mending.is_stopping or not is_wanted(),
+                )
             except LostError as error:
-                self._mending.lose(place, error)
+                if is_wanted() and not self._mending.is_stopping:
+                    self._mending.lose(place, error)
                 continue
             if not is_done and self._lending.is_unlocked(holder):
                 self._mending.lose(place, LostError(f"it did not {method} a holder"))

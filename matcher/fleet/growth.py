@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from matcher.calls import Remote
     from matcher.fleet.mending import Mending
-    from matcher.fleet.place import Places
+    from matcher.fleet.place import Place, Places
     from matcher.shares import Sharing
 
 log = logging.getLogger(__name__)
@@ -113,9 +113,10 @@ class Growth:
         """End shards that are not searched any more."""
         if not self._wait(lambda: not layout.asking):
             return
-        self._discard(layout)
         with self._applying:
-            self._places.leave(layout)
+            there = [place for place in layout.places if place.is_ready]
+            self._places.leave(layout)  # nobody has them save anything from here on
+        self._discard(there)
         for place in layout.places:
             place.remote.end()
         for place in layout.places:
@@ -126,12 +127,11 @@ class Growth:
             self._places.gone(place)
         self._places.remove(layout)
 
-    def _discard(self, layout: Layout) -> None:
+    def _discard(self, places: Sequence[Place]) -> None:
         """Have shards delete what they have on disk, those that answer."""
         sent = [
             (place, place.remote.send(call("leave", place.incarnation, group="keep")))
-            for place in layout.places
-            if place.is_ready
+            for place in places
         ]
         for place, reply in sent:
             try:

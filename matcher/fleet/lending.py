@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from biometrics.errors import GalleryLockedError
+from biometrics.errors import GalleryLockedError, SealError, StorageError
 from matcher.shard import Loan
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Lending:
         self._places = places
         self._position = position
         self._withheld: frozenset[Member] = frozenset()
+        self._damaged: dict[Member, frozenset[int]] = {}  # by the numbers of all keys
 
     @contextmanager
     def withheld(self, members: Collection[Member]) -> Iterator[None]:
@@ -53,27 +54,101 @@ class Lending:
 
         Raises:
             GalleryLockedError: the member is locked, or about to be.
+            SealError: a key of the member is damaged; its galleries are.
+            StorageError: they cannot be read now.
         """
         position = self._position()  # read before the keys are
         with self._places.changed:
             if member in self._withheld:
                 raise GalleryLockedError("GALLERY_LOCKED", f"{member} closes its own")
-            place.lent[member] = self._vault.lendable(member)
-        return Loan(self._vault.lend(member, place.public), position)
+            place.lent[member] = numbers = self._vault.lendable(member)
+        try:
+            sealed = self._vault.lend(member, place.public)
+        except SealError:
+            self.take_back(place, [member])
+            self._damaged[member] = numbers
+            for gallery in self.galleries():
+                if gallery.holder == member:
+                    self._galleries.damage(*gallery, "a key of it is damaged")
+            raise
+        except StorageError:
+            self.take_back(place, [member])
+            raise
+        return Loan(sealed, position)
 
     def newer(self, place: Place, members: Iterable[Member]) -> dict[Member, Loan]:
-        """Lend a shard the keys that it lacks, of members that are unlocked."""
-        loans = {}
-        for member in members:
-            keys = self._vault.lendable(member)
-            if keys and keys != place.lent.get(member):
-                with suppress(GalleryLockedError):
-                    loans[member] = self.loan(place, member)
+        """Lend a shard the keys that it lacks, of members that are unlocked.
+
+        Raises:
+            StorageError: they cannot be read now; nothing is lent.
+        """
+        return self._loans(place, self._lacked(place, members))
+
+    def newer_for_all(
+        self, places: Iterable[Place], members: Collection[Member]
+    ) -> dict[Place, dict[Member, Loan]]:
+        """Lend each of some shards the keys that it lacks; see `newer`.
+
+        Raises:
+            StorageError: they cannot be read now; nothing is lent to anybody.
+        """
+        loans: dict[Place, dict[Member, Loan]] = {}
+        try:
+            for place in places:
+                loans[place] = self.newer(place, members)
+        except StorageError:
+            for place, lent in loans.items():
+                self.take_back(place, lent)
+            raise
         return loans
+
+    def every(self, place: Place) -> dict[Member, Loan]:
+        """Lend a shard all keys, whatever was sent to it before.
+
+        Raises:
+            StorageError: they cannot be read now; nothing is lent.
+        """
+        return self._loans(place, filter(self.is_unlocked, self.holders()))
+
+    def is_lacking(self, place: Place) -> bool:
+        """Say whether `newer` would lend something, of anybody."""
+        return any(self._lacked(place, self.holders()))
+
+    def take_back(self, place: Place, members: Iterable[Member]) -> None:
+        """Note that what was lent last was not sent; what was before may be there."""
+        with self._places.changed:
+            for member in members:
+                place.lent[member] = frozenset()
+
+    def _lacked(self, place: Place, members: Iterable[Member]) -> Iterator[Member]:
+        for member in members:
+            keys = self._lendable(member)
+            if keys and keys != place.lent.get(member):
+                yield member
+
+    def _loans(self, place: Place, members: Iterable[Member]) -> dict[Member, Loan]:
+        loans: dict[Member, Loan] = {}
+        try:
+            for member in members:
+                with suppress(GalleryLockedError, SealError):
+                    loans[member] = self.loan(place, member)
+        except StorageError:
+            self.take_back(place, loans)
+            raise
+        return loans
+
+    def _lendable(self, member: Member) -> frozenset[int]:
+        """Return the numbers of keys that can be lent: none where one is damaged."""
+        numbers = self._vault.lendable(member)
+        return frozenset() if self._damaged.get(member) == numbers else numbers
+
+    def try_again(self, member: Member) -> None:
+        """Look anew whether keys of a member are damaged: it was unlocked."""
+        self._damaged.pop(member, None)
 
     def is_unlocked(self, member: Member) -> bool:
         """Say whether there is something to be lent of a member."""
-        return bool(self._vault.lendable(member))
+        return bool(self._lendable(member))
 
     def galleries(self) -> frozenset[GalleryName]:
         """Return every gallery that there is."""

@@ -16,17 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from biometrics import limits
-from biometrics.errors import ExchangeError, GalleryLockedError
-from matcher.calls import LostError, call
+from biometrics.errors import ExchangeError, GalleryLockedError, SealError
+from matcher.calls import LostError, answer_of, call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     from biometrics.members import Member
     from matcher.calls import Call
     from matcher.fleet.lending import Lending
     from matcher.fleet.place import Place, Places
-    from matcher.shard import Greeting, Reached
+    from matcher.shard import Greeting, Loan, Reached
+    from matcher.shares import Sharing
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 class Mending:
     """Has lost shards back, each on a thread of its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is asked of others, and told to them
         self,
         places: Places,
         lending: Lending,
@@ -42,6 +43,7 @@ class Mending:
         applying: threading.Lock,
         position: Callable[[], int],
         count: Callable[[Place], None],
+        beside: Callable[[], Collection[Sharing]],
         is_trusted: bool,
     ) -> None:
         """Have shards of `places` back.
@@ -53,6 +55,7 @@ class Mending:
             position: up to which every change is in effect.
             count: compares what all have, and one that is about to be searched, with
                 what was counted, if it can; `applying` is held.
+            beside: how galleries are shared out elsewhere.
             is_trusted: whether what they have on disk goes with the database.
         """
         self._places = places
@@ -60,6 +63,7 @@ class Mending:
         self._applying = applying
         self._position = position
         self._count = count
+        self._beside = beside
         self._is_trusted = is_trusted
         self._stopping = threading.Event()
         # For those that are searched, and as many that are to be.
@@ -162,26 +166,55 @@ class Mending:
         greeting = self._greeting(place)
         if greeting.incarnation != place.incarnation:
             self._places.greeted(place, greeting)
+        if not place.has_begun:
             self._load(place)
-        # 2. It catches up while others go on.
+        while True:
+            # 2. It catches up while others go on.
+            self._catch_up(place)
+            # 3. From here on it follows with the others. Who changes the position may
+            #    wait for this one to drop keys.
+            while not self._applying.acquire(timeout=limits.SHARD_RETRY_SECONDS):
+                self._follow(place, self._places.target)
+            try:
+                if self._has_joined(place):
+                    return
+            finally:
+                self._applying.release()
+
+    def _catch_up(self, place: Place) -> None:
+        """Have a shard go where the others go, with the galleries that they have.
+
+        Raises:
+            LostError: it could not.
+            StorageError: the database cannot be read now.
+        """
         while True:
             target = self._places.target
             lacking = self._follow(place, target)
-            for holder in lacking:
-                self._have(place, "load", holder)
+            is_done = [self._have(place, "load", holder) for holder in lacking]
             if not lacking and target == self._places.target:
-                break
-        # 3. From here on it follows with the others. Who changes the position may wait
-        #    for this one to drop keys.
-        while not self._applying.acquire(timeout=limits.SHARD_RETRY_SECONDS):
-            self._follow(place, self._places.target)
-        try:
-            if self._follow(place, self._position()):
-                raise LostError("galleries were opened meanwhile")
-            self._count(place)
-            self._places.set_ready(place, is_ready=True)
-        finally:
-            self._applying.release()
+                return
+            if self.is_stopping:
+                raise LostError("it is not had back any more")
+            if not all(is_done):
+                self._stopping.wait(limits.SHARD_RETRY_SECONDS)
+
+    def _has_joined(self, place: Place) -> bool:
+        """Have a shard searched, if it is where the others are; `applying` is held.
+
+        What may take long is for when it is not.
+
+        Raises:
+            LostError: it could not follow.
+            StorageError: the database cannot be read now.
+        """
+        if self._lending.is_lacking(place):
+            return False
+        if self._lending.lacking(self._go(place, self._position(), {})):
+            return False
+        self._count(place)
+        self._places.set_ready(place, is_ready=True)
+        return True
 
     def _greeting(self, place: Place) -> Greeting:
         """Return which process is in a place.
@@ -203,31 +236,53 @@ class Mending:
         """Have a new process load what is kept on disk, and follow the journal."""
         start = self._position()  # read before anything is lent
         known = self._lending.galleries()
-        loans = self._lending.newer(place, self._lending.holders())
+        loans = self._lending.every(place)
         asked = call(
             *("begin", place.incarnation, loans, known),
-            beside=self._places.sharings(),
+            beside=self._places.sharings().union(self._beside()),
             start=start,
             is_trusted=self._is_trusted,
             group="load",
         )
-        self._take(place, self._ask_long(place, asked))
+        if (reached := self._ask_long(place, asked)) is None:
+            told = "it is another process, or has followed another journal"
+            raise LostError(told, is_alive=True)
+        self._take(place, reached)
+        place.has_begun = True
+        for holder in loans:  # what it kept may be by older keys
+            self._have(place, "remake", holder)
 
     def _follow(self, place: Place, position: int) -> set[Member]:
         """Have a shard go to a position; return whose galleries it lacks then.
 
+        A page of changes at once, which takes no shard long.
+
+        Raises:
+            LostError: it could not.
+            StorageError: the database cannot be read now.
+        """
+        renewed: set[Member] = set()
+        while True:
+            loans = self._lending.newer(place, self._lending.holders())
+            renewed |= loans.keys()
+            page = min(position, place.position + limits.JOURNAL_PAGE_CHANGES)
+            reached = self._go(place, page, loans)
+            if reached.position >= position:
+                break
+        lacking = self._lending.lacking(reached)
+        for holder in renewed - lacking:  # keys were rotated meanwhile
+            self._have(place, "remake", holder)
+        return lacking
+
+    def _go(self, place: Place, position: int, loans: Mapping[Member, Loan]) -> Reached:
+        """Have a shard go to a position that is not far; return how it is then.
+
         Raises:
             LostError: it could not.
         """
-        loans = self._lending.newer(place, self._lending.holders())
         asked = call("follow", place.incarnation, position, loans, group="follow")
-        reached = self._take(
-            place, self._ask(place, asked, seconds=limits.SHARD_LOAD_SECONDS)
-        )
-        lacking = self._lending.lacking(reached)
-        for holder in loans.keys() - lacking:  # keys were rotated meanwhile
-            self._have(place, "remake", holder)
-        return lacking
+        told = self._ask(place, asked, seconds=limits.SHARD_FOLLOW_SECONDS)
+        return self._take(place, told)
 
     def _take(self, place: Place, reached: Reached | None) -> Reached:
         """Note how far a shard is.
@@ -240,18 +295,19 @@ class Mending:
         self._places.reached(place, reached)
         return reached
 
-    def _have(self, place: Place, method: str, holder: Member) -> None:
-        """Have one shard load or code a holder's galleries.
+    def _have(self, place: Place, method: str, holder: Member) -> bool:
+        """Have one shard load or code a holder's galleries; say whether it has.
 
         Raises:
             LostError: it could not.
+            StorageError: the database cannot be read now.
         """
         try:
             loan = self._lending.loan(place, holder)
-        except GalleryLockedError:
-            return
+        except (GalleryLockedError, SealError):
+            return True  # there is nothing to be done
         asked = call(method, place.incarnation, holder, loan, group="load")
-        self._ask_long(place, asked)
+        return bool(self._ask_long(place, asked))
 
     def _ask_long(self, place: Place, asked: Call) -> Any:  # noqa: ANN401
         """Ask what may take long, and may be interrupted; see `_ask`."""
@@ -266,11 +322,13 @@ class Mending:
         if not place.is_leaving:
             place.remote.restart()
 
-    @staticmethod
-    def _ask(place: Place, asked: Call, *, seconds: float) -> Any:  # noqa: ANN401
+    def _ask(self, place: Place, asked: Call, *, seconds: float) -> Any:  # noqa: ANN401
         """Return what a method of a shard returns.
 
         Raises:
-            LostError: it did not answer.
+            LostError: it did not answer, or nobody comes back any more.
         """
-        return place.remote.answer(place.remote.send(asked), seconds=seconds)
+        sent = place.remote.send(asked)
+        return answer_of(
+            *(place.remote, sent), seconds=seconds, is_over=self._stopping.is_set
+        )

@@ -36,6 +36,7 @@ class Place:
         name: which it is, for people.
         incarnation: the process that is spoken to; empty where none is.
         public: what is sealed to for it.
+        has_begun: whether it has said that it has.
         is_ready: whether it is searched.
         position: that it has reached.
         counts: how many templates it had when last asked, by shelf.
@@ -51,6 +52,7 @@ class Place:
     name: str
     incarnation: bytes = b""
     public: bytes = b""
+    has_begun: bool = False
     is_ready: bool = False
     position: int = 0
     counts: Mapping[Shelf, int] = field(default_factory=dict)
@@ -248,10 +250,17 @@ class Places:
             self._tell()
 
     def greeted(self, place: Place, greeting: Greeting) -> None:
-        """Note that another process is in a place, which has nothing."""
+        """Note that another process is in a place.
+
+        It has nothing, unless others had it begin: then it may have any key.
+        """
         with self.changed:
             place.incarnation, place.public = greeting.incarnation, greeting.public
+            place.has_begun = False
             self.gone(place)
+            if greeting.has_begun:
+                holders = {gallery.holder for gallery in self._galleries.known()}
+                place.lent = dict.fromkeys(holders, frozenset())
 
     def gone(self, place: Place) -> None:
         """Note that the process in a place is no more, and whatever it held."""

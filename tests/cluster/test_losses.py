@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 from cluster.processes import shard_processes
+from cluster_world import RULES
 from load import SAMPLE, Load, wait_until
 from victim import Victim
 
@@ -55,7 +56,7 @@ def load(
     """An exchange on PostgreSQL and in shards, with systems that use it."""
     serves: Serves = request.param
     url = postgres.make()
-    victim = Victim(tmp_path)
+    victim = Victim(tmp_path, agreement=RULES["XAA"])
     text = victim.config.read_text()
     store = f'"{url}"' + "\nshared = true" * (serves.front_ends > 1)
     text = text.replace('"data/exchange.sqlite"', store)

@@ -57,7 +57,7 @@ class Second(Ships):
         )
         for member in (XAA, XRA):
             vault.unlock(member)
-        beside = Others(archive.store.journal, lambda: False)
+        beside = Others(archive.store.journal, lambda: False, list)
         super().__init__(archive, vault=vault, beside=beside)
 
     def make(self, _sharing: Sharing) -> list[Here]:
@@ -80,7 +80,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 @pytest.fixture
 def both(archive: Archive) -> Iterator[tuple[Ships, Ships]]:
     """Two front ends."""
-    beside = Others(archive.store.journal, lambda: True)
+    beside = Others(archive.store.journal, lambda: True, list)
     first = Ships(archive, SHARING, beside=beside)
     second = Second(archive, first)
     with first.fleet, second.fleet:
@@ -256,7 +256,7 @@ def test_copies_that_are_told_of_at_two_moments_do_not_differ(
 ) -> None:
     """While another front end has them follow, nothing is compared."""
     sharing = replace(SHARING, places=1, copies=2)
-    beside = Others(archive.store.journal, lambda: True)
+    beside = Others(archive.store.journal, lambda: True, list)
     with Ships(archive, sharing, beside=beside).fleet as fleet:
         first, _ = fleet._places.all
         archive.enrol(FACES, 100)
@@ -304,7 +304,7 @@ def test_a_shard_that_is_lost_is_had_back_by_both(
 
 def test_whoever_leaves_first_leaves_shards_to_the_other(archive: Archive) -> None:
     """They end with the last one."""
-    first = Ships(archive, beside=Others(archive.store.journal, lambda: False))
+    first = Ships(archive, beside=Others(archive.store.journal, lambda: False, list))
     with first.fleet:
         second = Second(archive, first)
         with second.fleet:
