@@ -125,6 +125,15 @@ class FoundShard:
         except exceptions.RayError as error:
             raise LostError(type(error).__name__) from error
 
+    def is_gone(self) -> bool:
+        """Say whether Ray has seen the end of the process that was there last."""
+        return self._state() in _GONE
+
+    def _state(self) -> str | None:
+        """Return what Ray says of it."""
+        state_of: str | None = state.actors(self._actor._actor_id.hex()).get("State")  # noqa: SLF001
+        return state_of
+
     def end(self) -> None:
         """End it, with all that it holds in memory."""
         ray.kill(self._actor)
@@ -176,10 +185,10 @@ class RayShard(FoundShard):
 
     def is_gone(self) -> bool:
         """Say whether Ray has seen the end of the process that was there last."""
-        told = state.actors(self._actor._actor_id.hex())  # noqa: SLF001
-        if (is_ended := told.get("State") == "DEAD") and not self._is_ending:
+        told = self._state()
+        if told == "DEAD" and not self._is_ending:
             self._have()  # another front end has ended it, or it has by itself
-        return is_ended or told.get("State") in _GONE
+        return told in _GONE
 
     def restart(self) -> None:
         """End its process; Ray starts another."""
@@ -213,13 +222,17 @@ class Shards:
         return [make(plan, group=groups.get(plan.number)) for plan in plans]
 
     def strangers(self) -> list[FoundShard]:
-        """Return shards of the exchange that were not made here: of other settings."""
+        """Return shards of the exchange that were not made here: of other settings.
+
+        None of those of which there is no process: they hold nothing.
+        """
         found = []
         for name in list_named_actors():
             of_plan = name.rsplit("/", 2)[0]
             if of_plan.startswith(f"{self._name}/") and of_plan not in self._own:
                 with suppress(ValueError):  # it has ended since
-                    found.append(FoundShard(ray.get_actor(name)))
+                    shard = FoundShard(ray.get_actor(name))
+                    found += [] if shard.is_gone() else [shard]
         return found
 
 

@@ -8,6 +8,7 @@ than it has come to, and of another one for each shard.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
@@ -120,12 +121,16 @@ class Others:
 
     def _greeted(self) -> Iterator[tuple[Found, Greeting]]:
         """Yield strangers and who they are; those that do not say so are ended."""
+        end = time.monotonic() + limits.SHARD_GREET_SECONDS
         sent = [(each, each.send(call("greet"))) for each in self._strangers()]
         for remote, reply in sent:
+            left = max(end - time.monotonic(), 0.0)
             try:
-                yield remote, remote.answer(reply, seconds=limits.SHARD_GREET_SECONDS)
+                greeting = remote.answer(reply, seconds=left)
             except LostError:
                 remote.end()
+            else:
+                yield remote, greeting
 
     def begin(self, places: Places) -> None:
         """Have shards know that somebody is there, time and again."""

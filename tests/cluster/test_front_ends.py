@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,23 +27,27 @@ AGAIN_SECONDS = 30
 MATCH, NO_MATCH, UNAVAILABLE = "match", "no-match", "unavailable"
 
 
-@pytest.fixture
-def pair(
-    nodes: Nodes, postgres: PostgresServer, tmp_path: Path
+@contextmanager
+def serving(
+    nodes: Nodes, postgres: PostgresServer, folder: Path, *, shards: int, others: int
 ) -> Iterator[tuple[Victim, Victim]]:
-    """Two that serve."""
+    """Have two that serve, each with so many shards."""
     url = postgres.make()
     for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-    one = Victim(tmp_path / "one")
+        (folder / name).mkdir()
+    one = Victim(folder / "one")
     text = one.config.read_text()
     shared = f'"{url}"\nshared = true'
     text = text.replace('"data/exchange.sqlite"', shared)
     one.config.write_text(
         f'{text}\n[matcher]\nengine = "ray"\naddress = "{nodes.address}"\n'
-        f"shards = {SHARDS}\nshard_mb = 300\ntemplates_together = 8\n"
+        f"shards = {shards}\nshard_mb = 300\ntemplates_together = 8\n"
     )
-    other = one.beside(tmp_path / "other")
+    other = one.beside(folder / "other")
+    text = other.config.read_text()
+    other.config.write_text(
+        text.replace(f"\nshards = {shards}\n", f"\nshards = {others}\n")
+    )
     try:
         one.start()
         other.start()
@@ -52,6 +56,15 @@ def pair(
         one.stop()
         other.stop()
         postgres.take_back(url)
+
+
+@pytest.fixture
+def pair(
+    nodes: Nodes, postgres: PostgresServer, tmp_path: Path
+) -> Iterator[tuple[Victim, Victim]]:
+    """Two that have the same shards."""
+    with serving(nodes, postgres, tmp_path, shards=SHARDS, others=SHARDS) as both:
+        yield both
 
 
 def told(victim: Victim, person: int) -> str:
@@ -109,3 +122,33 @@ def test_shards_are_of_all_front_ends(
     began = time.monotonic()
     wait_until(lambda: told(one, 1) == MATCH)
     assert time.monotonic() < began + AGAIN_SECONDS
+
+
+def test_a_lock_is_in_effect_on_shards_that_nobody_has_any_more(
+    nodes: Nodes, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """The last front end with that number of them has ended, and they are there yet."""
+    from matcher.remote import on_cluster  # noqa: PLC0415 - an extra
+
+    def holders_of_keys() -> list[int]:
+        """Return of how many members each shard has keys."""
+        import ray  # noqa: PLC0415 - an extra
+        from ray.util import list_named_actors  # noqa: PLC0415
+
+        with on_cluster(nodes.address, memory_bytes=0):
+            asked = [
+                ray.get_actor(name).__ray_call__.remote(lambda s: len(s._keys.members))
+                for name in list_named_actors()
+            ]
+            held: list[int] = ray.get(asked)
+        return held
+
+    with serving(nodes, postgres, tmp_path, shards=2, others=1) as (one, other):
+        with ExchangeClient(one.profile("XAA", "enroller")) as enroller:
+            enroller.enrol(record("R1", unit(1)))
+        assert told(one, 1) == told(other, 1) == MATCH
+        one.stop()
+        assert holders_of_keys() == [1, 1, 1]
+        with ExchangeClient(other.profile("XAA", "administrator")) as administrator:
+            administrator.lock()
+        assert holders_of_keys() == [0, 0, 0]
