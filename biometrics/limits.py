@@ -441,6 +441,7 @@ SHARD_PASSES_AT_ONCE: Final = 4
 SHARD_CALLS_AT_ONCE: Final = 2  # that one shard works at
 # Of the same probes, each overtaken by a replacement; then they are UNAVAILABLE.
 MAX_SHARD_PASSES: Final = 16
+SHARD_CALL_BYTES: Final = 128 * 1024 * 1024  # 4,096 probes of 4,096 dimensions, twice
 MAX_TURNS_PER_CALL: Final = 4096  # 16 probes, 64 holders, four positions
 SHARD_SEARCH_SECONDS: Final = 5.0  # a pass takes milliseconds; then it is lost
 SHARD_FOLLOW_SECONDS: Final = 10.0  # a page of changes, likewise

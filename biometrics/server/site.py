@@ -14,6 +14,7 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
+from biometrics import limits
 from biometrics.errors import ConfigurationError
 from biometrics.settings import is_local
 from biometrics.templates import Kind
@@ -124,6 +125,10 @@ def prepare_ray(address: str) -> None:
         address: of the head of a cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # What is larger goes by way of its object store, which may write it to a disk: the
+    # probes of a pass are for nobody's.
+    for name in ("max_direct_call_object_size", "task_rpc_inlined_bytes_limit"):
+        os.environ.setdefault(f"RAY_{name}", str(limits.SHARD_CALL_BYTES))
     if is_local(address):
         # It takes the loopback address for another of this machine's otherwise.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

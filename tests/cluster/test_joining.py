@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
 import pytest
@@ -42,3 +43,22 @@ def test_on_another_machine_without_tls(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.delenv("RAY_USE_TLS", raising=False)
     assert joined("10.0.0.2:6379") == "CLUSTER_WITHOUT_TLS"
+
+
+def test_what_is_asked_is_in_no_store_of_objects(cluster: str) -> None:
+    """Ray may write that to a disk; a pass of many probes is larger than most calls."""
+    import ray  # noqa: PLC0415 - an extra
+    from ray._private.internal_api import memory_summary  # noqa: PLC0415
+
+    from matcher.remote import on_cluster  # noqa: PLC0415
+
+    class Reads:
+        def size(self, asked: list[bytes]) -> int:
+            return len(asked[0])
+
+    with on_cluster(cluster, memory_bytes=0):
+        reads = ray.remote(Reads).remote()
+        kept = reads.size.remote([bytes(8 << 20)])
+        assert ray.get(kept) == 8 << 20
+        told = memory_summary(address=cluster, stats_only=True)
+        assert re.search(r"Plasma memory usage \d+ MiB, 0 objects", told), told
