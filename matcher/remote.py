@@ -41,7 +41,7 @@ from matcher.calls import LostError, SlowError
 from matcher.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ray.util.placement_group import PlacementGroup
 
@@ -147,41 +147,46 @@ class RayShard(FoundShard):
         plan: ShardPlan,
         *,
         memory_bytes: int,
-        group: PlacementGroup | None = None,
+        group_of: Callable[[], PlacementGroup] | None = None,
         name: str = "",
     ) -> None:
         """Have Ray place it where there is so much memory, now or later.
 
-        Of the copies of a shard each has its place in their `group`. Where there are
-        several front ends, who names it first makes it, and the others have the same.
+        Of the copies of a shard each has its place in their group, which is asked for
+        whenever one is made: it goes with them. Where there are several front ends, who
+        names it first makes it, and the others have the same.
         """
         self.number, self.copy = plan.number, plan.copy
-        self._group = group
+        self._plan = plan
+        self._group_of = group_of
         self._is_ending = False
-        options: dict[str, Any] = {
+        self._kind: type[Shard] = Shard
+        self._options: dict[str, Any] = {
             "num_cpus": plan.threads,
             "memory": memory_bytes,
             "max_restarts": -1,
             "max_task_retries": 0,
             "concurrency_groups": _THREADS,
-            "scheduling_strategy": "SPREAD"
-            if group is None
-            else PlacementGroupSchedulingStrategy(group, plan.copy),
         }
-        kind: type[Shard] = Shard
         if name:
-            kind = SharedShard
-            options |= {
+            self._kind = SharedShard
+            self._options |= {
                 "name": f"{name}/{plan.number}/{plan.copy}",
                 "lifetime": "detached",
                 "get_if_exists": True,
             }
-        self._make = partial(ray.remote(**options)(kind).remote, plan)
         self._have()
 
     def _have(self) -> None:
         """Have it made, or found."""
-        self._speak_to(self._make())
+        self._group = None if self._group_of is None else self._group_of()
+        where = (
+            "SPREAD"
+            if self._group is None
+            else PlacementGroupSchedulingStrategy(self._group, self.copy)
+        )
+        kind = ray.remote(**self._options, scheduling_strategy=where)(self._kind)
+        self._speak_to(kind.remote(self._plan))
 
     def is_gone(self) -> bool:
         """Say whether Ray has seen the end of the process that was there last."""
@@ -219,7 +224,7 @@ class Shards:
             self._own.add(name)
         groups = _groups(plans, self._memory_bytes, name)
         make = partial(RayShard, memory_bytes=self._memory_bytes, name=name)
-        return [make(plan, group=groups.get(plan.number)) for plan in plans]
+        return [make(plan, group_of=groups.get(plan.number)) for plan in plans]
 
     def strangers(self) -> list[FoundShard]:
         """Return shards of the exchange that were not made here: of other settings.
@@ -265,8 +270,8 @@ def _told_apart(plan: ShardPlan) -> str:
 
 def _groups(
     plans: Sequence[ShardPlan], memory_bytes: int, name: str
-) -> dict[int, PlacementGroup]:
-    """Return where copies of a shard are to be, by its number.
+) -> dict[int, Callable[[], PlacementGroup]]:
+    """Return what tells where copies of a shard are to be, by its number.
 
     Nothing where each has one; or where there are fewer nodes than copies, as on one
     machine: they would never be placed, and are better together than not there.
@@ -285,10 +290,10 @@ def _groups(
             " may be on the same node, and are lost with it"
         )
         return {}
-    return {
-        number: _group([bundle] * most, f"{name}/{number}" if name else "")
-        for number in copies
-    }
+    bundles = [bundle] * most
+    if name:
+        return {n: partial(_group, bundles, f"{name}/{n}") for n in copies}
+    return {n: cache(partial(_group, bundles, "")) for n in copies}
 
 
 def _group(bundles: list[dict[str, float]], name: str) -> PlacementGroup:
