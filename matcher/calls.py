@@ -87,6 +87,9 @@ class Remote(Found, Protocol):
     def is_gone(self) -> bool:
         """Say whether the process that was there last has ended."""
 
+    def waits_for(self) -> str:
+        """Say what it waits for that is not started; empty where it does not wait."""
+
     def restart(self) -> None:
         """End its process; another one is started."""
 

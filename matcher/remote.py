@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ray
 from ray import exceptions
 from ray._private import state
+from ray._private.state import available_resources_per_node
 from ray.util import (
     get_current_placement_group,
     get_placement_group,
@@ -36,8 +37,8 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
-from biometrics.settings import is_local
 from matcher.calls import LostError, SlowError
+from matcher.joining import refuse_cluster, refuse_without_tls
 from matcher.shard import Shard
 
 if TYPE_CHECKING:
@@ -63,12 +64,14 @@ _THREADS: Final = {
 
 # Of an actor, after its process or node has ended.
 _GONE: Final = frozenset({"RESTARTING", "PENDING_CREATION", "DEAD"})
+_WAITING: Final = frozenset({"RESTARTING", "PENDING_CREATION"})
 
 
-class SharedShard(Shard):
-    """One that several front ends speak to, and that ends when none does any more.
+class SoleShard(Shard):
+    """One that ends when nobody asks it anything for a while, with all that it holds.
 
-    It belongs to no driver: with whichever front end has made it, others have it.
+    Its exchange asks time and again. Where its node was lost, but for this process, or
+    is cut off, Ray has said that it is gone, and a lock has not waited for it.
     """
 
     def __init__(self, plan: ShardPlan) -> None:
@@ -77,14 +80,30 @@ class SharedShard(Shard):
         threading.Thread(target=self._end_unasked, daemon=True).start()
 
     def _end_unasked(self) -> None:
-        """End, with all keys and codes, once nobody has asked anything for a while."""
         silent = limits.SHARD_SILENT_SECONDS
         while (left := self.asked_at + silent - time.monotonic()) > 0:
             time.sleep(left)
+        self._end()
+
+    def _end(self) -> None:
+        """End, whatever it does; Ray starts another, which has nothing, if it can."""
+        os._exit(1)
+
+
+class SharedShard(SoleShard):
+    """One that several front ends speak to, and that ends when none does any more.
+
+    It belongs to no driver: with whichever front end has made it, others have it.
+    """
+
+    def _end(self) -> None:
+        """Have Ray end it and start no other; else it ends by itself."""
         if (group := get_current_placement_group()) is not None:
             remove_placement_group(group)
         else:
             ray.kill(ray.get_runtime_context().current_actor)
+        time.sleep(limits.SHARD_STOP_SECONDS)
+        super()._end()
 
 
 class FoundShard:
@@ -160,7 +179,7 @@ class RayShard(FoundShard):
         self._plan = plan
         self._group_of = group_of
         self._is_ending = False
-        self._kind: type[Shard] = Shard
+        self._kind: type[SoleShard] = SoleShard
         self._options: dict[str, Any] = {
             "num_cpus": plan.threads,
             "memory": memory_bytes,
@@ -194,6 +213,20 @@ class RayShard(FoundShard):
         if told == "DEAD" and not self._is_ending:
             self._have()  # another front end has ended it, or it has by itself
         return told in _GONE
+
+    def waits_for(self) -> str:
+        """Say what it waits for that is not started; empty where it does not wait."""
+        if self._state() not in _WAITING:
+            return ""
+        cores, memory = self._options["num_cpus"], self._options["memory"]
+        told = ", ".join(
+            f"{node.get('CPU', 0):g} and {node.get('memory', 0) / (1 << 20):.0f} MB"
+            for node in available_resources_per_node().values()
+        )
+        return (
+            f"it waits for a node with {cores} cores and {memory >> 20} MB that nothing"
+            f" else has asked for; nodes have {told}"
+        )
 
     def restart(self) -> None:
         """End its process; Ray starts another."""
@@ -323,29 +356,13 @@ def _nodes_for(bundle: Mapping[str, float]) -> int:
 def _join(address: str) -> None:
     """Take part in a cluster that is there, for as long as this process lives.
 
-    Whoever reaches the ports of a Ray cluster runs any program there. So callers have
-    to show a token, and what leaves the machine is under TLS.
-
     Args:
         address: host and port of its head.
 
     Raises:
         ConfigurationError: it cannot be reached, or is open to everybody.
     """
-    if os.environ.get("RAY_AUTH_MODE") != "token":
-        raise ConfigurationError(
-            "CLUSTER_WITHOUT_TOKEN",
-            "a Ray cluster runs what anybody tells it who reaches it: have its nodes"
-            " and the exchange ask for a token, by `RAY_AUTH_MODE=token` and"
-            " `RAY_AUTH_TOKEN_PATH`",
-        )
-    if not is_local(address) and os.environ.get("RAY_USE_TLS") != "1":
-        raise ConfigurationError(
-            "CLUSTER_WITHOUT_TLS",
-            f"`{address}` is on another machine: have its nodes and the exchange use"
-            " TLS, by `RAY_USE_TLS=1`, `RAY_TLS_SERVER_CERT`, `RAY_TLS_SERVER_KEY` and"
-            " `RAY_TLS_CA_CERT`",
-        )
+    refuse_cluster(address)
     try:
         # From the main thread it would take the signals that drain an exchange.
         with ThreadPoolExecutor(1) as aside:
@@ -359,6 +376,13 @@ def _join(address: str) -> None:
     except (ConnectionError, RuntimeError, exceptions.RayError) as error:
         raise ConfigurationError(
             "CLUSTER_UNREACHABLE",
-            f"the Ray cluster at `{address}` cannot be joined: {error}; see that it"
-            " runs, and that the exchange has its token",
+            f"the Ray cluster at `{address}` cannot be joined: {error}; see that the"
+            " exchange has the token that its nodes have",
         ) from error
+    # What is at a loopback address may speak to others by another.
+    nodes = [f"{node['NodeManagerAddress']}:0" for node in ray.nodes() if node["Alive"]]
+    try:
+        refuse_without_tls(nodes)
+    except ConfigurationError:
+        ray.shutdown()
+        raise

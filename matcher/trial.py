@@ -5,9 +5,12 @@ What it shows is how shards work together and fail, not how fast they are.
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
+import threading
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ray.cluster_utils import Cluster
@@ -35,6 +38,7 @@ _PORTS: Final = (
     "dashboard_agent_listen_port",
     "runtime_env_agent_port",
 )
+_REAP_SECONDS: Final = 1.0
 _TRIES: Final = 3  # a busy machine takes longer than Ray waits
 
 
@@ -52,6 +56,10 @@ class Nodes:
         self._count = count
         self._node = _NODE | {"memory": memory_bytes, "num_cpus": cores}
         self._cluster = Cluster()
+        self._stopping = threading.Event()
+        self._reaping = threading.Thread(target=self._reap, daemon=True)
+        # It tells of every cluster that another one is the latest on this machine.
+        logging.getLogger("ray").setLevel(logging.WARNING)
 
     def __enter__(self) -> Self:
         """Start them."""
@@ -61,11 +69,25 @@ class Nodes:
         except BaseException:
             self._cluster.shutdown()
             raise
+        self._reaping.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End them."""
+        self._stopping.set()
+        self._reaping.join()
         self._cluster.shutdown()
+
+    def _reap(self) -> None:
+        """Take note of processes that have ended.
+
+        Those of a node end when they see that it has, and it is there for them as long
+        as nobody took note.
+        """
+        while not self._stopping.wait(_REAP_SECONDS):
+            for node in self._cluster.list_all_nodes():
+                for each in chain.from_iterable(node.all_processes.values()):
+                    each.process.poll()
 
     @property
     def address(self) -> str:

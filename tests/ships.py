@@ -94,6 +94,10 @@ class Here:
         """Say whether its end was seen."""
         return self.shard is None and self.was_seen
 
+    def waits_for(self) -> str:
+        """Say nothing."""
+        return ""
+
     def restart(self) -> None:
         """Have another."""
         assert not self.is_ended

@@ -3,6 +3,7 @@
 import signal
 import threading
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -46,11 +47,12 @@ def up(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     memory_bytes = node_mb << 20
+    path = quote(str(token.resolve()))
     with ray_nodes(
         nodes, memory_bytes=memory_bytes, cores=nodes, token=token
     ) as address:
         for line in (
-            f"ready: {nodes} nodes. In `exchange.toml`:",
+            f"ready: {nodes} node{'s' * (nodes > 1)}. In `exchange.toml`:",
             "",
             "[matcher]",
             'engine = "ray"',
@@ -60,7 +62,7 @@ def up(
             "",
             "and where `biometrics serve` runs:",
             "",
-            f"export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={token.resolve()}",
+            f"export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={path}",
         ):
             print_line(line)
         stopping.wait()

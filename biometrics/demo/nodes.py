@@ -11,6 +11,7 @@ from biometrics import limits
 from biometrics.errors import ConfigurationError
 from biometrics.files import cause_of, create_file
 from biometrics.server.site import prepare_ray, refuse_without_ray
+from matcher.joining import refuse_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,12 +82,12 @@ def _make_token(path: Path) -> None:
     """Write a token for its owner alone, unless there is one.
 
     Raises:
-        ConfigurationError: it cannot be written.
+        ConfigurationError: it cannot be written, or what is there is none.
     """
     try:
         create_file(path, secrets.token_hex(_TOKEN_BYTES).encode())
     except FileExistsError:
-        return
+        refuse_token(path, is_own=True)
     except OSError as error:
         raise ConfigurationError(
             "CANNOT_WRITE", f"`{path}` cannot be written: {cause_of(error)}"

@@ -52,6 +52,7 @@ class Outcome:
         records: how many records were enrolled.
         subjects: of how many subjects.
         rows: what became of every row that there was.
+        shards: that galleries were in; None for one process.
         enrol_seconds: for all of them.
         threshold: of the template space, estimated on the other half.
         target_fpir: false positive identification rate that it was estimated for.
@@ -64,6 +65,7 @@ class Outcome:
     subjects: int
     rows: Rows
     dimension: int
+    shards: int | None
     enrol_seconds: float
     threshold: float
     target_fpir: float

@@ -135,11 +135,11 @@ def run(plan: Plan, progress: Progress) -> Outcome:
     with ExitStack() as running:
         settings = root / "exchange.toml"
         if plan.shards is not None:
-            progress("Ray nodes", 0, 1)
+            progress("Ray nodes", 0, plan.shards)
             running.enter_context(
                 in_shards(settings, plan.shards, records=people.records)
             )
-            progress("Ray nodes", 1, 1)
+            progress("Ray nodes", plan.shards, plan.shards)
         server = running.enter_context(
             ServerProcess(settings, plan.directory / "serve.log")
         )
@@ -165,6 +165,7 @@ def run(plan: Plan, progress: Progress) -> Outcome:
         subjects=people.enrolled,
         rows=Rows.of(captures, people),
         dimension=captures.embedding.shape[1],
+        shards=plan.shards,
         enrol_seconds=enrol_seconds,
         threshold=threshold,
         target_fpir=captures.target_fpir,

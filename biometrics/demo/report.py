@@ -76,6 +76,9 @@ def _facts(outcome: Outcome) -> dict[str, str]:
         f" {rows.enrolled:,} are enrolled, {rows.mated:,} of the same subjects and"
         f" {rows.non_mated:,} of subjects enrolled nowhere are kept to search with,"
         f" {rows.unused:,} are not used",
+        "galleries": "in one process"
+        if outcome.shards is None
+        else f"in {outcome.shards} shards, each on a Ray node of its own",
         "threshold": f"{outcome.threshold:.4f}, estimated for an FPIR of"
         f" {outcome.target_fpir:.2g}, which is not established",
         "refused": f"{refused} of {of} searches that named a holder which no agreement"
@@ -172,6 +175,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "subjects": outcome.subjects,
         "rows": asdict(outcome.rows),
         "dimension": outcome.dimension,
+        "shards": outcome.shards,
         "threshold": outcome.threshold,
         "target_fpir": outcome.target_fpir,
         "threshold_basis": "unmeasured",

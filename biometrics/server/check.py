@@ -24,12 +24,13 @@ from biometrics.server.policy import (
     unaudited,
 )
 from biometrics.server.rates import Rates
-from biometrics.server.site import refuse_without_ray
+from biometrics.server.site import refuse_sets, refuse_without_ray
 from biometrics.server.stages import begin_tracing
 from biometrics.server.tls import read_trust, trust_notes
 from biometrics.signing import read_signers
 from biometrics.store import inspect_store
 from matcher.index import binding_of
+from matcher.joining import refuse_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,10 @@ def check(path: Path) -> list[str]:
     config = read_config(path)
     if config.cluster is not None:
         refuse_without_ray()
+        refuse_cluster(config.cluster.address)
     spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
+    if config.cluster is not None:
+        refuse_sets(spaces)
     signers = read_signers(config.signers)
     check_table(SERVICES)
     read_trust(config, SystemClock().now())

@@ -256,8 +256,8 @@ class SettingsInForce:
             self._share_out(said.shards)
             self._config = replace(self._config, cluster=said)
             text = (
-                f"galleries are being shared out over {said.shards} shards; the"
-                f" {before.shards} from before are searched until these are filled"
+                f"galleries are being shared out over {said.shards} shards; those that"
+                " are searched are until these are filled"
             )
             yield Told(text, is_warning=False)
 

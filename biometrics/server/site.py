@@ -98,8 +98,8 @@ def refuse_without_ray() -> None:
         raise ConfigurationError(
             "EXTRA_MISSING",
             "shards need Ray, which is not installed: install the extra `cluster`,"
-            " `pip install 'regional-biometrics-exchange[cluster]'`, or set"
-            ' `[matcher] engine = "local"`',
+            " `pip install 'regional-biometrics-exchange[cluster]'`; or have galleries"
+            ' in one process, as they are without `[matcher] engine = "ray"`',
         )
 
 
@@ -125,6 +125,8 @@ def prepare_ray(address: str) -> None:
         address: of the head of a cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A stop in order is none of its business.
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
     # What is larger goes by way of its object store, which may write it to a disk: the
     # probes of a pass are for nobody's.
     for name in ("max_direct_call_object_size", "task_rpc_inlined_bytes_limit"):

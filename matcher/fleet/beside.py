@@ -7,7 +7,6 @@ than it has come to, and of another one for each shard.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from biometrics.members import Member
     from biometrics.store import JournalReader
     from matcher.calls import Found
-    from matcher.fleet.place import Places
     from matcher.shard import Greeting
     from matcher.shares import Sharing
 
@@ -42,11 +40,8 @@ class Beside(Protocol):
         number of them, say. Nobody may be left that speaks to them.
         """
 
-    def begin(self, places: Places) -> None:
-        """Be there for the shards."""
-
-    def stop(self) -> bool:
-        """Be there no more; say whether nobody else is, so that they are to end."""
+    def is_last(self) -> bool:
+        """Say whether nobody else is there, so that shards are to end."""
 
 
 class Nobody:
@@ -63,10 +58,7 @@ class Nobody:
     def close(self, position: int) -> None:
         """Do nothing: there are no strangers."""
 
-    def begin(self, places: Places) -> None:
-        """Do nothing: shards go with the exchange."""
-
-    def stop(self) -> bool:
+    def is_last(self) -> bool:
         """Say yes."""
         return True
 
@@ -87,9 +79,6 @@ class Others:
         self._journal = journal
         self._strangers = strangers
         self._is_last = is_last
-        self._stopping = threading.Event()
-        self._places: Places | None = None
-        self._thread = threading.Thread(target=self._live, name="pulse", daemon=True)
 
     def replaced(self, after: int, last: int) -> Collection[Member]:
         """Return holders of whom something was replaced between two positions.
@@ -132,23 +121,6 @@ class Others:
             else:
                 yield remote, greeting
 
-    def begin(self, places: Places) -> None:
-        """Have shards know that somebody is there, time and again."""
-        self._places = places
-        self._thread.start()
-
-    def stop(self) -> bool:
-        """Be there no more; say whether nobody else is, so that they are to end."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def is_last(self) -> bool:
+        """Say whether nobody else is there, so that shards are to end."""
         return self._is_last()
-
-    def _live(self) -> None:
-        """Ask shards who they are: one that nobody asks anything ends by itself.
-
-        Also those that are not searched: they may be filled for longer than that.
-        """
-        while not self._stopping.wait(limits.SHARD_PULSE_SECONDS):
-            for place in self._places.all if self._places else ():
-                place.remote.send(call("greet"))

@@ -119,7 +119,7 @@ class Fleet:
         """Have shards save what they did not yet, and end them, unless others have."""
         self._mending.stop()
         self._growth.stop()
-        if not self._beside.stop():
+        if not self._beside.is_last():
             return
         self._all_of("stop", seconds=limits.SHARD_STOP_SECONDS)
         for place in self._places.all:
@@ -165,7 +165,7 @@ class Fleet:
             files.discard_all()
             for place in self._places.all:
                 self._mending.begin(place)
-            self._beside.begin(self._places)
+            self._mending.watch()
         with self._places.changed:
             if not self._places.changed.wait_for(
                 self._places.is_whole, limits.SHARD_RETRY_SECONDS

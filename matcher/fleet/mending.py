@@ -69,6 +69,37 @@ class Mending:
         # For those that are searched, and as many that are to be.
         most = 2 * limits.MAX_SHARDS * limits.MAX_SHARD_COPIES
         self._menders = ThreadPoolExecutor(most, "mend")
+        self._watching = threading.Thread(target=self._watch, name="pulse", daemon=True)
+
+    def watch(self) -> None:
+        """Have it noticed when a shard is gone of which nobody asks anything."""
+        self._watching.start()
+
+    def _watch(self) -> None:
+        """Ask shards who they are, time and again.
+
+        One of which nobody asks anything for longer ends by itself, also while it is
+        filled.
+        """
+        while not self._stopping.wait(limits.SHARD_PULSE_SECONDS):
+            asked = [(p, p.remote.send(call("greet"))) for p in self._places.all]
+            for place, sent in asked:
+                if place.is_ready:
+                    self._look_at(place, sent)
+
+    def _look_at(self, place: Place, sent: Any) -> None:  # noqa: ANN401
+        """Lose a shard that does not say that it is who it was."""
+        was = place.incarnation
+        try:
+            greeting: Greeting = self._answer(
+                place, sent, seconds=limits.SHARD_GREET_SECONDS
+            )
+        except LostError as error:
+            if not self.is_stopping:
+                self.lose(place, LostError(str(error)))  # slow, it may be
+        else:
+            if greeting.incarnation != was == place.incarnation:
+                self.lose(place, LostError("it was started anew"))
 
     def stop(self) -> None:
         """Have none back any more."""
@@ -76,6 +107,8 @@ class Mending:
         with self._places.changed:
             self._places.changed.notify_all()
         self._menders.shutdown(cancel_futures=True)
+        if self._watching.is_alive():
+            self._watching.join()
 
     @property
     def is_stopping(self) -> bool:
@@ -117,7 +150,7 @@ class Mending:
                 self._mend_once(place, began)
             except (LostError, ExchangeError) as error:
                 if trouble != (trouble := str(error)):
-                    log.info("%s, is not back: %s", place.name, trouble)
+                    log.info("%s, is not there yet: %s", place.name, trouble)
                 if isinstance(error, LostError) and error.is_alive:
                     self._restart(place)
             except Exception:
@@ -229,7 +262,8 @@ class Mending:
         except LostError as error:
             if place.remote.is_gone():
                 self._places.gone(place)
-            raise LostError(str(error)) from error  # Ray may still be starting it
+            # Ray may still be starting it.
+            raise LostError(place.remote.waits_for() or str(error)) from error
         return greeting
 
     def _load(self, place: Place) -> None:
@@ -328,7 +362,10 @@ class Mending:
         Raises:
             LostError: it did not answer, or nobody comes back any more.
         """
-        sent = place.remote.send(asked)
+        return self._answer(place, place.remote.send(asked), seconds=seconds)
+
+    def _answer(self, place: Place, sent: Any, *, seconds: float) -> Any:  # noqa: ANN401
+        """Return what a call returns that was sent; see `_ask`."""
         return answer_of(
             *(place.remote, sent), seconds=seconds, is_over=self._stopping.is_set
         )

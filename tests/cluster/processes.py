@@ -22,6 +22,8 @@ def shard_processes(nodes: Nodes) -> list[int]:
             parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if parent in raylets and title.startswith((b"ray::Shard", b"ray::SharedShard")):
+        if parent in raylets and title.startswith(
+            (b"ray::SoleShard", b"ray::SharedShard")
+        ):
             found.append(int(process.name))
     return found

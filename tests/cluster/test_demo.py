@@ -43,6 +43,7 @@ def test_its_answers_are_those_of_one_process(tmp_path: Path) -> None:
     shards = run_demo(tmp_path, *plan, *more, seconds=SECONDS)
     assert "shards = 3" in (kept / "exchange" / "exchange.toml").read_text()
     print({n: shards[n] for n in ("records", "searches", "wrong")})  # noqa: T201
+    assert (whole["shards"], shards["shards"]) == (None, 3)
     assert shards["wrong"] == whole["wrong"] == 0
     assert shards["searches"] == whole["searches"] == REQUESTERS * each
     assert matches(shards) > 0

@@ -151,23 +151,13 @@ def test_a_shared_shard_does_not_end_itself_while_it_begins(
     monkeypatch.setattr(limits, "SHARD_PULSE_SECONDS", 0.1)  # 10
     ended = threading.Event()
 
-    class FakeRay:
-        @staticmethod
-        def kill(_):
+    class Ends(remote.SharedShard):
+        def _end(self) -> None:
             ended.set()
 
-        @staticmethod
-        def get_runtime_context():
-            class Context:
-                current_actor = None
-
-            return Context
-
-    monkeypatch.setattr(remote, "ray", FakeRay)
-    monkeypatch.setattr(remote, "get_current_placement_group", lambda: None)
     import ships as of_ships
 
-    monkeypatch.setattr(of_ships, "Shard", remote.SharedShard)
+    monkeypatch.setattr(of_ships, "Shard", Ends)
     restore = Index.restore
 
     def slow(index, *arguments, **more):
@@ -181,6 +171,7 @@ def test_a_shared_shard_does_not_end_itself_while_it_begins(
     with ships.fleet:
         was_ended = ended.is_set()
     assert not was_ended
+    assert ended.wait(10)  # nobody asks any more
 
 
 # 3 ---------------------------------------------------------------------------
