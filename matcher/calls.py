@@ -33,6 +33,10 @@ class SlowError(LostError):
         super().__init__(f"no answer within {seconds:g} s", is_alive=True)
 
 
+class UnplacedError(LostError):
+    """A shard is not started, for want of room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call to a shard.

@@ -224,8 +224,8 @@ class RayShard(FoundShard):
             for node in available_resources_per_node().values()
         )
         return (
-            f"it waits for a node with {cores} cores and {memory >> 20} MB that nothing"
-            f" else has asked for; nodes have {told}"
+            f"it waits for a node that has free {cores} of cores and {memory >> 20} MB;"
+            f" nodes have {told}"
         )
 
     def restart(self) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from biometrics import limits
 from biometrics.errors import ExchangeError, GalleryLockedError, SealError
-from matcher.calls import LostError, answer_of, call
+from matcher.calls import LostError, UnplacedError, answer_of, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -150,7 +150,9 @@ class Mending:
                 self._mend_once(place, began)
             except (LostError, ExchangeError) as error:
                 if trouble != (trouble := str(error)):
-                    log.info("%s, is not there yet: %s", place.name, trouble)
+                    is_unplaced = isinstance(error, UnplacedError)
+                    level = logging.WARNING if is_unplaced else logging.INFO
+                    log.log(level, "%s, is not there yet: %s", place.name, trouble)
                 if isinstance(error, LostError) and error.is_alive:
                     self._restart(place)
             except Exception:
@@ -262,8 +264,9 @@ class Mending:
         except LostError as error:
             if place.remote.is_gone():
                 self._places.gone(place)
-            # Ray may still be starting it.
-            raise LostError(place.remote.waits_for() or str(error)) from error
+            if why := place.remote.waits_for():
+                raise UnplacedError(why) from error
+            raise LostError(str(error)) from error  # Ray may still be starting it
         return greeting
 
     def _load(self, place: Place) -> None:
