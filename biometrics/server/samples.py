@@ -200,8 +200,9 @@ cosine = 0.42
 SETTINGS: Final = """\
 # Settings of the exchange. Paths are relative to this file; a key that is unknown is
 # an error. `biometrics serve --check --config exchange.toml` validates everything.
-# A running exchange takes up agreements, certificates, signers, new members and their
-# `standing`. Everything else waits, and its log says so: restart it after an edit.
+# A running exchange takes up agreements, certificates, signers, new members, their
+# `standing` and the number of shards. Everything else waits, and its log says so:
+# restart it after an edit.
 version = 1
 
 [exchange]
@@ -251,6 +252,13 @@ slot_ms = {slot}
 # your own. Nothing in them is of a person, nor of what a search found.
 # [metrics]
 # listen = "127.0.0.1:9464"
+
+# Galleries that outgrow a machine: in shards on a Ray cluster that is there.
+# [matcher]
+# engine = "ray"
+# address = "127.0.0.1:6379"        # of its head
+# shards = 3
+# shard_mb = 4096                   # of memory, that each asks for
 
 # Where `biometrics console` asks, on this machine: a page that shows people what the
 # exchange tells the certificates of their browsers; see console.toml.
