@@ -18,7 +18,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 import time
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +31,7 @@ from benchmarks.kit import command, results, tables
 from benchmarks.kit.exchange import SPACE, BenchmarkExchange
 from benchmarks.kit.galleries import EFFECTIVE_DIMENSION, THRESHOLD, Gallery
 from benchmarks.service import SEED, measure, probes_of
+from biometrics import limits
 from biometrics.demo.nodes import ray_nodes
 from biometrics.demo.process import free_port
 from biometrics.members import Member
@@ -43,7 +46,7 @@ from matcher.shares import Sharing
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from benchmarks.kit.results import Results
     from matcher.calls import Remote
@@ -173,8 +176,10 @@ def fan_out(
         *(Shelf(Member(local.holders[0]), SPACE, Position.FACE), np.zeros(1, np.int64)),
         *(np.full(1, THRESHOLD), np.full(1, np.inf)),
     )
-    with on_cluster(address, memory_bytes=_SHARD_MB << 20) as cluster:
-        remotes = cluster.made(plans)
+    with ExitStack() as parts:
+        cluster = on_cluster(address, memory_bytes=_SHARD_MB << 20)
+        remotes = parts.enter_context(cluster).made(plans)
+        parts.enter_context(asked_now_and_then(remotes))
         names = [_incarnation(remote) for remote in remotes]
         begin = ({}, frozenset())
         for remote, name in zip(remotes, names, strict=True):
@@ -214,6 +219,25 @@ def fan_out(
         "pass_p99_ms": 1e3 * float(np.percentile(took, 99)),
         "pass_core_ms": 1e3 * busy / _CALLS,
     }
+
+
+@contextmanager
+def asked_now_and_then(remotes: Sequence[Remote]) -> Iterator[None]:
+    """Ask shards who they are: one that nobody asks anything ends by itself."""
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.wait(limits.SHARD_PULSE_SECONDS):
+            for remote in remotes:
+                remote.send(call("greet"))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        asking.join()
 
 
 def _incarnation(remote: Remote) -> bytes:
