@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from archive import (
-    SURE,
-    XAA,
-    XRA,
-    Archive,
-)
+from archive import FACES, OTHER_FACES, SURE, XAA, XRA, Archive, digest
 from world import unit
 
+from biometrics.custody import Vault
 from biometrics.disclosure import Band
 from biometrics.errors import StorageError
 from biometrics.store import RequestKey
 from biometrics.templates import Template
 from matcher.calls import LostError, SlowError
-from matcher.fleet import Fleet
+from matcher.fleet import Fleet, Others
 from matcher.galleries import Galleries, GalleryState
 from matcher.schedule import Scan, Turn
 from matcher.shard import Shard, ShardPlan
 from matcher.shares import Sharing
 
 if TYPE_CHECKING:
-    from biometrics.custody import Vault
+    import pytest
+
+    from biometrics.store import StoredTemplate
     from matcher.calls import Call
     from matcher.fleet.beside import Beside
     from matcher.galleries import Shelf
@@ -107,6 +106,9 @@ class Here:
     def end(self) -> None:
         """Have none, nor a thread of one that was."""
         self.shard, self.is_ended = None, True
+        for shard in self._made:  # so that it fills nothing for ever
+            for member in shard._keys.members:
+                shard._keys.lock(member)
         self._pool.shutdown()
         for shard in self._made:
             shard._keeper.stop()
@@ -153,16 +155,7 @@ class Ships:
 
     def make(self, sharing: Sharing) -> list[Here]:
         """Have shards, beside those that there are."""
-        archive = self.archive
-        plan = ShardPlan(
-            number=0,
-            sharing=sharing,
-            database=archive.database,
-            segments=archive.folder,
-            spaces=tuple(archive.spaces),
-            threads=1,
-        )
-        made = [Here(each) for each in plan.all()]
+        made = shards(self.archive, sharing)
         for remote in made:
             if remote.copy == self._absent:
                 remote.shard = None
@@ -226,10 +219,126 @@ class Ships:
         self._vault.unlock(XAA)
         self.close(is_open=True)
         self.follow()
+        self.load()
+
+    def load(self) -> None:
+        """Load XAA, which was unlocked."""
         self.galleries.load(XAA)
         self.fleet.load(
             XAA, is_wanted=lambda: True, done=lambda: self.galleries.open(XAA)
         )
+
+    def renew_keys(self) -> None:
+        """Begin newer keys of XAA, which shards are lent from then on."""
+        keys = self._vault.successors(XAA)
+        self.archive.store.custody.begin_unasked(
+            XAA, keys, change_id=os.urandom(16)
+        ).result(30)
+        self._vault.learn(XAA)
+
+    def destroy(self) -> None:
+        """Destroy the galleries of XAA, until nothing of them is left."""
+        destruction = self.archive.store.destruction
+        destruction.destroy(
+            XAA,
+            change_id=os.urandom(16),
+            request=RequestKey(os.urandom(16), bytes(32)),
+            make_reply=lambda _: b"",
+        ).result(30)
+        self.follow()
+        while destruction.delete_some(XAA, 1000).result(30):
+            pass
+        assert self.fleet.discard(XAA)
+
+
+class Ship(Here):
+    """A shard that is there already, as another front end knows it."""
+
+    def __init__(self, here: Here) -> None:
+        """Be it."""
+        self.number, self.copy = here.number, here.copy
+        self.send = here.send  # type: ignore[method-assign]
+        self.answer = here.answer  # type: ignore[method-assign]
+        self.restart = here.restart  # type: ignore[method-assign]
+        self.is_gone = here.is_gone  # type: ignore[method-assign]
+
+    def end(self) -> None:
+        """Leave it to whoever has made it."""
+
+
+class Second(Ships):
+    """Another front end, which speaks to the shards of a first one."""
+
+    def __init__(self, archive: Archive, first: Ships) -> None:
+        """Have keys of its own."""
+        self.first = first
+        vault = Vault(
+            archive.provider("exchange"),
+            {member: archive.provider(member.code) for member in (XAA, XRA)},
+            archive.store.keys,
+            archive._clock,
+            os.urandom,
+        )
+        for member in (XAA, XRA):
+            vault.unlock(member)
+        beside = Others(archive.store.journal, lambda: False, list)
+        super().__init__(archive, vault=vault, beside=beside)
+
+    def make(self, _sharing: Sharing) -> list[Here]:
+        """Have those of the first one."""
+        self.remotes = [Ship(here) for here in self.first.remotes]
+        return self.remotes
+
+
+def shards(archive: Archive, sharing: Sharing) -> list[Here]:
+    """Return shards of an archive, which have nothing yet."""
+    plan = ShardPlan(
+        number=0,
+        sharing=sharing,
+        database=archive.database,
+        segments=archive.folder,
+        spaces=tuple(archive.spaces),
+        threads=1,
+    )
+    return [Here(each) for each in plan.all()]
+
+
+def holding(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch, method: str
+) -> threading.Event:
+    """Have those that are made from now on wait in a method."""
+    gate, make = threading.Event(), ships.make
+
+    def made(sharing: Sharing) -> list[Here]:
+        remotes = make(sharing)
+        for remote in remotes:
+            remote.hold(method, gate)
+        return remotes
+
+    monkeypatch.setattr(ships.fleet._growth, "_make", made)
+    return gate
+
+
+def replaced_elsewhere(*fleets: Ships) -> tuple[StoredTemplate, StoredTemplate]:
+    """Replace a template of FACES by one that comes into another shard.
+
+    What was done before is followed by all fleets of the archive that are given, and
+    the replacement by none.
+
+    Returns:
+        The old template and the new one.
+    """
+    archive = fleets[0].archive
+    (old,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
+    while True:
+        archive.replace(FACES, 1)
+        (new,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
+        if SHARING.place_of(old) != SHARING.place_of(new):
+            return old, new
+        old = new
+        archive.enrol(OTHER_FACES, *range(600 + new.template_id, 608 + new.template_id))
+        for ships in fleets:
+            ships.follow()
 
 
 def whole(archive: Archive, shelf: Shelf, *people: int) -> list[set[int]]:

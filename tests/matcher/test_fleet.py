@@ -18,10 +18,9 @@ from archive import (
     XAA,
     XRA,
     Archive,
-    digest,
     until,
 )
-from ships import SHARING, Ships, whole
+from ships import SHARING, Ships, replaced_elsewhere, whole
 from world import DIMENSION, SPACE, SPACES
 
 from biometrics import limits
@@ -79,49 +78,30 @@ def test_probes_of_several_spaces_are_one_call(tmp_path: Path) -> None:
     archive.close()
 
 
-def replaced_elsewhere(ships: Ships) -> tuple[int, int, int]:
-    """Replace a template of FACES by one that comes into another shard.
-
-    Returns:
-        The number of the new template, and of the shards of the old one and of it.
-    """
-    archive = ships.archive
-    (old,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
-    while True:
-        archive.replace(FACES, 1)
-        (new,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
-        places = SHARING.place_of(old), SHARING.place_of(new)
-        if places[0] != places[1]:
-            return new.template_id, *places
-        ships.follow()
-        old = new
-        archive.enrol(OTHER_FACES, *range(600 + new.template_id, 608 + new.template_id))
-
-
 def test_who_is_replaced_is_waited_for(ships: Ships) -> None:
     """A shard may have dropped the old template before another has the new one."""
-    number, old, new = replaced_elsewhere(ships)
-    held = ships.remotes[new].hold("follow")
+    old, new = replaced_elsewhere(ships)
+    held = ships.remotes[SHARING.place_of(new)].hold("follow")
     with ThreadPoolExecutor(2) as pool:
         following = pool.submit(ships.follow)
-        until(lambda: ships.has_followed(old))
+        until(lambda: ships.has_followed(SHARING.place_of(old)))
         searching = pool.submit(ships.found, FACES, 1)
         assert not wait([searching], 0.3).done
         held.set()
-        assert searching.result(30) == [{number}]
+        assert searching.result(30) == [{new.template_id}]
         following.result(30)
 
 
 def test_who_is_replaced_during_a_search_is_searched_for_again(ships: Ships) -> None:
     """One shard was heard before it, and another after it."""
-    number, old, _ = replaced_elsewhere(ships)
-    held = ships.remotes[old].hold("search")
+    old, new = replaced_elsewhere(ships)
+    held = ships.remotes[SHARING.place_of(old)].hold("search")
     with ThreadPoolExecutor(1) as pool:
         searching = pool.submit(ships.found, FACES, 1)
         assert not wait([searching], 0.3).done
         ships.follow()
         held.set()
-        assert searching.result(30) == [{number}]
+        assert searching.result(30) == [{new.template_id}]
 
 
 def test_one_that_answers_wrongly_is_replaced(ships: Ships) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from archive import FACES, LEFT_FINGERS, OTHER_FACES, XAA, XRA, Archive, until
-from ships import SHARING, Here, Ships, whole
+from ships import SHARING, Ships, holding, whole
 
 from biometrics import limits
 from matcher.galleries import GalleryState
@@ -36,22 +36,6 @@ def is_in(ships: Ships, places: int) -> bool:
     there = [remote for remote in ships.remotes if not remote.is_ended]
     known = ships.fleet._places.all
     return len(ships.fleet.standings()) == len(there) == len(known) == places
-
-
-def holding(
-    ships: Ships, monkeypatch: pytest.MonkeyPatch, method: str
-) -> threading.Event:
-    """Have those that are made from now on wait in a method."""
-    gate, make = threading.Event(), ships.make
-
-    def made(sharing: Sharing) -> list[Here]:
-        remotes = make(sharing)
-        for remote in remotes:
-            remote.hold(method, gate)
-        return remotes
-
-    monkeypatch.setattr(ships.fleet._growth, "_make", made)
-    return gate
 
 
 @contextmanager

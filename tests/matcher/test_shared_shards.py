@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from archive import FACES, OTHER_FACES, XAA, XRA, Archive, until
-from ships import SHARING, Here, Ships, whole
+from ships import SHARING, Here, Second, Ships, whole
 
 from biometrics import limits
-from biometrics.custody import Vault
 from matcher.fleet import Others
 from matcher.galleries import GalleryState
 from matcher.index import Index
@@ -22,48 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from biometrics.store import Change
-    from matcher.shares import Sharing
 
 PEOPLE = range(60)
-
-
-class Ship(Here):
-    """A shard that is there already, as another front end knows it."""
-
-    def __init__(self, here: Here) -> None:
-        """Be it."""
-        self.number, self.copy = here.number, here.copy
-        self.send = here.send  # type: ignore[method-assign]
-        self.answer = here.answer  # type: ignore[method-assign]
-        self.restart = here.restart  # type: ignore[method-assign]
-        self.is_gone = here.is_gone  # type: ignore[method-assign]
-
-    def end(self) -> None:
-        """Leave it to whoever has made it."""
-
-
-class Second(Ships):
-    """Another front end, which speaks to the shards of a first one."""
-
-    def __init__(self, archive: Archive, first: Ships) -> None:
-        """Have keys of its own."""
-        self.first = first
-        vault = Vault(
-            archive.provider("exchange"),
-            {member: archive.provider(member.code) for member in (XAA, XRA)},
-            archive.store.keys,
-            archive._clock,
-            os.urandom,
-        )
-        for member in (XAA, XRA):
-            vault.unlock(member)
-        beside = Others(archive.store.journal, lambda: False, list)
-        super().__init__(archive, vault=vault, beside=beside)
-
-    def make(self, _sharing: Sharing) -> list[Here]:
-        """Have those of the first one."""
-        self.remotes = [Ship(here) for here in self.first.remotes]
-        return self.remotes
 
 
 @pytest.fixture
@@ -275,9 +233,7 @@ def test_keys_that_are_replaced_stay_with_shards_under_both(
 ) -> None:
     """A front end that lends older keys takes no newer one away."""
     one, other = both
-    keys = archive.vault.successors(XAA)
-    archive.store.custody.begin_unasked(XAA, keys, change_id=os.urandom(16)).result(30)
-    archive.vault.learn(XAA)
+    one.renew_keys()
     one.follow()
     archive.enrol(FACES, 200)
     one.follow()

@@ -1,0 +1,219 @@
+"""Of several front ends one may be gone, late or cut off: shards mislead no other."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from archive import FACES, XAA, XRA, Archive, until
+from ships import SHARING, Second, Ships, replaced_elsewhere, shards
+
+from biometrics import limits
+from biometrics.errors import StorageError
+from matcher.fleet import Fleet, Others
+from matcher.galleries import Galleries, GalleryState
+from matcher.index import Index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ships import Here
+
+PEOPLE = range(80)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever has failed is tried again soon."""
+    monkeypatch.setattr(limits, "SHARD_RETRY_SECONDS", 0.02)
+
+
+def others(archive: Archive, *strangers: Here, is_last: bool = True) -> Others:
+    """Return what one front end knows of others, and of shards of theirs.
+
+    Shards end with it where it is the last.
+    """
+    return Others(archive.store.journal, lambda: is_last, lambda: strangers)
+
+
+def copy(database: Path, into: Path) -> None:
+    """Copy a database that is in use."""
+    with (
+        closing(sqlite3.connect(database)) as source,
+        closing(sqlite3.connect(into)) as target,
+    ):
+        source.backup(target)
+
+
+def test_a_shared_shard_ends_once_it_is_left_but_not_while_it_begins(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is filled for longer than it bears silence, by somebody who is there."""
+    remote = pytest.importorskip("matcher.remote")
+    monkeypatch.setattr(limits, "SHARD_SILENT_SECONDS", 0.8)
+    monkeypatch.setattr(limits, "SHARD_PULSE_SECONDS", 0.05)
+    ended = threading.Event()
+
+    class Ends(remote.SharedShard):  # type: ignore[name-defined, misc]
+        """As if its process ended."""
+
+        def _end(self) -> None:
+            ended.set()
+
+    monkeypatch.setattr("ships.Shard", Ends)
+    restore = Index.restore
+
+    def slowly(*arguments: Any, **more: Any) -> None:  # noqa: ANN401 - as it takes
+        restore(*arguments, **more)
+        time.sleep(1.5)
+
+    monkeypatch.setattr(Index, "restore", slowly)
+    ships = Ships(archive, replace(SHARING, places=1), beside=others(archive))
+    with ships.fleet:
+        assert not ended.is_set()
+    until(ended.is_set)
+
+
+def test_a_front_end_that_fails_to_start_says_why(archive: Archive) -> None:
+    """Something fails before anything was restored, and shards end with it."""
+    made = shards(archive, SHARING)
+    fleet = Fleet(
+        lambda _: made,
+        SHARING,
+        vault=archive.vault,
+        galleries=Galleries(),
+        register=archive.store.register,
+        is_trusted=True,
+        beside=others(archive),
+    )
+    why = StorageError("PORT_TAKEN", "why it does not start")
+    with pytest.raises(StorageError, match=why.message), fleet:
+        raise why
+    assert all(here.is_ended for here in made)
+
+
+def test_shards_that_no_front_end_has_any_more_keep_no_keys_after_a_lock(
+    archive: Archive,
+) -> None:
+    """Front ends hear of another number when started, one after the other."""
+    old = Ships(archive, beside=others(archive, is_last=False))
+    beside = others(archive, *old.remotes)
+    new = Ships(archive, replace(SHARING, places=4), beside=beside)
+    with new.fleet:
+        with old.fleet:
+            pass  # the last of those before ends, in order
+        new.close(is_open=False)
+        new.follow()
+        for here in old.remotes:
+            assert here.shard is None or not here.shard._keys.is_unlocked(XAA)
+    for here in old.remotes:
+        here.end()
+
+
+def test_files_that_another_front_end_searches_by_stay(archive: Archive) -> None:
+    """Those of another number are deleted where nobody has these shards any more."""
+    old = Ships(archive)
+    with old.fleet:
+        assert old.fleet.keep(XAA)
+        folder = old.remotes[0].plan.folder_of(SHARING)
+        assert [*folder.rglob("manifest")]
+        beside = others(archive, *old.remotes)
+        with Ships(archive, replace(SHARING, places=4), beside=beside).fleet:
+            assert [*folder.rglob("manifest")]
+
+
+def test_shards_of_before_a_restore_make_nobody_a_stranger(archive: Archive) -> None:
+    """All front ends are killed, the database is restored, and one starts in time."""
+    before = archive.root / "before.sqlite"
+    copy(archive.database, before)
+    first = Ships(archive, beside=others(archive, is_last=False))
+    with first.fleet:
+        archive.enrol(FACES, *range(300, 340))
+        first.follow()
+    archive.close()
+    copy(before, archive.database)
+    # `biometrics restore` writes into an empty folder.
+    (archive.root / "exchange.sqlite.lock").unlink()
+    archive.open()
+    second = Second(archive, first)
+    with second.fleet:
+        # As many changes as the shards had heard of, or more.
+        archive.enrol(FACES, *range(800, 850))
+        second.follow()
+        told = second.found(FACES, 805), second.state(FACES)
+        assert told != ([set()], GalleryState.READY)
+    for here in first.remotes:
+        here.end()
+
+
+def test_who_begins_anew_is_known_to_a_front_end_that_hears_of_all_at_once(
+    archive: Archive,
+) -> None:
+    """A gallery is destroyed, begun anew and enrolled into, while one was cut off."""
+    first = Ships(archive, beside=others(archive))
+    second = Second(archive, first)
+    with first.fleet, second.fleet:
+        first.destroy()
+        archive.vault.unlock(XAA)
+        first.close(is_open=True)
+        archive.enrol(FACES, 900)
+        first.follow()
+        first.load()
+        archive.enrol(FACES, 901)
+        first.follow()
+        assert first.galleries.has(XAA, FACES.space)
+        assert first.found(FACES, 900) not in (None, [set()])
+        second.follow()
+        second._vault.unlock(XAA)
+        second.load()
+        assert second.state(FACES) is GalleryState.READY
+        assert second.found(FACES, 900) == first.found(FACES, 900)
+        assert second.galleries.has(XAA, FACES.space)  # or nobody asks for it
+
+
+def test_a_front_end_that_is_cut_off_lends_no_new_shard_what_was_locked(
+    archive: Archive,
+) -> None:
+    """No lock waited for it: the database knows it as gone, while shards hear it."""
+    one = Ships(archive, beside=others(archive))
+    other = Second(archive, one)  # and follows no more
+    with one.fleet, other.fleet:
+        one.close(is_open=False)
+        one.follow()
+        one.remotes[0].restart()
+        assert other.found(FACES, *PEOPLE) is None
+        shard = one.remotes[0].shard
+        assert shard is not None
+        until(lambda: shard._has_begun)
+        assert not shard._keys.is_unlocked(XAA)
+        assert not shard._index.counts().get(FACES)
+
+
+def test_a_shard_says_how_far_what_it_has_kept_on_disk_is(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins by files of two moments, and tells of the earlier and the later."""
+    monkeypatch.setattr(limits, "COMPACT_SECONDS", 1000.0)  # none but by `keep`
+    one = Ships(archive, beside=others(archive))
+    other = Second(archive, one)
+    with one.fleet, other.fleet:
+        old, new = replaced_elsewhere(one, other)
+        assert one.fleet.keep(XRA)
+        # That which had the old one follows; that which is to have the new one is slow.
+        here = one.remotes[SHARING.place_of(old)]
+        shard = here.shard
+        assert shard is not None
+        shard.follow(shard._incarnation, archive.store.journal.end(), {})
+        shard.keep(shard._incarnation, XAA)
+        here.restart()
+        assert other.found(FACES, *PEOPLE) is None
+        until(other.fleet._places.is_whole)
+        assert other.state(FACES) is GalleryState.READY
+        assert other.found(FACES, 1) is None
+        other.follow()
+        assert other.found(FACES, 1) == [{new.template_id}]
