@@ -82,24 +82,36 @@ class Mending:
         filled.
         """
         while not self._stopping.wait(limits.SHARD_PULSE_SECONDS):
-            asked = [(p, p.remote.send(call("greet"))) for p in self._places.all]
-            for place, sent in asked:
-                if place.is_ready:
-                    self._look_at(place, sent)
+            asked = [
+                (
+                    place,
+                    place.incarnation if place.is_ready else b"",
+                    self._greet(place),
+                )
+                for place in self._places.all
+            ]
+            for place, was, sent in asked:
+                if was:
+                    self._look_at(place, was, sent)
 
-    def _look_at(self, place: Place, sent: Any) -> None:  # noqa: ANN401
-        """Lose a shard that does not say that it is who it was."""
-        was = place.incarnation
+    @staticmethod
+    def _greet(place: Place) -> Any:  # noqa: ANN401
+        return place.remote.send(call("greet"))
+
+    def _look_at(self, place: Place, was: bytes, sent: Any) -> None:  # noqa: ANN401
+        """Lose a shard that does not say that it is who it was when it was asked."""
         try:
             greeting: Greeting = self._answer(
                 place, sent, seconds=limits.SHARD_GREET_SECONDS
             )
         except LostError as error:
-            if not self.is_stopping:
-                self.lose(place, LostError(str(error)))  # slow, it may be
+            why = LostError(str(error))  # it may be slow, and is asked again
         else:
-            if greeting.incarnation != was == place.incarnation:
-                self.lose(place, LostError("it was started anew"))
+            if greeting.incarnation == was:
+                return
+            why = LostError("it was started anew")
+        if place.incarnation == was and not self.is_stopping:
+            self.lose(place, why)
 
     def stop(self) -> None:
         """Have none back any more."""
