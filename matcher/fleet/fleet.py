@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from matcher.shares import Sharing
 
 _CLOSING: Final = (ChangeKind.LOCKED, ChangeKind.DESTROYED)
+_LOSING: Final = (ChangeKind.WITHDRAWN, ChangeKind.DESTROYED)  # rows
 _MOST_COUNTS: Final = 8  # one that writes disturb is made again
 
 
@@ -88,6 +89,7 @@ class Fleet:
         self._applying = threading.Lock()
         self._position = self._start = 0
         self._is_begun = False
+        self._journal: JournalReader | None = None
         self._places = Places(make(sharing), sharing, galleries)
         self._lending = Lending(vault, galleries, self._places, lambda: self.position)
         self._mending = Mending(
@@ -149,7 +151,7 @@ class Fleet:
         return self._position
 
     def restore(
-        self, files: SegmentFiles, _journal: JournalReader, *, start: int
+        self, files: SegmentFiles, journal: JournalReader, *, start: int
     ) -> None:
         """Have every shard load what it keeps on disk, and all up to `start`.
 
@@ -160,6 +162,7 @@ class Fleet:
                 to be called again.
         """
         if not self._is_begun:
+            self._journal = journal
             self._start = self._position = self._places.target = start
             self._is_begun = True
             files.discard_all()
@@ -475,8 +478,9 @@ class Fleet:
             return  # others write
         held = self._places.counts(coming)
         open_holders = self._lending.open_holders()
+        comparable = open_holders - self._losing()
         for gallery, told in held.items():
-            if len(told) > 1 and gallery.holder in open_holders:
+            if len(told) > 1 and gallery.holder in comparable:
                 self._damage(gallery, told, max(told))
         if not self._places.of(coming).is_whole(coming):
             return
@@ -489,6 +493,19 @@ class Fleet:
         for gallery, (told, counted) in wrong.items():
             self._damage(gallery, told, counted)
         self._places.counted(coming)
+
+    def _losing(self) -> set[Member]:
+        """Return holders of whom rows may be gone by what is not applied yet.
+
+        Who has read them since then has fewer than who has followed.
+
+        Raises:
+            StorageError: the journal cannot be read now.
+        """
+        if self._journal is None:
+            return set()  # nobody counts before `restore`
+        entries = self._journal.entries(self._position, self._journal.end())
+        return {change.member for change in entries if change.kind in _LOSING}
 
     def _is_at(self, end: int, *coming: Place) -> bool:
         """Say whether what shards have told is of one position, and that is the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from contextlib import closing
@@ -236,3 +237,17 @@ def test_codes_of_copies_that_are_none_any_more_are_deleted(archive: Archive) ->
     later = Ships(archive, Sharing(places=3, together=8))
     with later.fleet:
         assert not [each for each in shared.iterdir() if "-" in each.name]
+
+
+def test_who_is_withdrawn_while_a_copy_comes_back_damages_nothing(ships: Ships) -> None:
+    """It never reads the row, which the other drops in a moment."""
+    archive, (victim, _) = ships.archive, pair(ships)
+    victim.shard = None
+    for _ in range(2):
+        assert ships.found(FACES, 1) is not None
+    shutil.rmtree(victim.plan.folder, ignore_errors=True)
+    archive.withdraw(FACES, *range(6, 60))  # and is not followed yet
+    victim.restart()
+    until(lambda: lost(ships) == 0)
+    ships.follow()
+    assert ships.state(FACES) is GalleryState.READY

@@ -253,3 +253,19 @@ def test_who_is_killed_in_the_middle_starts_as_the_settings_say(
         shared = later.remotes[0].plan.folder_of(sharing)
         assert [each.name for each in shared.parent.iterdir()] in ([], [shared.name])
     gate.set()
+
+
+def test_who_is_withdrawn_while_shards_are_filled_damages_nothing(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are filled then never read the row that the others have yet."""
+    begin = holding(ships, monkeypatch, "begin")
+    ships.fleet.share_out(4)
+    until(lambda: sum("begin" in each.asked for each in ships.remotes[-4:]) == 4)
+    ships.archive.withdraw(FACES, 50)  # and is not followed yet
+    begin.set()
+    until(lambda: len(ships.fleet.standings()) == 4)
+    ships.follow()
+    until(ships.fleet._places.is_whole)
+    assert ships.state(FACES) is GalleryState.READY
+    assert ships.found(FACES, 49) == whole(ships.archive, FACES, 49)
