@@ -86,7 +86,7 @@ class Nodes:
         """
         while not self._stopping.wait(_REAP_SECONDS):
             for node in self._cluster.list_all_nodes():
-                for each in chain.from_iterable(node.all_processes.values()):
+                for each in chain.from_iterable(list(node.all_processes.values())):
                     each.process.poll()
 
     @property

@@ -82,28 +82,34 @@ class Mending:
         filled.
         """
         while not self._stopping.wait(limits.SHARD_PULSE_SECONDS):
-            asked = [
-                (
-                    place,
-                    place.incarnation if place.is_ready else b"",
-                    self._greet(place),
-                )
-                for place in self._places.all
-            ]
-            for place, was, sent in asked:
-                if was:
-                    self._look_at(place, was, sent)
+            try:
+                self._look()
+            except Exception:
+                log.exception("shards cannot be asked who they are; it is tried again")
 
-    @staticmethod
-    def _greet(place: Place) -> Any:  # noqa: ANN401
-        return place.remote.send(call("greet"))
+    def _look(self) -> None:
+        """Ask all shards who they are, at once; lose those that are not who they were.
 
-    def _look_at(self, place: Place, was: bytes, sent: Any) -> None:  # noqa: ANN401
-        """Lose a shard that does not say that it is who it was when it was asked."""
-        try:
-            greeting: Greeting = self._answer(
-                place, sent, seconds=limits.SHARD_GREET_SECONDS
+        However many do not answer, the next look is not late.
+        """
+        end = time.monotonic() + limits.SHARD_GREET_SECONDS
+        asked = [
+            (
+                place,
+                place.incarnation if place.is_ready else b"",
+                place.remote.send(call("greet")),
             )
+            for place in self._places.all
+        ]
+        for place, was, sent in asked:
+            if was:
+                self._look_at(place, was, sent, end)
+
+    def _look_at(self, place: Place, was: bytes, sent: Any, end: float) -> None:  # noqa: ANN401
+        """Lose a shard that does not say that it is who it was when it was asked."""
+        left = max(end - time.monotonic(), 0.0)
+        try:
+            greeting: Greeting = self._answer(place, sent, seconds=left)
         except LostError as error:
             why = LostError(str(error))  # it may be slow, and is asked again
         else:

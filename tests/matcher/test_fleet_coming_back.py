@@ -312,3 +312,21 @@ def test_growth_goes_on_though_keys_are_replaced_and_others_write(
     ships.follow()
     remake.set()
     until(lambda: len(ships.fleet.standings()) == 4)
+
+
+def test_a_look_that_fails_is_made_again(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards of which nobody asks anything end, and are not noticed when they do."""
+    monkeypatch.setattr(limits, "SHARD_PULSE_SECONDS", 0.05)
+    ships = Ships(archive)
+    here = ships.remotes[0]
+    with ships.fleet:
+        failed = failing_once(
+            *(monkeypatch, here, "send", RuntimeError("why it fails")),
+            is_meant=lambda asked: asked.method == "greet",
+        )
+        until(failed.is_set)
+        here.restart()
+        until(lambda: here.asked.count("begin") == 2)
+        until(lambda: ships.state(FACES) is GalleryState.READY)
