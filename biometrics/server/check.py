@@ -54,11 +54,10 @@ def check(path: Path) -> list[str]:
         ConfigurationError: with every fault of the first file that has any.
     """
     config = read_config(path)
+    spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
     if config.cluster is not None:
         refuse_without_ray()
         refuse_cluster(config.cluster.address)
-    spaces, calibrations = read_calibrated(config.spaces, config.calibrations)
-    if config.cluster is not None:
         refuse_sets(spaces)
     signers = read_signers(config.signers)
     check_table(SERVICES)
