@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -40,3 +41,25 @@ def test_settings_that_need_it_are_refused(run: Callable[..., Told], tmp_path: P
     told = run("serve", "--check", "--config", settings)
     assert told.code == 2
     assert "regional-biometrics-exchange[cluster]" in told.err
+
+
+def test_the_check_refuses_the_cluster_that_a_start_would(
+    run: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It asks nobody for a token; or nobody is there."""
+    monkeypatch.setattr("biometrics.server.check.refuse_without_ray", lambda: None)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    assert run("init", tmp_path / "pilot").code == 0
+    settings = tmp_path / "pilot/exchange.toml"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    text = settings.read_text("utf-8")
+    settings.write_text(f'{text}\n[matcher]\nengine = "ray"\naddress = "{address}"\n')
+    told = run("serve", "--check", "--config", settings)
+    assert told.code == 2
+    assert "RAY_AUTH_TOKEN_PATH" in told.err
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    told = run("serve", "--check", "--config", settings)
+    assert told.code == 2
+    assert f"nothing answers at `{address}`" in told.err
