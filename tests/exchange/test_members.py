@@ -72,7 +72,8 @@ for n in {numbers}:
         except SystemExit as ended:
             os._exit(ended.code or 0)
     _, status = os.waitpid(child, 0)
-    print("killed" if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status))
+    told = "killed" if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
+    print(told, flush=True)  # or each child has it to print as well
     if not os.WIFSIGNALED(status):
         break
 """
