@@ -1,15 +1,17 @@
 """`biometrics cluster`: a Ray cluster on this machine, for trying shards."""
 
 import signal
-import threading
+import time
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from biometrics import limits
 from biometrics.cli.output import print_line
+
+_LOOK_SECONDS: Final = 0.2
 
 app = typer.Typer(help="Shards on a Ray cluster; see matcher/README.md.")
 
@@ -43,14 +45,14 @@ def up(
     """
     from biometrics.demo.nodes import ray_nodes  # noqa: PLC0415 - it takes a while
 
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    told: list[int] = []  # an event is locked, and a second signal would wait for it
     memory_bytes = node_mb << 20
     path = quote(str(token.resolve()))
     with ray_nodes(
         nodes, memory_bytes=memory_bytes, cores=nodes, token=token
     ) as address:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _: told.append(number))
         for line in (
             f"ready: {nodes} node{'s' * (nodes > 1)}. In `exchange.toml`:",
             "",
@@ -65,4 +67,5 @@ def up(
             f"export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH={path}",
         ):
             print_line(line)
-        stopping.wait()
+        while not told:
+            time.sleep(_LOOK_SECONDS)

@@ -128,11 +128,18 @@ def print_error(error: ExchangeError, *, as_json: bool = False) -> None:
 
 
 def drop_output() -> None:
-    """Turn stdout away from where it cannot be written, so that no flush fails."""
-    with contextlib.suppress(OSError):  # a stand-in for stdout has no descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    """Turn output away from where it cannot be written.
+
+    Python flushes what is left when it exits, and makes a failure of that the code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError):  # a stand-in has no descriptor
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
 
 
 def fault_documents(faults: Iterable[Fault]) -> list[dict[str, str]]:

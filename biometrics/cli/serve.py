@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from biometrics.cli.output import counted, print_line, print_note
+from biometrics.cli.output import counted, drop_output, print_line, print_note
 from biometrics.cli.session import ConfigOption
 
 
@@ -52,6 +52,7 @@ def serve(
     if until_stdin_ends:
         Thread(target=stop_with_stdin, daemon=True).start()
     run(config)
+    drop_output()  # a terminal that closed takes no more of the log
 
 
 def stop_with_stdin() -> None:

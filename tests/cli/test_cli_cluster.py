@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -22,11 +23,13 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cluster_needs_an_extra(run: Callable[..., Told], tmp_path: Path):
-    """Which is named; nothing is written before that is known."""
+    """Which is named; nothing is done before that is known."""
+    before = signal.getsignal(signal.SIGTERM)
     told = run("cluster", "up", "--token", tmp_path / "token")
     assert told.code == 2
     assert "regional-biometrics-exchange[cluster]" in told.err
     assert not (tmp_path / "token").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_settings_that_need_it_are_refused(run: Callable[..., Told], tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -309,7 +310,10 @@ def test_a_server_ends_with_its_terminal(victim: Victim) -> None:
     """Whoever started it there closes the window: it drains as on SIGTERM."""
     serve = ("-m", "biometrics.cli", "serve", "--config", str(victim.config))
     done = subprocess.run(
-        [sys.executable, "-c", IN_A_TERMINAL, *serve], timeout=60, check=False
+        [sys.executable, "-c", IN_A_TERMINAL, *serve],
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0
 
