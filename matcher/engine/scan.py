@@ -24,6 +24,7 @@ import faiss
 import numpy as np
 
 from matcher.engine.code import Code
+from matcher.engine.pages import ask_for_large_pages
 
 if TYPE_CHECKING:
     from typing import Self
@@ -190,6 +191,8 @@ def _filled_index(code: Code, rows: NDArray[np.uint8]) -> Any:  # noqa: ANN401
         ids = faiss.rev_swig_ptr(lists.get_ids(number), len(some))
         ids[:] = np.arange(start, start + len(some))
     index.ntotal = len(rows)
+    whole = range(len(rows) // LIST_ROWS)  # what is smaller does not fill a large page
+    ask_for_large_pages([_blocks(lists, number) for number in whole])
     return index
 
 

@@ -1,5 +1,7 @@
 """Codes in FAISS's layout can be taken out, put back and grown, and never wrap."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from coded import DIMENSIONS, all_at, coding, units
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matcher.engine import Probes, Segment, scan
-from matcher.engine.scan import BLOCK_ROWS, CoarseCodes
+from matcher.engine.scan import BLOCK_ROWS, LIST_ROWS, CoarseCodes
 
 sizes = st.integers(0, 3 * BLOCK_ROWS + 1)
 dimensions = st.sampled_from([2, 64, 127, 200, 512, 1024])
@@ -123,3 +125,30 @@ def test_another_layout_of_codes_is_refused(monkeypatch: pytest.MonkeyPatch):
         CoarseCodes.of_rows(coding(64).code, np.zeros((1, 32), np.uint8))
     monkeypatch.undo()
     CoarseCodes.of_rows(coding(64).code, np.zeros((1, 32), np.uint8))
+
+
+def flags_of(address: int) -> list[str]:
+    """Return what Linux says of the memory at an address."""
+    is_there = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, *rest = line.split()
+        if "-" in first:
+            start, end = (int(each, 16) for each in first.split("-"))
+            is_there = start <= address < end
+        elif is_there and first == "VmFlags:":
+            return rest
+    return []
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="the system has no large pages",
+)
+def test_whole_lists_are_to_lie_in_large_pages():
+    """They are what is scanned for long."""
+    rows = np.zeros((2 * LIST_ROWS, 64), np.uint8)
+    codes = CoarseCodes.of_rows(coding(512).code, rows)
+    lists = scan._lists(codes._index)
+    for number in range(2):
+        blocks = scan._blocks(lists, number)
+        assert "hg" in flags_of(blocks.ctypes.data + blocks.nbytes // 2)
