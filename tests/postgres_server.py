@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 ROLE = "exchange"
 START_SECONDS = 60
+SAID_CHARACTERS = 2000
 
 
 def missing() -> str:
@@ -101,8 +102,9 @@ class PostgresServer:
             )
         end = time.monotonic() + START_SECONDS
         while not self._answers():
-            assert self._process.poll() is None, "the database server did not start"
-            assert time.monotonic() < end, "the database server does not answer"
+            said = (self.folder / "server.log").read_text()[-SAID_CHARACTERS:]
+            assert self._process.poll() is None, f"the database did not start: {said}"
+            assert time.monotonic() < end, f"the database does not answer: {said}"
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -113,6 +115,10 @@ class PostgresServer:
     def kill(self) -> None:
         """Kill every process of the server at once."""
         number = self._process.pid
+        # Stopped first: a process that it forks meanwhile would live on, and a server
+        # does not start beside one that has the memory of the last.
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, number, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         told = Path(f"/proc/{number}/task/{number}/children").read_text()
         children = list(map(int, told.split()))
         for process in (number, *children):
@@ -122,7 +128,8 @@ class PostgresServer:
         while any(map(_is_running, children)) and time.monotonic() < end:
             time.sleep(0.01)
         # Or it would be another's whose process has that number by now.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for path in (self.data / "postmaster.pid", *self.folder.glob("*.lock")):
+            path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Stop and leave nothing behind."""
