@@ -36,8 +36,11 @@ class Loading:
         register: RecordReader,
         files: SegmentFiles,
         is_whole: bool = True,
+        has_read: Callable[[], None] = lambda: None,
     ) -> None:
         """Load from `journal` and `files` for `index`, as `register` counts.
+
+        `has_read` is called before the index adopts what was read.
 
         Where galleries are in several places, each has fewer than were counted, and
         its index goes where it is told: `is_whole` says that they are in this one
@@ -49,6 +52,7 @@ class Loading:
         self._register = register
         self._files = files
         self._is_whole = is_whole
+        self._has_read = has_read
 
     def load(
         self, holder: Member, *, is_wanted: Callable[[], bool], done: Callable[[], None]
@@ -126,8 +130,9 @@ class Loading:
         while is_wanted():
             # 2. The last few changes, while no other is applied.
             with self._index.held() as position:
-                if made.position <= position:
+                if made.reaching <= position:
                     self._follow(holder, made, position, is_wanted)
+                    self._has_read()
                     # 3. From here on the index follows them by itself.
                     if is_here := is_wanted():
                         self._index.adopt(made)

@@ -19,7 +19,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -104,13 +104,13 @@ class Greeting:
     Attributes:
         incarnation: the process.
         public: what is to be sealed to.
-        has_begun: whether somebody has had it begin, and lent it keys.
+        is_lent: whether somebody has lent it keys, or is about to.
         sharing: how galleries are shared out where it is one of several.
     """
 
     incarnation: bytes
     public: bytes
-    has_begun: bool
+    is_lent: bool
     sharing: Sharing
 
 
@@ -131,13 +131,15 @@ class Reached:
     """How it is about a shard.
 
     Attributes:
-        position: every change up to here is in it, and none after.
+        position: every change up to here is in it.
+        is_ahead: whether some later one is as well, of what was on disk.
         counts: how many templates can be found, by shelf.
         open: members whose galleries are not closed, and whose keys are lent.
         damaged: galleries that are not whole.
     """
 
     position: int
+    is_ahead: bool
     counts: Mapping[Shelf, int]
     open: frozenset[Member]
     damaged: frozenset[GalleryName]
@@ -184,6 +186,7 @@ class Shard:
             register=self._register,
             files=self._files,
             is_whole=False,
+            has_read=self._note_gone,
         )
         self._keeper = Keeper(
             index=self._index,
@@ -194,9 +197,12 @@ class Shard:
         self._following = threading.Lock()
         self._lending = threading.Lock()
         self._overtaken: dict[Member, int] = {}
-        self._start = self._reaching = 0
-        self._has_begun = False
+        self._start = self._gone = 0
+        self._reading = threading.Lock()
+        self._has_begun = self._is_lent = False
         self._making = threading.Lock()
+        self._made = threading.Condition()
+        self._made_for: Member | None = None
         self.asked_at = time.monotonic()  # by anybody, last
         self._workers = ThreadPoolExecutor(plan.threads, "scan")
 
@@ -206,7 +212,7 @@ class Shard:
         return Greeting(
             incarnation=self._incarnation,
             public=self._keys.public,
-            has_begun=self._has_begun,
+            is_lent=self._is_lent,
             sharing=self._plan.sharing,
         )
 
@@ -238,6 +244,7 @@ class Shard:
         """
         if incarnation != self._incarnation:
             return None
+        self._is_lent = True
         with self._following:
             if self._has_begun:
                 if not self._is_of_journal():
@@ -256,7 +263,7 @@ class Shard:
             for gallery in galleries:
                 self._galleries.know(*gallery)
             self._index.restore(self._files, self._journal, start=start)
-            self._reaching = self._index.reaching
+            self._note_gone()  # what is on disk may lack what was gone by then
             self._follow(start)
             self._galleries.loaded()
             self._keeper.start()
@@ -292,7 +299,7 @@ class Shard:
         def done() -> None:
             self._galleries.open(holder)
 
-        with self._making:
+        with self._made_of(holder):
             if not self._borrow({holder: loan}):
                 return False
             if self._galleries.closed(holder) is None:
@@ -306,7 +313,7 @@ class Shard:
         """Code a holder's galleries by their newest keys; say whether that is done."""
         if not self._is(incarnation):
             return False
-        with self._making:
+        with self._made_of(holder):
             return self._borrow({holder: loan}) and self._as_far_as_can_be(
                 lambda: self._loading.remake(
                     holder, is_wanted=lambda: self._keys.is_unlocked(holder)
@@ -327,9 +334,9 @@ class Shard:
             question: see `asking.send`; its vectors are of unit length.
 
         Returns:
-            Position of the journal up to which changes may be in effect here; and for
-            each that was asked the numbers of the candidates of each probe, None for
-            what is not whole here.
+            Position of the journal up to which what is replaced may be gone here; and
+            for each that was asked the numbers of the candidates of each probe, None
+            for what is not whole here.
         """
         if not self._is(incarnation) or self._index.position < position:
             return None
@@ -363,7 +370,7 @@ class Shard:
                 for each, found, ready in zip(asked, parts, is_ready, strict=True)
             ]
         )
-        return [max(self._index.position, self._reaching), found]
+        return [max(self._index.position, self._gone), found]
 
     def holds(
         self, incarnation: bytes, shelf: Shelf, ids: NDArray[np.int64]
@@ -374,6 +381,8 @@ class Shard:
     def forget(self, incarnation: bytes, holder: Member) -> bool:
         """Hold nothing any more of a holder whose galleries were dropped."""
         if is_meant := self._is(incarnation):
+            with self._made:  # what is made of them has keys, and ends without
+                self._made.wait_for(lambda: self._made_for != holder)
             self._keeper.forget(holder)
         return is_meant
 
@@ -418,9 +427,34 @@ class Shard:
             most = min(limits.JOURNAL_PAGE_CHANGES, position - at)
             changes = self._journal.changes(at, most)
             self._note_overtaking(changes)
-            # From here on, some of them are in effect.
-            self._reaching = max(self._reaching, changes[-1].position)
+            if any(map(_is_gone, changes)):
+                self._note_gone()  # by a change that comes later
+            else:
+                self._note_gone(changes[-1].position)
             self._index.apply(changes)
+
+    def _note_gone(self, position: int | None = None) -> None:
+        """Note that what is replaced up to a position may be gone here, or up to now.
+
+        What has taken its place comes with that position. To be called once rows were
+        read, and before what was read is searched.
+        """
+        if position is None:
+            position = self._journal.end()
+        with self._reading:
+            self._gone = max(self._gone, position)
+
+    @contextmanager
+    def _made_of(self, holder: Member) -> Iterator[None]:
+        """Have galleries of a holder made in the block, and of nobody else."""
+        with self._making:
+            self._made_for = holder
+            try:
+                yield
+            finally:
+                with self._made:
+                    self._made_for = None
+                    self._made.notify_all()
 
     def _is_of_journal(self) -> bool:
         """Say whether the journal is the one that was followed.
@@ -461,14 +495,17 @@ class Shard:
 
     def _reached(self) -> Reached:
         known = self._galleries.known()
+        # Before they are counted: what is opened in between is whole then.
+        is_open = frozenset(
+            member
+            for member in self._keys.members
+            if self._galleries.closed(member) is None
+        )
         return Reached(
             position=self._index.position,
+            is_ahead=self._index.reaching > self._index.position,
             counts=self._index.counts(),
-            open=frozenset(
-                member
-                for member in self._keys.members
-                if self._galleries.closed(member) is None
-            ),
+            open=is_open,
             damaged=frozenset(
                 gallery
                 for gallery in known
@@ -492,6 +529,11 @@ class Shard:
             return work()
         except (GalleryLockedError, StorageError):
             return False
+
+
+def _is_gone(change: Change) -> bool:
+    """Say whether a record was withdrawn before its enrolment was read."""
+    return change.kind is ChangeKind.ENROLLED and not change.templates
 
 
 def _probes(

@@ -281,7 +281,7 @@ class Second(Ships):
         )
         for member in (XAA, XRA):
             vault.unlock(member)
-        beside = Others(archive.store.journal, lambda: False, list)
+        beside = Others(lambda: False, list)
         super().__init__(archive, vault=vault, beside=beside)
 
     def make(self, _sharing: Sharing) -> list[Here]:

@@ -186,7 +186,7 @@ def site_of(
             is_trusted=store.register.is_whole(),
             beside=None
             if others is None
-            else Others(store.journal, others.is_alone, shards.strangers),
+            else Others(others.is_alone, shards.strangers),
         ) as fleet,
     ):
         yield Site(

@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
 from matcher.calls import LostError, call
-from matcher.fleet.moves import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from biometrics.members import Member
-    from biometrics.store import JournalReader
     from matcher.calls import Found
     from matcher.shard import Greeting
     from matcher.shares import Sharing
@@ -26,9 +23,6 @@ if TYPE_CHECKING:
 
 class Beside(Protocol):
     """What there is beside this front end."""
-
-    def replaced(self, after: int, last: int) -> Collection[Member]:
-        """Return holders of whom something was replaced between two positions."""
 
     def sharings(self) -> Collection[Sharing]:
         """Return how the galleries of strangers are shared out; see `close`."""
@@ -45,11 +39,7 @@ class Beside(Protocol):
 
 
 class Nobody:
-    """Nobody: what is replaced is known here."""
-
-    def replaced(self, _after: int, _last: int) -> Collection[Member]:
-        """Return nobody."""
-        return ()
+    """Nobody."""
 
     def sharings(self) -> Collection[Sharing]:
         """Return none."""
@@ -68,27 +58,15 @@ class Others:
 
     def __init__(
         self,
-        journal: JournalReader,
         is_last: Callable[[], bool],
         strangers: Callable[[], Sequence[Found]],
     ) -> None:
-        """Read `journal`; `is_last` says whether no other front end is there now.
+        """Ask `is_last` whether no other front end is there now.
 
         `strangers` are shards of the exchange that are not spoken to from here.
         """
-        self._journal = journal
         self._strangers = strangers
         self._is_last = is_last
-
-    def replaced(self, after: int, last: int) -> Collection[Member]:
-        """Return holders of whom something was replaced between two positions.
-
-        Raises:
-            StorageError: the journal cannot be read now.
-        """
-        if after >= last:
-            return ()
-        return replacing(self._journal.entries(after, last))
 
     def sharings(self) -> Collection[Sharing]:
         """Return how the galleries of strangers are shared out; see `close`."""
@@ -97,8 +75,8 @@ class Others:
     def close(self, position: int) -> None:
         """Have strangers obey the journal up to a position, or end them."""
         for remote, greeting in self._greeted():
-            if not greeting.has_begun:
-                continue  # without keys; whoever has it begin obeys by itself
+            if not greeting.is_lent:
+                continue
             asked = call("follow", greeting.incarnation, position, {}, group="follow")
             sent = remote.send(asked)
             try:

@@ -26,7 +26,7 @@ from matcher.fleet.beside import Nobody
 from matcher.fleet.growth import Growth
 from matcher.fleet.lending import Lending
 from matcher.fleet.mending import Mending
-from matcher.fleet.moves import Moves
+from matcher.fleet.moves import Moves, replacing
 from matcher.fleet.place import Places
 from matcher.fleet.searching import Searching
 from matcher.galleries import GalleryName, GalleryState
@@ -99,6 +99,7 @@ class Fleet:
             position=lambda: self.position,
             count=self._count,
             beside=self._beside.sharings,
+            is_shared=beside is not None,
             is_trusted=is_trusted,
         )
         self._growth = Growth(
@@ -110,7 +111,7 @@ class Fleet:
             self._mending,
             self._moves,
             lambda: self.position,
-            self._beside.replaced,
+            self._replaced,
         )
 
     def __enter__(self) -> Self:
@@ -203,6 +204,9 @@ class Fleet:
 
     def verify(self, counts: Mapping[GalleryName, int]) -> None:
         """Compare what was loaded with what was counted; see `Index.verify`."""
+        if not self._places.is_whole():  # one was lost since
+            self._mending.count_again()
+            return
         held = self._places.counts()
         for gallery in sorted({*self._galleries.known(), *counts}):
             told, counted = held.get(gallery, {0}), counts.get(gallery, 0)
@@ -297,8 +301,11 @@ class Fleet:
             GalleryLockedError: the holder was locked meanwhile.
             StorageError: a shard is lost.
         """
-        self._each_with_loan("remake", holder, asked=set(), is_wanted=is_wanted)
-        if is_wanted() and len(self._places.ready()) < len(self._places.all):
+        asked: set[bytes] = set()
+        self._each_with_loan("remake", holder, asked=asked, is_wanted=is_wanted)
+        ready = self._places.ready()
+        is_done = asked.issuperset(place.incarnation for place in ready)
+        if is_wanted() and not (is_done and len(ready) == len(self._places.all)):
             raise StorageError("SHARD_LOST", "a shard is lost, and will be back")
 
     def forget(self, holder: Member) -> None:
@@ -376,7 +383,7 @@ class Fleet:
         Args:
             method: what.
             holder: whose.
-            asked: processes that have done it, which are added to.
+            asked: processes that have done it or need not, which are added to.
             is_wanted: nothing is waited for where it says no.
 
         Raises:
@@ -388,13 +395,14 @@ class Fleet:
         for place in self._places.ready():
             if place.incarnation in asked:
                 continue
-            asked.add(place.incarnation)
+            who = place.incarnation
+            asked.add(who)
             if not self._lending.is_unlocked(holder):
                 continue
             loan = self._lending.loan(place, holder)
-            to_do = call(method, place.incarnation, holder, loan, group="load")
-            sent.append((place, place.remote.send(to_do)))
-        for place, reply in sent:
+            to_do = call(method, who, holder, loan, group="load")
+            sent.append((place, who, place.remote.send(to_do)))
+        for place, who, reply in sent:
             try:
                 is_done = answer_of(
                     *(place.remote, reply),
@@ -402,10 +410,12 @@ class Fleet:
                     is_over=lambda: self._mending.is_stopping or not is_wanted(),
                 )
             except LostError as error:
+                asked.discard(who)
                 if is_wanted() and not self._mending.is_stopping:
                     self._mending.lose(place, error)
                 continue
             if not is_done and self._lending.is_unlocked(holder):
+                asked.discard(who)  # the same may be back, without having done it
                 self._mending.lose(place, LostError(f"it did not {method} a holder"))
 
     def _all_of(
@@ -510,7 +520,19 @@ class Fleet:
     def _is_at(self, end: int, *coming: Place) -> bool:
         """Say whether what shards have told is of one position, and that is the end."""
         told = (*self._places.ready(), *coming)
-        return self._position == end and all(place.position == end for place in told)
+        return self._position == end and all(
+            place.position == end and not place.is_ahead for place in told
+        )
+
+    def _replaced(self, after: int, last: int) -> Collection[Member]:
+        """Return holders of whom something was replaced between two positions.
+
+        Raises:
+            StorageError: the journal cannot be read now.
+        """
+        if self._journal is None or after >= last:
+            return ()
+        return replacing(self._journal.entries(after, last))
 
     @staticmethod
     def _wrong(

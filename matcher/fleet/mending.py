@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from biometrics import limits
 from biometrics.errors import ExchangeError, GalleryLockedError, SealError
-from matcher.calls import LostError, UnplacedError, answer_of, call
+from matcher.calls import LostError, SlowError, UnplacedError, answer_of, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -44,6 +44,7 @@ class Mending:
         position: Callable[[], int],
         count: Callable[[Place], None],
         beside: Callable[[], Collection[Sharing]],
+        is_shared: bool,
         is_trusted: bool,
     ) -> None:
         """Have shards of `places` back.
@@ -56,6 +57,7 @@ class Mending:
             count: compares what all have, and one that is about to be searched, with
                 what was counted, if it can; `applying` is held.
             beside: how galleries are shared out elsewhere.
+            is_shared: whether other front ends may speak to them.
             is_trusted: whether what they have on disk goes with the database.
         """
         self._places = places
@@ -64,6 +66,7 @@ class Mending:
         self._position = position
         self._count = count
         self._beside = beside
+        self._is_shared = is_shared
         self._is_trusted = is_trusted
         self._stopping = threading.Event()
         # For those that are searched, and as many that are to be.
@@ -204,9 +207,13 @@ class Mending:
                 *(place.name, sum(place.counts.values())),
                 time.monotonic() - began,
             )
-        with self._applying:
-            if place.is_ready and not place.is_counted:
-                self._count(place)
+        # Whoever applies may wait for this one, lost again, to drop keys.
+        if self._applying.acquire(timeout=limits.SHARD_RETRY_SECONDS):
+            try:
+                if place.is_ready and not place.is_counted:
+                    self._count(place)
+            finally:
+                self._applying.release()
 
     def _bring_back(self, place: Place) -> None:
         """Have a shard load and catch up; then it is searched.
@@ -218,7 +225,7 @@ class Mending:
         # 1. Which process is it? Another one has nothing.
         greeting = self._greeting(place)
         if greeting.incarnation != place.incarnation:
-            self._places.greeted(place, greeting)
+            self._places.greeted(place, greeting, is_shared=self._is_shared)
         if not place.has_begun:
             self._load(place)
         while True:
@@ -273,7 +280,7 @@ class Mending:
         """Return which process is in a place.
 
         Raises:
-            LostError: none is, or not yet.
+            LostError: none is, or not yet; or that which was there hangs.
         """
         try:
             greeting: Greeting = self._ask(
@@ -284,7 +291,10 @@ class Mending:
                 self._places.gone(place)
             if why := place.remote.waits_for():
                 raise UnplacedError(why) from error
-            raise LostError(str(error)) from error  # Ray may still be starting it
+            # Ray may still be starting it; but one that was there has been lost, and
+            # does not answer now either.
+            is_hung = isinstance(error, SlowError) and bool(place.incarnation)
+            raise LostError(str(error), is_alive=is_hung) from error
         return greeting
 
     def _load(self, place: Place) -> None:
@@ -376,6 +386,7 @@ class Mending:
         """Have another process in a place, unless nobody needs it."""
         if not place.is_leaving:
             place.remote.restart()
+            place.incarnation = b""  # once: what is there from here on may be starting
 
     def _ask(self, place: Place, asked: Call, *, seconds: float) -> Any:  # noqa: ANN401
         """Return what a method of a shard returns.

@@ -39,6 +39,7 @@ class Place:
         has_begun: whether it has said that it has.
         is_ready: whether it is searched.
         position: that it has reached.
+        is_ahead: whether some of what it has is of a later one.
         counts: how many templates it had when last asked, by shelf.
         has: galleries of which it may have templates.
         lent: numbers of the keys that it may hold, by member.
@@ -55,6 +56,7 @@ class Place:
     has_begun: bool = False
     is_ready: bool = False
     position: int = 0
+    is_ahead: bool = False
     counts: Mapping[Shelf, int] = field(default_factory=dict)
     has: frozenset[GalleryName] = frozenset()
     lent: dict[Member, frozenset[int]] = field(default_factory=dict)
@@ -249,16 +251,17 @@ class Places:
                 place.has |= known
             self._tell()
 
-    def greeted(self, place: Place, greeting: Greeting) -> None:
+    def greeted(self, place: Place, greeting: Greeting, *, is_shared: bool) -> None:
         """Note that another process is in a place.
 
-        It has nothing, unless others had it begin: then it may have any key.
+        It has nothing, unless others have lent to it, or may do so: then it may have
+        any key.
         """
         with self.changed:
             place.incarnation, place.public = greeting.incarnation, greeting.public
             place.has_begun = False
             self.gone(place)
-            if greeting.has_begun:
+            if greeting.is_lent or is_shared:
                 holders = {gallery.holder for gallery in self._galleries.known()}
                 place.lent = dict.fromkeys(holders, frozenset())
 
@@ -277,6 +280,7 @@ class Places:
         }
         with self.changed:
             place.position, place.counts = reached.position, reached.counts
+            place.is_ahead = reached.is_ahead
             # What it says of open galleries is all, unless more is on its way there.
             is_all = reached.position >= self.target
             kept = {g for g in place.has if not is_all or g.holder not in reached.open}

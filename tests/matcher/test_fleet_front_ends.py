@@ -33,12 +33,12 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SHARD_RETRY_SECONDS", 0.02)
 
 
-def others(archive: Archive, *strangers: Here, is_last: bool = True) -> Others:
+def others(*strangers: Here, is_last: bool = True) -> Others:
     """Return what one front end knows of others, and of shards of theirs.
 
     Shards end with it where it is the last.
     """
-    return Others(archive.store.journal, lambda: is_last, lambda: strangers)
+    return Others(lambda: is_last, lambda: strangers)
 
 
 def copy(database: Path, into: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_shared_shard_ends_once_it_is_left_but_not_while_it_begins(
         time.sleep(1.5)
 
     monkeypatch.setattr(Index, "restore", slowly)
-    ships = Ships(archive, replace(SHARING, places=1), beside=others(archive))
+    ships = Ships(archive, replace(SHARING, places=1), beside=others())
     with ships.fleet:
         assert not ended.is_set()
     until(ended.is_set)
@@ -89,7 +89,7 @@ def test_a_front_end_that_fails_to_start_says_why(archive: Archive) -> None:
         galleries=Galleries(),
         register=archive.store.register,
         is_trusted=True,
-        beside=others(archive),
+        beside=others(),
     )
     why = StorageError("PORT_TAKEN", "why it does not start")
     with pytest.raises(StorageError, match=why.message), fleet:
@@ -101,8 +101,8 @@ def test_shards_that_no_front_end_has_any_more_keep_no_keys_after_a_lock(
     archive: Archive,
 ) -> None:
     """Front ends hear of another number when started, one after the other."""
-    old = Ships(archive, beside=others(archive, is_last=False))
-    beside = others(archive, *old.remotes)
+    old = Ships(archive, beside=others(is_last=False))
+    beside = others(*old.remotes)
     new = Ships(archive, replace(SHARING, places=4), beside=beside)
     with new.fleet:
         with old.fleet:
@@ -122,7 +122,7 @@ def test_files_that_another_front_end_searches_by_stay(archive: Archive) -> None
         assert old.fleet.keep(XAA)
         folder = old.remotes[0].plan.folder_of(SHARING)
         assert [*folder.rglob("manifest")]
-        beside = others(archive, *old.remotes)
+        beside = others(*old.remotes)
         with Ships(archive, replace(SHARING, places=4), beside=beside).fleet:
             assert [*folder.rglob("manifest")]
 
@@ -131,7 +131,7 @@ def test_shards_of_before_a_restore_make_nobody_a_stranger(archive: Archive) -> 
     """All front ends are killed, the database is restored, and one starts in time."""
     before = archive.root / "before.sqlite"
     copy(archive.database, before)
-    first = Ships(archive, beside=others(archive, is_last=False))
+    first = Ships(archive, beside=others(is_last=False))
     with first.fleet:
         archive.enrol(FACES, *range(300, 340))
         first.follow()
@@ -155,7 +155,7 @@ def test_who_begins_anew_is_known_to_a_front_end_that_hears_of_all_at_once(
     archive: Archive,
 ) -> None:
     """A gallery is destroyed, begun anew and enrolled into, while one was cut off."""
-    first = Ships(archive, beside=others(archive))
+    first = Ships(archive, beside=others())
     second = Second(archive, first)
     with first.fleet, second.fleet:
         first.destroy()
@@ -180,7 +180,7 @@ def test_a_front_end_that_is_cut_off_lends_no_new_shard_what_was_locked(
     archive: Archive,
 ) -> None:
     """No lock waited for it: the database knows it as gone, while shards hear it."""
-    one = Ships(archive, beside=others(archive))
+    one = Ships(archive, beside=others())
     other = Second(archive, one)  # and follows no more
     with one.fleet, other.fleet:
         one.close(is_open=False)
@@ -199,7 +199,7 @@ def test_a_shard_says_how_far_what_it_has_kept_on_disk_is(
 ) -> None:
     """It begins by files of two moments, and tells of the earlier and the later."""
     monkeypatch.setattr(limits, "COMPACT_SECONDS", 1000.0)  # none but by `keep`
-    one = Ships(archive, beside=others(archive))
+    one = Ships(archive, beside=others())
     other = Second(archive, one)
     with one.fleet, other.fleet:
         old, new = replaced_elsewhere(one, other)

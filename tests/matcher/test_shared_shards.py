@@ -38,7 +38,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 @pytest.fixture
 def both(archive: Archive) -> Iterator[tuple[Ships, Ships]]:
     """Two front ends."""
-    beside = Others(archive.store.journal, lambda: True, list)
+    beside = Others(lambda: True, list)
     first = Ships(archive, SHARING, beside=beside)
     second = Second(archive, first)
     with first.fleet, second.fleet:
@@ -104,7 +104,7 @@ def test_no_shard_takes_a_key_that_a_lock_has_overtaken(
     assert not shard._overtaken
     place = other.fleet._places.all[number]
     greeting = other.fleet._mending._greeting(place)
-    other.fleet._places.greeted(place, greeting)
+    other.fleet._places.greeted(place, greeting, is_shared=True)
     loan = other.fleet._lending.loan(place, XAA)
     assert not shard.load(greeting.incarnation, XAA, loan)
     assert not shard._keys.is_unlocked(XAA)
@@ -214,7 +214,7 @@ def test_copies_that_are_told_of_at_two_moments_do_not_differ(
 ) -> None:
     """While another front end has them follow, nothing is compared."""
     sharing = replace(SHARING, places=1, copies=2)
-    beside = Others(archive.store.journal, lambda: True, list)
+    beside = Others(lambda: True, list)
     with Ships(archive, sharing, beside=beside).fleet as fleet:
         first, _ = fleet._places.all
         archive.enrol(FACES, 100)
@@ -260,7 +260,7 @@ def test_a_shard_that_is_lost_is_had_back_by_both(
 
 def test_whoever_leaves_first_leaves_shards_to_the_other(archive: Archive) -> None:
     """They end with the last one."""
-    first = Ships(archive, beside=Others(archive.store.journal, lambda: False, list))
+    first = Ships(archive, beside=Others(lambda: False, list))
     with first.fleet:
         second = Second(archive, first)
         with second.fleet:
