@@ -269,7 +269,9 @@ class Ship(Here):
 class Second(Ships):
     """Another front end, which speaks to the shards of a first one."""
 
-    def __init__(self, archive: Archive, first: Ships) -> None:
+    def __init__(
+        self, archive: Archive, first: Ships, sharing: Sharing = SHARING
+    ) -> None:
         """Have keys of its own."""
         self.first = first
         vault = Vault(
@@ -282,7 +284,7 @@ class Second(Ships):
         for member in (XAA, XRA):
             vault.unlock(member)
         beside = Others(lambda: False, list)
-        super().__init__(archive, vault=vault, beside=beside)
+        super().__init__(archive, sharing, vault=vault, beside=beside)
 
     def make(self, _sharing: Sharing) -> list[Here]:
         """Have those of the first one."""

@@ -1,0 +1,382 @@
+"""What happens while a shard reads, loads, begins or is lost hides nobody.
+
+A shard reads rows as they are at that moment, which may be later than where it is: who
+was replaced meanwhile is gone from them, and comes with a change that it has not seen.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from archive import FACES, LEFT_FINGERS, OTHER_FACES, XAA, XRA, Archive, digest, until
+from ships import SHARING, Second, Ships, replaced_elsewhere, shards, whole
+
+from biometrics import limits
+from biometrics.errors import StorageError
+from matcher.calls import call
+from matcher.fleet import Others
+from matcher.galleries import GalleryName, GalleryState
+from matcher.index import Index
+from matcher.segments import SegmentFiles
+from matcher.shard import Loan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matcher.fleet.place import Place
+
+PEOPLE = range(80)
+WAIT_SECONDS = 10.0
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever has failed is tried again soon; nothing is saved unasked."""
+    monkeypatch.setattr(limits, "SHARD_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(limits, "COMPACT_SECONDS", 1000.0)
+
+
+@pytest.fixture(params=[False, True], ids=["one front end", "several"])
+def ships(archive: Archive, request: pytest.FixtureRequest) -> Iterator[Ships]:
+    """A fleet of three."""
+    beside = Others(lambda: True, list) if request.param else None
+    ships = Ships(archive, beside=beside)
+    with ships.fleet:
+        yield ships
+
+
+def failing_once(
+    monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> threading.Event:
+    """Have a method fail once as the database does; an event says that it has."""
+    method, failed = getattr(owner, name), threading.Event()
+
+    def fail_once(*arguments: Any, **more: Any) -> object:  # noqa: ANN401 - as it takes
+        if not failed.is_set():
+            failed.set()
+            raise StorageError("DATABASE_AWAY", "for a moment")
+        return method(*arguments, **more)
+
+    monkeypatch.setattr(owner, name, fail_once)
+    return failed
+
+
+def all_are_well(ships: Ships) -> bool:
+    """Say whether nobody is about to have a shard back, or counted."""
+    return not any(place.is_mended for place in ships.fleet._places.all)
+
+
+def first_place(ships: Ships) -> Place:
+    """Return the first of all."""
+    return ships.fleet._places.all[0]
+
+
+def is_found(ships: Ships) -> bool:
+    """Say whether the first person is."""
+    return ships.found(FACES, 1) not in (None, [set()])
+
+
+def without_files(ships: Ships) -> None:
+    """Delete what shards keep on disk."""
+    for here in ships.remotes:
+        shutil.rmtree(here.plan.folder, ignore_errors=True)
+
+
+# -- who is replaced twice, or while a shard reads -------------------------------
+
+
+def test_who_is_replaced_before_shards_read_is_no_stranger(ships: Ships):
+    """They read a page of changes later than the exchange did."""
+    archive = ships.archive
+    archive.replace(FACES, 1)
+    page = archive.store.journal.changes(ships.fleet.position, 1000)
+    archive.replace(FACES, 1)
+    ships.fleet.apply(page)
+    assert ships.state(FACES) is GalleryState.READY
+    assert ships.found(FACES, 1) != [set()]
+    ships.follow()
+    assert is_found(ships)
+
+
+def test_who_is_replaced_while_a_shard_comes_back_is_no_stranger(ships: Ships):
+    """What takes the place is durable, and nobody has followed yet."""
+    archive = ships.archive
+    (old,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
+    without_files(ships)
+    archive.replace(FACES, 1)
+    ships.remotes[SHARING.place_of(old)].restart()
+    assert ships.found(FACES, *PEOPLE) is None
+    until(lambda: ships.state(FACES) is GalleryState.READY)
+    assert ships.found(FACES, 1) != [set()]
+    ships.follow()
+    assert is_found(ships)
+
+
+def test_who_is_replaced_before_it_is_saved_is_no_stranger_afterwards(ships: Ships):
+    """What a shard has on disk lacks whoever it lacked itself."""
+    archive = ships.archive
+    archive.replace(FACES, 1)
+    page = archive.store.journal.changes(ships.fleet.position, 1000)
+    archive.replace(FACES, 1)
+    ships.fleet.apply(page)
+    assert ships.fleet.keep(XAA)
+    for here in ships.remotes:
+        here.restart()
+    assert ships.found(FACES, *PEOPLE) is None
+    until(lambda: ships.state(FACES) is GalleryState.READY)
+    assert ships.found(FACES, 1) != [set()]
+
+
+def test_who_is_replaced_while_a_member_unlocks_is_no_stranger(ships: Ships):
+    """Shards load what is there by then."""
+    archive = ships.archive
+    ships.close(is_open=False)
+    ships.follow()
+    without_files(ships)
+    ships._vault.unlock(XAA)
+    ships.close(is_open=True)
+    ships.follow()
+    archive.replace(FACES, 1)
+    ships.load()
+    assert ships.state(FACES) is GalleryState.LOADING or (
+        ships.found(FACES, 1) != [set()]
+    )
+    ships.follow()
+    until(lambda: is_found(ships))
+
+
+def test_a_shard_that_is_ahead_of_what_failed_hides_nobody(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """It is told to go where the others could not be told to go."""
+    archive, searched = ships.archive, ships.fleet._places.searched
+    old, new = replaced_elsewhere(ships)
+    (place,) = searched.shares[SHARING.place_of(old)].copies
+    ships.renew_keys()
+    failed = failing_once(monkeypatch, archive.vault, "lend")
+    with pytest.raises(StorageError):
+        ships.follow()
+    assert failed.is_set()
+    place.remote.restart()
+    assert ships.found(FACES, 1) is None
+    until(lambda: place.is_ready)
+    assert ships.found(FACES, 1) in (None, [{old.template_id}], [{new.template_id}])
+
+
+# -- counts of one moment --------------------------------------------------------
+
+
+def test_unlocking_goes_on_after_one_shard_could_not_read(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """It is the same process afterwards, and is asked again."""
+    ships.close(is_open=False)
+    ships.follow()
+    shard = ships.remotes[0].shard
+    assert shard is not None
+    failed = failing_once(monkeypatch, shard._loading, "load")
+    ships.open()
+    assert failed.is_set()
+    until(lambda: ships.state(FACES) is not GalleryState.LOADING)
+    assert ships.state(FACES) is GalleryState.READY
+    assert ships.found(FACES, 1) == whole(ships.archive, FACES, 1)
+
+
+def test_codes_by_older_keys_are_not_remade_where_one_failed(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """Though it is back before a slower one has answered."""
+    one, two = ships.remotes[:2]
+    assert one.shard is not None
+    until(lambda: all_are_well(ships))
+    ships.renew_keys()
+    failed = failing_once(monkeypatch, one.shard._loading, "remake")
+    gate, told = two.hold("remake"), []
+
+    def remake() -> None:
+        try:
+            ships.fleet.remake(XAA, is_wanted=lambda: True)
+            told.append("done")
+        except StorageError:
+            told.append("not done")
+
+    remaking = threading.Thread(target=remake)
+    remaking.start()
+    until(lambda: failed.is_set() and not first_place(ships).is_ready)
+    until(lambda: first_place(ships).is_ready)
+    has_older = one.shard._index.has_older_codes(XAA)
+    gate.set()
+    remaking.join(WAIT_SECONDS)
+    assert told == ["not done"] or not has_older
+
+
+def test_who_is_counted_while_a_shard_is_lost_is_not_damaged(ships: Ships):
+    """Nothing is told of any gallery then."""
+    archive = ships.archive
+    few = LEFT_FINGERS._replace(holder=XRA)
+    archive.enrol(few, 900)
+    ships.follow()
+    counted = {
+        GalleryName(member, row.space): row.templates
+        for member in (XAA, XRA)
+        for row in archive.store.register.galleries(member)
+    }
+    (part,) = ships.fleet.parts(few)
+    for here in ships.remotes:
+        if here is not part.shares[0].copies[0].remote:
+            here.shard = None
+    assert ships.found(FACES, *PEOPLE) is None
+    ships.fleet.verify(counted)
+    assert ships.state(few) is GalleryState.READY
+
+
+def test_a_copy_that_has_one_gallery_ahead_is_not_compared(archive: Archive):
+    """It has begun by files of two moments."""
+    sharing = replace(SHARING, places=1, copies=2)
+    one = Ships(archive, sharing, beside=Others(lambda: True, list))
+    other = Second(archive, one, sharing)
+    with one.fleet, other.fleet:
+        assert one.fleet.keep(XRA)
+        archive.enrol(FACES, 300)
+        here = one.remotes[1]
+        shard = here.shard
+        assert shard is not None
+        shard.follow(shard._incarnation, archive.store.journal.end(), {})
+        shard.keep(shard._incarnation, XAA)
+        here.restart()
+        for _ in range(4):  # each copy in turn
+            other.found(FACES, *PEOPLE)
+        until(lambda: all(place.is_ready for place in other.fleet._places.all))
+        assert other.state(FACES) is GalleryState.READY
+
+
+# -- locks, and shards that are lost, begin or load ------------------------------
+
+
+def test_a_lock_ends_though_a_shard_is_lost_that_was_not_counted_yet(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever has it back waits for nobody who waits for it."""
+    monkeypatch.setattr(limits, "SHARD_FOLLOW_SECONDS", 0.5)
+    here, place = ships.remotes[0], first_place(ships)
+    here.restart()
+    ships.archive.enrol(OTHER_FACES, 700)  # somebody writes, so that nothing is counted
+    assert ships.found(FACES, *PEOPLE) is None
+    until(lambda: place.is_ready)
+    assert not place.is_counted
+    gate = here.hold("follow")
+    ships.close(is_open=False)
+    following = threading.Thread(target=ships.follow, daemon=True)
+    following.start()
+    until(lambda: not place.is_ready)
+    gate.set()  # it has been ended, and the new one is well
+    following.join(WAIT_SECONDS)
+    is_stuck = following.is_alive()
+    if is_stuck:
+        ships.fleet._mending._stopping.set()
+        following.join(WAIT_SECONDS)
+    assert not is_stuck
+
+
+def test_a_process_that_hangs_unasked_is_ended(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody asks it anything once it is not searched."""
+    monkeypatch.setattr(limits, "SHARD_PULSE_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "SHARD_GREET_SECONDS", 0.2)
+    ships = Ships(archive)
+    here, methods = ships.remotes[0], ("greet", "follow", "search", "load")
+    with ships.fleet:
+        stopped = here.shard
+        gates = [here.hold(method) for method in methods]
+        until(lambda: not first_place(ships).is_ready)
+        until(lambda: here.shard is not stopped)
+        for gate in gates:
+            gate.set()
+        until(lambda: first_place(ships).is_ready)
+
+
+def test_what_is_loaded_at_a_lock_has_no_keys_once_it_is_answered(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """Shards open files for as long as there are any."""
+    assert ships.fleet.keep(XAA)
+    ships.close(is_open=False)
+    ships.follow()
+    gate, reading, load = threading.Event(), threading.Event(), SegmentFiles.load
+    opened: list[object] = []
+
+    def slowly(files: SegmentFiles, *arguments: Any, **more: Any) -> object:  # noqa: ANN401
+        reading.set()
+        assert gate.wait(WAIT_SECONDS)
+        opened.append(told := load(files, *arguments, **more))
+        return told
+
+    ships._vault.unlock(XAA)
+    ships.close(is_open=True)
+    ships.follow()
+    ships.galleries.load(XAA)
+    monkeypatch.setattr(SegmentFiles, "load", slowly)
+    is_wanted = threading.Event()
+    is_wanted.set()
+    opening = threading.Thread(
+        target=ships.fleet.load,
+        args=(XAA,),
+        kwargs={"is_wanted": is_wanted.is_set, "done": lambda: None},
+    )
+    opening.start()
+    assert reading.wait(WAIT_SECONDS)
+    is_wanted.clear()  # as whoever closes galleries does: told, in the journal, gone
+    ships.close(is_open=False)
+    ships.follow()
+    opening.join(WAIT_SECONDS)
+    assert not opening.is_alive()
+    threading.Timer(0.2, gate.set).start()
+    ships.fleet.forget(XAA)
+    answered = len(opened)
+    assert answered
+    time.sleep(0.3)
+    assert len(opened) == answered
+
+
+def test_a_stranger_that_begins_has_no_keys_once_a_lock_is_answered(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever had it begin is gone, and has lent it keys."""
+    restore, begun, go_on = Index.restore, threading.Event(), threading.Event()
+    strangers = shards(archive, SHARING)
+    beside = Others(lambda: True, lambda: strangers)
+    ships = Ships(archive, replace(SHARING, places=4), beside=beside)
+
+    def slowly(index: Index, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
+        begun.set()
+        assert go_on.wait(WAIT_SECONDS)
+        restore(index, *arguments, **more)
+
+    with ships.fleet:
+        monkeypatch.setattr(Index, "restore", slowly)
+        here = strangers[0]
+        assert here.shard is not None
+        greeting = here.shard.greet()
+        loan = Loan(archive.vault.lend(XAA, greeting.public), ships.fleet.position)
+        here.send(
+            call(
+                *("begin", greeting.incarnation, {XAA: loan}, ships.galleries.known()),
+                beside=(),
+                start=ships.fleet.position,
+                is_trusted=True,
+            )
+        )
+        assert begun.wait(WAIT_SECONDS)
+        ships.close(is_open=False)
+        ships.follow()
+        is_kept = here.shard is not None and here.shard._keys.is_unlocked(XAA)
+        go_on.set()
+        for each in strangers:
+            each.end()
+        assert not is_kept
