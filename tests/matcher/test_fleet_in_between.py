@@ -125,6 +125,7 @@ def test_who_is_replaced_before_it_is_saved_is_no_stranger_afterwards(ships: Shi
     archive.replace(FACES, 1)
     ships.fleet.apply(page)
     assert ships.fleet.keep(XAA)
+    assert ships.fleet.keep(XRA)
     for here in ships.remotes:
         here.restart()
     assert ships.found(FACES, *PEOPLE) is None
