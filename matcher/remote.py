@@ -26,25 +26,26 @@ import ray
 from ray import exceptions
 from ray._private import state
 from ray._private.state import available_resources_per_node
+from ray.core.generated.gcs_pb2 import ActorTableData
 from ray.util import (
     get_current_placement_group,
     get_placement_group,
     list_named_actors,
     placement_group,
+    placement_group_table,
     remove_placement_group,
 )
+from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from biometrics import limits
 from biometrics.errors import ConfigurationError
-from matcher.calls import LostError, SlowError
+from matcher.calls import LostError, SlowError, call
 from matcher.joining import refuse_cluster, refuse_without_tls
 from matcher.shard import Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from ray.util.placement_group import PlacementGroup
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from matcher.calls import Call
     from matcher.shard import ShardPlan
@@ -96,14 +97,41 @@ class SharedShard(SoleShard):
     It belongs to no driver: with whichever front end has made it, others have it.
     """
 
+    def is_unasked(self) -> bool:
+        """Say whether nobody seems to speak to it; that is not to ask it anything.
+
+        Copies are asked at about the same time, and do not end at the same moment: if
+        one is to end, it is so of the others long before they are.
+        """
+        silent = time.monotonic() - self.asked_at
+        return silent > limits.SHARD_SILENT_SECONDS / 2
+
     def _end(self) -> None:
-        """Have Ray end it and start no other; else it ends by itself."""
-        if (group := get_current_placement_group()) is not None:
-            remove_placement_group(group)
-        else:
+        """Have Ray end it and start no other; else it ends by itself.
+
+        Alone, if another copy is asked; else all of them, with what they had of nodes.
+        """
+        by_itself = threading.Timer(limits.SHARD_STOP_SECONDS, super()._end)
+        by_itself.daemon = True
+        by_itself.start()  # whatever becomes of what Ray is asked
+        group = get_current_placement_group()
+        if group is None or self._is_another_asked():
             ray.kill(ray.get_runtime_context().current_actor)
-        time.sleep(limits.SHARD_STOP_SECONDS)
-        super()._end()
+        else:  # that ends who is in it: see `RayShard.is_gone`
+            remove_placement_group(group)
+
+    def _is_another_asked(self) -> bool:
+        """Say whether somebody speaks to another copy, as far as can be told."""
+        own = ray.get_runtime_context().get_actor_name()
+        for other in _there(name for name in _copies(own) if name != own):
+            sent = other.send(call("is_unasked"))
+            try:
+                is_unasked = other.answer(sent, seconds=limits.SHARD_GREET_SECONDS)
+            except LostError:
+                is_unasked = False  # for all that is known
+            if not is_unasked:
+                return True
+        return False
 
 
 class FoundShard:
@@ -158,6 +186,26 @@ class FoundShard:
         ray.kill(self._actor)
 
 
+class Stranger(FoundShard):
+    """One that was not made here: of other settings, perhaps nobody's any more."""
+
+    def __init__(self, name: str) -> None:
+        """Speak to an actor of that name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        super().__init__(ray.get_actor(name))
+        self._name = name
+
+    def end(self) -> None:
+        """End it; with the last copy goes the group of all."""
+        super().end()
+        if not _there(_copies(self._name)):
+            with suppress(ValueError):  # they have none
+                remove_placement_group(get_placement_group(_of_shard(self._name)))
+
+
 class RayShard(FoundShard):
     """One copy of a shard, which is had back when it is lost."""
 
@@ -210,9 +258,23 @@ class RayShard(FoundShard):
     def is_gone(self) -> bool:
         """Say whether Ray has seen the end of the process that was there last."""
         told = self._state()
+        if told in _WAITING and self._has_no_group():
+            ray.kill(self._actor)  # or Ray has it wait for ever
         if told == "DEAD" and not self._is_ending:
             self._have()  # another front end has ended it, or it has by itself
         return told in _GONE
+
+    def _has_no_group(self) -> bool:
+        """Say whether the group is no more that it has its place in.
+
+        It may be another than the one of that name by now.
+        """
+        accessor = state.state._connect_and_get_accessor()  # noqa: SLF001
+        told = accessor.get_actor_info(self._actor._actor_id) or b""  # noqa: SLF001
+        if not (group := ActorTableData.FromString(told).placement_group_id):
+            return False  # it is by itself
+        of_group = placement_group_table(PlacementGroup(ray.PlacementGroupID(group)))
+        return of_group.get("state") in {"REMOVED", None}
 
     def waits_for(self) -> str:
         """Say what it waits for that is not started; empty where it does not wait."""
@@ -259,19 +321,14 @@ class Shards:
         make = partial(RayShard, memory_bytes=self._memory_bytes, name=name)
         return [make(plan, group_of=groups.get(plan.number)) for plan in plans]
 
-    def strangers(self) -> list[FoundShard]:
+    def strangers(self) -> list[Stranger]:
         """Return shards of the exchange that were not made here: of other settings.
 
         None of those of which there is no process: they hold nothing.
         """
-        found = []
-        for name in list_named_actors():
-            of_plan = name.rsplit("/", 2)[0]
-            if of_plan.startswith(f"{self._name}/") and of_plan not in self._own:
-                with suppress(ValueError):  # it has ended since
-                    shard = FoundShard(ray.get_actor(name))
-                    found += [] if shard.is_gone() else [shard]
-        return found
+        own = tuple(f"{of_plan}/" for of_plan in self._own)
+        names = [n for n in list_named_actors() if n.startswith(f"{self._name}/")]
+        return _there(name for name in names if not name.startswith(own))
 
 
 @contextmanager
@@ -292,6 +349,26 @@ def on_cluster(address: str, *, memory_bytes: int, name: str = "") -> Iterator[S
         yield Shards(memory_bytes, name)
     finally:
         ray.shutdown()
+
+
+def _there(names: Iterable[str]) -> list[Stranger]:
+    """Return those shards of some names of which there is a process."""
+    found = []
+    for name in names:
+        with suppress(ValueError):  # it has ended since
+            shard = Stranger(name)
+            found += [] if shard.is_gone() else [shard]
+    return found
+
+
+def _copies(name: str) -> list[str]:
+    """Return the names of all copies of the shard that one of such a name is of."""
+    return [n for n in list_named_actors() if _of_shard(n) == _of_shard(name)]
+
+
+def _of_shard(name: str) -> str:
+    """Return what copies of a shard have in their names; that of their group."""
+    return name.rsplit("/", 1)[0]
 
 
 def _told_apart(plan: ShardPlan) -> str:
