@@ -18,7 +18,7 @@ from ships import SHARING, Second, Ships, replaced_elsewhere, shards, whole
 
 from biometrics import limits
 from biometrics.errors import StorageError
-from matcher.calls import call
+from matcher.calls import LostError, call
 from matcher.fleet import Others
 from matcher.galleries import GalleryName, GalleryState
 from matcher.index import Index
@@ -198,6 +198,14 @@ def test_codes_by_older_keys_are_not_remade_where_one_failed(
     ships.renew_keys()
     failed = failing_once(monkeypatch, one.shard._loading, "remake")
     gate, told = two.hold("remake"), []
+    mending = ships.fleet._mending
+    lost, lose = threading.Event(), mending.lose
+
+    def losing(place: Place, error: LostError) -> None:
+        lose(place, error)
+        lost.set()
+
+    monkeypatch.setattr(mending, "lose", losing)
 
     def remake() -> None:
         try:
@@ -208,7 +216,8 @@ def test_codes_by_older_keys_are_not_remade_where_one_failed(
 
     remaking = threading.Thread(target=remake)
     remaking.start()
-    until(lambda: failed.is_set() and not first_place(ships).is_ready)
+    assert lost.wait(WAIT_SECONDS)
+    assert failed.is_set()
     until(lambda: first_place(ships).is_ready)
     has_older = one.shard._index.has_older_codes(XAA)
     gate.set()
