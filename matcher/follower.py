@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 from biometrics import limits
 from biometrics.delivery import delivered, together
 from biometrics.errors import DefectError, StorageError, UnavailableError
-from biometrics.store import ChangeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -204,10 +203,12 @@ class Follower:
             self._galleries.count(self._journal.templates_by_space())
             self._start = self._journal.end()
         position = self._index.position
-        changes = self._journal.following(position, limits.JOURNAL_PAGE_CHANGES)
+        changes = self._read_on(
+            self._journal.following(position, limits.JOURNAL_PAGE_CHANGES)
+        )
         if changes and not self._index.learn(changes):
             # Under a key that went since they were read, they are under another now.
-            changes = self._journal.changes(position, len(changes))
+            changes = self._read_on(self._journal.changes(position, len(changes)))
             self._index.learn(changes)
         if changes:
             # Read before anything is applied: whoever waits for these changes is
@@ -230,16 +231,25 @@ class Follower:
         elif len(changes) < limits.JOURNAL_PAGE_CHANGES:
             self._let_gather()
 
+    def _read_on(self, changes: list[Change]) -> list[Change]:
+        """Return changes, and those that follow while somebody is gone of the last.
+
+        Of whom something was replaced twice, neither the first nor the second is there
+        to be read: with the change that brought the third, nobody misses them.
+        """
+        last = changes
+        while self._is_loaded and any(change.is_gone for change in last):
+            most = limits.JOURNAL_PAGE_CHANGES
+            last = self._journal.changes(changes[-1].position, most)
+            changes = [*changes, *last]
+        return changes
+
     def _passed_by(self, changes: Sequence[Change]) -> list[tuple[Member, str]]:
         """Return galleries of those of whom something was gone before it was followed.
 
         Who enrolled it knows of its gallery, and so does whoever starts later.
         """
-        members = {
-            change.member
-            for change in changes
-            if change.kind is ChangeKind.ENROLLED and not change.templates
-        }
+        members = {change.member for change in changes if change.is_gone}
         return self._journal.galleries(members) if members else []
 
     def _let_gather(self) -> None:

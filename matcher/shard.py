@@ -427,7 +427,7 @@ class Shard:
             most = min(limits.JOURNAL_PAGE_CHANGES, position - at)
             changes = self._journal.changes(at, most)
             self._note_overtaking(changes)
-            if any(map(_is_gone, changes)):
+            if any(change.is_gone for change in changes):
                 self._note_gone()  # by a change that comes later
             else:
                 self._note_gone(changes[-1].position)
@@ -529,11 +529,6 @@ class Shard:
             return work()
         except (GalleryLockedError, StorageError):
             return False
-
-
-def _is_gone(change: Change) -> bool:
-    """Say whether a record was withdrawn before its enrolment was read."""
-    return change.kind is ChangeKind.ENROLLED and not change.templates
 
 
 def _probes(

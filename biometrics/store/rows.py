@@ -445,6 +445,14 @@ class Change(NamedTuple):
     templates: tuple[StoredTemplate, ...]
     withdrawn: range
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is an enrolment, read with templates, of which there are none.
+
+        Its record was withdrawn before it was read, by a change that comes later.
+        """
+        return self.kind is ChangeKind.ENROLLED and not self.templates
+
 
 class TemplateRow(NamedTuple):
     """What a holder is shown of one template of its own."""

@@ -27,6 +27,7 @@ class Journal:
     def __init__(self) -> None:
         """Begin empty."""
         self.written = 0
+        self.gone: set[int] = set()
         self._head = JournalHead()
 
     def write(self) -> int:
@@ -45,8 +46,15 @@ class Journal:
         """Return what follows a position."""
         last = min(self.written, after + most)
         return [
-            SimpleNamespace(position=n, kind=None) for n in range(after + 1, last + 1)
+            SimpleNamespace(position=n, member=None, is_gone=n in self.gone)
+            for n in range(after + 1, last + 1)
         ]
+
+    changes = following
+
+    def galleries(self, _members: object) -> list[Any]:
+        """Know none."""
+        return []
 
     def templates_by_space(self) -> dict[str, int]:
         """Return no counts."""
@@ -152,3 +160,20 @@ def test_a_full_page_is_followed_by_the_next(
     while index.position < 6 and time.monotonic() < end:
         time.sleep(0.01)
     assert index.pages == [1] * 6
+
+
+def test_whoever_is_gone_from_a_page_comes_with_the_same(
+    journal: Journal,
+    index: Index,
+    follower: Follower,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who was replaced twice would else be missing until the next one."""
+    monkeypatch.setattr(limits, "JOURNAL_PAGE_CHANGES", 2)
+    journal.write()
+    assert index.applied.wait(30)
+    journal.gone = {3}
+    for _ in range(5):
+        journal.write()
+    assert follower.catch_up()
+    assert index.pages == [1, 4, 1]
