@@ -237,8 +237,8 @@ class Follower:
         Of whom something was replaced twice, neither the first nor the second is there
         to be read: with the change that brought the third, nobody misses them.
         """
-        last = changes
-        while self._is_loaded and any(change.is_gone for change in last):
+        last, start = changes, self._start or 0  # nobody is searched for before
+        while any(c.is_gone for c in last) and changes[-1].position >= start:
             most = limits.JOURNAL_PAGE_CHANGES
             last = self._journal.changes(changes[-1].position, most)
             changes = [*changes, *last]

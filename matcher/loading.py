@@ -124,20 +124,21 @@ class Loading:
         """Fill an index up to where the other is, and hand it over, if it can be."""
         if self._is_whole:
             # 1. Everything that is durable, and as much as was counted.
-            self._fill_counted(holder, made, is_wanted)
+            gone = self._fill_counted(holder, made, is_wanted)
         else:
-            self._follow(holder, made, self._end(), is_wanted)
+            gone = self._follow(holder, made, self._end(), is_wanted)
         while is_wanted():
             # 2. The last few changes, while no other is applied.
             with self._index.held() as position:
                 if made.reaching <= position:
-                    self._follow(holder, made, position, is_wanted)
-                    self._has_read()
-                    # 3. From here on the index follows them by itself.
-                    if is_here := is_wanted():
-                        self._index.adopt(made)
-                        done()
-                    return is_here
+                    gone = max(gone, self._follow(holder, made, position, is_wanted))
+                    if gone <= position or not self._is_whole:
+                        self._has_read()
+                        # 3. From here on the index follows them by itself.
+                        if is_here := is_wanted():
+                            self._index.adopt(made)
+                            done()
+                        return is_here
             if not self._is_whole:
                 break
             time.sleep(limits.LOADING_PAUSE_SECONDS)
@@ -145,25 +146,37 @@ class Loading:
 
     def _fill_counted(
         self, holder: Member, made: Index, is_wanted: Callable[[], bool]
-    ) -> None:
-        """Fill an index up to the journal's end; a lost row makes a gallery damaged."""
-        tries = 0
+    ) -> int:
+        """Fill an index up to the journal's end; a lost row makes a gallery damaged.
+
+        Returns:
+            What `_follow` does.
+        """
+        tries = gone = 0
         while True:
             end, counts = self._register.counted(holder)
-            self._follow(holder, made, end, is_wanted)
+            gone = max(gone, self._follow(holder, made, end, is_wanted))
             tries += 1
             if made.is_of(counts) or not is_wanted():
-                return
+                return gone
             if tries == _MOST_COUNTS:
                 break
         made.verify(
             {GalleryName(holder, space): count for space, count in counts.items()}
         )
+        return gone
 
     def _follow(
         self, holder: Member, made: Index, end: int, is_wanted: Callable[[], bool]
-    ) -> None:
-        """Bring changes up to `end` into an index, a page at a time."""
+    ) -> int:
+        """Bring changes up to `end` into an index, a page at a time.
+
+        Returns:
+            Position of the journal by which somebody was replaced who was gone before
+            it was read: until the other index has followed to there, it has who was
+            there before, and this one nobody. 0 if nobody was.
+        """
+        gone = 0
         while made.position < end and is_wanted():
             most = min(limits.LOADING_PAGE_CHANGES, end - made.position)
             changes = self._journal.changes(made.position, most, holder=holder)
@@ -171,5 +184,8 @@ class Loading:
                 # Under a key that went since they were read.
                 changes = self._journal.changes(made.position, most, holder=holder)
                 made.learn(changes)
+            if any(each.is_gone and each.member == holder for each in changes):
+                gone = self._journal.end()
             made.apply(changes)
             time.sleep(limits.LOADING_PAUSE_SECONDS)
+        return gone

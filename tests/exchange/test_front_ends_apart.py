@@ -344,11 +344,12 @@ def test_codes_that_were_loaded_are_not_taken_after_a_lock(
     filled, go_on = threading.Event(), threading.Event()
     fill = Loading._fill_counted
 
-    def slow(self: Loading, *more: object) -> None:
-        fill(self, *more)  # type: ignore[arg-type]
+    def slow(self: Loading, *more: object) -> int:
+        gone = fill(self, *more)  # type: ignore[arg-type]
         if self._index is index_of(other):
             filled.set()
             go_on.wait(30)
+        return gone
 
     monkeypatch.setattr(Loading, "_fill_counted", slow)
     one.administrator().unlock()
