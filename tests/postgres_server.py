@@ -71,6 +71,7 @@ class PostgresServer:
         self._free: list[str] = []
         subprocess.run(
             [
+                *self._as_user(),
                 *(str(programs / "initdb"), "--pgdata", str(self.data)),
                 *("--username", ROLE, "--auth", "trust", "--encoding", "UTF8"),
                 *("--locale", "C.UTF-8", "--no-sync"),
@@ -78,7 +79,6 @@ class PostgresServer:
             check=True,
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
-            **self._identity(),
         )
         self.start()
 
@@ -93,12 +93,15 @@ class PostgresServer:
         arguments = [part for setting in settings for part in ("-c", setting)]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._programs / "postgres"), "-D", str(self.data), *arguments],
+                [
+                    *self._as_user(),
+                    *(str(self._programs / "postgres"), "-D", str(self.data)),
+                    *arguments,
+                ],
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                **self._identity(),
             )
         end = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -184,12 +187,16 @@ class PostgresServer:
             return False
         return True
 
-    def _identity(self) -> dict[str, Any]:
-        """Return whom its programs are run as."""
+    def _as_user(self) -> list[str]:
+        """Return by what words its programs are run as somebody else, if they are.
+
+        Not by `subprocess`: that would fork, and a process that has gRPC in it may not
+        live until it is another program.
+        """
         if self._user is None:
-            return {}
-        numbers = {"user": self._user.pw_uid, "group": self._user.pw_gid}
-        return numbers | {"extra_groups": []}
+            return []
+        user, group = self._user.pw_uid, self._user.pw_gid
+        return ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
 
 
 def _is_running(process: int) -> bool:
