@@ -74,7 +74,11 @@ class Archive:
     def open(self) -> None:
         """Open the store and unlock everybody."""
         self.store = open_store(self.database, self._clock)
-        self.vault = Vault(
+        self.vault = self.unlocked()
+
+    def unlocked(self) -> Vault:
+        """Return a vault in which everybody is unlocked, with keys of its own."""
+        vault = Vault(
             self.provider("exchange"),
             {member: self.provider(member.code) for member in (XAA, XRA)},
             self.store.keys,
@@ -82,7 +86,8 @@ class Archive:
             os.urandom,
         )
         for member in (XAA, XRA):
-            self.vault.unlock(member)
+            vault.unlock(member)
+        return vault
 
     def enrol(self, shelf: Shelf, *people: int) -> None:
         """Enrol people, each with one template at a shelf."""

@@ -12,7 +12,6 @@ import numpy as np
 from archive import FACES, OTHER_FACES, SURE, XAA, XRA, Archive, digest
 from world import unit
 
-from biometrics.custody import Vault
 from biometrics.disclosure import Band
 from biometrics.errors import StorageError
 from biometrics.store import RequestKey
@@ -27,6 +26,7 @@ from matcher.shares import Sharing
 if TYPE_CHECKING:
     import pytest
 
+    from biometrics.custody import Vault
     from biometrics.store import StoredTemplate
     from matcher.calls import Call
     from matcher.fleet.beside import Beside
@@ -274,17 +274,8 @@ class Second(Ships):
     ) -> None:
         """Have keys of its own."""
         self.first = first
-        vault = Vault(
-            archive.provider("exchange"),
-            {member: archive.provider(member.code) for member in (XAA, XRA)},
-            archive.store.keys,
-            archive._clock,
-            os.urandom,
-        )
-        for member in (XAA, XRA):
-            vault.unlock(member)
         beside = Others(lambda: False, list)
-        super().__init__(archive, sharing, vault=vault, beside=beside)
+        super().__init__(archive, sharing, vault=archive.unlocked(), beside=beside)
 
     def make(self, _sharing: Sharing) -> list[Here]:
         """Have those of the first one."""

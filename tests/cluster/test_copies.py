@@ -118,7 +118,7 @@ def test_who_is_there_is_found_when_a_node_is_lost(
 
 def test_copies_are_together_where_there_is_one_node(tmp_path: Path) -> None:
     """They protect from less then, and the exchange starts all the same."""
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason="Ray is not installed: the extra `cluster`")
     from matcher import trial  # noqa: PLC0415 - an extra
 
     world = ClusterWorld(tmp_path, agreements=RULES, calibrations=CALIBRATIONS)

@@ -145,15 +145,25 @@ def test_a_rotation_that_begins_while_a_shard_comes_back_holds_up_no_write(
     until(lambda: ships.state(FACES) is GalleryState.READY)
 
 
-def test_a_shard_that_loads_a_holder_is_back_though_others_write(ships: Ships) -> None:
-    """It loads up to where it was told to go, wherever the journal ends by then."""
-    archive, here = ships.archive, ships.remotes[0]
+def coming_back_while_locked(ships: Ships) -> threading.Event:
+    """Have the first shard come back as far as that it follows, once XAA is locked.
+
+    It goes on with the event.
+    """
+    here = ships.remotes[0]
     ships.close(is_open=False)
     ships.follow()
-    follow = here.hold("follow")
+    gate = here.hold("follow")
     here.restart()
     assert ships.found(OTHER_FACES, *OTHERS) is None
     until(lambda: here.asked.count("begin") == 2 and here.asked[-1] == "follow")
+    return gate
+
+
+def test_a_shard_that_loads_a_holder_is_back_though_others_write(ships: Ships) -> None:
+    """It loads up to where it was told to go, wherever the journal ends by then."""
+    archive, here = ships.archive, ships.remotes[0]
+    follow = coming_back_while_locked(ships)
     ships.open()  # without that one, which is to load it when it is back
     load = here.hold("load")
     follow.set()
@@ -166,13 +176,8 @@ def test_a_shard_that_loads_a_holder_is_back_though_others_write(ships: Ships) -
 
 def test_unlocking_while_a_shard_comes_back_damages_nothing(ships: Ships) -> None:
     """One that began before the unlocking is back while the others load."""
-    archive, here = ships.archive, ships.remotes[0]
-    ships.close(is_open=False)
-    ships.follow()
-    gate = here.hold("follow")
-    here.restart()
-    assert ships.found(OTHER_FACES, *OTHERS) is None
-    until(lambda: here.asked.count("begin") == 2 and here.asked[-1] == "follow")
+    archive = ships.archive
+    gate = coming_back_while_locked(ships)
     loading = [other.hold("load") for other in ships.remotes[1:]]
     with ThreadPoolExecutor(1) as pool:
         opening = pool.submit(ships.open)

@@ -76,6 +76,15 @@ def first_place(ships: Ships) -> Place:
     return ships.fleet._places.all[0]
 
 
+def replaced_twice(ships: Ships) -> None:
+    """Replace the first person, and once more before shards read of it."""
+    archive = ships.archive
+    archive.replace(FACES, 1)
+    page = archive.store.journal.changes(ships.fleet.position, 1000)
+    archive.replace(FACES, 1)
+    ships.fleet.apply(page)
+
+
 def is_found(ships: Ships) -> bool:
     """Say whether the first person is."""
     return ships.found(FACES, 1) not in (None, [set()])
@@ -92,11 +101,7 @@ def without_files(ships: Ships) -> None:
 
 def test_who_is_replaced_before_shards_read_is_no_stranger(ships: Ships):
     """They read a page of changes later than the exchange did."""
-    archive = ships.archive
-    archive.replace(FACES, 1)
-    page = archive.store.journal.changes(ships.fleet.position, 1000)
-    archive.replace(FACES, 1)
-    ships.fleet.apply(page)
+    replaced_twice(ships)
     assert ships.state(FACES) is GalleryState.READY
     assert ships.found(FACES, 1) != [set()]
     ships.follow()
@@ -119,11 +124,7 @@ def test_who_is_replaced_while_a_shard_comes_back_is_no_stranger(ships: Ships):
 
 def test_who_is_replaced_before_it_is_saved_is_no_stranger_afterwards(ships: Ships):
     """What a shard has on disk lacks whoever it lacked itself."""
-    archive = ships.archive
-    archive.replace(FACES, 1)
-    page = archive.store.journal.changes(ships.fleet.position, 1000)
-    archive.replace(FACES, 1)
-    ships.fleet.apply(page)
+    replaced_twice(ships)
     assert ships.fleet.keep(XAA)
     assert ships.fleet.keep(XRA)
     for here in ships.remotes:
