@@ -31,7 +31,7 @@ SentQuestion = list[Any]
 # For each that was asked, numbers of the candidates of each probe; None where it is
 # not whole.
 SentFound = list[list[bytes] | None]
-SentSearched = list[Any]  # how far the shard was, and what it found
+SentSearched = list[Any]  # two positions of the shard, and what it found
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,11 +334,12 @@ class Shard:
             question: see `asking.send`; its vectors are of unit length.
 
         Returns:
-            Position of the journal up to which what is replaced may be gone here; and
-            for each that was asked the numbers of the candidates of each probe, None
-            for what is not whole here.
+            Two positions of the journal: up to the first every change is in it, and up
+            to the second what is replaced may be gone. And for each that was asked the
+            numbers of the candidates of each probe, None for what is not whole here.
         """
-        if not self._is(incarnation) or self._index.position < position:
+        begun = self._index.position
+        if not self._is(incarnation) or begun < position:
             return None
         vectors, asked = receive(question)
         was_ready = [self._is_ready(each.shelf) for each in asked]
@@ -370,7 +371,7 @@ class Shard:
                 for each, found, ready in zip(asked, parts, is_ready, strict=True)
             ]
         )
-        return [max(self._index.position, self._gone), found]
+        return [begun, max(self._index.position, self._gone), found]
 
     def holds(
         self, incarnation: bytes, shelf: Shelf, ids: NDArray[np.int64]

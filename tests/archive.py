@@ -118,19 +118,21 @@ class Archive:
         (before,) = self.store.journal.templates_of(shelf.holder, [lookup])
         self.store.records.replace(
             shelf.holder,
-            self._record(shelf, person),
+            self._record(shelf, person, before.record_id),
             before=before.record_tag,
             request_id=os.urandom(16),
             digest=digest(person, "again"),
             make_reply=lambda _: b"",
         ).result(30)
 
-    def _record(self, shelf: Shelf, person: int) -> NewRecord:
+    def _record(
+        self, shelf: Shelf, person: int, record_id: bytes | None = None
+    ) -> NewRecord:
         space = self.spaces.named(shelf.space)
         binding = Binding(
             member=shelf.holder,
             gallery=shelf.space,
-            record=os.urandom(16),
+            record=record_id or os.urandom(16),
             modality=space.modality,
             space=space.identity,
             position=shelf.position,

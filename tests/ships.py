@@ -312,8 +312,10 @@ def holding(
     return gate
 
 
-def replaced_elsewhere(*fleets: Ships) -> tuple[StoredTemplate, StoredTemplate]:
-    """Replace a template of FACES by one that comes into another shard.
+def replaced_elsewhere(
+    *fleets: Ships, shelf: Shelf = FACES, person: int = 1
+) -> tuple[StoredTemplate, StoredTemplate]:
+    """Replace a template of somebody by one that comes into another shard.
 
     What was done before is followed by all fleets of the archive that are given, and
     the replacement by none.
@@ -322,10 +324,11 @@ def replaced_elsewhere(*fleets: Ships) -> tuple[StoredTemplate, StoredTemplate]:
         The old template and the new one.
     """
     archive = fleets[0].archive
-    (old,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
+    lookups = [digest(shelf, person)]
+    (old,) = archive.store.journal.templates_of(shelf.holder, lookups)
     while True:
-        archive.replace(FACES, 1)
-        (new,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
+        archive.replace(shelf, person)
+        (new,) = archive.store.journal.templates_of(shelf.holder, lookups)
         if SHARING.place_of(old) != SHARING.place_of(new):
             return old, new
         old = new

@@ -27,8 +27,9 @@ def replace(
     """Put a record, sealed anew as a whole, in the place of what it was.
 
     Its rows and templates get new numbers, so that whoever follows the journal sees
-    an enrolment and then the withdrawal of what was there: never neither. It keeps
-    the moments of its enrolment and protection, and the references to it.
+    an enrolment and then the withdrawal of what was there: never neither, and both
+    of the same record. It keeps the moments of its enrolment and protection, and the
+    references to it.
 
     Args:
         connection: the writer's, in its transaction.
@@ -44,6 +45,7 @@ def replace(
     Raises:
         NotFoundError: the record is no longer there.
         DefectError: other templates than its own would go (`RECORD_DAMAGED`).
+        ValueError: `record` is another record.
     """
     found = find_live(connection, member, record.lookup)
     if found is None:
@@ -53,6 +55,8 @@ def replace(
         )
     if found.row.record_tag != before:
         return None
+    if found.row.attested.record != record.record_id:
+        raise ValueError("what takes the place of a record is the same record")
     _, following = reserve(connection, changes=0, templates=0)
     withdrawn, _ = take_out(connection, member, found, following)
     moments = Moments(

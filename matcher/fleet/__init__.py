@@ -3,7 +3,6 @@
 place.py      what is known of each shard, and which are searched
 lending.py    keys, sealed to shards
 mending.py    shards that are lost, until they are back
-moves.py      what is replaced, on its way from one shard to another
 searching.py  probes, compared in one pass over all shards
 beside.py     other front ends that speak to the same shards
 growth.py     another number of shards, filled beside those that are searched

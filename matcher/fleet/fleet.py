@@ -26,7 +26,6 @@ from matcher.fleet.beside import Nobody
 from matcher.fleet.growth import Growth
 from matcher.fleet.lending import Lending
 from matcher.fleet.mending import Mending
-from matcher.fleet.moves import Moves, replacing
 from matcher.fleet.place import Places
 from matcher.fleet.searching import Searching
 from matcher.galleries import GalleryName, GalleryState
@@ -105,13 +104,8 @@ class Fleet:
         self._growth = Growth(
             self._places, self._mending, make=make, applying=self._applying
         )
-        self._moves = Moves()
         self._searching = Searching(
-            self._places,
-            self._mending,
-            self._moves,
-            lambda: self.position,
-            self._replaced,
+            self._places, self._mending, lambda: self.position, self._entries
         )
 
     def __enter__(self) -> Self:
@@ -191,9 +185,8 @@ class Fleet:
             self._places.note(changes)
             closing = {c.member for c in changes if c.kind in _CLOSING}
             with self._lending.withheld(closing):
-                with self._moves.during(changes):
-                    members = {change.member for change in changes}
-                    self._follow(end, members, closing=closing)
+                members = {change.member for change in changes}
+                self._follow(end, members, closing=closing)
                 self._wait_for_lost(closing, end)
                 if closing:
                     self._beside.close(end)
@@ -514,7 +507,7 @@ class Fleet:
         """
         if self._journal is None:
             return set()  # nobody counts before `restore`
-        entries = self._journal.entries(self._position, self._journal.end())
+        entries = self._entries(self._position, self._journal.end())
         return {change.member for change in entries if change.kind in _LOSING}
 
     def _is_at(self, end: int, *coming: Place) -> bool:
@@ -524,15 +517,13 @@ class Fleet:
             place.position == end and not place.is_ahead for place in told
         )
 
-    def _replaced(self, after: int, last: int) -> Collection[Member]:
-        """Return holders of whom something was replaced between two positions.
+    def _entries(self, after: int, last: int) -> Sequence[Change]:
+        """Return what the journal has between two positions; see its own.
 
         Raises:
             StorageError: the journal cannot be read now.
         """
-        if self._journal is None or after >= last:
-            return ()
-        return replacing(self._journal.entries(after, last))
+        return [] if self._journal is None else self._journal.entries(after, last)
 
     @staticmethod
     def _wrong(

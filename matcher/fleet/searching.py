@@ -4,6 +4,12 @@ All shards are asked before the first is heard, so that a pass takes as long as 
 slowest of them. Of each a copy is asked, by turns, and where it is lost the next one.
 Whoever asks a shard of which no copy is left is told nothing, and not that there is
 nobody.
+
+No two shards follow the journal at the same moment, and what takes the place of a
+template may be in another shard than it was: one may have dropped the old, while
+another does not have the new yet. So a pass may miss those who are replaced during it,
+and nobody else. Then there is another: whoever one may have missed is found by the
+next, unless replaced during that as well.
 """
 
 from __future__ import annotations
@@ -11,31 +17,38 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from biometrics import limits
+from biometrics.members import Member
+from biometrics.store import ChangeKind
 from matcher.asking import ShelfProbes, receive_found, send
 from matcher.calls import LostError, call
 from matcher.galleries import GalleryName
 from matcher.schedule import Comparing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from biometrics.members import Member
+    from biometrics.store import Change
     from matcher.asking import SentFound, SentQuestion
     from matcher.calls import Call
     from matcher.fleet.mending import Mending
-    from matcher.fleet.moves import Moves
     from matcher.fleet.place import Place, Places, Share
     from matcher.galleries import Shelf
     from matcher.schedule import Scan, Turn
 
 _NOTHING: Final = np.zeros(0, np.int64)
+# From pass to pass: shards follow each other within milliseconds, where none is lost.
+_FIRST_SECONDS: Final = 0.001
+_MOST_SECONDS: Final = 0.25
+
+Whose = tuple[Member, bytes]  # a record, by holder and number
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +71,21 @@ class Part:
 class Searching:
     """Asks shards for candidates; for many threads."""
 
-    def __init__(  # noqa: PLR0917 - shards, and what may become of an answer
+    def __init__(
         self,
         places: Places,
         mending: Mending,
-        moves: Moves,
         position: Callable[[], int],
-        replaced: Callable[[int, int], Collection[Member]],
+        entries: Callable[[int, int], Sequence[Change]],
     ) -> None:
         """Ask `places`, which have to be as far as `position`; else they are lost.
 
-        Holders of whom something is replaced meanwhile are told by `moves`, as far as
-        shards were told to go from here; else by `replaced`, between two positions.
+        What the journal has between two positions is told by `entries`.
         """
-        self._replaced = replaced
         self._places = places
-        self._moves = moves
         self._mending = mending
         self._position = position
+        self._entries = entries
 
     @property
     def comparing(self) -> Comparing:
@@ -108,40 +118,72 @@ class Searching:
         self, _: Part, turns: Sequence[Turn]
     ) -> Sequence[NDArray[np.int64] | None]:
         """Return the candidates of each turn, or None where they cannot be told."""
-        holders = {turn.shelf.holder for turn in turns}
-        for _again in range(limits.MAX_SHARD_PASSES):
-            before, position = self._moves.settled(holders), self._position()
+        found: dict[Turn, NDArray[np.int64] | None] = dict.fromkeys(turns, _NOTHING)
+        missed: frozenset[Whose] | None = None  # by every pass so far; None for all
+        left = list(turns)
+        for number in range(limits.MAX_SHARD_PASSES):
             with self._places.asking() as shares:
-                found, reached = self._pass(shares, turns, position)
-            # Which shares have a part is known as of the position alone.
-            is_moved = not holders.isdisjoint(self._replaced(position, reached))
-            if self._moves.is_as(before) and not is_moved:
-                return found
-            if is_moved:
-                self._wait_for(reached)
-        return [None] * len(turns)
+                ids, low, high = self._pass(shares, left)
+            for turn, more in zip(left, ids, strict=True):
+                found[turn] = _with(found[turn], more)
+            moved = self._replaced(low, high)
+            missed = moved if missed is None else missed & moved
+            holders = {holder for holder, _ in missed}
+            left = [
+                turn
+                for turn in left
+                if turn.shelf.holder in holders and found[turn] is not None
+            ]
+            if not left:
+                break
+            self._wait_for(high, min(_FIRST_SECONDS * 2**number, _MOST_SECONDS))
+        # Somebody of these was replaced during every pass.
+        found |= dict.fromkeys(left)
+        return [found[turn] for turn in turns]
 
-    def _wait_for(self, position: int) -> None:
-        """Wait a while until shards are told to go where others have told them."""
+    def _replaced(self, low: int, high: int) -> frozenset[Whose]:
+        """Return whose templates may have been replaced between two positions.
+
+        A replacement is an enrolment, and with the next change the withdrawal of what
+        was there. Where the first is in effect, nobody can miss both.
+
+        Raises:
+            StorageError: the journal cannot be read now.
+        """
+        if low >= high:
+            return frozenset()
+        return frozenset(
+            (change.member, change.record_id)
+            for before, change in pairwise(self._entries(low, high))
+            if change.kind is ChangeKind.WITHDRAWN
+            and before.record_id == change.record_id
+        )
+
+    def _wait_for(self, position: int, seconds: float) -> None:
+        """Wait a while until shards have gone where some of them are.
+
+        One that is lost may be waited for where they are told; others are there.
+        """
         with self._places.changed:
-            self._places.changed.wait_for(
-                lambda: self._position() >= position, limits.SHARD_RETRY_SECONDS
-            )
+            self._places.changed.wait_for(lambda: self._position() >= position, seconds)
 
     def _pass(
-        self, shares: Sequence[Share], turns: Sequence[Turn], position: int
-    ) -> tuple[list[NDArray[np.int64] | None], int]:
+        self, shares: Sequence[Share], turns: Sequence[Turn]
+    ) -> tuple[list[NDArray[np.int64] | None], int, int]:
         """Return what shards have for each turn; None where one of them is lost.
 
         Which shards have a part is asked now: something may have been replaced since
         the probes began to wait.
 
         Returns:
-            Behind that, how far any of them was at the end.
+            Behind that two positions: all was in effect up to the first, and nothing
+            after the second.
         """
         of_gallery: dict[GalleryName, list[int]] = defaultdict(list)
         for number, turn in enumerate(turns):
             of_gallery[_gallery(turn.shelf)].append(number)
+        high = position = self._position()
+        low = self._places.target  # up to where it is known which shares have a part
         own = {share: [g for g in of_gallery if share.may_have(g)] for share in shares}
         questions = {
             tuple(galleries): _Question.of(
@@ -152,13 +194,12 @@ class Searching:
         asked = [(s, questions[tuple(g)]) for s, g in own.items() if g]
         found: list[list[NDArray[np.int64]] | None] = [[_NOTHING] for _ in turns]
         calls = [(s, ("search", position, q.sent)) for s, q in asked]
-        reached = position
         for (_, question), told in zip(asked, self._ask(calls), strict=True):
-            at, of_share = (position, None) if told is None else told
+            begun, ended, of_share = (low, high, None) if told is None else told
             question.take(found, of_share)
-            reached = max(reached, at)
+            low, high = min(low, begun), max(high, ended)
         ids = [None if each is None else np.concatenate(each) for each in found]
-        return ids, reached
+        return ids, low, high
 
     def _ask(self, calls: Sequence[tuple[Share, tuple[Any, ...]]]) -> list[Any]:
         """Ask a copy of each share at once, and the next of those that are lost.
@@ -207,6 +248,15 @@ class Searching:
 
 def _call(place: Place, method: str, *arguments: Any) -> Call:  # noqa: ANN401
     return call(method, place.incarnation, *arguments, group="search")
+
+
+def _with(
+    found: NDArray[np.int64] | None, more: NDArray[np.int64] | None
+) -> NDArray[np.int64] | None:
+    """Return what two passes have found, each number once; None if either cannot."""
+    if found is None or more is None:
+        return None
+    return np.union1d(found, more) if len(found) else more
 
 
 def _gallery(shelf: Shelf) -> GalleryName:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from archive import FACES, OTHER_FACES, XAA, XRA, Archive, until
-from ships import Here, Ships, whole
+from ships import Here, Ships, replaced_elsewhere, whole
 from world import SPACE
 
 from biometrics import limits
@@ -118,6 +119,24 @@ def test_a_copy_that_hangs_is_not_waited_for_twice(
         assert ships.found(FACES, *PEOPLE) == whole(ships.archive, FACES, *PEOPLE)
     held.set()
     until(lambda: lost(ships) == 0)
+
+
+def test_a_copy_that_does_not_follow_hides_nobody_who_is_replaced(
+    ships: Ships,
+) -> None:
+    """Nor is it waited for until it is lost."""
+    _, new = replaced_elsewhere(ships)
+    late = ships.remotes[SHARING.place_of(new) * SHARING.copies]
+    held = late.hold("follow")
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(ships.follow)
+        others = [n for n, each in enumerate(ships.remotes) if each is not late]
+        until(lambda: all(map(ships.has_followed, others)))
+        for _ in range(2):  # whichever turn it is
+            assert ships.found(FACES, 1) == [{new.template_id}]
+        assert not following.done()
+        held.set()
+        following.result(30)
 
 
 def test_it_begins_with_one_copy_of_each(ships: Ships, archive: Archive) -> None:

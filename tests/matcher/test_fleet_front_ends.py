@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from archive import FACES, XAA, XRA, Archive, until
+from archive import FACES, LEFT_FINGERS, XAA, XRA, Archive, until
 from ships import SHARING, Second, Ships, replaced_elsewhere, shards
 
 from biometrics import limits
@@ -174,6 +174,25 @@ def test_who_begins_anew_is_known_to_a_front_end_that_hears_of_all_at_once(
         assert second.state(FACES) is GalleryState.READY
         assert second.found(FACES, 900) == first.found(FACES, 900)
         assert second.galleries.has(XAA, FACES.space)  # or nobody asks for it
+
+
+def test_who_is_replaced_into_a_shard_that_had_nobody_is_no_stranger(
+    archive: Archive,
+) -> None:
+    """One front end has had it follow; another does not know yet to ask it."""
+    few = LEFT_FINGERS._replace(holder=XRA)
+    one = Ships(archive, beside=others())
+    other = Second(archive, one)
+    with one.fleet, other.fleet:
+        archive.enrol(few, 900)
+        for ships in (one, other):
+            ships.follow()
+        replaced_elsewhere(one, other, shelf=few, person=900)
+        one.follow()
+        assert one.found(few, 900) not in (None, [set()])
+        assert other.found(few, 900) is None
+        other.follow()
+        assert other.found(few, 900) == one.found(few, 900)
 
 
 def test_a_front_end_that_is_cut_off_lends_no_new_shard_what_was_locked(

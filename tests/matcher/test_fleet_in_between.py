@@ -26,9 +26,10 @@ from matcher.segments import SegmentFiles
 from matcher.shard import Loan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from matcher.fleet.place import Place
+    from matcher.fleet.place import Place, Share
+    from matcher.schedule import Turn
 
 PEOPLE = range(80)
 WAIT_SECONDS = 10.0
@@ -96,6 +97,32 @@ def without_files(ships: Ships) -> None:
         shutil.rmtree(here.plan.folder, ignore_errors=True)
 
 
+def during_passes(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]
+) -> list[int]:
+    """Have something done, and followed, before the last shard of a pass is asked.
+
+    Returns:
+        How many turns are in each pass, as they are made.
+    """
+    searching = ships.fleet._searching
+    make, ask, passes = searching._pass, searching._ask, list[int]()
+
+    def one_pass(shares: Sequence[Share], turns: Sequence[Turn]) -> object:
+        passes.append(len(turns))
+        return make(shares, turns)
+
+    def one_by_one(calls: Sequence[tuple[Share, tuple[Any, ...]]]) -> list[Any]:
+        told = ask(calls[:-1])
+        do()
+        ships.follow()
+        return [*told, *ask(calls[-1:])]
+
+    monkeypatch.setattr(searching, "_pass", one_pass)
+    monkeypatch.setattr(searching, "_ask", one_by_one)
+    return passes
+
+
 # -- who is replaced twice, or while a shard reads -------------------------------
 
 
@@ -106,6 +133,77 @@ def test_who_is_replaced_before_shards_read_is_no_stranger(ships: Ships):
     assert ships.found(FACES, 1) != [set()]
     ships.follow()
     assert is_found(ships)
+
+
+def test_whoever_is_missed_by_one_pass_is_found_by_the_next(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """Others may be replaced meanwhile, without a pause."""
+    others = iter(range(2, 80))
+    passes = during_passes(
+        ships, monkeypatch, lambda: ships.archive.replace(FACES, next(others))
+    )
+    assert ships.found(FACES, 1) == whole(ships.archive, FACES, 1)
+    assert passes == [1, 1]
+
+
+def test_what_one_pass_has_found_stays_found(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """The next, which is for somebody else, may miss people."""
+    right = whole(ships.archive, FACES, *PEOPLE)
+    people = [person for person in PEOPLE if right[person]]
+    replaced = iter([people[:1], people[1:]])
+    passes = during_passes(
+        ships,
+        monkeypatch,
+        lambda: [ships.archive.replace(FACES, person) for person in next(replaced)],
+    )
+    found = ships.found(FACES, *people)
+    assert found is not None
+    assert all(found)
+    assert len(passes) == 2
+
+
+def test_who_is_replaced_during_every_pass_is_no_stranger(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody can say who that is: whoever is searched for has no answer."""
+    monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 4)
+    passes = during_passes(ships, monkeypatch, lambda: ships.archive.replace(FACES, 1))
+    assert ships.found(FACES, 2) is None
+    assert passes == [1] * 4
+
+
+def test_who_is_enrolled_or_withdrawn_is_no_reason_for_another_pass(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """Nor is a withdrawal of which the change before it is another record's."""
+
+    def write() -> None:
+        ships.archive.enrol(FACES, 900)
+        ships.follow()
+        ships.archive.withdraw(FACES, 40)
+
+    passes = during_passes(ships, monkeypatch, write)
+    assert ships.found(FACES, 1) == whole(ships.archive, FACES, 1)
+    assert passes == [1]
+
+
+def test_those_of_other_holders_are_not_searched_for_again(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """In one pass with those of whom somebody is replaced."""
+    others = iter(range(2, 80))
+    passes = during_passes(
+        ships, monkeypatch, lambda: ships.archive.replace(FACES, next(others))
+    )
+    turns = [ships.turn(FACES, 1), ships.turn(OTHER_FACES, 100)]
+    (part,) = ships.fleet.parts(FACES)
+    found = ships.fleet.comparing.compare(part, turns)
+    right = [whole(ships.archive, FACES, 1), whole(ships.archive, OTHER_FACES, 100)]
+    assert [[set(each.tolist())] for each in found if each is not None] == right
+    assert passes == [2, 1]
 
 
 def test_who_is_replaced_while_a_shard_comes_back_is_no_stranger(ships: Ships):

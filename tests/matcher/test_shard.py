@@ -95,8 +95,8 @@ class Shards:
         for shard in self.all:
             sent = shard.search(self.named(shard), end, asked(shelf, people))
             assert sent is not None
-            position, found = sent
-            assert position == end
+            begun, gone, found = sent
+            assert begun == gone == end
             (told,) = receive_found(found)
             if told is None:
                 return None

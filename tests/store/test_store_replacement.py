@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +21,11 @@ DAY = dt.timedelta(days=1)
 
 
 def anew(shelf: Shelf, reference: str, content: str = "") -> NewRecord:
-    """Return a record of two templates under its next generation."""
+    """Return a record of two templates, under its next generation if it is there."""
     made = shelf.record(reference, content=content, spaces=("face-a", "face-b"))
+    with suppress(NotFoundError):
+        before = shelf.store.whole.record(XAA, digest(reference))
+        made = made._replace(record_id=before.row.attested.record)
     return made._replace(
         generation=2, attest=lambda first: digest(f"{reference} from {first}")
     )
@@ -115,6 +119,15 @@ def test_a_record_that_was_changed_since_is_not_replaced(shelf: Shelf) -> None:
     with pytest.raises(NotFoundError) as caught:
         begin(shelf, anew(shelf, "A"), before="protection A").result(30)
     assert caught.value.reason == "RECORD_WITHDRAWN"
+
+
+def test_another_record_is_not_put_in_the_place(shelf: Shelf) -> None:
+    """Whoever follows tells by its number whose templates were replaced."""
+    shelf.enrol("A")
+    other = anew(shelf, "A")._replace(record_id=bytes(16))
+    with pytest.raises(DefectError, match="ValueError"):
+        begin(shelf, other, before="protection A").result(30)
+    assert shelf.store.journal.end() == 1
 
 
 def test_a_replayed_replacement_replaces_once(shelf: Shelf) -> None:
