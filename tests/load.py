@@ -145,6 +145,12 @@ class Load:
         ]
         return "\n".join(["", *lines, f"answers: {dict(self.told)}"])
 
+    def said_of(self, what: str) -> str:
+        """Return what the servers have in their logs of a part of them."""
+        logs = [victim.root / "serve.log" for victim in self.victims]
+        lines = [line for log in logs for line in log.read_text().splitlines()]
+        return "\n".join(["", *(line for line in lines if f" {what}" in line)])
+
     def refuse_wrong(self) -> None:
         """Look at everybody once more, and at what is listed."""
         with ExitStack() as parts:
