@@ -103,6 +103,7 @@ class CanaryProbes:
     ) -> bool:
         """Search once; say whether a drift is found now. An outage counts for none."""
         band = Band.without(threshold)
+        moment = self.galleries.moment()
         shelves = {
             Shelf(gallery.holder, space.name, position): band
             for gallery in self.galleries.known()
@@ -114,7 +115,9 @@ class CanaryProbes:
             return False
         probe = draw_nobody(space, position, self.random_bytes)
         confirmed = await self.scanner.search(probe, shelves)
-        if confirmed.failed or confirmed.moved:
+        closed = self.galleries.closed_since(moment)
+        is_whole = closed.isdisjoint(shelf.holder for shelf in shelves)
+        if confirmed.failed or confirmed.moved or not is_whole:
             return False
         drift = self.drifts.setdefault(space.name, Drift(_CLASS.rate))
         return drift.take(is_match=bool(confirmed.hits))

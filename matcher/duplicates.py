@@ -121,15 +121,13 @@ class Duplicates:
             if found is None:
                 return _NOT_ENROLLED
             record_id, probes = found
-            # 3. Scan and confirm, where all of the galleries can be searched.
+            # 3. Scan and confirm.
             try:
-                confirmed = await asyncio.gather(
-                    *(self._search(holder, probe) for probe in probes)
-                )
+                confirmed = await self._compared(holder, probes)
             finally:
                 for probe in probes:
                     probe.values.fill(0)
-            if not self._can_search(holder, probes) or any(c.failed for c in confirmed):
+            if confirmed is None:
                 return _UNAVAILABLE
             if any(each.moved for each in confirmed):
                 continue  # withdrawn or replaced meanwhile
@@ -138,6 +136,23 @@ class Duplicates:
                 self.workers, self._named, holder, record_id, confirmed
             )
         return _UNAVAILABLE
+
+    async def _compared(
+        self, holder: Member, probes: Sequence[Template]
+    ) -> list[Confirmed] | None:
+        """Return what each probe finds; None where not all galleries were searched."""
+        moment = self.galleries.moment()
+        could_search = self._can_search(holder, probes)
+        confirmed = await asyncio.gather(
+            *(self._search(holder, probe) for probe in probes)
+        )
+        was_searched = (
+            could_search
+            and self._can_search(holder, probes)
+            and holder not in self.galleries.closed_since(moment)
+            and not any(each.failed for each in confirmed)
+        )
+        return confirmed if was_searched else None
 
     def _can_search(self, holder: Member, probes: Sequence[Template]) -> bool:
         """Say whether the galleries of all probes can be searched."""

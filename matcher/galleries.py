@@ -58,6 +58,8 @@ class Galleries:
         self._loading = True
         self._lost = False
         self._closed: Mapping[Member, GalleryState] = {}
+        self._closings = 0
+        self._last_closings: Mapping[Member, int] = {}
         self._damaged: frozenset[GalleryName] = frozenset()
         self._known: frozenset[GalleryName] = frozenset()
         self._parted: frozenset[GalleryName] = frozenset()
@@ -137,6 +139,19 @@ class Galleries:
         """Return why no gallery of the holder is there, or None if they are."""
         return self._closed.get(holder)
 
+    def moment(self) -> int:
+        """Return what `closed_since` is asked with, before `state` is."""
+        return self._closings
+
+    def closed_since(self, moment: int) -> frozenset[Member]:
+        """Return whose galleries were closed since a moment, open again or not.
+
+        A search finds nothing in what is dropped. So whoever was READY before it, and
+        is so after it, need not have been searched.
+        """
+        last = self._last_closings
+        return frozenset(holder for holder, n in last.items() if n > moment)
+
     def suspend(self, member: Member) -> None:
         """Note that a member asks nobody and is asked by nobody, whatever it has."""
         with self._changing:
@@ -153,6 +168,8 @@ class Galleries:
 
     def _close(self, holder: Member, state: GalleryState) -> None:
         with self._changing:
+            self._closings += 1
+            self._last_closings = {**self._last_closings, holder: self._closings}
             self._closed = {**self._closed, holder: state}
 
     def lose(self) -> None:

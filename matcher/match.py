@@ -363,6 +363,7 @@ class Matcher:
         # 4. Plan: which galleries can be asked, each at the threshold of its promise,
         #    and what is near it.
         rules = {p.holder: planned.aim.rules[p.promise.fpir] for p in permissions}
+        moment = self.galleries.moment()
         outcomes = self._standings(permissions, question.spaces)
         asked = [h for h, outcome in outcomes.items() if outcome is Outcome.NO_MATCH]
         shelves = [
@@ -375,7 +376,8 @@ class Matcher:
             for part, probe in enumerate(probes)
         ]
         # 5. Scan. 6. Confirm. Then ask again whether those that were searched still can
-        #    be: a gallery that was locked during the scan may not have been compared.
+        #    be: a gallery that was locked since may not have been compared, also if it
+        #    is open again.
         with self.precedence.searching():
             found = await _all([*map(self._confirmed, probes, shelves)])
             (confirmed, *more) = found
@@ -384,7 +386,8 @@ class Matcher:
                 confirmed = await self._in_worker(weigh, probes, rules, found)
         again = self._standings(permissions, question.spaces)
         outcomes |= {holder: again[holder] for holder in asked}
-        outcomes |= dict.fromkeys(confirmed.failed, Outcome.UNAVAILABLE)
+        closed = self.galleries.closed_since(moment).intersection(asked)
+        outcomes |= dict.fromkeys(closed | confirmed.failed, Outcome.UNAVAILABLE)
         return Compared(planned, outcomes, confirmed, any(noted))
 
     async def _outlined(

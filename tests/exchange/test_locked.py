@@ -34,10 +34,14 @@ from biometrics.members import Member
 from biometrics.store import AnswerWriter, RequestKey, RotationWriter
 from matcher.engine import Segment
 from matcher.loading import Loading
+from matcher.schedule import Scanner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from biometrics.disclosure import Band
+    from biometrics.templates import Template
+    from matcher.confirm import Confirmed
     from matcher.engine import Engine
     from matcher.galleries import Shelf
 
@@ -251,6 +255,46 @@ def test_an_answer_that_is_on_its_way_at_a_lock_is_decided_anew(
         assert outcomes(world, number)["XAA"] == "unavailable"
         monkeypatch.setattr(AnswerWriter, "commit", commit)
         world.administrator().unlock()
+
+
+def scanned_between(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a search of XAA wait, and be scanned while its galleries are dropped."""
+    administrator = world.administrator()
+
+    async def search(
+        scanner: Scanner, probe: Template, bands: Mapping[Shelf, Band]
+    ) -> Confirmed:
+        await asyncio.to_thread(administrator.lock)
+        scanned = scanner.submit(probe, bands)
+        await asyncio.to_thread(administrator.unlock)
+        return await asyncio.wrap_future(scanned)
+
+    monkeypatch.setattr(Scanner, "search", search)
+
+
+def test_what_was_scanned_between_a_lock_and_an_unlocking_is_no_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it and after it the gallery was there, and nothing of it in between."""
+    with monkeypatch.context() as patch:
+        scanned_between(world, patch)
+        assert outcomes(world, 7)["XAA"] == "unavailable"
+    assert outcomes(world, 7)["XAA"] == "match"
+
+
+def test_nor_is_it_a_record_without_duplicates(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for them goes the way of a search."""
+    enroller = world.enroller("XAA")
+    enroller.enrol(record("case-7-again", unit(7)))
+    with monkeypatch.context() as patch:
+        scanned_between(world, patch)
+        (told,) = enroller.duplicates(["case-7"])
+        assert told.outcome == "unavailable"
+    (told,) = enroller.duplicates(["case-7"])
+    assert told.others == ("case-7-again",)
+    enroller.withdraw("case-7-again")
 
 
 def refused_once(monkeypatch: pytest.MonkeyPatch, where: type, name: str) -> None:

@@ -60,6 +60,15 @@ class Galleries:
     """Faces of four members, of whom one is locked, and one takes no part."""
 
     held: int = 100
+    closed: frozenset[Member] = frozenset()
+
+    def moment(self) -> int:
+        """Return the only one."""
+        return 0
+
+    def closed_since(self, _moment: int) -> frozenset[Member]:
+        """Return who has been during the search."""
+        return self.closed
 
     def known(self) -> set[GalleryName]:
         """Return every gallery."""
@@ -78,7 +87,13 @@ class Galleries:
         return self.held
 
 
-def watching(scanner: Scanner, *, spread: bool = True, held: int = 100) -> CanaryProbes:
+def watching(
+    scanner: Scanner,
+    *,
+    spread: bool = True,
+    held: int = 100,
+    closed: frozenset[Member] = frozenset(),
+) -> CanaryProbes:
     """Return canary probes of the tiny spaces."""
     parsed = parse_spaces(SPACES, "x")
     told = np.eye(DIMENSION) if spread else None
@@ -89,7 +104,7 @@ def watching(scanner: Scanner, *, spread: bool = True, held: int = 100) -> Canar
             parse_calibration(CALIBRATIONS[name].encode(), "x", spaces[name])
             for name in (SPACE, FINGERS)
         ),
-        galleries=Galleries(held),  # type: ignore[arg-type]
+        galleries=Galleries(held, closed),  # type: ignore[arg-type]
         scanner=scanner,  # type: ignore[arg-type]
         precedence=Precedence(),
         random_bytes=secrets.token_bytes,
@@ -135,6 +150,14 @@ def test_what_was_not_searched_whole_counts_for_nothing(found: Confirmed) -> Non
     probes = watching(Scanner(found))
     asyncio.run(probes.search())
     assert probes.drifts == {}
+
+
+def test_nor_does_what_was_closed_meanwhile() -> None:
+    """Nothing of a gallery may have been there to be searched, and nobody matches."""
+    for closed, counted in ((XAA, False), (XCC, True)):  # XCC is not asked
+        probes = watching(Scanner(), closed=frozenset({closed}))
+        asyncio.run(probes.search())
+        assert bool(probes.drifts) is counted
 
 
 @pytest.mark.parametrize("more", [{"spread": False}, {"held": 1 << 20}])
