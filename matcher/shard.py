@@ -342,22 +342,12 @@ class Shard:
         if not self._is(incarnation) or begun < position:
             return None
         vectors, asked = receive(question)
-        was_ready = [self._is_ready(each.shelf) for each in asked]
-        parts = [self._engine.parts(each.shelf) for each in asked]
-        # Asked before they are taken and after: what is loaded or dropped in between is
-        # not ready either.
-        is_ready = [
-            before and self._is_ready(each.shelf)
-            for each, before in zip(asked, was_ready, strict=True)
-        ]
-        probes = [
-            _probes(found, vectors[each.shelf.space], each) if found and ready else None
-            for each, found, ready in zip(asked, parts, is_ready, strict=True)
-        ]
+        parts = self._whole([each.shelf for each in asked])
         work = [
-            (part, of_shelf)
-            for found, of_shelf in zip(parts, probes, strict=True)
-            if of_shelf is not None
+            (part, probes)
+            for each, found in zip(asked, parts, strict=True)
+            if found
+            for probes in [_probes(found, vectors[each.shelf.space], each)]
             for part in found
         ]
         # One here: to wake another thread takes as long as to scan 100,000 rows.
@@ -365,10 +355,10 @@ class Shard:
         scanned = iter([*map(_scanned, work[:1]), *others])
         found = send_found(
             [
-                _together(len(each.probes), [next(scanned) for _ in found])
-                if ready
-                else None
-                for each, found, ready in zip(asked, parts, is_ready, strict=True)
+                None
+                if found is None
+                else _together(len(each.probes), [next(scanned) for _ in found])
+                for each, found in zip(asked, parts, strict=True)
             ]
         )
         return [begun, max(self._index.position, self._gone), found]
@@ -417,6 +407,21 @@ class Shard:
 
     def _is_own(self, stored: StoredTemplate) -> bool:
         return self._plan.sharing.place_of(stored) == self._plan.number
+
+    def _whole(self, shelves: Sequence[Shelf]) -> list[Sequence[Segment] | None]:
+        """Return what makes up some shelves here now, None for what is not whole."""
+        # Asked before they are taken and after: what is loaded or dropped in between is
+        # not whole either, also if it is open again.
+        moment = self._galleries.moment()
+        were_ready = [self._is_ready(shelf) for shelf in shelves]
+        parts = [self._engine.parts(shelf) for shelf in shelves]
+        closed = self._galleries.closed_since(moment)
+        return [
+            found
+            if before and shelf.holder not in closed and self._is_ready(shelf)
+            else None
+            for shelf, before, found in zip(shelves, were_ready, parts, strict=True)
+        ]
 
     def _is_ready(self, shelf: Shelf) -> bool:
         state = self._galleries.state(shelf.holder, shelf.space)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from biometrics.members import Member
     from matcher.asking import SentQuestion
+    from matcher.engine import Segment
     from matcher.galleries import Shelf
 
 SHARING = Sharing(places=3, together=8)
@@ -237,6 +238,32 @@ def test_a_lock_drops_keys_and_codes_and_no_older_loan_brings_them_back(
     for shard in shards.all:
         assert shard.load(shards.named(shard), XAA, shards.loan(shard, XAA))
     assert shards.found(FACES, 1) == whole(shards.archive, FACES, 1)
+
+
+def test_what_is_locked_and_unlocked_while_it_is_taken_is_not_whole(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it and after it the gallery was there, and nothing of it in between."""
+    archive, shard = shards.archive, shards.all[0]
+    right, take = shards.found(FACES, *range(80)), shard._engine.parts
+
+    def slowly(shelf: Shelf) -> Sequence[Segment]:
+        monkeypatch.undo()
+        close(archive, is_open=False)
+        shards.follow()
+        parts = take(shelf)
+        close(archive, is_open=True)
+        shards.follow()
+        for each in shards.all:
+            assert each.load(shards.named(each), XAA, shards.loan(each, XAA))
+        return parts
+
+    monkeypatch.setattr(shard._engine, "parts", slowly)
+    end = archive.store.journal.end()
+    sent = shard.search(shards.named(shard), end, asked(FACES, range(80)))
+    assert sent is not None
+    assert receive_found(sent[-1]) == [None]
+    assert shards.found(FACES, *range(80)) == right
 
 
 def test_what_is_under_a_key_that_was_not_lent_is_loaded_once_it_is(
