@@ -116,6 +116,7 @@ class Index:
         self._reached: dict[GalleryName, int] = {}
         self._keys: dict[GalleryName, CodesKey] = {}
         self._start = 0  # what was locked before is known by other means
+        self._cut = 0  # position up to which part of a page that was cut short is there
 
     @property
     def position(self) -> int:
@@ -124,8 +125,11 @@ class Index:
 
     @property
     def reaching(self) -> int:
-        """Position up to which something may be in it already, by what was on disk."""
-        return max(self._position, *self._reached.values(), 0)
+        """Position up to which something may be in it already.
+
+        By what was on disk, or by a page that was cut short.
+        """
+        return max(self._position, self._cut, *self._reached.values())
 
     @property
     def change(self) -> bytes:
@@ -176,10 +180,19 @@ class Index:
         return self._learn(changes)
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Bring changes into the engine, which follow on the position."""
+        """Bring changes into the engine, which follow on the position.
+
+        Raises:
+            StorageError: keys cannot be read or written now. Some of it may be there;
+                it is to be called again with changes that follow on the same position.
+        """
         with self._applying:
             # In this order: what was replaced is found as what it was or what it is.
-            self._add(changes)
+            try:
+                self._add(changes)
+            except StorageError:
+                self._cut = max(self._cut, changes[-1].position)
+                raise
             self._remove(changes)
             if self._holder is None:
                 self._obey(changes)
@@ -252,11 +265,11 @@ class Index:
 
         Raises:
             GalleryLockedError: the holder is locked.
-            StorageError: what was on disk of it is of a later position.
+            StorageError: something of it may be of a later position.
         """
         with self._applying:
-            if self._reached.get(gallery, 0) > self._position:
-                raise StorageError("GALLERY_AHEAD", "it is of a later moment on disk")
+            if max(self._reached.get(gallery, 0), self._cut) > self._position:
+                raise StorageError("GALLERY_AHEAD", "some of it is of a later moment")
             return Snapshot(
                 key=self._key(gallery),
                 identity=coded_as(self._spaces.named(gallery.space)),
@@ -379,9 +392,15 @@ class Index:
         gallery = GalleryName(first.member, first.space)
         self._galleries.know(*gallery)
         reached = self._reached.get(gallery, 0)  # the rest was kept on disk
-        held = [stored for position, stored in placed if position > reached]
-        if held and self._is_usable(gallery, first):
+        left = [each for each in placed if each[0] > reached]
+        if left and self._is_usable(gallery, first):
             shelf = Shelf(*gallery, Position(first.position))
+            last = self._engine.last_id(shelf)
+            held = [
+                stored
+                for position, stored in left
+                if position > self._cut or stored.template_id > last
+            ]
             try:
                 for piece in _pieces(held):
                     self._add_to(shelf, piece)

@@ -185,6 +185,11 @@ class Engine(Generic[Name]):
         now = self._galleries.get(gallery)
         return () if now is None else now.segments
 
+    def last_id(self, gallery: Name) -> int:
+        """Return the greatest id that a gallery ever had; -1 if it had none."""
+        now = self._galleries.get(gallery)
+        return -1 if now is None else now.last_id
+
     def count(self, gallery: Name) -> int:
         """Return the number of ids in a gallery; 0 if there is none."""
         return sum(segment.count for segment in self.parts(gallery))

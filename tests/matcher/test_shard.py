@@ -9,6 +9,7 @@ import pytest
 from archive import FACES, LEFT_FINGERS, OTHER_FACES, RIGHT_FINGERS, SURE, XAA, XRA
 from world import unit
 
+from biometrics.errors import StorageError
 from biometrics.store import RequestKey
 from matcher.asking import ShelfProbes, receive_found, send
 from matcher.shard import Loan, Shard, ShardPlan
@@ -286,6 +287,31 @@ def test_what_is_under_a_key_that_was_not_lent_is_loaded_once_it_is(
         if XAA not in reached.open:
             assert shard.load(shards.named(shard), XAA, shards.loan(shard, XAA))
     assert shards.found(FACES, 410) == whole(archive, FACES, 410)
+
+
+def test_a_page_that_is_cut_short_damages_nobody(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose a key is that was not lent cannot be read, and others' rows are there."""
+    archive = shards.archive
+    archive.enrol(OTHER_FACES, *range(400, 500))
+    keys = archive.store.keys
+    rows = [keys.add_gallery_key(row) for row in archive.vault.successors(XAA)]
+    archive.vault.adopt(XAA, rows)
+    archive.enrol(FACES, *range(400, 500))
+    archive.follow()
+
+    def away(_: int) -> None:
+        raise StorageError("DATABASE_AWAY", "for a moment")
+
+    end = archive.store.journal.end()
+    for shard in shards.all:
+        with monkeypatch.context() as patch:
+            patch.setattr(shard._keys, "_gallery_of", away)
+            assert shard.follow(shards.named(shard), end, {}) is None
+    shards.follow()
+    people = range(400, 500)
+    assert shards.found(OTHER_FACES, *people) == whole(archive, OTHER_FACES, *people)
 
 
 def test_codes_on_disk_go_with_the_gallery(shards: Shards, tmp_path: Path) -> None:
