@@ -1,7 +1,7 @@
 """Tails the store's journal and keeps the index equal to it.
 
-One thread reads changes in their order and brings them into the index. Whoever has
-written waits here until the position of its write is searchable.
+One thread reads changes in their order and brings them into the index, a page at a
+time. Whoever has written waits here until the position of its write is searchable.
 """
 
 from __future__ import annotations
@@ -43,6 +43,13 @@ class Followed(Protocol):
             files: what is kept.
             journal: that it was made from.
             start: position up to which it is known who is locked.
+        """
+
+    @property
+    def add(self) -> Callable[[Sequence[Change]], None] | None:
+        """Has found what later changes enrol, before they are applied.
+
+        None where whoever searches finds out who is not there to be found.
         """
 
     def learn(self, changes: Sequence[Change], /) -> bool:
@@ -92,7 +99,9 @@ class Follower:
         self._on_failure = on_failure
         self._followed = followed
         self._began = start
-        self._start: int | None = None  # the journal's end when following began
+        # Where all is there that was durable as following began, or has replaced it.
+        self._start: int | None = None
+        self._ahead = 0  # up to where the index has what replaced those who are gone
         self._is_loaded = False
         self._moved = threading.Condition()
         self._waiting: list[tuple[int, Future[None]]] = []
@@ -203,21 +212,17 @@ class Follower:
             self._galleries.count(self._journal.templates_by_space())
             self._start = self._journal.end()
         position = self._index.position
-        changes = self._read_on(
+        changes = self._learnt(
             self._journal.following(position, limits.JOURNAL_PAGE_CHANGES)
         )
-        if changes and not self._index.learn(changes):
-            # Under a key that went since they were read, they are under another now.
-            changes = self._read_on(self._journal.changes(position, len(changes)))
-            self._index.learn(changes)
         if changes:
+            self._look_ahead(changes)
             # Read before anything is applied: whoever waits for these changes is
             # searched for at the threshold of a database that has them.
             comparisons = self._journal.templates_by_space()
-            known = self._passed_by(changes)
-            self._index.apply(changes)
-            for gallery in known:
+            for gallery in self._passed_by(changes):
                 self._galleries.know(*gallery)
+            self._index.apply(changes)
             self._galleries.count(comparisons)
             self._followed(changes)
             self._advance(changes[-1].position)
@@ -231,18 +236,37 @@ class Follower:
         elif len(changes) < limits.JOURNAL_PAGE_CHANGES:
             self._let_gather()
 
-    def _read_on(self, changes: list[Change]) -> list[Change]:
-        """Return changes, and those that follow while somebody is gone of the last.
+    def _learnt(self, changes: list[Change]) -> list[Change]:
+        """Return a page of changes, of which all keys are at hand that there are."""
+        if not changes or self._index.learn(changes):
+            return changes
+        # Under a key that went since they were read, they are under another now.
+        again = self._journal.changes(changes[0].position - 1, len(changes))
+        self._index.learn(again)
+        return again
+
+    def _look_ahead(self, changes: Sequence[Change]) -> None:
+        """Have those found who are gone of a page, by what has come since.
 
         Of whom something was replaced twice, neither the first nor the second is there
-        to be read: with the change that brought the third, nobody misses them.
+        to be read. So the third is there before the first is removed: a page at a time,
+        which is read again when it is applied.
         """
-        last, start = changes, self._start or 0  # nobody is searched for before
-        while any(c.is_gone for c in last) and changes[-1].position >= start:
-            most = limits.JOURNAL_PAGE_CHANGES
-            last = self._journal.changes(changes[-1].position, most)
-            changes = [*changes, *last]
-        return changes
+        end = self._gone_by(changes)
+        if not self._is_loaded:  # nobody is searched for yet
+            self._start = max(self._start or 0, end)
+        elif end and self._index.add is not None:
+            while (at := changes[-1].position) < end:
+                most = limits.JOURNAL_PAGE_CHANGES
+                changes = self._learnt(self._journal.changes(at, most))
+                self._index.add(changes)
+                end = max(end, self._gone_by(changes))
+            self._ahead = at
+
+    def _gone_by(self, changes: Sequence[Change]) -> int:
+        """Return up to where there is whatever took the place of who is gone; or 0."""
+        is_gone = any(c.is_gone and c.position > self._ahead for c in changes)
+        return self._journal.end() if is_gone else 0
 
     def _passed_by(self, changes: Sequence[Change]) -> list[tuple[Member, str]]:
         """Return galleries of those of whom something was gone before it was followed.

@@ -116,7 +116,7 @@ class Index:
         self._reached: dict[GalleryName, int] = {}
         self._keys: dict[GalleryName, CodesKey] = {}
         self._start = 0  # what was locked before is known by other means
-        self._cut = 0  # position up to which part of a page that was cut short is there
+        self._ahead = 0
 
     @property
     def position(self) -> int:
@@ -125,11 +125,16 @@ class Index:
 
     @property
     def reaching(self) -> int:
-        """Position up to which something may be in it already.
+        """Position up to which something may be in it already, from disk or `ahead`."""
+        return max(self._position, self._ahead, *self._reached.values())
 
-        By what was on disk, or by a page that was cut short.
+    @property
+    def ahead(self) -> int:
+        """Position up to which something was added already, or may have been.
+
+        By `add`, or by changes that the database cut short.
         """
-        return max(self._position, self._cut, *self._reached.values())
+        return self._ahead
 
     @property
     def change(self) -> bytes:
@@ -179,6 +184,18 @@ class Index:
         """
         return self._learn(changes)
 
+    def add(self, changes: Sequence[Change]) -> None:
+        """Have found what later changes enrol; what they remove, when it is applied.
+
+        Raises:
+            StorageError: as `apply`.
+        """
+        with self._applying:
+            try:
+                self._add(changes)
+            finally:
+                self._ahead = max(self._ahead, changes[-1].position)
+
     def apply(self, changes: Sequence[Change]) -> None:
         """Bring changes into the engine, which follow on the position.
 
@@ -191,7 +208,7 @@ class Index:
             try:
                 self._add(changes)
             except StorageError:
-                self._cut = max(self._cut, changes[-1].position)
+                self._ahead = max(self._ahead, changes[-1].position)
                 raise
             self._remove(changes)
             if self._holder is None:
@@ -268,7 +285,7 @@ class Index:
             StorageError: something of it may be of a later position.
         """
         with self._applying:
-            if max(self._reached.get(gallery, 0), self._cut) > self._position:
+            if max(self._reached.get(gallery, 0), self._ahead) > self._position:
                 raise StorageError("GALLERY_AHEAD", "some of it is of a later moment")
             return Snapshot(
                 key=self._key(gallery),
@@ -399,7 +416,7 @@ class Index:
             held = [
                 stored
                 for position, stored in left
-                if position > self._cut or stored.template_id > last
+                if position > self._ahead or stored.template_id > last
             ]
             try:
                 for piece in _pieces(held):

@@ -66,7 +66,8 @@ class Loading:
 
         Returns:
             Whether that was done. It was not where it is not wanted, or where what is
-            on disk is of a later moment than the index, which has to go there first.
+            on disk is of a later moment than the index, or something in the index of a
+            later one than it is at: it has to go there first.
 
         Raises:
             GalleryLockedError: the holder was locked meanwhile.
@@ -130,7 +131,7 @@ class Loading:
         while is_wanted():
             # 2. The last few changes, while no other is applied.
             with self._index.held() as position:
-                if made.reaching <= position:
+                if max(made.reaching, self._index.ahead) <= position:
                     gone = max(gone, self._follow(holder, made, position, is_wanted))
                     if gone <= position or not self._is_whole:
                         self._has_read()

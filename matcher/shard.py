@@ -133,6 +133,7 @@ class Reached:
     Attributes:
         position: every change up to here is in it.
         is_ahead: whether some later one is as well, of what was on disk.
+        gone: position up to which somebody may be gone from what it has read.
         counts: how many templates can be found, by shelf.
         open: members whose galleries are not closed, and whose keys are lent.
         damaged: galleries that are not whole.
@@ -140,6 +141,7 @@ class Reached:
 
     position: int
     is_ahead: bool
+    gone: int
     counts: Mapping[Shelf, int]
     open: frozenset[Member]
     damaged: frozenset[GalleryName]
@@ -510,6 +512,7 @@ class Shard:
         return Reached(
             position=self._index.position,
             is_ahead=self._index.reaching > self._index.position,
+            gone=self._gone,
             counts=self._index.counts(),
             open=is_open,
             damaged=frozenset(

@@ -170,6 +170,9 @@ class Fleet:
             ):
                 raise StorageError("SHARDS_LOADING", "shards are being loaded")
 
+    # A shard reads by itself, and says up to where somebody may be gone: `Searching`.
+    add: Final = None
+
     def learn(self, changes: Sequence[Change]) -> bool:
         """Have keys at hand that shards will have to be lent.
 
@@ -182,7 +185,8 @@ class Fleet:
         """Bring changes into effect on every shard that is searched."""
         with self._applying:
             end = changes[-1].position
-            self._places.note(changes)
+            is_gone = any(change.is_gone for change in changes)
+            self._places.note(changes, gone_by=self._end() if is_gone else 0)
             closing = {c.member for c in changes if c.kind in _CLOSING}
             with self._lending.withheld(closing):
                 members = {change.member for change in changes}
@@ -505,9 +509,7 @@ class Fleet:
         Raises:
             StorageError: the journal cannot be read now.
         """
-        if self._journal is None:
-            return set()  # nobody counts before `restore`
-        entries = self._entries(self._position, self._journal.end())
+        entries = self._entries(self._position, self._end())
         return {change.member for change in entries if change.kind in _LOSING}
 
     def _is_at(self, end: int, *coming: Place) -> bool:
@@ -516,6 +518,14 @@ class Fleet:
         return self._position == end and all(
             place.position == end and not place.is_ahead for place in told
         )
+
+    def _end(self) -> int:
+        """Return the journal's end; there is nothing of it before `restore`.
+
+        Raises:
+            StorageError: it cannot be read now.
+        """
+        return 0 if self._journal is None else self._journal.end()
 
     def _entries(self, after: int, last: int) -> Sequence[Change]:
         """Return what the journal has between two positions; see its own.

@@ -40,6 +40,7 @@ class Place:
         is_ready: whether it is searched.
         position: that it has reached.
         is_ahead: whether some of what it has is of a later one.
+        gone: position up to which somebody may be gone from what it has read.
         counts: how many templates it had when last asked, by shelf.
         has: galleries of which it may have templates.
         lent: numbers of the keys that it may hold, by member.
@@ -57,6 +58,7 @@ class Place:
     is_ready: bool = False
     position: int = 0
     is_ahead: bool = False
+    gone: int = 0
     counts: Mapping[Shelf, int] = field(default_factory=dict)
     has: frozenset[GalleryName] = frozenset()
     lent: dict[Member, frozenset[int]] = field(default_factory=dict)
@@ -161,6 +163,7 @@ class Places:
         self.layouts: tuple[Layout, ...] = (self.searched,)
         self.changed = threading.Condition()
         self.target = 0
+        self._gone_by = 0
         self._galleries = galleries
 
     @property
@@ -171,6 +174,11 @@ class Places:
     def ready(self) -> list[Place]:
         """Return the copies that are where the others are."""
         return [place for place in self.all if place.is_ready]
+
+    @property
+    def gone_by(self) -> int:
+        """Position up to which somebody may be gone from what anybody has read."""
+        return max(self._gone_by, *(place.gone for place in self.all))
 
     def is_whole(self) -> bool:
         """Say whether a copy of every share is there that is searched."""
@@ -229,9 +237,13 @@ class Places:
             self.layouts = tuple(each for each in self.layouts if each is not layout)
             self.changed.notify_all()
 
-    def note(self, changes: Sequence[Change]) -> None:
-        """Note which galleries there are from some changes on, and where."""
+    def note(self, changes: Sequence[Change], *, gone_by: int) -> None:
+        """Note which galleries there are from some changes on, and where.
+
+        Whoever is gone of them was replaced up to a position.
+        """
         with self.changed:
+            self._gone_by = max(self._gone_by, gone_by)
             for change in changes:
                 for stored in change.templates:
                     gallery = GalleryName(stored.member, stored.space)
@@ -280,7 +292,7 @@ class Places:
         }
         with self.changed:
             place.position, place.counts = reached.position, reached.counts
-            place.is_ahead = reached.is_ahead
+            place.is_ahead, place.gone = reached.is_ahead, reached.gone
             # What it says of open galleries is all, unless more is on its way there.
             is_all = reached.position >= self.target
             kept = {g for g in place.has if not is_all or g.holder not in reached.open}

@@ -7,9 +7,10 @@ nobody.
 
 No two shards follow the journal at the same moment, and what takes the place of a
 template may be in another shard than it was: one may have dropped the old, while
-another does not have the new yet. So a pass may miss those who are replaced during it,
-and nobody else. Then there is another: whoever one may have missed is found by the
-next, unless replaced during that as well.
+another does not have the new yet; and none has what was replaced again before it was
+read. So a pass may miss those who are replaced during it, and nobody else. Then there
+is another: whoever one may have missed is found by the next, unless replaced during
+that as well.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ class Searching:
         gallery = _gallery(shelf)
         searched = self._places.searched.shares
         shares = tuple([share for share in searched if share.may_have(gallery)])
+        if self._places.gone_by > self._position():
+            shares = tuple(searched)  # what replaces somebody may be in none yet
         rows = sum(share.count(shelf) for share in shares)
         return [Part(shares, rows)] if shares else []
 
@@ -182,7 +185,8 @@ class Searching:
         of_gallery: dict[GalleryName, list[int]] = defaultdict(list)
         for number, turn in enumerate(turns):
             of_gallery[_gallery(turn.shelf)].append(number)
-        high = position = self._position()
+        position = self._position()
+        high = max(position, self._places.gone_by)  # also of those that are not asked
         low = self._places.target  # up to where it is known which shares have a part
         own = {share: [g for g in of_gallery if share.may_have(g)] for share in shares}
         questions = {

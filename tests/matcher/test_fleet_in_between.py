@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from dataclasses import replace
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ from biometrics import limits
 from biometrics.errors import StorageError
 from matcher.calls import LostError, call
 from matcher.fleet import Others
+from matcher.follower import Follower
 from matcher.galleries import GalleryName, GalleryState
 from matcher.index import Index
 from matcher.segments import SegmentFiles
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from matcher.fleet.place import Place, Share
     from matcher.schedule import Turn
+    from matcher.shard import Reached
 
 PEOPLE = range(80)
 WAIT_SECONDS = 10.0
@@ -268,6 +271,103 @@ def test_a_shard_that_is_ahead_of_what_failed_hides_nobody(
     assert ships.found(FACES, 1) in (None, [{old.template_id}], [{new.template_id}])
 
 
+def test_who_is_new_and_replaced_before_it_is_read_is_no_stranger(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """No shard has anything of the gallery: it comes with a later change."""
+    monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 2)
+    archive, journal = ships.archive, ships.archive.store.journal
+    few = LEFT_FINGERS._replace(holder=XRA)
+    archive.enrol(few, 900)
+    archive.replace(few, 900)
+    ships.fleet.apply(journal.changes(ships.fleet.position, 1))
+    ships.galleries.know(few.holder, few.space)
+    assert ships.found(few, 900) is None
+    ships.follow()
+    assert ships.found(few, 900) not in (None, [set()])
+
+
+def test_who_is_replaced_while_shards_read_one_by_one_is_no_stranger(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """One has dropped all of a gallery, before another reads that what came is gone."""
+    monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 2)
+    archive, journal = ships.archive, ships.archive.store.journal
+    few = LEFT_FINGERS._replace(holder=XRA)
+    archive.enrol(few, 900)
+    ships.follow()
+    old, _ = replaced_elsewhere(ships, shelf=few, person=900)
+    page = journal.changes(ships.fleet.position, 1000)
+    early = ships.remotes[SHARING.place_of(old)].shard
+    assert early is not None
+    early.follow(early._incarnation, page[-1].position, {})
+    archive.replace(few, 900)
+    ships.fleet.apply(page)
+    assert ships.found(few, 900) is None
+    ships.follow()
+    assert ships.found(few, 900) not in (None, [set()])
+
+
+def test_who_is_gone_before_shards_have_said_so_is_no_stranger(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """One that another front end has had go on has dropped all, and is heard first."""
+    monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 2)
+    archive, places = ships.archive, ships.fleet._places
+    few = LEFT_FINGERS._replace(holder=XRA)
+    archive.enrol(few, 900)
+    ships.follow()
+    while SHARING.place_of(replaced_elsewhere(ships, shelf=few, person=900)[0]):
+        ships.follow()
+    end = archive.store.journal.end()
+    early, note = first_place(ships), places.reached
+    shard, found = ships.remotes[0].shard, list[object]()
+    assert shard is not None
+    shard.follow(shard._incarnation, end, {})
+    archive.replace(few, 900)
+    most = end - ships.fleet.position
+
+    def noted(place: Place, reached: Reached) -> None:
+        note(place, reached)
+        if place is early:
+            found.append(ships.found(few, 900))
+
+    monkeypatch.setattr(places, "reached", noted)
+    ships.fleet.apply(archive.store.journal.changes(ships.fleet.position, most))
+    assert found == [None]
+
+
+def test_a_backlog_is_followed_in_pages_whoever_is_gone_from_it(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch
+):
+    """No shard is told to go further at once than it can within its time."""
+    archive, page, new = ships.archive, 8, count(800)
+    monkeypatch.setattr(limits, "JOURNAL_PAGE_CHANGES", page)
+    monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 2)
+    monkeypatch.setattr(limits, "CHANGES_GATHER_SECONDS", 0.0)
+    follower = Follower(
+        journal=archive.store.journal,
+        index=ships.fleet,
+        files=archive.files,
+        galleries=ships.galleries,
+        start=0,
+        on_failure=lambda: None,
+    )
+    until(lambda: all_are_well(ships))
+    follower._start, follower._is_loaded = ships.fleet.position, True
+    for _ in range(4):
+        archive.replace(FACES, 1)
+        archive.replace(FACES, 2)
+        archive.enrol(OTHER_FACES, next(new))
+    positions = [ships.fleet.position]
+    while positions[-1] < archive.store.journal.end():
+        follower._follow_on()
+        positions.append(ships.fleet.position)
+        assert ships.found(FACES, 1) != [set()]
+    assert max(b - a for a, b in pairwise(positions)) <= page
+    assert is_found(ships)
+
+
 # -- counts of one moment --------------------------------------------------------
 
 
@@ -350,6 +450,7 @@ def test_a_copy_that_has_one_gallery_ahead_is_not_compared(archive: Archive):
     one = Ships(archive, sharing, beside=Others(lambda: True, list))
     other = Second(archive, one, sharing)
     with one.fleet, other.fleet:
+        until(lambda: all(place.is_ready for place in one.fleet._places.all))
         assert one.fleet.keep(XRA)
         archive.enrol(FACES, 300)
         here = one.remotes[1]

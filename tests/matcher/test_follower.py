@@ -18,7 +18,7 @@ from biometrics.store.journal import JournalHead
 from matcher.follower import Follower
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Journal:
@@ -72,6 +72,7 @@ class Index:
         """Begin before the first change."""
         self.position = 0
         self.pages: list[int] = []
+        self.added: list[list[int]] = []
         self.applied = threading.Event()
 
     def restore(self, *_: object, start: int) -> None:
@@ -80,6 +81,10 @@ class Index:
     def learn(self, _changes: list[Any]) -> bool:
         """Have every key."""
         return True
+
+    def add(self, changes: list[Any]) -> None:
+        """Note what comes before its turn."""
+        self.added.append([change.position for change in changes])
 
     def apply(self, changes: list[Any]) -> None:
         """Note a page."""
@@ -100,20 +105,27 @@ def index() -> Index:
     return Index()
 
 
+def following(
+    journal: Journal, index: Index, loaded: Callable[[], object] = lambda: None
+) -> Follower:
+    """Return a follower, which does not follow yet."""
+    return Follower(
+        journal=journal,  # type: ignore[arg-type]
+        index=index,
+        files=None,  # type: ignore[arg-type]
+        galleries=SimpleNamespace(loaded=loaded, count=lambda _: None),  # type: ignore[arg-type]
+        start=0,
+        on_failure=lambda: None,
+    )
+
+
 @pytest.fixture
 def follower(
     journal: Journal, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Follower]:
     """Return a follower that lets changes gather for a minute."""
     monkeypatch.setattr(limits, "CHANGES_GATHER_SECONDS", 60.0)
-    follower = Follower(
-        journal=journal,  # type: ignore[arg-type]
-        index=index,  # type: ignore[arg-type]
-        files=None,  # type: ignore[arg-type]
-        galleries=SimpleNamespace(loaded=lambda: None, count=lambda _: None),  # type: ignore[arg-type]
-        start=0,
-        on_failure=lambda: None,
-    )
+    follower = following(journal, index)
     follower.start()
     follower.wait_until_loaded()
     yield follower
@@ -162,18 +174,51 @@ def test_a_full_page_is_followed_by_the_next(
     assert index.pages == [1] * 6
 
 
-def test_whoever_is_gone_from_a_page_comes_with_the_same(
+@pytest.mark.parametrize(
+    ("gone", "added"),
+    [({3}, [[4, 5], [6]]), ({3, 4}, [[4, 5], [6]]), ({6}, []), (set(), [])],
+)
+def test_what_comes_after_whoever_is_gone_is_added_first(
     journal: Journal,
     index: Index,
     follower: Follower,
     monkeypatch: pytest.MonkeyPatch,
+    *,
+    gone: set[int],
+    added: list[list[int]],
 ) -> None:
-    """Who was replaced twice would else be missing until the next one."""
+    """Once, and in pages as everything: who was replaced twice would be missing."""
     monkeypatch.setattr(limits, "JOURNAL_PAGE_CHANGES", 2)
     journal.write()
     assert index.applied.wait(30)
-    journal.gone = {3}
-    for _ in range(5):
-        journal.write()
+    journal.gone = gone
+    journal.written += 5
+    journal.look()
     assert follower.catch_up()
-    assert index.pages == [1, 4, 1]
+    assert index.added == added
+    assert index.pages == [1, 2, 2, 1]
+
+
+def test_until_it_is_loaded_nobody_is_searched_for(
+    journal: Journal, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So nothing is added first, and whoever was gone is there by then."""
+    monkeypatch.setattr(limits, "JOURNAL_PAGE_CHANGES", 2)
+    journal.written, journal.gone = 4, {1}
+    loaded: list[int] = []
+    follower = following(journal, index, lambda: loaded.append(index.position))
+    monkeypatch.setattr(journal, "following", replacing(journal))
+    for _ in range(3):
+        follower._follow_on()
+    assert (loaded, index.pages, index.added) == ([6], [2, 2, 2], [])
+
+
+def replacing(journal: Journal) -> Callable[[int, int], list[Any]]:
+    """Return what reads changes, after which two more are written."""
+
+    def read(after: int, most: int) -> list[Any]:
+        read = journal.changes(after, most)
+        journal.written = 6
+        return read
+
+    return read

@@ -1,20 +1,29 @@
-"""A page of changes that the database cuts short is there once it is applied again."""
+"""What is in an index before its turn is there once, and hides nobody.
+
+Changes are cut short by the database, and applied again; or added before their turn,
+since they bring what has taken the place of somebody who is gone.
+"""
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 from archive import FACES, LEFT_FINGERS, OTHER_FACES, XAA, Archive
+from ships import whole
 from world import SPACE
 
 from biometrics import limits
 from biometrics.errors import StorageError
+from matcher.follower import Follower
 from matcher.galleries import GalleryName, GalleryState
 from matcher.loading import Loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from biometrics.members import Member
 
 PEOPLE = range(300, 304)
 
@@ -71,10 +80,10 @@ def test_what_is_there_already_is_passed_over(
     archive.save()
 
 
-def test_what_is_made_anew_before_it_comes_again_is_not(
+def test_nothing_is_made_anew_while_something_is_there_too_early(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Galleries that are loaded meanwhile have nothing of the page."""
+    """Galleries that are loaded would lack it when they are adopted."""
     for shelf in (FACES, LEFT_FINGERS, OTHER_FACES):
         archive.enrol(shelf, *PEOPLE)
     cut_short(archive, monkeypatch, 11)
@@ -85,7 +94,65 @@ def test_what_is_made_anew_before_it_comes_again_is_not(
         files=archive.files,
         is_whole=False,
     )
-    assert loading.load(XAA, is_wanted=lambda: True, done=lambda: None)
-    assert archive.found(FACES, PEOPLE) == set()
+    adopted: list[Member] = []
+
+    def load() -> bool:
+        return loading.load(
+            XAA, is_wanted=lambda: True, done=lambda: adopted.append(XAA)
+        )
+
+    assert not load()
     archive.follow()
     assert is_whole(archive)
+    assert load()
+    assert adopted == [XAA]
+    assert is_whole(archive)
+
+
+def followed(archive: Archive) -> Follower:
+    """Return what follows, step by step, and has everything that there is."""
+    follower = Follower(
+        journal=archive.store.journal,
+        index=archive.index,
+        files=archive.files,
+        galleries=archive.galleries,
+        start=0,
+        on_failure=lambda: None,
+    )
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(archive.index, "restore", lambda *_, **__: None)
+        follower._follow_on()
+    assert follower._is_loaded
+    return follower
+
+
+@pytest.mark.parametrize("between", range(4))
+def test_who_is_replaced_twice_is_found_page_by_page(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, between: int
+) -> None:
+    """However much is written in between, and also who is new."""
+    monkeypatch.setattr(limits, "JOURNAL_PAGE_CHANGES", 2)
+    monkeypatch.setattr(limits, "JOURNAL_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "CHANGES_GATHER_SECONDS", 0.0)
+    follower, new = followed(archive), 500
+    archive.enrol(FACES, new)
+    enrolled = archive.store.journal.end()
+    others = count(1000)
+    for shelf, person in ((FACES, 1), (FACES, new), (LEFT_FINGERS, 201)) * 2:
+        archive.replace(shelf, person)
+        for _ in range(between):
+            archive.enrol(OTHER_FACES, next(others))
+    archive.withdraw(FACES, 2)
+    end = archive.store.journal.end()
+    while archive.index.position < end:
+        follower._follow_on()
+        assert whole(archive, FACES, 1) != [set()]
+        assert whole(archive, LEFT_FINGERS, 201) != [set()]
+        assert whole(archive, FACES, new) != [set()] or (
+            archive.index.position < enrolled
+        )
+    assert archive.found(FACES, range(2, 3)) == set()
+    assert archive.engine.count(FACES) == 78
+    assert archive.found(FACES, range(80)) == {*range(80)} - {2, 5, 70}
+    assert archive.galleries.state(*FACES[:2]) is GalleryState.READY
