@@ -132,13 +132,15 @@ class Reached:
 
     Attributes:
         position: every change up to here is in it.
-        is_ahead: whether some later one is as well, of what was on disk.
+        gone: up to which later one what is replaced may be gone from it.
+        is_ahead: whether some later one is in it as well, of what was on disk.
         counts: how many templates can be found, by shelf.
         open: members whose galleries are not closed, and whose keys are lent.
         damaged: galleries that are not whole.
     """
 
     position: int
+    gone: int
     is_ahead: bool
     counts: Mapping[Shelf, int]
     open: frozenset[Member]
@@ -504,6 +506,7 @@ class Shard:
         )
         return Reached(
             position=self._index.position,
+            gone=max(self._index.position, self._gone),
             is_ahead=self._index.reaching > self._index.position,
             counts=self._index.counts(),
             open=is_open,
