@@ -149,12 +149,12 @@ def test_a_shard_is_not_asked_for_a_gallery_of_which_it_has_nothing(
     ships.archive.withdraw(few, 900)
     ships.follow()
     assert ships.fleet.parts(few) == []
-    before = ships.fleet.parts(LEFT_FINGERS)
-    assert len(before[0].shares) < len(ships.fleet.parts(FACES)[0].shares)
+    before = ships.fleet.parts(FACES)
+    assert len(before[0].shares) < len(ships.remotes)
     ships.close(is_open=False)
     ships.follow()
     ships.open()
-    assert ships.fleet.parts(LEFT_FINGERS) == before
+    assert ships.fleet.parts(FACES) == before
 
 
 def test_a_lock_waits_for_a_lost_shard_until_its_end_is_seen(ships: Ships) -> None:
