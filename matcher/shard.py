@@ -202,9 +202,8 @@ class Shard:
         self._start = self._gone = 0
         self._reading = threading.Lock()
         self._has_begun = self._is_lent = False
-        self._making = threading.Lock()
         self._made = threading.Condition()
-        self._made_for: Member | None = None
+        self._made_for: set[Member] = set()
         self.asked_at = time.monotonic()  # by anybody, last
         self._workers = ThreadPoolExecutor(plan.threads, "scan")
 
@@ -385,7 +384,7 @@ class Shard:
         """Hold nothing any more of a holder whose galleries were dropped."""
         if is_meant := self._is(incarnation):
             with self._made:  # what is made of them has keys, and ends without
-                self._made.wait_for(lambda: self._made_for != holder)
+                self._made.wait_for(lambda: holder not in self._made_for)
             self._keeper.forget(holder)
         return is_meant
 
@@ -449,15 +448,16 @@ class Shard:
 
     @contextmanager
     def _made_of(self, holder: Member) -> Iterator[None]:
-        """Have galleries of a holder made in the block, and of nobody else."""
-        with self._making:
-            self._made_for = holder
-            try:
-                yield
-            finally:
-                with self._made:
-                    self._made_for = None
-                    self._made.notify_all()
+        """Have galleries of a holder made in the block, and by nobody else."""
+        with self._made:
+            self._made.wait_for(lambda: holder not in self._made_for)
+            self._made_for.add(holder)
+        try:
+            yield
+        finally:
+            with self._made:
+                self._made_for.remove(holder)
+                self._made.notify_all()
 
     def _is_of_journal(self) -> bool:
         """Say whether the journal is the one that was followed.

@@ -81,6 +81,7 @@ class Fleet:
             is_trusted: whether what shards have on disk goes with the database.
             beside: who else speaks to them; None for nobody.
         """
+        self._is_shared = beside is not None
         self._beside = beside or Nobody()
         self._vault = vault
         self._galleries = galleries
@@ -98,7 +99,7 @@ class Fleet:
             position=lambda: self.position,
             count=self._count,
             beside=self._beside.sharings,
-            is_shared=beside is not None,
+            is_shared=self._is_shared,
             is_trusted=is_trusted,
         )
         self._growth = Growth(
@@ -431,18 +432,21 @@ class Fleet:
     def _wait_for_lost(self, closing: set[Member], position: int) -> None:
         """Wait until no lost shard holds keys of members that close their galleries.
 
-        One that is being filled, and that nobody needs yet, is not waited for so long.
+        Of one that others may have lent to nothing is known but how far it is, or that
+        it was gone by then. One that is being filled, and that nobody needs yet, is not
+        waited for so long.
         """
 
         def is_held(place: Place) -> bool:
-            is_behind = place.position < position
-            return is_behind and not closing.isdisjoint(place.lent)
+            is_behind = max(place.position, place.clear) < position
+            return is_behind and (self._is_shared or bool(closing & place.lent.keys()))
 
         def is_done() -> bool:
             return self._mending.is_stopping or not any(map(is_held, self._places.all))
 
         while True:
             for place in filter(is_held, self._places.all):
+                self._places.look(place)
                 if not self._places.is_needed(place):
                     self._mending.interrupt(place)
             with self._places.changed:

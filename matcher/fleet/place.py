@@ -45,6 +45,8 @@ class Place:
         open: members of whom it told all that it had.
         has: galleries of which it may have templates.
         lent: numbers of the keys that it may hold, by member.
+        clear: position up to which no process that was there before it is there.
+        is_silent: whether who is there has not answered a first greeting yet.
         is_mended: whether somebody is about to have it back.
         is_loading: whether it is doing what may take it an hour.
         is_leaving: whether it is needed no more, and not had back.
@@ -64,6 +66,8 @@ class Place:
     open: frozenset[Member] = frozenset()
     has: frozenset[GalleryName] = frozenset()
     lent: dict[Member, frozenset[int]] = field(default_factory=dict)
+    clear: int = 0
+    is_silent: bool = False
     is_mended: bool = False
     is_loading: bool = False
     is_leaving: bool = False
@@ -265,20 +269,39 @@ class Places:
         with self.changed:
             place.incarnation, place.public = greeting.incarnation, greeting.public
             place.has_begun = False
-            self.gone(place)
+            self._empty(place)
             if greeting.is_lent or is_shared:
                 holders = {gallery.holder for gallery in self._galleries.known()}
                 place.lent = dict.fromkeys(holders, frozenset())
 
-    def gone(self, place: Place) -> None:
-        """Note that the process in a place is no more, and whatever it held."""
+    def look(self, place: Place) -> bool:
+        """Say and note whether the process in a place is no more, and all it held.
+
+        One that has taken its place since looks up by itself who was locked.
+        """
+        who, target = place.incarnation, self.target
+        if not place.remote.is_gone():
+            return False
         with self.changed:
-            place.lent, place.position, place.counts = {}, 0, {}
-            self.changed.notify_all()
+            if place.incarnation == who:
+                self._empty(place)
+                place.clear = target
+                self.changed.notify_all()
+        return True
+
+    @staticmethod
+    def _empty(place: Place) -> None:
+        """Note that a place holds nothing, for all that is known."""
+        place.lent, place.position, place.counts = {}, 0, {}
 
     def reached(self, place: Place, reached: Reached) -> None:
-        """Note how far a shard is, and what it has."""
+        """Note how far a shard is, and what it has.
+
+        What comes later than what it has said of a later moment is passed over.
+        """
         with self.changed:
+            if reached.position < place.position:
+                return
             place.position, place.counts = reached.position, reached.counts
             place.gone, place.open = reached.gone, reached.open
             place.is_ahead = reached.is_ahead

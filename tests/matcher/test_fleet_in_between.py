@@ -367,6 +367,7 @@ def test_a_copy_that_has_one_gallery_ahead_is_not_compared(archive: Archive):
     one = Ships(archive, sharing, beside=Others(lambda: True, list))
     other = Second(archive, one, sharing)
     with one.fleet, other.fleet:
+        until(lambda: all(each.is_ready for each in one.fleet.standings()))
         assert one.fleet.keep(XRA)
         archive.enrol(FACES, 300)
         here = one.remotes[1]
