@@ -132,16 +132,16 @@ class Reached:
 
     Attributes:
         position: every change up to here is in it.
-        is_ahead: whether some later one is as well, of what was on disk.
-        gone: position up to which somebody may be gone from what it has read.
+        gone: up to which later one what is replaced may be gone from it.
+        is_ahead: whether some later one is in it as well, of what was on disk.
         counts: how many templates can be found, by shelf.
         open: members whose galleries are not closed, and whose keys are lent.
         damaged: galleries that are not whole.
     """
 
     position: int
-    is_ahead: bool
     gone: int
+    is_ahead: bool
     counts: Mapping[Shelf, int]
     open: frozenset[Member]
     damaged: frozenset[GalleryName]
@@ -202,9 +202,8 @@ class Shard:
         self._start = self._gone = 0
         self._reading = threading.Lock()
         self._has_begun = self._is_lent = False
-        self._making = threading.Lock()
         self._made = threading.Condition()
-        self._made_for: Member | None = None
+        self._made_for: set[Member] = set()
         self.asked_at = time.monotonic()  # by anybody, last
         self._workers = ThreadPoolExecutor(plan.threads, "scan")
 
@@ -375,7 +374,7 @@ class Shard:
         """Hold nothing any more of a holder whose galleries were dropped."""
         if is_meant := self._is(incarnation):
             with self._made:  # what is made of them has keys, and ends without
-                self._made.wait_for(lambda: self._made_for != holder)
+                self._made.wait_for(lambda: holder not in self._made_for)
             self._keeper.forget(holder)
         return is_meant
 
@@ -454,15 +453,16 @@ class Shard:
 
     @contextmanager
     def _made_of(self, holder: Member) -> Iterator[None]:
-        """Have galleries of a holder made in the block, and of nobody else."""
-        with self._making:
-            self._made_for = holder
-            try:
-                yield
-            finally:
-                with self._made:
-                    self._made_for = None
-                    self._made.notify_all()
+        """Have galleries of a holder made in the block, and by nobody else."""
+        with self._made:
+            self._made.wait_for(lambda: holder not in self._made_for)
+            self._made_for.add(holder)
+        try:
+            yield
+        finally:
+            with self._made:
+                self._made_for.remove(holder)
+                self._made.notify_all()
 
     def _is_of_journal(self) -> bool:
         """Say whether the journal is the one that was followed.
@@ -511,8 +511,8 @@ class Shard:
         )
         return Reached(
             position=self._index.position,
+            gone=max(self._index.position, self._gone),
             is_ahead=self._index.reaching > self._index.position,
-            gone=self._gone,
             counts=self._index.counts(),
             open=is_open,
             damaged=frozenset(

@@ -95,11 +95,11 @@ class Searching:
 
     def parts(self, shelf: Shelf) -> list[Part]:
         """Return what makes up a shelf now, in shards that are lost or not."""
-        gallery = _gallery(shelf)
+        gallery, position = _gallery(shelf), self._position()
         searched = self._places.searched.shares
         shares = tuple([share for share in searched if share.may_have(gallery)])
-        if self._places.gone_by > self._position():
-            shares = tuple(searched)  # what replaces somebody may be in none yet
+        if self._places.gone_by > position:
+            shares = tuple(searched)  # what has replaced somebody may be in none yet
         rows = sum(share.count(shelf) for share in shares)
         return [Part(shares, rows)] if shares else []
 
@@ -186,9 +186,10 @@ class Searching:
         for number, turn in enumerate(turns):
             of_gallery[_gallery(turn.shelf)].append(number)
         position = self._position()
-        high = max(position, self._places.gone_by)  # also of those that are not asked
         low = self._places.target  # up to where it is known which shares have a part
         own = {share: [g for g in of_gallery if share.may_have(g)] for share in shares}
+        # Who was gone when changes were read may be in none of them.
+        high = max(position, self._places.gone_by)
         questions = {
             tuple(galleries): _Question.of(
                 turns, [n for gallery in galleries for n in of_gallery[gallery]]
