@@ -266,9 +266,11 @@ def test_a_front_end_begins_though_a_shard_is_frozen(
     was, gates = one.remotes[0].shard, frozen(one.remotes[0])
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(Second, archive, one)
-        until(lambda: one.remotes[0].shard is not was)
-        for gate in gates:
-            gate.set()
+        try:
+            until(lambda: one.remotes[0].shard is not was)
+        finally:
+            for gate in gates:
+                gate.set()
         with starting.result(30).fleet:
             pass
     for here in one.remotes:
