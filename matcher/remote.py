@@ -169,6 +169,8 @@ class FoundShard:
             raise SlowError(seconds) from error
         except exceptions.RayTaskError as error:
             raise LostError(f"it failed: {error.cause!r}", is_alive=True) from error
+        except exceptions.UnserializableException as error:
+            raise LostError("it failed", is_alive=True) from error
         except exceptions.RayError as error:
             raise LostError(type(error).__name__) from error
 

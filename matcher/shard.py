@@ -239,21 +239,19 @@ class Shard:
             is_trusted: whether what is kept on disk is to be believed.
 
         Returns:
-            How it is then; None to another process, or where the journal is not that
-            which it has followed: it is of no use then.
+            How it is then; None to another process, or where it has begun and the
+            journal cannot be read now: others go on to search it.
+
+        Raises:
+            DefectError: the journal is not that which it has followed: it is of no use.
+            StorageError: it cannot be read now, and the shard has not begun.
         """
         if incarnation != self._incarnation:
             return None
         self._is_lent = True
         with self._following:
             if self._has_begun:
-                if not self._is_of_journal():
-                    return None
-                self._borrow(loans)
-                for gallery in galleries:
-                    self._galleries.know(*gallery)
-                self._follow(start)
-                return self._reached()
+                return self._go_on(start, loans, galleries)
             self._start = start
             self._sweep(beside)
             if not is_trusted:
@@ -281,12 +279,7 @@ class Shard:
         if not self._is(incarnation):
             return None
         with self._following:
-            self._borrow(loans)
-            try:
-                self._follow(position)
-            except StorageError:
-                return None
-            return self._reached()
+            return self._go(position, loans)
 
     def load(self, incarnation: bytes, holder: Member, loan: Loan) -> bool:
         """Load the galleries of a member that was unlocked; say whether they are."""
@@ -422,6 +415,30 @@ class Shard:
         state = self._galleries.state(shelf.holder, shelf.space)
         return state is GalleryState.READY and self._keys.is_unlocked(shelf.holder)
 
+    def _go_on(
+        self,
+        position: int,
+        loans: Mapping[Member, Loan],
+        galleries: frozenset[GalleryName],
+    ) -> Reached | None:
+        """Go to a position for another front end than has had it begin; see `begin`."""
+        try:
+            self._refuse_other_journal()
+        except StorageError:
+            return None
+        for gallery in galleries:
+            self._galleries.know(*gallery)
+        return self._go(position, loans)
+
+    def _go(self, position: int, loans: Mapping[Member, Loan]) -> Reached | None:
+        """Go to a position with some keys more; see `follow`."""
+        self._borrow(loans)
+        try:
+            self._follow(position)
+        except StorageError:
+            return None
+        return self._reached()
+
     def _follow(self, position: int) -> None:
         """Bring every change up to a position into the index."""
         while (at := self._index.position) < position:
@@ -457,13 +474,18 @@ class Shard:
                     self._made_for = None
                     self._made.notify_all()
 
-    def _is_of_journal(self) -> bool:
-        """Say whether the journal is the one that was followed.
+    def _refuse_other_journal(self) -> None:
+        """Refuse a journal that is not the one that was followed.
 
         After a restore it is another, while shards of before may be there still.
+
+        Raises:
+            DefectError: it is another.
+            StorageError: it cannot be read now.
         """
         known = self._journal.entry(self._index.position) or b""
-        return known == self._index.change
+        if known != self._index.change:
+            raise DefectError("OTHER_JOURNAL", "it has followed another journal")
 
     def _look_out(self, start: int) -> None:
         """Find out who was locked since, before keys are taken.

@@ -309,10 +309,7 @@ class Mending:
             is_trusted=self._is_trusted,
             group="load",
         )
-        if (reached := self._ask_long(place, asked)) is None:
-            told = "it is another process, or has followed another journal"
-            raise LostError(told, is_alive=True)
-        self._take(place, reached)
+        self._take(place, self._ask_long(place, asked))
         place.has_begun = True
         for holder in loans:  # what it kept may be by older keys
             self._have(place, "remake", holder)

@@ -151,6 +151,29 @@ def test_shards_of_before_a_restore_make_nobody_a_stranger(archive: Archive) -> 
         here.end()
 
 
+def test_a_shard_that_is_searched_is_not_ended_by_whoever_starts(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot read the journal for a moment, and is asked again."""
+    one = Ships(archive, beside=others())
+    with one.fleet:
+        shard = one.remotes[0].shard
+        assert shard is not None
+        entry, failed = shard._journal.entry, list[int]()
+
+        def fail_once(position: int) -> bytes | None:
+            if not failed:
+                failed.append(position)
+                raise StorageError("DATABASE_AWAY", "for a moment")
+            return entry(position)
+
+        monkeypatch.setattr(shard._journal, "entry", fail_once)
+        with Second(archive, one).fleet:
+            assert failed
+            assert one.remotes[0].shard is shard
+            assert one.found(FACES, *PEOPLE) is not None
+
+
 def test_who_begins_anew_is_known_to_a_front_end_that_hears_of_all_at_once(
     archive: Archive,
 ) -> None:
