@@ -104,13 +104,13 @@ class Greeting:
     Attributes:
         incarnation: the process.
         public: what is to be sealed to.
-        is_lent: whether somebody has lent it keys, or is about to.
+        lent: of whom it was ever lent keys, or is about to be.
         sharing: how galleries are shared out where it is one of several.
     """
 
     incarnation: bytes
     public: bytes
-    is_lent: bool
+    lent: frozenset[Member]
     sharing: Sharing
 
 
@@ -199,7 +199,8 @@ class Shard:
         self._overtaken: dict[Member, int] = {}
         self._start = self._gone = 0
         self._reading = threading.Lock()
-        self._has_begun = self._is_lent = False
+        self._has_begun = False
+        self._lent: frozenset[Member] = frozenset()
         self._making = threading.Lock()
         self._made = threading.Condition()
         self._made_for: Member | None = None
@@ -212,7 +213,7 @@ class Shard:
         return Greeting(
             incarnation=self._incarnation,
             public=self._keys.public,
-            is_lent=self._is_lent,
+            lent=self._lent,
             sharing=self._plan.sharing,
         )
 
@@ -248,7 +249,7 @@ class Shard:
         """
         if incarnation != self._incarnation:
             return None
-        self._is_lent = True
+        self._note_lent(loans)
         with self._following:
             if self._has_begun:
                 return self._go_on(start, loans, galleries)
@@ -263,6 +264,7 @@ class Shard:
             self._index.restore(self._files, self._journal, start=start)
             self._note_gone()  # what is on disk may lack what was gone by then
             self._follow(start)
+            self._look_out(start)  # once more: nobody has told it of locks meanwhile
             self._galleries.loaded()
             self._keeper.start()
             self._has_begun = True
@@ -506,6 +508,7 @@ class Shard:
 
     def _borrow(self, loans: Mapping[Member, Loan]) -> bool:
         """Take keys, but those that the journal may have overtaken; say if all."""
+        self._note_lent(loans)
         with self._lending:
             still = {
                 member: loan
@@ -515,6 +518,11 @@ class Shard:
             for member, loan in still.items():
                 self._keys.take(member, loan.sealed)
         return still.keys() == loans.keys()
+
+    def _note_lent(self, loans: Mapping[Member, Loan]) -> None:
+        """Note of whom it is about to take keys."""
+        with self._lending:
+            self._lent |= loans.keys()
 
     def _reached(self) -> Reached:
         known = self._galleries.known()

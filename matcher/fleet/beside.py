@@ -16,6 +16,7 @@ from matcher.calls import LostError, call
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from biometrics.members import Member
     from matcher.calls import Found
     from matcher.shard import Greeting
     from matcher.shares import Sharing
@@ -27,11 +28,13 @@ class Beside(Protocol):
     def sharings(self) -> Collection[Sharing]:
         """Return how the galleries of strangers are shared out; see `close`."""
 
-    def close(self, position: int) -> None:
+    def close(self, position: int, members: Collection[Member]) -> None:
         """Have strangers obey the journal up to a position, or end them.
 
         They are shards that somebody else had, and may have no longer: of another
-        number of them, say. Nobody may be left that speaks to them.
+        number of them, say. Nobody may be left that speaks to them. One that is still
+        being filled obeys nobody; it is ended if it was lent keys of `members`, who
+        close their galleries on the way.
         """
 
     def is_last(self) -> bool:
@@ -45,7 +48,7 @@ class Nobody:
         """Return none."""
         return ()
 
-    def close(self, position: int) -> None:
+    def close(self, position: int, members: Collection[Member]) -> None:
         """Do nothing: there are no strangers."""
 
     def is_last(self) -> bool:
@@ -72,19 +75,20 @@ class Others:
         """Return how the galleries of strangers are shared out; see `close`."""
         return {greeting.sharing for _, greeting in self._greeted()}
 
-    def close(self, position: int) -> None:
+    def close(self, position: int, members: Collection[Member]) -> None:
         """Have strangers obey the journal up to a position, or end them."""
         for remote, greeting in self._greeted():
-            if not greeting.is_lent:
+            if not greeting.lent:
                 continue
             asked = call("follow", greeting.incarnation, position, {}, group="follow")
             sent = remote.send(asked)
             try:
                 is_done = remote.answer(sent, seconds=limits.SHARD_FOLLOW_SECONDS)
             except LostError:
-                is_done = None
-            if is_done is None:
                 remote.end()
+            else:
+                if is_done is None and not greeting.lent.isdisjoint(members):
+                    remote.end()
 
     def _greeted(self) -> Iterator[tuple[Found, Greeting]]:
         """Yield strangers and who they are; those that do not say so are ended."""

@@ -189,7 +189,7 @@ class Fleet:
                 self._follow(end, members, closing=closing)
                 self._wait_for_lost(closing, end)
                 if closing:
-                    self._beside.close(end)
+                    self._beside.close(end, closing)
                 self._obey(changes)
                 with self._places.changed:
                     self._position = end
