@@ -98,6 +98,14 @@ class Remote(Found, Protocol):
         """End its process; another one is started."""
 
 
+def left_until(end: float) -> float:
+    """Return for how long it is, in seconds, until `time.monotonic` says `end`.
+
+    Of those that are asked at once, none is waited for beyond one common end.
+    """
+    return max(end - time.monotonic(), 0.0)
+
+
 def answer_of(
     remote: Remote,
     sent: Any,  # noqa: ANN401
@@ -112,7 +120,7 @@ def answer_of(
     """
     end = time.monotonic() + seconds
     while True:
-        left = max(end - time.monotonic(), 0.0)
+        left = left_until(end)
         try:
             return remote.answer(sent, seconds=min(left, limits.SHARD_RETRY_SECONDS))
         except SlowError:

@@ -11,13 +11,13 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
-from matcher.calls import LostError, call
+from matcher.calls import LostError, call, left_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from biometrics.members import Member
-    from matcher.calls import Found
+    from matcher.calls import Call, Found
     from matcher.shard import Greeting
     from matcher.shares import Sharing
 
@@ -77,32 +77,38 @@ class Others:
 
     def close(self, position: int, members: Collection[Member]) -> None:
         """Have strangers obey the journal up to a position, or end them."""
-        for remote, greeting in self._greeted():
-            if not greeting.lent:
-                continue
-            asked = call("follow", greeting.incarnation, position, {}, group="follow")
-            sent = remote.send(asked)
+        sent = [
+            (remote, greeting, remote.send(_follow(greeting, position)))
+            for remote, greeting in self._greeted()
+            if greeting.lent
+        ]
+        end = time.monotonic() + limits.SHARD_FOLLOW_SECONDS
+        for remote, greeting, reply in sent:
             try:
-                is_done = remote.answer(sent, seconds=limits.SHARD_FOLLOW_SECONDS)
+                is_done = remote.answer(reply, seconds=left_until(end))
             except LostError:
                 remote.end()
             else:
                 if is_done is None and not greeting.lent.isdisjoint(members):
                     remote.end()
 
-    def _greeted(self) -> Iterator[tuple[Found, Greeting]]:
-        """Yield strangers and who they are; those that do not say so are ended."""
-        end = time.monotonic() + limits.SHARD_GREET_SECONDS
+    def _greeted(self) -> list[tuple[Found, Greeting]]:
+        """Return strangers and who they are; those that do not say so are ended."""
+        greeted = []
         sent = [(each, each.send(call("greet"))) for each in self._strangers()]
+        end = time.monotonic() + limits.SHARD_GREET_SECONDS
         for remote, reply in sent:
-            left = max(end - time.monotonic(), 0.0)
             try:
-                greeting = remote.answer(reply, seconds=left)
+                greeted.append((remote, remote.answer(reply, seconds=left_until(end))))
             except LostError:
                 remote.end()
-            else:
-                yield remote, greeting
+        return greeted
 
     def is_last(self) -> bool:
         """Say whether nobody else is there, so that shards are to end."""
         return self._is_last()
+
+
+def _follow(greeting: Greeting, position: int) -> Call:
+    """Return what tells a stranger to go to a position, with no keys more."""
+    return call("follow", greeting.incarnation, position, {}, group="follow")

@@ -21,7 +21,7 @@ from biometrics import limits
 from biometrics.errors import StorageError
 from biometrics.sealed import locked
 from biometrics.store import ChangeKind
-from matcher.calls import LostError, answer_of, call
+from matcher.calls import LostError, answer_of, call, left_until
 from matcher.fleet.beside import Nobody
 from matcher.fleet.growth import Growth
 from matcher.fleet.lending import Lending
@@ -345,10 +345,11 @@ class Fleet:
         for place, lent in loans.items():
             asked = call("follow", place.incarnation, position, lent, group="follow")
             sent.append((place, place.remote.send(asked)))
+        end = time.monotonic() + limits.SHARD_FOLLOW_SECONDS
         for place, reply in sent:
             try:
                 reached: Reached | None = place.remote.answer(
-                    reply, seconds=limits.SHARD_FOLLOW_SECONDS
+                    reply, seconds=left_until(end)
                 )
             except LostError as error:
                 self._mending.lose(place, error)
@@ -420,10 +421,11 @@ class Fleet:
             (p, p.remote.send(call(method, p.incarnation, *holder, group="keep")))
             for p in ready
         ]
+        end = time.monotonic() + seconds
         is_done = len(ready) == len(self._places.all)
         for place, reply in sent:
             try:
-                is_done &= place.remote.answer(reply, seconds=seconds)
+                is_done &= place.remote.answer(reply, seconds=left_until(end))
             except LostError as error:
                 self._mending.lose(place, error)
                 is_done = False

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from biometrics import limits
 from biometrics.errors import ExchangeError, GalleryLockedError, SealError
-from matcher.calls import LostError, SlowError, UnplacedError, answer_of, call
+from matcher.calls import (
+    LostError,
+    SlowError,
+    UnplacedError,
+    answer_of,
+    call,
+    left_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -110,9 +117,8 @@ class Mending:
 
     def _look_at(self, place: Place, was: bytes, sent: Any, end: float) -> None:  # noqa: ANN401
         """Lose a shard that does not say that it is who it was when it was asked."""
-        left = max(end - time.monotonic(), 0.0)
         try:
-            greeting: Greeting = self._answer(place, sent, seconds=left)
+            greeting: Greeting = self._answer(place, sent, seconds=left_until(end))
         except LostError as error:
             why = LostError(str(error))  # it may be slow, and is asked again
         else:
