@@ -74,7 +74,19 @@ class Found(Protocol):
         """
 
     def end(self) -> None:
-        """End it, with all that it holds in memory."""
+        """Have its process end, with all that it holds; it is not spoken to any more.
+
+        `is_gone` says when it has; then it is to be freed.
+        """
+
+    def is_gone(self) -> bool:
+        """Say whether the process that was there last has ended."""
+
+    def free(self) -> None:
+        """Have it end and no other started, and free what it had of nodes.
+
+        From then on `is_gone` says yes, a moment before its process has ended.
+        """
 
 
 class Remote(Found, Protocol):
@@ -87,9 +99,6 @@ class Remote(Found, Protocol):
 
     number: int
     copy: int
-
-    def is_gone(self) -> bool:
-        """Say whether the process that was there last has ended."""
 
     def waits_for(self) -> str:
         """Say what it waits for that is not started; empty where it does not wait."""

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
+from biometrics.errors import StorageError
 from matcher.calls import LostError, call, left_until
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ class Beside(Protocol):
     """What there is beside this front end."""
 
     def sharings(self) -> Collection[Sharing]:
-        """Return how the galleries of strangers are shared out; see `close`."""
+        """Return how the galleries of strangers are shared out; see `close`.
+
+        Raises:
+            StorageError: one does not say so, and its end was not seen yet.
+        """
 
     def close(self, position: int, members: Collection[Member]) -> None:
         """Have strangers obey the journal up to a position, or end them.
@@ -35,6 +40,9 @@ class Beside(Protocol):
         number of them, say. Nobody may be left that speaks to them. One that is still
         being filled obeys nobody; it is ended if it was lent keys of `members`, who
         close their galleries on the way.
+
+        Raises:
+            StorageError: one does not obey, and its end was not seen yet.
         """
 
     def is_last(self) -> bool:
@@ -82,26 +90,29 @@ class Others:
             for remote, greeting in self._greeted()
             if greeting.lent
         ]
+        disobey = []
         end = time.monotonic() + limits.SHARD_FOLLOW_SECONDS
         for remote, greeting, reply in sent:
             try:
                 is_done = remote.answer(reply, seconds=left_until(end))
             except LostError:
-                remote.end()
+                disobey.append(remote)
             else:
                 if is_done is None and not greeting.lent.isdisjoint(members):
-                    remote.end()
+                    disobey.append(remote)
+        _end(disobey)
 
     def _greeted(self) -> list[tuple[Found, Greeting]]:
         """Return strangers and who they are; those that do not say so are ended."""
-        greeted = []
+        greeted, silent = [], []
         sent = [(each, each.send(call("greet"))) for each in self._strangers()]
         end = time.monotonic() + limits.SHARD_GREET_SECONDS
         for remote, reply in sent:
             try:
                 greeted.append((remote, remote.answer(reply, seconds=left_until(end))))
             except LostError:
-                remote.end()
+                silent.append(remote)
+        _end(silent)
         return greeted
 
     def is_last(self) -> bool:
@@ -112,3 +123,20 @@ class Others:
 def _follow(greeting: Greeting, position: int) -> Call:
     """Return what tells a stranger to go to a position, with no keys more."""
     return call("follow", greeting.incarnation, position, {}, group="follow")
+
+
+def _end(strangers: Sequence[Found]) -> None:
+    """End some, and see that they are gone.
+
+    Raises:
+        StorageError: one is not, yet.
+    """
+    for each in strangers:
+        each.end()
+    end = time.monotonic() + limits.SHARD_END_SECONDS
+    while not all(each.is_gone() for each in strangers):
+        if not left_until(end):
+            raise StorageError("SHARD_NOT_GONE", "the end of a shard was not seen yet")
+        time.sleep(limits.SHARD_RETRY_SECONDS)
+    for each in strangers:
+        each.free()

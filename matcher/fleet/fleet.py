@@ -120,7 +120,7 @@ class Fleet:
             return
         self._all_of("stop", seconds=limits.SHARD_STOP_SECONDS)
         for place in self._places.all:
-            place.remote.end()
+            place.remote.free()
 
     def standings(self) -> list[Standing]:
         """Return how it is about each shard that is searched."""

@@ -126,6 +126,8 @@ class Growth:
                 if self._is_stopping:
                     return
             self._places.gone(place)
+        for place in layout.places:
+            place.remote.free()
         self._places.remove(layout)
 
     def _discard(self, places: Sequence[Place]) -> None:

@@ -112,7 +112,31 @@ def test_shards_that_no_front_end_has_any_more_keep_no_keys_after_a_lock(
         for here in old.remotes:
             assert here.shard is None or not here.shard._keys.is_unlocked(XAA)
     for here in old.remotes:
-        here.end()
+        here.free()
+
+
+@pytest.mark.parametrize("method", ["greet", "follow"])
+def test_a_lock_waits_for_the_end_of_strangers_that_hang(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """They have keys until then, whoever had them."""
+    for name in ("GREET", "FOLLOW", "END"):
+        monkeypatch.setattr(limits, f"SHARD_{name}_SECONDS", 0.2)
+    old = Ships(archive, beside=others())
+    new = Ships(archive, replace(SHARING, places=4), beside=others(*old.remotes))
+    with old.fleet, new.fleet:
+        new.close(is_open=False)
+        for here in old.remotes:
+            here.hold(method)
+            here.was_seen = False
+        with pytest.raises(StorageError, match="not seen yet"):
+            new.follow()
+        assert new.fleet.position < archive.store.journal.end()
+        for here in old.remotes:
+            here.was_seen = True
+        new.follow()
+        assert new.fleet.position == archive.store.journal.end()
+        assert not any(here.has_keys(XAA) for here in old.remotes)
 
 
 def test_files_that_another_front_end_searches_by_stay(archive: Archive) -> None:
@@ -148,7 +172,7 @@ def test_shards_of_before_a_restore_make_nobody_a_stranger(archive: Archive) -> 
         told = second.found(FACES, 805), second.state(FACES)
         assert told != ([set()], GalleryState.READY)
     for here in first.remotes:
-        here.end()
+        here.free()
 
 
 def test_a_shard_that_is_searched_is_not_ended_by_whoever_starts(

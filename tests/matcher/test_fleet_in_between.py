@@ -466,7 +466,7 @@ def test_a_stranger_that_begins_has_no_keys_once_a_lock_is_answered(
 
     def slowly(index: Index, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
         begun.set()
-        assert go_on.wait(WAIT_SECONDS)
+        until(lambda: go_on.is_set() or here.is_ended)
         restore(index, *arguments, **more)
 
     with ships.fleet:
@@ -498,4 +498,4 @@ def test_a_stranger_that_begins_has_no_keys_once_a_lock_is_answered(
             assert not shard.load(greeting.incarnation, XAA, loans[XAA])
             assert not shard._keys.is_unlocked(XAA)
         for each in strangers:
-            each.end()
+            each.free()
