@@ -132,13 +132,15 @@ class Reached:
 
     Attributes:
         position: every change up to here is in it.
-        is_ahead: whether some later one is as well, of what was on disk.
+        gone: up to which later one what is replaced may be gone from it.
+        is_ahead: whether some later one is in it as well, of what was on disk.
         counts: how many templates can be found, by shelf.
         open: members whose galleries are not closed, and whose keys are lent.
         damaged: galleries that are not whole.
     """
 
     position: int
+    gone: int
     is_ahead: bool
     counts: Mapping[Shelf, int]
     open: frozenset[Member]
@@ -201,9 +203,8 @@ class Shard:
         self._reading = threading.Lock()
         self._has_begun = False
         self._lent: frozenset[Member] = frozenset()
-        self._making = threading.Lock()
         self._made = threading.Condition()
-        self._made_for: Member | None = None
+        self._made_for: set[Member] = set()
         self.asked_at = time.monotonic()  # by anybody, last
         self._workers = ThreadPoolExecutor(plan.threads, "scan")
 
@@ -378,7 +379,7 @@ class Shard:
         """Hold nothing any more of a holder whose galleries were dropped."""
         if is_meant := self._is(incarnation):
             with self._made:  # what is made of them has keys, and ends without
-                self._made.wait_for(lambda: self._made_for != holder)
+                self._made.wait_for(lambda: holder not in self._made_for)
             self._keeper.forget(holder)
         return is_meant
 
@@ -466,15 +467,16 @@ class Shard:
 
     @contextmanager
     def _made_of(self, holder: Member) -> Iterator[None]:
-        """Have galleries of a holder made in the block, and of nobody else."""
-        with self._making:
-            self._made_for = holder
-            try:
-                yield
-            finally:
-                with self._made:
-                    self._made_for = None
-                    self._made.notify_all()
+        """Have galleries of a holder made in the block, and by nobody else."""
+        with self._made:
+            self._made.wait_for(lambda: holder not in self._made_for)
+            self._made_for.add(holder)
+        try:
+            yield
+        finally:
+            with self._made:
+                self._made_for.remove(holder)
+                self._made.notify_all()
 
     def _refuse_other_journal(self) -> None:
         """Refuse a journal that is not the one that was followed.
@@ -534,6 +536,7 @@ class Shard:
         )
         return Reached(
             position=self._index.position,
+            gone=max(self._index.position, self._gone),
             is_ahead=self._index.reaching > self._index.position,
             counts=self._index.counts(),
             open=is_open,

@@ -81,12 +81,13 @@ class Fleet:
             is_trusted: whether what shards have on disk goes with the database.
             beside: who else speaks to them; None for nobody.
         """
+        self._is_shared = beside is not None
         self._beside = beside or Nobody()
         self._vault = vault
         self._galleries = galleries
         self._register = register
         self._applying = threading.Lock()
-        self._position = self._start = 0
+        self._start = 0
         self._is_begun = False
         self._journal: JournalReader | None = None
         self._places = Places(make(sharing), sharing, galleries)
@@ -98,7 +99,7 @@ class Fleet:
             position=lambda: self.position,
             count=self._count,
             beside=self._beside.sharings,
-            is_shared=beside is not None,
+            is_shared=self._is_shared,
             is_trusted=is_trusted,
         )
         self._growth = Growth(
@@ -143,7 +144,7 @@ class Fleet:
     @property
     def position(self) -> int:
         """Position of the journal up to which every change is in effect."""
-        return self._position
+        return self._places.position
 
     def restore(
         self, files: SegmentFiles, journal: JournalReader, *, start: int
@@ -158,7 +159,8 @@ class Fleet:
         """
         if not self._is_begun:
             self._journal = journal
-            self._start = self._position = self._places.target = start
+            self._start = self._places.target = start
+            self._places.in_effect(start)
             self._is_begun = True
             files.discard_all()
             for place in self._places.all:
@@ -191,9 +193,7 @@ class Fleet:
                 if closing:
                     self._beside.close(end, closing)
                 self._obey(changes)
-                with self._places.changed:
-                    self._position = end
-                    self._places.changed.notify_all()
+                self._places.in_effect(end)
 
     def verify(self, counts: Mapping[GalleryName, int]) -> None:
         """Compare what was loaded with what was counted; see `Index.verify`."""
@@ -254,14 +254,14 @@ class Fleet:
                     return
                 if not self._vault.is_unlocked(holder):
                     raise locked(holder)
-                self._follow(self._position)
+                self._follow(self.position)
                 # Those that came back meanwhile may not have known that it is open.
                 if all(p.incarnation in asked for p in self._places.ready()):
                     left -= 1
                     if self._is_loaded(holder, counts, end, is_last=not left):
                         done()
                         # One that came back without them goes and gets them.
-                        self._follow(self._position)
+                        self._follow(self.position)
                         return
             time.sleep(limits.LOADING_PAUSE_SECONDS)
 
@@ -434,18 +434,21 @@ class Fleet:
     def _wait_for_lost(self, closing: set[Member], position: int) -> None:
         """Wait until no lost shard holds keys of members that close their galleries.
 
-        One that is being filled, and that nobody needs yet, is not waited for so long.
+        Of one that others may have lent to nothing is known but how far it is, or that
+        it was gone by then. One that is being filled, and that nobody needs yet, is not
+        waited for so long.
         """
 
         def is_held(place: Place) -> bool:
-            is_behind = place.position < position
-            return is_behind and not closing.isdisjoint(place.lent)
+            is_behind = max(place.position, place.clear) < position
+            return is_behind and (self._is_shared or bool(closing & place.lent.keys()))
 
         def is_done() -> bool:
             return self._mending.is_stopping or not any(map(is_held, self._places.all))
 
         while True:
             for place in filter(is_held, self._places.all):
+                self._places.look(place)
                 if not self._places.is_needed(place):
                     self._mending.interrupt(place)
             with self._places.changed:
@@ -479,7 +482,7 @@ class Fleet:
         Raises:
             StorageError: the database cannot be read now.
         """
-        if not self._is_at(self._position, coming):
+        if not self._is_at(self.position, coming):
             return  # others write
         held = self._places.counts(coming)
         open_holders = self._lending.open_holders()
@@ -492,7 +495,7 @@ class Fleet:
         wrong: dict[GalleryName, tuple[set[int], int]] = {}
         for holder in open_holders:
             end, counts = self._register.counted(holder)
-            if end != self._position:
+            if end != self.position:
                 return
             wrong |= self._wrong(holder, counts, held)
         for gallery, (told, counted) in wrong.items():
@@ -509,13 +512,13 @@ class Fleet:
         """
         if self._journal is None:
             return set()  # nobody counts before `restore`
-        entries = self._entries(self._position, self._journal.end())
+        entries = self._entries(self.position, self._journal.end())
         return {change.member for change in entries if change.kind in _LOSING}
 
     def _is_at(self, end: int, *coming: Place) -> bool:
         """Say whether what shards have told is of one position, and that is the end."""
         told = (*self._places.ready(), *coming)
-        return self._position == end and all(
+        return self.position == end and all(
             place.position == end and not place.is_ahead for place in told
         )
 

@@ -121,11 +121,10 @@ class Growth:
         for place in layout.places:
             place.remote.end()
         for place in layout.places:
-            while not (place.remote.is_gone() and not place.is_mended):
+            while place.is_mended or not self._places.look(place):
                 self._wait(lambda: False, seconds=limits.SHARD_RETRY_SECONDS)
                 if self._is_stopping:
                     return
-            self._places.gone(place)
         for place in layout.places:
             place.remote.free()
         self._places.remove(layout)

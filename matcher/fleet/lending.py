@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from biometrics import limits
 from biometrics.errors import GalleryLockedError, SealError, StorageError
 from matcher.shard import Loan
 
@@ -35,6 +37,7 @@ class Lending:
         self._position = position
         self._withheld: frozenset[Member] = frozenset()
         self._damaged: dict[Member, frozenset[int]] = {}  # by the numbers of all keys
+        self._away: dict[Member, float] = {}  # until when they are not asked for again
 
     @contextmanager
     def withheld(self, members: Collection[Member]) -> Iterator[None]:
@@ -53,7 +56,8 @@ class Lending:
         """Lend a member's keys to a shard.
 
         Raises:
-            GalleryLockedError: the member is locked, or about to be.
+            GalleryLockedError: the member is locked, or about to be; or what opens its
+                keys is not at hand: it is locked for shards then, and tried again.
             SealError: a key of the member is damaged; its galleries are.
             StorageError: they cannot be read now.
         """
@@ -70,6 +74,10 @@ class Lending:
             for gallery in self.galleries():
                 if gallery.holder == member:
                     self._galleries.damage(*gallery, "a key of it is damaged")
+            raise
+        except GalleryLockedError:
+            self.take_back(place, [member])
+            self._away[member] = time.monotonic() + limits.SHARD_PULSE_SECONDS
             raise
         except StorageError:
             self.take_back(place, [member])
@@ -121,7 +129,7 @@ class Lending:
                 place.lent[member] = frozenset()
 
     def _lacked(self, place: Place, members: Iterable[Member]) -> Iterator[Member]:
-        for member in members:
+        for member in filter(self._is_at_hand, members):
             keys = self._lendable(member)
             if keys and keys != place.lent.get(member):
                 yield member
@@ -142,9 +150,14 @@ class Lending:
         numbers = self._vault.lendable(member)
         return frozenset() if self._damaged.get(member) == numbers else numbers
 
+    def _is_at_hand(self, member: Member) -> bool:
+        """Say whether what opens a member's keys may be, for all that is known."""
+        return time.monotonic() >= self._away.get(member, 0.0)
+
     def try_again(self, member: Member) -> None:
-        """Look anew whether keys of a member are damaged: it was unlocked."""
+        """Look anew whether keys of a member are damaged, or away: it was unlocked."""
         self._damaged.pop(member, None)
+        self._away.pop(member, None)
 
     def is_unlocked(self, member: Member) -> bool:
         """Say whether there is something to be lent of a member."""
@@ -159,10 +172,10 @@ class Lending:
         return {gallery.holder for gallery in self.galleries()}
 
     def open_holders(self) -> set[Member]:
-        """Return those whose galleries are to be searched."""
+        """Return those whose galleries are to be searched, as far as can be."""
         return {
             holder
-            for holder in self.holders() - self._withheld
+            for holder in filter(self._is_at_hand, self.holders() - self._withheld)
             if self._galleries.closed(holder) is None and self.is_unlocked(holder)
         }
 

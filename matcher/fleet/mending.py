@@ -100,8 +100,12 @@ class Mending:
     def _look(self) -> None:
         """Ask all shards who they are, at once; lose those that are not who they were.
 
-        However many do not answer, the next look is not late.
+        However many do not answer, the next look is not late. Those that lack keys,
+        which were not at hand, are lent them.
         """
+        for place in self._places.ready():
+            if self._lending.is_lacking(place):
+                self.begin(place)
         end = time.monotonic() + limits.SHARD_GREET_SECONDS
         asked = [
             (
@@ -180,14 +184,21 @@ class Mending:
                     is_unplaced = isinstance(error, UnplacedError)
                     level = logging.WARNING if is_unplaced else logging.INFO
                     log.log(level, "%s, is not there yet: %s", place.name, trouble)
-                if isinstance(error, LostError) and error.is_alive:
-                    self._restart(place)
+                if isinstance(error, LostError):
+                    self._give_up(place, error)
             except Exception:
                 log.exception("%s, cannot be had back", place.name)
-                self._restart(place)
+                self._give_up(place, LostError("it failed", is_alive=True))
             if self._is_done(place):
                 return
             self._stopping.wait(limits.SHARD_RETRY_SECONDS)
+
+    def _give_up(self, place: Place, error: LostError) -> None:
+        """Begin anew with a shard that was not had back, or that lacked keys."""
+        if place.is_ready:
+            self.lose(place, error)
+        elif error.is_alive:
+            self._restart(place)
 
     def _is_done(self, place: Place) -> bool:
         """Say whether nothing is to be done for a shard, and note that nobody does."""
@@ -213,6 +224,8 @@ class Mending:
                 *(place.name, sum(place.counts.values())),
                 time.monotonic() - began,
             )
+        elif self._lending.is_lacking(place):
+            self._catch_up(place)
         # Whoever applies may wait for this one, lost again, to drop keys.
         if self._applying.acquire(timeout=limits.SHARD_RETRY_SECONDS):
             try:
@@ -293,14 +306,17 @@ class Mending:
                 place, call("greet"), seconds=limits.SHARD_GREET_SECONDS
             )
         except LostError as error:
-            if place.remote.is_gone():
-                self._places.gone(place)
+            self._places.look(place)
             if why := place.remote.waits_for():
+                place.is_silent = False
                 raise UnplacedError(why) from error
-            # Ray may still be starting it; but one that was there has been lost, and
-            # does not answer now either.
-            is_hung = isinstance(error, SlowError) and bool(place.incarnation)
+            # Ray may have started it just now; but one that was there has been lost,
+            # and does not answer now either, nor does one that had time twice.
+            is_slow = isinstance(error, SlowError)
+            is_hung = is_slow and (bool(place.incarnation) or place.is_silent)
+            place.is_silent = is_slow and not is_hung
             raise LostError(str(error), is_alive=is_hung) from error
+        place.is_silent = False
         return greeting
 
     def _load(self, place: Place) -> None:

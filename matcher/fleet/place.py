@@ -41,8 +41,12 @@ class Place:
         position: that it has reached.
         is_ahead: whether some of what it has is of a later one.
         counts: how many templates it had when last asked, by shelf.
+        gone: position up to which what is replaced may be gone from what it told.
+        open: members of whom it told all that it had.
         has: galleries of which it may have templates.
         lent: numbers of the keys that it may hold, by member.
+        clear: position up to which no process that was there before it is there.
+        is_silent: whether who is there has not answered a first greeting yet.
         is_mended: whether somebody is about to have it back.
         is_loading: whether it is doing what may take it an hour.
         is_leaving: whether it is needed no more, and not had back.
@@ -58,19 +62,23 @@ class Place:
     position: int = 0
     is_ahead: bool = False
     counts: Mapping[Shelf, int] = field(default_factory=dict)
+    gone: int = 0
+    open: frozenset[Member] = frozenset()
     has: frozenset[GalleryName] = frozenset()
     lent: dict[Member, frozenset[int]] = field(default_factory=dict)
+    clear: int = 0
+    is_silent: bool = False
     is_mended: bool = False
     is_loading: bool = False
     is_leaving: bool = False
     is_counted: bool = False
 
     def held(self) -> Counter[GalleryName]:
-        """Return how many templates it had of each gallery when last asked."""
+        """Return how many templates it had of each gallery that it had some of."""
         held: Counter[GalleryName] = Counter()
         for shelf, templates in self.counts.items():
             held[GalleryName(shelf.holder, shelf.space)] += templates
-        return held
+        return +held
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +158,7 @@ class Places:
         layouts: what there is of shards, of one sharing or of several.
         searched: that which is.
         changed: is told of everything.
+        position: of the journal, up to which every change is in effect.
         target: position of the journal that shards are told to go to.
     """
 
@@ -160,7 +169,7 @@ class Places:
         self.searched = Layout.of(remotes, sharing)
         self.layouts: tuple[Layout, ...] = (self.searched,)
         self.changed = threading.Condition()
-        self.target = 0
+        self.position = self.target = 0
         self._galleries = galleries
 
     @property
@@ -260,35 +269,68 @@ class Places:
         with self.changed:
             place.incarnation, place.public = greeting.incarnation, greeting.public
             place.has_begun = False
-            self.gone(place)
+            self._empty(place)
             known = self._galleries.known() if is_shared else ()
             may_have = greeting.lent.union(gallery.holder for gallery in known)
             place.lent = dict.fromkeys(may_have, frozenset())
 
-    def gone(self, place: Place) -> None:
-        """Note that the process in a place is no more, and whatever it held."""
+    def look(self, place: Place) -> bool:
+        """Say and note whether the process in a place is no more, and all it held.
+
+        One that has taken its place since looks up by itself who was locked.
+        """
+        who, target = place.incarnation, self.target
+        if not place.remote.is_gone():
+            return False
         with self.changed:
-            place.lent, place.position, place.counts = {}, 0, {}
-            self.changed.notify_all()
+            if place.incarnation == who:
+                self._empty(place)
+                place.clear = target
+                self.changed.notify_all()
+        return True
+
+    @staticmethod
+    def _empty(place: Place) -> None:
+        """Note that a place holds nothing, for all that is known."""
+        place.lent, place.position, place.counts = {}, 0, {}
 
     def reached(self, place: Place, reached: Reached) -> None:
-        """Note how far a shard is, and what it has."""
-        has = {
-            GalleryName(shelf.holder, shelf.space)
-            for shelf, count in reached.counts.items()
-            if count
-        }
+        """Note how far a shard is, and what it has.
+
+        What comes later than what it has said of a later moment is passed over.
+        """
         with self.changed:
+            if reached.position < place.position:
+                return
             place.position, place.counts = reached.position, reached.counts
+            place.gone, place.open = reached.gone, reached.open
             place.is_ahead = reached.is_ahead
-            # What it says of open galleries is all, unless more is on its way there.
-            is_all = reached.position >= self.target
-            kept = {g for g in place.has if not is_all or g.holder not in reached.open}
-            place.has = frozenset(kept | has)
+            place.has |= place.held().keys()
+            self._forget(place)
             self._tell()
             self.changed.notify_all()
         for gallery in reached.damaged:
             self._galleries.damage(*gallery, "a shard of it is not whole")
+
+    def in_effect(self, position: int) -> None:
+        """Note that every change up to a position is."""
+        with self.changed:
+            self.position = position
+            for place in self.all:
+                self._forget(place)
+            self._tell()
+            self.changed.notify_all()
+
+    def _forget(self, place: Place) -> None:
+        """Note of which open galleries a place has told that it has nothing.
+
+        Not while it may have told of a later moment than is in effect: who is missing
+        there, as it was replaced, is searched for again where it is asked. Nor while
+        more is on its way there.
+        """
+        if place.gone <= self.position and self.target <= place.position:
+            kept = {g for g in place.has if g.holder not in place.open}
+            place.has = frozenset(kept | place.held().keys())
 
     def set_ready(self, place: Place, *, is_ready: bool) -> bool:
         """Have a shard searched or not; say whether that is new."""

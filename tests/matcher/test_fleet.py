@@ -138,6 +138,25 @@ def test_others_galleries_are_searched_meanwhile(ships: Ships) -> None:
     assert ships.state(few) is GalleryState.READY
 
 
+def test_a_shard_is_not_asked_for_a_gallery_of_which_it_has_nothing(
+    ships: Ships,
+) -> None:
+    """Once it has said so: where a holder was unlocked any shard might have some."""
+    few = LEFT_FINGERS._replace(holder=XRA)
+    ships.archive.enrol(few, 900)
+    ships.follow()
+    assert len(ships.fleet.parts(few)[0].shares) == 1
+    ships.archive.withdraw(few, 900)
+    ships.follow()
+    assert ships.fleet.parts(few) == []
+    before = ships.fleet.parts(FACES)
+    assert len(before[0].shares) < len(ships.remotes)
+    ships.close(is_open=False)
+    ships.follow()
+    ships.open()
+    assert ships.fleet.parts(FACES) == before
+
+
 def test_a_lock_waits_for_a_lost_shard_until_its_end_is_seen(ships: Ships) -> None:
     """It may hold keys: until then the lock is not acknowledged."""
     ships.remotes[0].was_seen = False

@@ -13,7 +13,8 @@ from archive import FACES, OTHER_FACES, XAA, XRA, Archive, until
 from ships import SHARING, Ships, holding, replaced_elsewhere, whole
 
 from biometrics import limits
-from biometrics.errors import StorageError
+from biometrics.custody import FileKeyProvider
+from biometrics.errors import GalleryLockedError, StorageError
 from matcher.calls import LostError
 from matcher.galleries import GalleryState
 
@@ -255,6 +256,54 @@ def test_who_is_replaced_is_found_when_following_fails_half_way(
     assert ships.found(FACES, 1) == [{old.template_id}]
     ships.follow()  # again, as the follower does
     assert ships.found(FACES, 1) == [{new.template_id}]
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have the token of XAA away while an event is set."""
+    away, unwrap = threading.Event(), FileKeyProvider.unwrap
+
+    def at_token(provider: FileKeyProvider, *sealed: bytes) -> bytearray:
+        if away.is_set() and provider._path.name == f"{XAA.code}.key":
+            raise GalleryLockedError("KEY_NOT_AT_HAND", "the token is away")
+        return unwrap(provider, *sealed)
+
+    monkeypatch.setattr(FileKeyProvider, "unwrap", at_token)
+    monkeypatch.setattr(limits, "SHARD_PULSE_SECONDS", 0.1)
+    return away
+
+
+def test_who_cannot_lend_keys_keeps_nobody_else_from_being_found(
+    ships: Ships, away: threading.Event
+) -> None:
+    """A shard comes back without them, and is lent them once they are at hand."""
+    away.set()
+    ships.remotes[0].restart()
+    assert ships.found(FACES, *PEOPLE) is None
+    until(lambda: all(each.is_ready for each in ships.fleet.standings()))
+    assert ships.found(OTHER_FACES, *OTHERS) == whole(
+        ships.archive, OTHER_FACES, *OTHERS
+    )
+    assert ships.found(FACES, *PEOPLE) is None
+    away.clear()
+    until(lambda: ships.found(FACES, *PEOPLE) == whole(ships.archive, FACES, *PEOPLE))
+
+
+def test_keys_that_were_not_sent_are_not_taken_for_lent(
+    ships: Ships, away: threading.Event
+) -> None:
+    """Their token was away when they were renewed: nobody else is UNAVAILABLE."""
+    ships.renew_keys()
+    away.set()
+    ships.follow()
+    ships.archive.enrol(FACES, 900)
+    ships.follow()
+    assert ships.found(OTHER_FACES, *OTHERS) == whole(
+        ships.archive, OTHER_FACES, *OTHERS
+    )
+    assert ships.found(FACES, 900) != [set()]
+    away.clear()
+    until(lambda: ships.found(FACES, 900) not in (None, [set()]))
 
 
 def test_a_gallery_that_was_destroyed_is_begun_anew(ships: Ships) -> None:

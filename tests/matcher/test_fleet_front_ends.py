@@ -242,6 +242,28 @@ def test_who_is_replaced_into_a_shard_that_had_nobody_is_no_stranger(
         assert other.found(few, 900) == one.found(few, 900)
 
 
+def test_who_is_replaced_where_one_front_end_is_behind_is_no_stranger(
+    archive: Archive,
+) -> None:
+    """A shard is further than it knows, and has nothing left of the gallery."""
+    few = LEFT_FINGERS._replace(holder=XRA)
+    one = Ships(archive, beside=others())
+    other = Second(archive, one)
+    with one.fleet, other.fleet:
+        archive.enrol(few, 900)
+        for ships in (one, other):
+            ships.follow()
+        old, _ = replaced_elsewhere(one, other, shelf=few, person=900)
+        here = one.remotes[SHARING.place_of(old)]
+        assert here.shard is not None
+        end = archive.store.journal.end()
+        here.shard.follow(here.shard._incarnation, end, {})
+        other.fleet._follow(other.fleet.position)  # as it does once it has loaded
+        assert other.found(few, 900) is None
+        other.follow()
+        assert other.found(few, 900) not in (None, [set()])
+
+
 def test_a_front_end_that_is_cut_off_lends_no_new_shard_what_was_locked(
     archive: Archive,
 ) -> None:

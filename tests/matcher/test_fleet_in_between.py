@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from biometrics.members import Member
     from matcher.fleet.place import Place, Share
+    from matcher.galleries import Shelf
     from matcher.schedule import Turn
 
 PEOPLE = range(80)
@@ -78,18 +79,29 @@ def first_place(ships: Ships) -> Place:
     return ships.fleet._places.all[0]
 
 
-def replaced_twice(ships: Ships) -> None:
-    """Replace the first person, and once more before shards read of it."""
+def replaced_twice(ships: Ships, shelf: Shelf, person: int) -> None:
+    """Replace somebody, and once more before shards read of it."""
     archive = ships.archive
-    archive.replace(FACES, 1)
+    archive.replace(shelf, person)
     page = archive.store.journal.changes(ships.fleet.position, 1000)
-    archive.replace(FACES, 1)
+    archive.replace(shelf, person)
     ships.fleet.apply(page)
 
 
-def is_found(ships: Ships) -> bool:
-    """Say whether the first person is."""
-    return ships.found(FACES, 1) not in (None, [set()])
+def is_found(ships: Ships, shelf: Shelf = FACES, person: int = 1) -> bool:
+    """Say whether somebody is."""
+    return ships.found(shelf, person) not in (None, [set()])
+
+
+@pytest.fixture(params=["of many", "of one"])
+def somebody(ships: Ships, request: pytest.FixtureRequest) -> tuple[Shelf, int]:
+    """Somebody in a gallery that is in every shard, or in one of which it is all."""
+    if request.param == "of many":
+        return FACES, 1
+    alone = LEFT_FINGERS._replace(holder=XRA)
+    ships.archive.enrol(alone, 900)
+    ships.follow()
+    return alone, 900
 
 
 def without_files(ships: Ships) -> None:
@@ -127,13 +139,15 @@ def during_passes(
 # -- who is replaced twice, or while a shard reads -------------------------------
 
 
-def test_who_is_replaced_before_shards_read_is_no_stranger(ships: Ships):
+def test_who_is_replaced_before_shards_read_is_no_stranger(
+    ships: Ships, somebody: tuple[Shelf, int]
+):
     """They read a page of changes later than the exchange did."""
-    replaced_twice(ships)
-    assert ships.state(FACES) is GalleryState.READY
-    assert ships.found(FACES, 1) != [set()]
+    replaced_twice(ships, *somebody)
+    assert ships.state(somebody[0]) is GalleryState.READY
+    assert ships.found(*somebody) != [set()]
     ships.follow()
-    assert is_found(ships)
+    assert is_found(ships, *somebody)
 
 
 def test_whoever_is_missed_by_one_pass_is_found_by_the_next(
@@ -207,23 +221,26 @@ def test_those_of_other_holders_are_not_searched_for_again(
     assert passes == [2, 1]
 
 
-def test_who_is_replaced_while_a_shard_comes_back_is_no_stranger(ships: Ships):
+def test_who_is_replaced_while_a_shard_comes_back_is_no_stranger(
+    ships: Ships, somebody: tuple[Shelf, int]
+):
     """What takes the place is durable, and nobody has followed yet."""
-    archive = ships.archive
-    (old,) = archive.store.journal.templates_of(XAA, [digest(FACES, 1)])
+    archive, (shelf, person) = ships.archive, somebody
+    lookups = [digest(shelf, person)]
+    (old,) = archive.store.journal.templates_of(shelf.holder, lookups)
     without_files(ships)
-    archive.replace(FACES, 1)
+    archive.replace(shelf, person)
     ships.remotes[SHARING.place_of(old)].restart()
     assert ships.found(FACES, *PEOPLE) is None
     until(lambda: ships.state(FACES) is GalleryState.READY)
-    assert ships.found(FACES, 1) != [set()]
+    assert ships.found(shelf, person) != [set()]
     ships.follow()
-    assert is_found(ships)
+    assert is_found(ships, shelf, person)
 
 
 def test_who_is_replaced_before_it_is_saved_is_no_stranger_afterwards(ships: Ships):
     """What a shard has on disk lacks whoever it lacked itself."""
-    replaced_twice(ships)
+    replaced_twice(ships, FACES, 1)
     assert ships.fleet.keep(XAA)
     assert ships.fleet.keep(XRA)
     for here in ships.remotes:
@@ -351,6 +368,7 @@ def test_a_copy_that_has_one_gallery_ahead_is_not_compared(archive: Archive):
     one = Ships(archive, sharing, beside=Others(lambda: True, list))
     other = Second(archive, one, sharing)
     with one.fleet, other.fleet:
+        until(lambda: all(each.is_ready for each in one.fleet.standings()))
         assert one.fleet.keep(XRA)
         archive.enrol(FACES, 300)
         here = one.remotes[1]
