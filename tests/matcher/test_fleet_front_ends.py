@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ships import Here
+
+    from matcher.fleet.place import Place
+    from matcher.shard import Greeting
 
 PEOPLE = range(80)
 
@@ -221,6 +225,103 @@ def test_who_begins_anew_is_known_to_a_front_end_that_hears_of_all_at_once(
         assert second.state(FACES) is GalleryState.READY
         assert second.found(FACES, 900) == first.found(FACES, 900)
         assert second.galleries.has(XAA, FACES.space)  # or nobody asks for it
+
+
+def killed(ships: Ships) -> None:
+    """Have a front end do nothing any more, while its shards go on."""
+    ships.fleet._mending.stop()
+    ships.fleet._growth.stop()
+
+
+def frozen(here: Here) -> list[threading.Event]:
+    """Have a process answer nothing, until events are set."""
+    methods = ("greet", "begin", "follow", "search", "load")
+    return [here.hold(method) for method in methods]
+
+
+def has_keys(here: Here) -> bool:
+    """Say whether a process has keys of XAA."""
+    return here.shard is not None and here.shard._keys.is_unlocked(XAA)
+
+
+def test_a_lock_waits_for_a_frozen_copy_that_was_never_greeted(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The front end that had lent to it is gone; the other copy is searched."""
+    monkeypatch.setattr(limits, "SHARD_GREET_SECONDS", 0.2)
+    sharing = replace(SHARING, copies=2)
+    one = Ships(archive, sharing, beside=others())
+    until(lambda: all(each.is_ready for each in one.fleet.standings()))
+    killed(one)
+    late = one.remotes[1]
+    gates = frozen(late)
+    was = late.shard
+    two = Second(archive, one, sharing)
+    with two.fleet, ThreadPoolExecutor(1) as pool:
+        two.close(is_open=False)
+        following = pool.submit(two.follow)
+        until(lambda: following.done() or late.shard is not was)
+        assert not has_keys(late)
+        for gate in gates:
+            gate.set()
+        following.result(30)
+    for here in one.remotes:
+        here.end()
+
+
+def test_a_lock_waits_for_what_was_lent_to_since_a_process_was_gone(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another front end has had the next one begin, and is gone."""
+    one = Ships(archive, beside=others())
+    two = Second(archive, one)
+    (here, *_), (place, *_) = one.remotes, one.fleet._places.all
+    greet, gate = one.fleet._mending._greeting, threading.Event()
+
+    def late(coming: Place) -> Greeting:
+        """Wait, as between two looks, once it is known that nobody is there."""
+        if coming is place and place.clear:
+            assert gate.wait(30)
+        return greet(coming)
+
+    monkeypatch.setattr(one.fleet._mending, "_greeting", late)
+    with one.fleet, two.fleet:
+        here.shard = None
+        assert one.found(FACES, *PEOPLE) is None
+        until(lambda: place.clear > 0)
+        here.restart()
+        assert two.found(FACES, *PEOPLE) is None
+        until(lambda: two.state(FACES) is GalleryState.READY)
+        killed(two)
+        one.close(is_open=False)
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(one.follow)
+            assert not wait([following], 0.5).done
+            assert has_keys(here)
+            gate.set()
+            following.result(30)
+        assert not has_keys(here)
+
+
+def test_a_front_end_begins_though_a_shard_is_frozen(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there before, and is ended."""
+    monkeypatch.setattr(limits, "SHARD_GREET_SECONDS", 0.2)
+    one = Ships(archive, beside=others())
+    killed(one)
+    was, gates = one.remotes[0].shard, frozen(one.remotes[0])
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(Second, archive, one)
+        try:
+            until(lambda: one.remotes[0].shard is not was)
+        finally:
+            for gate in gates:
+                gate.set()
+        with starting.result(30).fleet:
+            pass
+    for here in one.remotes:
+        here.end()
 
 
 def test_who_is_replaced_into_a_shard_that_had_nobody_is_no_stranger(

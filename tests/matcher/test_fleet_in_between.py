@@ -424,6 +424,8 @@ def test_a_process_that_hangs_unasked_is_ended(
         gates = [here.hold(method) for method in methods]
         until(lambda: not first_place(ships).is_ready)
         until(lambda: here.shard is not stopped)
+        second = here.shard  # which has never been greeted
+        until(lambda: here.shard is not second)
         for gate in gates:
             gate.set()
         until(lambda: first_place(ships).is_ready)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from world import unit
 
 from biometrics.store import RequestKey
 from matcher.asking import ShelfProbes, receive_found, send
+from matcher.loading import Loading
 from matcher.shard import Loan, Shard, ShardPlan
 from matcher.shares import Sharing
 
@@ -214,6 +217,29 @@ def close(archive: Archive, *, is_open: bool) -> None:
         request=RequestKey(np.random.default_rng().bytes(16), bytes(32)),
         make_reply=lambda _: b"",
     ).result(30)
+
+
+def test_who_unlocks_does_not_wait_for_what_is_made_of_others(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large gallery is coded anew for minutes, and a small one is there at once."""
+    shards.begin()
+    (shard, *_) = shards.all
+    gate, began, make = threading.Event(), threading.Event(), Loading.remake
+
+    def slowly(loading: Loading, holder: Member, **more: Any) -> bool:  # noqa: ANN401
+        began.set()
+        return gate.wait(30) and make(loading, holder, **more)
+
+    monkeypatch.setattr(Loading, "remake", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        loan = shards.loan(shard, XAA)
+        remaking = pool.submit(shard.remake, shards.named(shard), XAA, loan)
+        assert began.wait(30)
+        assert shard.load(shards.named(shard), XRA, shards.loan(shard, XRA))
+        assert not remaking.done()
+        gate.set()
+        assert remaking.result(30)
 
 
 def test_a_lock_drops_keys_and_codes_and_no_older_loan_brings_them_back(
