@@ -94,11 +94,15 @@ class ExchangeError(Exception):
         retry_after: float | None = None,
     ) -> None:
         """Keep what the caller is told."""
-        super().__init__(message)
+        super().__init__(reason, message)  # all that another process makes it from
         self.reason = reason
         self.message = message
         self.faults = tuple(faults)
         self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        """Return what people are told."""
+        return self.message
 
 
 class InvalidRequestError(ExchangeError):

@@ -448,6 +448,7 @@ SHARD_FOLLOW_SECONDS: Final = 10.0  # a page of changes, likewise
 SHARD_GREET_SECONDS: Final = 10.0  # asked again until Ray has started it
 SHARD_LOAD_SECONDS: Final = 3600.0  # all that it has, without what it kept on disk
 SHARD_STOP_SECONDS: Final = 30.0  # it saves codes
+SHARD_END_SECONDS: Final = 10.0  # Ray kills one that hangs after 5
 SHARD_PULSE_SECONDS: Final = 10.0  # of each of several front ends
 SHARD_SILENT_SECONDS: Final = 60.0  # then one that several may ask ends by itself
 SHARD_RETRY_SECONDS: Final = 0.25

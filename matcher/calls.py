@@ -74,7 +74,19 @@ class Found(Protocol):
         """
 
     def end(self) -> None:
-        """End it, with all that it holds in memory."""
+        """Have its process end, with all that it holds; it is not spoken to any more.
+
+        `is_gone` says when it has; then it is to be freed.
+        """
+
+    def is_gone(self) -> bool:
+        """Say whether the process that was there last has ended."""
+
+    def free(self) -> None:
+        """Have it end and no other started, and free what it had of nodes.
+
+        From then on `is_gone` says yes, a moment before its process has ended.
+        """
 
 
 class Remote(Found, Protocol):
@@ -88,14 +100,19 @@ class Remote(Found, Protocol):
     number: int
     copy: int
 
-    def is_gone(self) -> bool:
-        """Say whether the process that was there last has ended."""
-
     def waits_for(self) -> str:
         """Say what it waits for that is not started; empty where it does not wait."""
 
     def restart(self) -> None:
         """End its process; another one is started."""
+
+
+def left_until(end: float) -> float:
+    """Return for how long it is, in seconds, until `time.monotonic` says `end`.
+
+    Of those that are asked at once, none is waited for beyond one common end.
+    """
+    return max(end - time.monotonic(), 0.0)
 
 
 def answer_of(
@@ -112,7 +129,7 @@ def answer_of(
     """
     end = time.monotonic() + seconds
     while True:
-        left = max(end - time.monotonic(), 0.0)
+        left = left_until(end)
         try:
             return remote.answer(sent, seconds=min(left, limits.SHARD_RETRY_SECONDS))
         except SlowError:

@@ -137,6 +137,8 @@ class SharedShard(SoleShard):
 class FoundShard:
     """A shard that is there, wherever it runs."""
 
+    _ended_at: int | None = None  # how often Ray had started it anew by then
+
     def __init__(self, actor: Any) -> None:  # noqa: ANN401
         """Speak to an actor."""
         self._speak_to(actor)
@@ -169,20 +171,33 @@ class FoundShard:
             raise SlowError(seconds) from error
         except exceptions.RayTaskError as error:
             raise LostError(f"it failed: {error.cause!r}", is_alive=True) from error
+        except exceptions.UnserializableException as error:
+            raise LostError("it failed", is_alive=True) from error
         except exceptions.RayError as error:
             raise LostError(type(error).__name__) from error
 
     def is_gone(self) -> bool:
         """Say whether Ray has seen the end of the process that was there last."""
-        return self._state() in _GONE
+        told = self._told()
+        is_another = self._ended_at is not None and _restarts(told) > self._ended_at
+        return is_another or told.get("State") in _GONE
 
-    def _state(self) -> str | None:
+    def _told(self) -> dict[str, Any]:
         """Return what Ray says of it."""
-        state_of: str | None = state.actors(self._actor._actor_id.hex()).get("State")  # noqa: SLF001
-        return state_of
+        told: dict[str, Any] = state.actors(self._actor._actor_id.hex())  # noqa: SLF001
+        return told
 
     def end(self) -> None:
-        """End it, with all that it holds in memory."""
+        """Have its process end; `is_gone` says when it has.
+
+        Where Ray is to start no other it says so at once, whether the process is gone
+        or not, which may take milliseconds, or seconds where it hangs.
+        """
+        self._ended_at = _restarts(self._told())
+        ray.kill(self._actor, no_restart=False)
+
+    def free(self) -> None:
+        """End it for good."""
         ray.kill(self._actor)
 
 
@@ -198,9 +213,9 @@ class Stranger(FoundShard):
         super().__init__(ray.get_actor(name))
         self._name = name
 
-    def end(self) -> None:
-        """End it; with the last copy goes the group of all."""
-        super().end()
+    def free(self) -> None:
+        """End it for good; with the last copy goes the group of all."""
+        super().free()
         if not _there(_copies(self._name)):
             with suppress(ValueError):  # they have none
                 remove_placement_group(get_placement_group(_of_shard(self._name)))
@@ -226,7 +241,6 @@ class RayShard(FoundShard):
         self.number, self.copy = plan.number, plan.copy
         self._plan = plan
         self._group_of = group_of
-        self._is_ending = False
         self._kind: type[SoleShard] = SoleShard
         self._options: dict[str, Any] = {
             "num_cpus": plan.threads,
@@ -257,10 +271,12 @@ class RayShard(FoundShard):
 
     def is_gone(self) -> bool:
         """Say whether Ray has seen the end of the process that was there last."""
-        told = self._state()
+        if self._ended_at is not None:
+            return super().is_gone()
+        told = self._told().get("State")
         if told in _WAITING and self._has_no_group():
             ray.kill(self._actor)  # or Ray has it wait for ever
-        if told == "DEAD" and not self._is_ending:
+        if told == "DEAD":
             self._have()  # another front end has ended it, or it has by itself
         return told in _GONE
 
@@ -278,7 +294,7 @@ class RayShard(FoundShard):
 
     def waits_for(self) -> str:
         """Say what it waits for that is not started; empty where it does not wait."""
-        if self._state() not in _WAITING:
+        if self._told().get("State") not in _WAITING:
             return ""
         cores, memory = self._options["num_cpus"], self._options["memory"]
         told = ", ".join(
@@ -294,10 +310,9 @@ class RayShard(FoundShard):
         """End its process; Ray starts another."""
         ray.kill(self._actor, no_restart=False)
 
-    def end(self) -> None:
-        """End it, with all that it holds in memory."""
-        self._is_ending = True
-        super().end()
+    def free(self) -> None:
+        """End it for good; with the first copy goes the group of all."""
+        super().free()
         if self._group is not None:
             remove_placement_group(self._group)
 
@@ -349,6 +364,11 @@ def on_cluster(address: str, *, memory_bytes: int, name: str = "") -> Iterator[S
         yield Shards(memory_bytes, name)
     finally:
         ray.shutdown()
+
+
+def _restarts(told: Mapping[str, Any]) -> int:
+    """Return how often Ray has started an actor anew, by what it says of it."""
+    return int(told.get("NumRestarts", 0))
 
 
 def _there(names: Iterable[str]) -> list[Stranger]:

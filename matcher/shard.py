@@ -104,13 +104,13 @@ class Greeting:
     Attributes:
         incarnation: the process.
         public: what is to be sealed to.
-        is_lent: whether somebody has lent it keys, or is about to.
+        lent: of whom it was ever lent keys, or is about to be.
         sharing: how galleries are shared out where it is one of several.
     """
 
     incarnation: bytes
     public: bytes
-    is_lent: bool
+    lent: frozenset[Member]
     sharing: Sharing
 
 
@@ -201,7 +201,8 @@ class Shard:
         self._overtaken: dict[Member, int] = {}
         self._start = self._gone = 0
         self._reading = threading.Lock()
-        self._has_begun = self._is_lent = False
+        self._has_begun = False
+        self._lent: frozenset[Member] = frozenset()
         self._made = threading.Condition()
         self._made_for: set[Member] = set()
         self.asked_at = time.monotonic()  # by anybody, last
@@ -213,7 +214,7 @@ class Shard:
         return Greeting(
             incarnation=self._incarnation,
             public=self._keys.public,
-            is_lent=self._is_lent,
+            lent=self._lent,
             sharing=self._plan.sharing,
         )
 
@@ -240,21 +241,19 @@ class Shard:
             is_trusted: whether what is kept on disk is to be believed.
 
         Returns:
-            How it is then; None to another process, or where the journal is not that
-            which it has followed: it is of no use then.
+            How it is then; None to another process, or where it has begun and the
+            journal cannot be read now: others go on to search it.
+
+        Raises:
+            DefectError: the journal is not that which it has followed: it is of no use.
+            StorageError: it cannot be read now, and the shard has not begun.
         """
         if incarnation != self._incarnation:
             return None
-        self._is_lent = True
+        self._note_lent(loans)
         with self._following:
             if self._has_begun:
-                if not self._is_of_journal():
-                    return None
-                self._borrow(loans)
-                for gallery in galleries:
-                    self._galleries.know(*gallery)
-                self._follow(start)
-                return self._reached()
+                return self._go_on(start, loans, galleries)
             self._start = start
             self._sweep(beside)
             if not is_trusted:
@@ -266,6 +265,7 @@ class Shard:
             self._index.restore(self._files, self._journal, start=start)
             self._note_gone()  # what is on disk may lack what was gone by then
             self._follow(start)
+            self._look_out(start)  # once more: nobody has told it of locks meanwhile
             self._galleries.loaded()
             self._keeper.start()
             self._has_begun = True
@@ -282,12 +282,7 @@ class Shard:
         if not self._is(incarnation):
             return None
         with self._following:
-            self._borrow(loans)
-            try:
-                self._follow(position)
-            except StorageError:
-                return None
-            return self._reached()
+            return self._go(position, loans)
 
     def load(self, incarnation: bytes, holder: Member, loan: Loan) -> bool:
         """Load the galleries of a member that was unlocked; say whether they are."""
@@ -428,6 +423,30 @@ class Shard:
         state = self._galleries.state(shelf.holder, shelf.space)
         return state is GalleryState.READY and self._keys.is_unlocked(shelf.holder)
 
+    def _go_on(
+        self,
+        position: int,
+        loans: Mapping[Member, Loan],
+        galleries: frozenset[GalleryName],
+    ) -> Reached | None:
+        """Go to a position for another front end than has had it begin; see `begin`."""
+        try:
+            self._refuse_other_journal()
+        except StorageError:
+            return None
+        for gallery in galleries:
+            self._galleries.know(*gallery)
+        return self._go(position, loans)
+
+    def _go(self, position: int, loans: Mapping[Member, Loan]) -> Reached | None:
+        """Go to a position with some keys more; see `follow`."""
+        self._borrow(loans)
+        try:
+            self._follow(position)
+        except StorageError:
+            return None
+        return self._reached()
+
     def _follow(self, position: int) -> None:
         """Bring every change up to a position into the index."""
         while (at := self._index.position) < position:
@@ -464,13 +483,18 @@ class Shard:
                 self._made_for.remove(holder)
                 self._made.notify_all()
 
-    def _is_of_journal(self) -> bool:
-        """Say whether the journal is the one that was followed.
+    def _refuse_other_journal(self) -> None:
+        """Refuse a journal that is not the one that was followed.
 
         After a restore it is another, while shards of before may be there still.
+
+        Raises:
+            DefectError: it is another.
+            StorageError: it cannot be read now.
         """
         known = self._journal.entry(self._index.position) or b""
-        return known == self._index.change
+        if known != self._index.change:
+            raise DefectError("OTHER_JOURNAL", "it has followed another journal")
 
     def _look_out(self, start: int) -> None:
         """Find out who was locked since, before keys are taken.
@@ -491,6 +515,7 @@ class Shard:
 
     def _borrow(self, loans: Mapping[Member, Loan]) -> bool:
         """Take keys, but those that the journal may have overtaken; say if all."""
+        self._note_lent(loans)
         with self._lending:
             still = {
                 member: loan
@@ -500,6 +525,11 @@ class Shard:
             for member, loan in still.items():
                 self._keys.take(member, loan.sealed)
         return still.keys() == loans.keys()
+
+    def _note_lent(self, loans: Mapping[Member, Loan]) -> None:
+        """Note of whom it is about to take keys."""
+        with self._lending:
+            self._lent |= loans.keys()
 
     def _reached(self) -> Reached:
         known = self._galleries.known()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pytest
 
     from biometrics.custody import Vault
+    from biometrics.members import Member
     from biometrics.store import StoredTemplate
     from matcher.calls import Call
     from matcher.fleet.beside import Beside
@@ -91,7 +92,10 @@ class Here:
 
     def is_gone(self) -> bool:
         """Say whether its end was seen."""
-        return self.shard is None and self.was_seen
+        is_gone = self.shard is None and self.was_seen
+        if is_gone and self.is_ended:
+            self._drop()
+        return is_gone
 
     def waits_for(self) -> str:
         """Say nothing."""
@@ -104,14 +108,27 @@ class Here:
         self._made.append(self.shard)
 
     def end(self) -> None:
-        """Have none, nor a thread of one that was."""
+        """Have none; it hangs, with keys, until its end is to be seen."""
         self.shard, self.is_ended = None, True
-        for shard in self._made:  # so that it fills nothing for ever
-            for member in shard._keys.members:
-                shard._keys.lock(member)
+        self.is_gone()
+
+    def free(self) -> None:
+        """Have it said to be gone, also if it hangs; nor a thread of one that was."""
+        self.end()
+        self.was_seen = True
         self._pool.shutdown()
         for shard in self._made:
             shard._keeper.stop()
+
+    def has_keys(self, member: Member) -> bool:
+        """Say whether a process of it that has not ended has keys of a member."""
+        return any(shard._keys.is_unlocked(member) for shard in self._made)
+
+    def _drop(self) -> None:
+        """Hold nothing any more, so that it fills nothing for ever."""
+        for shard in self._made:
+            for member in shard._keys.members:
+                shard._keys.lock(member)
 
 
 class Ships:
@@ -262,7 +279,7 @@ class Ship(Here):
         self.restart = here.restart  # type: ignore[method-assign]
         self.is_gone = here.is_gone  # type: ignore[method-assign]
 
-    def end(self) -> None:
+    def free(self) -> None:
         """Leave it to whoever has made it."""
 
 

@@ -11,12 +11,14 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from biometrics import limits
-from matcher.calls import LostError, call
+from biometrics.errors import StorageError
+from matcher.calls import LostError, call, left_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from matcher.calls import Found
+    from biometrics.members import Member
+    from matcher.calls import Call, Found
     from matcher.shard import Greeting
     from matcher.shares import Sharing
 
@@ -25,13 +27,22 @@ class Beside(Protocol):
     """What there is beside this front end."""
 
     def sharings(self) -> Collection[Sharing]:
-        """Return how the galleries of strangers are shared out; see `close`."""
+        """Return how the galleries of strangers are shared out; see `close`.
 
-    def close(self, position: int) -> None:
+        Raises:
+            StorageError: one does not say so, and its end was not seen yet.
+        """
+
+    def close(self, position: int, members: Collection[Member]) -> None:
         """Have strangers obey the journal up to a position, or end them.
 
         They are shards that somebody else had, and may have no longer: of another
-        number of them, say. Nobody may be left that speaks to them.
+        number of them, say. Nobody may be left that speaks to them. One that is still
+        being filled obeys nobody; it is ended if it was lent keys of `members`, who
+        close their galleries on the way.
+
+        Raises:
+            StorageError: one does not obey, and its end was not seen yet.
         """
 
     def is_last(self) -> bool:
@@ -45,7 +56,7 @@ class Nobody:
         """Return none."""
         return ()
 
-    def close(self, position: int) -> None:
+    def close(self, position: int, members: Collection[Member]) -> None:
         """Do nothing: there are no strangers."""
 
     def is_last(self) -> bool:
@@ -72,33 +83,60 @@ class Others:
         """Return how the galleries of strangers are shared out; see `close`."""
         return {greeting.sharing for _, greeting in self._greeted()}
 
-    def close(self, position: int) -> None:
+    def close(self, position: int, members: Collection[Member]) -> None:
         """Have strangers obey the journal up to a position, or end them."""
-        for remote, greeting in self._greeted():
-            if not greeting.is_lent:
-                continue
-            asked = call("follow", greeting.incarnation, position, {}, group="follow")
-            sent = remote.send(asked)
+        sent = [
+            (remote, greeting, remote.send(_follow(greeting, position)))
+            for remote, greeting in self._greeted()
+            if greeting.lent
+        ]
+        disobey = []
+        end = time.monotonic() + limits.SHARD_FOLLOW_SECONDS
+        for remote, greeting, reply in sent:
             try:
-                is_done = remote.answer(sent, seconds=limits.SHARD_FOLLOW_SECONDS)
+                is_done = remote.answer(reply, seconds=left_until(end))
             except LostError:
-                is_done = None
-            if is_done is None:
-                remote.end()
-
-    def _greeted(self) -> Iterator[tuple[Found, Greeting]]:
-        """Yield strangers and who they are; those that do not say so are ended."""
-        end = time.monotonic() + limits.SHARD_GREET_SECONDS
-        sent = [(each, each.send(call("greet"))) for each in self._strangers()]
-        for remote, reply in sent:
-            left = max(end - time.monotonic(), 0.0)
-            try:
-                greeting = remote.answer(reply, seconds=left)
-            except LostError:
-                remote.end()
+                disobey.append(remote)
             else:
-                yield remote, greeting
+                if is_done is None and not greeting.lent.isdisjoint(members):
+                    disobey.append(remote)
+        _end(disobey)
+
+    def _greeted(self) -> list[tuple[Found, Greeting]]:
+        """Return strangers and who they are; those that do not say so are ended."""
+        greeted, silent = [], []
+        sent = [(each, each.send(call("greet"))) for each in self._strangers()]
+        end = time.monotonic() + limits.SHARD_GREET_SECONDS
+        for remote, reply in sent:
+            try:
+                greeted.append((remote, remote.answer(reply, seconds=left_until(end))))
+            except LostError:
+                silent.append(remote)
+        _end(silent)
+        return greeted
 
     def is_last(self) -> bool:
         """Say whether nobody else is there, so that shards are to end."""
         return self._is_last()
+
+
+def _follow(greeting: Greeting, position: int) -> Call:
+    """Return what tells a stranger to go to a position, with no keys more."""
+    return call("follow", greeting.incarnation, position, {}, group="follow")
+
+
+def _end(strangers: Sequence[Found]) -> None:
+    """End some, and see that they are gone.
+
+    Raises:
+        StorageError: one is not, yet.
+    """
+    for each in strangers:
+        each.end()
+    end = time.monotonic() + limits.SHARD_END_SECONDS
+    while not all(each.is_gone() for each in strangers):
+        if not left_until(end):
+            raise StorageError("SHARD_NOT_GONE", "the end of a shard was not seen yet")
+        time.sleep(limits.SHARD_RETRY_SECONDS)
+    for each in strangers:
+        each.free()

@@ -21,7 +21,7 @@ from biometrics import limits
 from biometrics.errors import StorageError
 from biometrics.sealed import locked
 from biometrics.store import ChangeKind
-from matcher.calls import LostError, answer_of, call
+from matcher.calls import LostError, answer_of, call, left_until
 from matcher.fleet.beside import Nobody
 from matcher.fleet.growth import Growth
 from matcher.fleet.lending import Lending
@@ -121,7 +121,7 @@ class Fleet:
             return
         self._all_of("stop", seconds=limits.SHARD_STOP_SECONDS)
         for place in self._places.all:
-            place.remote.end()
+            place.remote.free()
 
     def standings(self) -> list[Standing]:
         """Return how it is about each shard that is searched."""
@@ -195,7 +195,7 @@ class Fleet:
                 self._follow(end, members, closing=closing)
                 self._wait_for_lost(closing, end)
                 if closing:
-                    self._beside.close(end)
+                    self._beside.close(end, closing)
                 self._obey(changes)
                 self._places.in_effect(end)
 
@@ -349,10 +349,11 @@ class Fleet:
         for place, lent in loans.items():
             asked = call("follow", place.incarnation, position, lent, group="follow")
             sent.append((place, place.remote.send(asked)))
+        end = time.monotonic() + limits.SHARD_FOLLOW_SECONDS
         for place, reply in sent:
             try:
                 reached: Reached | None = place.remote.answer(
-                    reply, seconds=limits.SHARD_FOLLOW_SECONDS
+                    reply, seconds=left_until(end)
                 )
             except LostError as error:
                 self._mending.lose(place, error)
@@ -424,10 +425,11 @@ class Fleet:
             (p, p.remote.send(call(method, p.incarnation, *holder, group="keep")))
             for p in ready
         ]
+        end = time.monotonic() + seconds
         is_done = len(ready) == len(self._places.all)
         for place, reply in sent:
             try:
-                is_done &= place.remote.answer(reply, seconds=seconds)
+                is_done &= place.remote.answer(reply, seconds=left_until(end))
             except LostError as error:
                 self._mending.lose(place, error)
                 is_done = False

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from biometrics import limits
-from matcher.calls import LostError, call
+from matcher.calls import LostError, call, left_until
 from matcher.fleet.place import Layout
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ class Growth:
                 self._wait(lambda: False, seconds=limits.SHARD_RETRY_SECONDS)
                 if self._is_stopping:
                     return
+        for place in layout.places:
+            place.remote.free()
         self._places.remove(layout)
 
     def _discard(self, places: Sequence[Place]) -> None:
@@ -132,9 +135,10 @@ class Growth:
             (place, place.remote.send(call("leave", place.incarnation, group="keep")))
             for place in places
         ]
+        end = time.monotonic() + limits.SHARD_STOP_SECONDS
         for place, reply in sent:
             try:
-                place.remote.answer(reply, seconds=limits.SHARD_STOP_SECONDS)
+                place.remote.answer(reply, seconds=left_until(end))
             except LostError as error:
                 log.warning("%s, has left files on its node: %s", place.name, error)
 

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from biometrics import limits
 from biometrics.errors import ExchangeError, GalleryLockedError, SealError
-from matcher.calls import LostError, SlowError, UnplacedError, answer_of, call
+from matcher.calls import (
+    LostError,
+    SlowError,
+    UnplacedError,
+    answer_of,
+    call,
+    left_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -114,9 +121,8 @@ class Mending:
 
     def _look_at(self, place: Place, was: bytes, sent: Any, end: float) -> None:  # noqa: ANN401
         """Lose a shard that does not say that it is who it was when it was asked."""
-        left = max(end - time.monotonic(), 0.0)
         try:
-            greeting: Greeting = self._answer(place, sent, seconds=left)
+            greeting: Greeting = self._answer(place, sent, seconds=left_until(end))
         except LostError as error:
             why = LostError(str(error))  # it may be slow, and is asked again
         else:
@@ -325,10 +331,7 @@ class Mending:
             is_trusted=self._is_trusted,
             group="load",
         )
-        if (reached := self._ask_long(place, asked)) is None:
-            told = "it is another process, or has followed another journal"
-            raise LostError(told, is_alive=True)
-        self._take(place, reached)
+        self._take(place, self._ask_long(place, asked))
         place.has_begun = True
         for holder in loans:  # what it kept may be by older keys
             self._have(place, "remake", holder)

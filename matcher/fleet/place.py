@@ -268,16 +268,16 @@ class Places:
     def greeted(self, place: Place, greeting: Greeting, *, is_shared: bool) -> None:
         """Note that another process is in a place.
 
-        It has nothing, unless others have lent to it, or may do so: then it may have
-        any key.
+        It has nothing, but keys that it says were lent; and where others may lend to
+        it, any.
         """
         with self.changed:
             place.incarnation, place.public = greeting.incarnation, greeting.public
             place.has_begun = False
             self._empty(place)
-            if greeting.is_lent or is_shared:
-                holders = {gallery.holder for gallery in self._galleries.known()}
-                place.lent = dict.fromkeys(holders, frozenset())
+            known = self._galleries.known() if is_shared else ()
+            may_have = greeting.lent.union(gallery.holder for gallery in known)
+            place.lent = dict.fromkeys(may_have, frozenset())
 
     def look(self, place: Place) -> bool:
         """Say and note whether the process in a place is no more, and all it held.

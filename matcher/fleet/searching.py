@@ -27,7 +27,7 @@ from biometrics import limits
 from biometrics.members import Member
 from biometrics.store import ChangeKind
 from matcher.asking import ShelfProbes, receive_found, send
-from matcher.calls import LostError, call
+from matcher.calls import LostError, call, left_until
 from matcher.galleries import GalleryName
 from matcher.schedule import Comparing
 
@@ -242,7 +242,7 @@ class Searching:
     def _heard(self, place: Place, sent: Any, end: float) -> Any:  # noqa: ANN401
         """Return what a shard answers; None if it is lost."""
         try:
-            told = place.remote.answer(sent, seconds=max(end - time.monotonic(), 0.0))
+            told = place.remote.answer(sent, seconds=left_until(end))
         except LostError as error:
             self._mending.lose(place, error)
             return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 
 import pytest
@@ -12,6 +15,15 @@ from biometrics.errors import ConfigurationError
 pytestmark = pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed: the extra `cluster`"
 )
+
+# In a process of its own: Ray reads once how it is about tokens.
+HEAD = """
+import sys
+from matcher import trial
+with trial.Nodes(1, memory_bytes=1 << 30, cores=1) as nodes:
+    print(nodes.address, flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +55,24 @@ def test_on_another_machine_without_tls(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.delenv("RAY_USE_TLS", raising=False)
     assert joined("10.0.0.2:6379") == "CLUSTER_WITHOUT_TLS"
+
+
+def test_a_cluster_that_asks_for_none_whatever_the_exchange_does() -> None:
+    """Whoever has started its head has left that out."""
+    settings = os.environ | {"RAY_AUTH_MODE": "disabled"}
+    del settings["RAY_AUTH_TOKEN"]
+    with subprocess.Popen(
+        [sys.executable, "-c", HEAD],
+        env=settings,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as head:
+        assert head.stdout is not None
+        address = head.stdout.readline().strip()
+        reason = joined(address)
+        head.communicate(timeout=60)
+    assert reason == "CLUSTER_WITHOUT_TOKEN"
 
 
 def test_what_is_asked_is_in_no_store_of_objects(cluster: str) -> None:

@@ -99,7 +99,7 @@ def ended(copies: list[RayShard]) -> Iterator[None]:
         yield
     finally:
         for copy in copies:
-            copy.end()
+            copy.free()
         until(is_free)
 
 
@@ -145,9 +145,9 @@ def test_what_strangers_had_of_nodes_is_free_when_they_are_ended(
         incarnations(shards.made(plans))
     with front_end(cluster) as shards:
         first, second = shards.strangers()
-        first.end()
+        first.free()
         time.sleep(SECONDS)
         assert not second.is_gone()
-        second.end()
+        second.free()
         assert not shards.strangers()
         until(is_free)

@@ -1,5 +1,6 @@
 """One family of errors, with a kind and a reason for programs."""
 
+import copy
 import inspect
 
 import grpc
@@ -28,6 +29,15 @@ def test_every_error_keeps_what_the_caller_is_told(family: type[ExchangeError]):
     assert error.faults == (fault,)
     assert error.retry_after == 1.5
     assert isinstance(error.kind, Kind)
+
+
+@pytest.mark.parametrize("family", FAMILY)
+def test_every_error_comes_over_from_another_process(family: type[ExchangeError]):
+    """Whole, or whoever has asked a shard would not know that it is alive."""
+    fault = Fault(field="a", reason="B", message="c")
+    error = family("REASON", "a message", faults=[fault], retry_after=1.5)
+    told = copy.copy(error)  # made anew from what would come over
+    assert (type(told), str(told), vars(told)) == (family, str(error), vars(error))
 
 
 def test_the_family_is_drawn_in_its_docstring():

@@ -116,7 +116,31 @@ def test_shards_that_no_front_end_has_any_more_keep_no_keys_after_a_lock(
         for here in old.remotes:
             assert here.shard is None or not here.shard._keys.is_unlocked(XAA)
     for here in old.remotes:
-        here.end()
+        here.free()
+
+
+@pytest.mark.parametrize("method", ["greet", "follow"])
+def test_a_lock_waits_for_the_end_of_strangers_that_hang(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """They have keys until then, whoever had them."""
+    for name in ("GREET", "FOLLOW", "END"):
+        monkeypatch.setattr(limits, f"SHARD_{name}_SECONDS", 0.2)
+    old = Ships(archive, beside=others())
+    new = Ships(archive, replace(SHARING, places=4), beside=others(*old.remotes))
+    with old.fleet, new.fleet:
+        new.close(is_open=False)
+        for here in old.remotes:
+            here.hold(method)
+            here.was_seen = False
+        with pytest.raises(StorageError, match="not seen yet"):
+            new.follow()
+        assert new.fleet.position < archive.store.journal.end()
+        for here in old.remotes:
+            here.was_seen = True
+        new.follow()
+        assert new.fleet.position == archive.store.journal.end()
+        assert not any(here.has_keys(XAA) for here in old.remotes)
 
 
 def test_files_that_another_front_end_searches_by_stay(archive: Archive) -> None:
@@ -152,7 +176,30 @@ def test_shards_of_before_a_restore_make_nobody_a_stranger(archive: Archive) -> 
         told = second.found(FACES, 805), second.state(FACES)
         assert told != ([set()], GalleryState.READY)
     for here in first.remotes:
-        here.end()
+        here.free()
+
+
+def test_a_shard_that_is_searched_is_not_ended_by_whoever_starts(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot read the journal for a moment, and is asked again."""
+    one = Ships(archive, beside=others())
+    with one.fleet:
+        shard = one.remotes[0].shard
+        assert shard is not None
+        entry, failed = shard._journal.entry, list[int]()
+
+        def fail_once(position: int) -> bytes | None:
+            if not failed:
+                failed.append(position)
+                raise StorageError("DATABASE_AWAY", "for a moment")
+            return entry(position)
+
+        monkeypatch.setattr(shard._journal, "entry", fail_once)
+        with Second(archive, one).fleet:
+            assert failed
+            assert one.remotes[0].shard is shard
+            assert one.found(FACES, *PEOPLE) is not None
 
 
 def test_who_begins_anew_is_known_to_a_front_end_that_hears_of_all_at_once(

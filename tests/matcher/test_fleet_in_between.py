@@ -30,6 +30,7 @@ from matcher.shard import Loan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from biometrics.members import Member
     from matcher.fleet.place import Place, Share
     from matcher.galleries import Shelf
     from matcher.schedule import Turn
@@ -573,10 +574,11 @@ def test_what_is_loaded_at_a_lock_has_no_keys_once_it_is_answered(
     assert len(opened) == answered
 
 
+@pytest.mark.parametrize("lent", [XAA, XRA])
 def test_a_stranger_that_begins_has_no_keys_once_a_lock_is_answered(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, lent: Member
 ):
-    """Whoever had it begin is gone, and has lent it keys."""
+    """Whoever had it begin is gone, and has lent it keys; of others it keeps them."""
     restore, begun, go_on = Index.restore, threading.Event(), threading.Event()
     strangers = shards(archive, SHARING)
     beside = Others(lambda: True, lambda: strangers)
@@ -584,28 +586,36 @@ def test_a_stranger_that_begins_has_no_keys_once_a_lock_is_answered(
 
     def slowly(index: Index, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
         begun.set()
-        assert go_on.wait(WAIT_SECONDS)
+        until(lambda: go_on.is_set() or here.is_ended)
         restore(index, *arguments, **more)
 
     with ships.fleet:
         monkeypatch.setattr(Index, "restore", slowly)
-        here = strangers[0]
-        assert here.shard is not None
-        greeting = here.shard.greet()
-        loan = Loan(archive.vault.lend(XAA, greeting.public), ships.fleet.position)
-        here.send(
+        shard = (here := strangers[0]).shard
+        assert shard is not None
+        greeting, start = shard.greet(), ships.fleet.position
+        loans = {
+            member: Loan(archive.vault.lend(member, greeting.public), start)
+            for member in (lent, XAA)
+        }
+        beginning = here.send(
             call(
-                *("begin", greeting.incarnation, {XAA: loan}, ships.galleries.known()),
+                *("begin", greeting.incarnation, {lent: loans[lent]}),
+                ships.galleries.known(),
                 beside=(),
-                start=ships.fleet.position,
+                start=start,
                 is_trusted=True,
             )
         )
         assert begun.wait(WAIT_SECONDS)
         ships.close(is_open=False)
         ships.follow()
-        is_kept = here.shard is not None and here.shard._keys.is_unlocked(XAA)
+        is_kept = here.shard is not None and here.shard._keys.is_unlocked(lent)
         go_on.set()
+        assert is_kept is (lent != XAA)
+        if is_kept:  # and it takes none that was lent before the lock
+            beginning.result(WAIT_SECONDS)
+            assert not shard.load(greeting.incarnation, XAA, loans[XAA])
+            assert not shard._keys.is_unlocked(XAA)
         for each in strangers:
-            each.end()
-        assert not is_kept
+            each.free()

@@ -174,6 +174,7 @@ def test_a_lock_waits_for_those_that_are_ended(ships: Ships) -> None:
         remote.was_seen = True
     following.join(10)
     assert ships.fleet.position == ships.archive.store.journal.end()
+    assert not any(remote.has_keys(XAA) for remote in old)
     until(lambda: is_in(ships, 4))
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
+from certificates import Authority
 
 from biometrics.errors import ConfigurationError
 from matcher.joining import refuse_cluster, refuse_token, refuse_without_tls
@@ -17,11 +21,45 @@ if TYPE_CHECKING:
 TOKEN = "0123456789abcdef" * 4
 
 
+class Head(grpc.GenericRpcHandler):
+    """The head of a cluster, as far as it asks for a token."""
+
+    def __init__(self, *, asks: bool) -> None:
+        """Ask for one, or not."""
+        self._asks = asks
+
+    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        """Answer whatever is asked."""
+        return grpc.unary_unary_rpc_method_handler(self._answer)
+
+    def _answer(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+        shown = dict(context.invocation_metadata())
+        if self._asks and "authorization" not in shown:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token")
+        return b""
+
+
+@contextmanager
+def head(*, asks: bool, tls: grpc.ServerCredentials | None = None) -> Iterator[str]:
+    """Have a head, and give its address."""
+    server = grpc.server(ThreadPoolExecutor(1), [Head(asks=asks)])
+    port = (
+        server.add_secure_port("127.0.0.1:0", tls)
+        if tls
+        else server.add_insecure_port("127.0.0.1:0")
+    )
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
 @pytest.fixture
 def listening() -> Iterator[str]:
-    """Somebody who listens, and its address."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+    """The address of a head that asks for a token."""
+    with head(asks=True) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
@@ -66,11 +104,54 @@ def test_nobody_asks_for_a_token(
     assert reason(lambda: refuse_cluster(listening)) == "CLUSTER_WITHOUT_TOKEN"
 
 
+def test_a_cluster_that_asks_nobody_is_not_joined() -> None:
+    """Whatever is asked of the exchange: it would show its token to no purpose."""
+    with head(asks=False) as address:
+        assert reason(lambda: refuse_cluster(address)) == "CLUSTER_WITHOUT_TOKEN"
+
+
+def test_it_is_asked_by_the_certificate_that_ray_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes answer nobody else."""
+    authority = Authority.make()
+    root = authority.signs.credential.certificate
+    server, own = authority.signs.issue_server(), authority.client()
+    tls = grpc.ssl_server_credentials(
+        [(server.key, server.certificate)], root, require_client_auth=True
+    )
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    for name, text in (
+        ("RAY_TLS_CA_CERT", root),
+        ("RAY_TLS_SERVER_CERT", own.certificate),
+        ("RAY_TLS_SERVER_KEY", own.key),
+    ):
+        (tmp_path / name).write_bytes(text)
+        monkeypatch.setenv(name, str(tmp_path / name))
+    with head(asks=True, tls=tls) as address:
+        refuse_cluster(address)
+    with head(asks=False, tls=tls) as address:
+        assert reason(lambda: refuse_cluster(address)) == "CLUSTER_WITHOUT_TOKEN"
+        monkeypatch.delenv("RAY_TLS_SERVER_KEY")
+        assert reason(lambda: refuse_cluster(address)) == "CLUSTER_WITHOUT_TLS"
+
+
 @pytest.mark.parametrize("text", ["", "x", TOKEN[:31], TOKEN + "\n" + TOKEN, "é" * 40])
 def test_what_is_no_token_is_refused(listening: str, path: Path, text: str) -> None:
     """It would be guessed, or Ray could not read it."""
     path.write_text(text)
     assert reason(lambda: refuse_cluster(listening)) == "WEAK_TOKEN"
+
+
+@pytest.mark.parametrize("text", ["", TOKEN[:31]])
+def test_a_token_that_is_given_directly_is_no_weaker(
+    listening: str, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Ray takes that, whatever is in a file."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", text)
+    assert reason(lambda: refuse_cluster(listening)) == "WEAK_TOKEN"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    refuse_cluster(listening)
 
 
 def test_a_token_that_cannot_be_read_is_refused(listening: str, path: Path) -> None:

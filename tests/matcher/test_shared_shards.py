@@ -268,4 +268,4 @@ def test_whoever_leaves_first_leaves_shards_to_the_other(archive: Archive) -> No
         assert first.found(FACES, 1) == whole(archive, FACES, 1)
     assert not any(remote.is_ended for remote in first.remotes)
     for remote in first.remotes:
-        remote.end()
+        remote.free()
