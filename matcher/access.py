@@ -98,10 +98,11 @@ class Access:
         return before
 
     def undo(self, holder: Member, before: GalleryState | None) -> None:
-        """Have a holder's galleries as they were before `close`."""
-        if before is None:
-            self._galleries.open(holder)
-        elif before is GalleryState.LOADING:
+        """Have a holder's galleries as they were before `close`.
+
+        What was enrolled meanwhile was passed over: they are loaded, also if open.
+        """
+        if before in {None, GalleryState.LOADING}:
             self.load(holder)
 
     async def followed(self, position: int) -> None:

@@ -240,6 +240,7 @@ class RayShard(FoundShard):
         """
         self.number, self.copy = plan.number, plan.copy
         self._plan = plan
+        self._looking = threading.Lock()
         self._group_of = group_of
         self._kind: type[SoleShard] = SoleShard
         self._options: dict[str, Any] = {
@@ -271,14 +272,15 @@ class RayShard(FoundShard):
 
     def is_gone(self) -> bool:
         """Say whether Ray has seen the end of the process that was there last."""
-        if self._ended_at is not None:
-            return super().is_gone()
-        told = self._told().get("State")
-        if told in _WAITING and self._has_no_group():
-            ray.kill(self._actor)  # or Ray has it wait for ever
-        if told == "DEAD":
-            self._have()  # another front end has ended it, or it has by itself
-        return told in _GONE
+        with self._looking:  # or two would have it made
+            if self._ended_at is not None:
+                return super().is_gone()
+            told = self._told().get("State")
+            if told in _WAITING and self._has_no_group():
+                ray.kill(self._actor)  # or Ray has it wait for ever
+            if told == "DEAD":
+                self._have()  # another front end has ended it, or it has by itself
+            return told in _GONE
 
     def _has_no_group(self) -> bool:
         """Say whether the group is no more that it has its place in.

@@ -14,7 +14,8 @@ from world import unit
 
 from biometrics.disclosure import Band
 from biometrics.errors import StorageError
-from biometrics.store import RequestKey
+from biometrics.store import ChangeKind, RequestKey
+from biometrics.store.entries import add_change, reserve
 from biometrics.templates import Template
 from matcher.calls import LostError, SlowError
 from matcher.fleet import Fleet, Others
@@ -25,6 +26,7 @@ from matcher.shares import Sharing
 
 if TYPE_CHECKING:
     import pytest
+    from sqlalchemy import Connection
 
     from biometrics.custody import Vault
     from biometrics.members import Member
@@ -252,6 +254,17 @@ class Ships:
             XAA, keys, change_id=os.urandom(16)
         ).result(30)
         self._vault.learn(XAA)
+
+    def end_rotation(self) -> None:
+        """Store that keys of XAA went, but for the newest."""
+
+        def write(connection: Connection) -> None:
+            position, _ = reserve(connection, changes=1, templates=0)
+            change_id = os.urandom(16)
+            kind = ChangeKind.ROTATED
+            add_change(connection, position, kind, XAA, change_id=change_id)
+
+        self.archive.store.custody._writer.run(write)
 
     def destroy(self) -> None:
         """Destroy the galleries of XAA, until nothing of them is left."""

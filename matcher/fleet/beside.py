@@ -33,13 +33,20 @@ class Beside(Protocol):
             StorageError: one does not say so, and its end was not seen yet.
         """
 
-    def close(self, position: int, members: Collection[Member]) -> None:
+    def close(
+        self, position: int, members: Collection[Member], *, retired: bool
+    ) -> None:
         """Have strangers obey the journal up to a position, or end them.
 
         They are shards that somebody else had, and may have no longer: of another
         number of them, say. Nobody may be left that speaks to them. One that is still
-        being filled obeys nobody; it is ended if it was lent keys of `members`, who
-        close their galleries on the way.
+        being filled obeys nobody, and one that was never lent newer keys has nothing
+        else than those that are retired: it is ended if it was lent any of `members`.
+
+        Args:
+            position: up to which.
+            members: whose keys are dropped on the way.
+            retired: whether some are retired, while newer ones go on to be used.
 
         Raises:
             StorageError: one does not obey, and its end was not seen yet.
@@ -56,7 +63,9 @@ class Nobody:
         """Return none."""
         return ()
 
-    def close(self, position: int, members: Collection[Member]) -> None:
+    def close(
+        self, position: int, members: Collection[Member], *, retired: bool
+    ) -> None:
         """Do nothing: there are no strangers."""
 
     def is_last(self) -> bool:
@@ -83,7 +92,9 @@ class Others:
         """Return how the galleries of strangers are shared out; see `close`."""
         return {greeting.sharing for _, greeting in self._greeted()}
 
-    def close(self, position: int, members: Collection[Member]) -> None:
+    def close(
+        self, position: int, members: Collection[Member], *, retired: bool
+    ) -> None:
         """Have strangers obey the journal up to a position, or end them."""
         sent = [
             (remote, greeting, remote.send(_follow(greeting, position)))
@@ -98,7 +109,8 @@ class Others:
             except LostError:
                 disobey.append(remote)
             else:
-                if is_done is None and not greeting.lent.isdisjoint(members):
+                is_obeyed = is_done is not None and not retired
+                if not is_obeyed and not greeting.lent.isdisjoint(members):
                     disobey.append(remote)
         _end(disobey)
 

@@ -194,8 +194,9 @@ class Fleet:
                 members = {change.member for change in changes}
                 self._follow(end, members, closing=closing)
                 self._wait_for_lost(closing, end)
-                if closing:
-                    self._beside.close(end, closing)
+                retiring = {c.member for c in changes if c.kind is ChangeKind.ROTATED}
+                if closing or retiring:
+                    self._beside.close(end, closing | retiring, retired=bool(retiring))
                 self._obey(changes)
                 self._places.in_effect(end)
 

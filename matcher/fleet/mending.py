@@ -403,8 +403,13 @@ class Mending:
 
     def _restart(self, place: Place) -> None:
         """Have another process in a place, unless nobody needs it."""
-        if not place.is_leaving:
+        if place.is_leaving:
+            return
+        try:
             place.remote.restart()
+        except Exception:
+            log.exception("%s, cannot be ended now", place.name)
+        else:
             place.incarnation = b""  # once: what is there from here on may be starting
 
     def _ask(self, place: Place, asked: Call, *, seconds: float) -> Any:  # noqa: ANN401

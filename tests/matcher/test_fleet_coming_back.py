@@ -260,7 +260,10 @@ def test_who_is_replaced_is_found_when_following_fails_half_way(
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Have the token of XAA away while an event is set."""
+    """Have the token of XAA away while an event is set; to be had before a fleet.
+
+    It looks for it again at its first pulse.
+    """
     away, unwrap = threading.Event(), FileKeyProvider.unwrap
 
     def at_token(provider: FileKeyProvider, *sealed: bytes) -> bytearray:
@@ -274,7 +277,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 def test_who_cannot_lend_keys_keeps_nobody_else_from_being_found(
-    ships: Ships, away: threading.Event
+    away: threading.Event, ships: Ships
 ) -> None:
     """A shard comes back without them, and is lent them once they are at hand."""
     away.set()
@@ -290,7 +293,7 @@ def test_who_cannot_lend_keys_keeps_nobody_else_from_being_found(
 
 
 def test_keys_that_were_not_sent_are_not_taken_for_lent(
-    ships: Ships, away: threading.Event
+    away: threading.Event, ships: Ships
 ) -> None:
     """Their token was away when they were renewed: nobody else is UNAVAILABLE."""
     ships.renew_keys()

@@ -143,6 +143,24 @@ def test_a_lock_waits_for_the_end_of_strangers_that_hang(
         assert not any(here.has_keys(XAA) for here in old.remotes)
 
 
+def test_nor_keys_that_were_rotated_out(archive: Archive) -> None:
+    """They are gone everywhere before it is said that they are."""
+    old = Ships(archive, beside=others(is_last=False))
+    new = Ships(archive, replace(SHARING, places=4), beside=others(*old.remotes))
+    before = archive.vault.lendable(XAA)
+    with new.fleet:
+        killed(old)
+        new.renew_keys()
+        new.follow()
+        new.end_rotation()
+        new.follow()
+        for here in (*new.remotes, *old.remotes):
+            keys = here.shard and here.shard._keys._keys.get(XAA)
+            assert not keys or before.isdisjoint(keys.by_id)
+    for here in old.remotes:
+        here.end()
+
+
 def test_files_that_another_front_end_searches_by_stay(archive: Archive) -> None:
     """Those of another number are deleted where nobody has these shards any more."""
     old = Ships(archive)

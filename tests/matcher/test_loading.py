@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archive import FACES, XAA, Archive
 
 from biometrics import limits
+from matcher.access import Access
 from matcher.loading import Loading
 
 if TYPE_CHECKING:
@@ -21,6 +23,41 @@ if TYPE_CHECKING:
 
 PEOPLE = range(5)
 WAIT_SECONDS = 10.0
+
+
+def loading_of(archive: Archive) -> Loading:
+    """Return what loads galleries of an archive."""
+    return Loading(
+        index=archive.index,
+        journal=archive.store.journal,
+        register=archive.store.register,
+        files=archive.files,
+    )
+
+
+def test_who_is_enrolled_while_a_lock_fails_is_found(archive: Archive) -> None:
+    """That is followed while the door is closed, which is opened again."""
+    nothing: Any = None
+    access = Access(
+        galleries=archive.galleries,
+        follower=nothing,
+        loading=loading_of(archive),
+        scanner=nothing,
+        keeper=nothing,
+        others=nothing,
+        settled=nothing,
+    )
+
+    async def close_in_vain() -> None:
+        before = access.close(XAA)
+        archive.enrol(FACES, 300)
+        archive.follow()
+        access.undo(XAA, before)
+        await access.loaded(XAA)
+        await access.stop()
+
+    asyncio.run(close_in_vain())
+    assert archive.found(FACES, [300]) == {300}
 
 
 def test_who_is_gone_before_it_is_read_is_waited_for(
@@ -57,12 +94,7 @@ def test_who_is_gone_before_it_is_read_is_waited_for(
         seen.append(archive.found(FACES, PEOPLE))
 
     monkeypatch.setattr(journal, "changes", late)
-    loading = Loading(
-        index=archive.index,
-        journal=journal,
-        register=archive.store.register,
-        files=archive.files,
-    )
+    loading = loading_of(archive)
     thread = threading.Thread(
         target=loading.load,
         args=(XAA,),
