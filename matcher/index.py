@@ -272,6 +272,9 @@ class Index:
         self._engine.take(other._engine)
         own = {g: k for g, k in self._keys.items() if g.holder != other._holder}
         self._keys = own | other._keys
+        # What was on disk may have been of a later moment than the other is made of.
+        left = {g: p for g, p in self._reached.items() if g.holder != other._holder}
+        self._reached = left
         for gallery in other._galleries.known():
             self._galleries.know(*gallery)
             if other._galleries.state(*gallery) is GalleryState.DAMAGED:

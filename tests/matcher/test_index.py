@@ -80,6 +80,36 @@ def test_what_is_there_already_is_passed_over(
     archive.save()
 
 
+def loading_of(archive: Archive) -> Loading:
+    """Return what makes galleries of a shard anew."""
+    return Loading(
+        index=archive.index,
+        journal=archive.store.journal,
+        register=archive.store.register,
+        files=archive.files,
+        is_whole=False,
+    )
+
+
+def test_what_is_made_anew_goes_by_no_file_of_a_later_moment(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codes by older keys were on disk, of later than those of others."""
+    archive.save()
+    archive.enrol(FACES, *PEOPLE)
+    archive.follow()
+    faces = GalleryName(XAA, SPACE)
+    archive.files.save(faces, archive.index.snapshot(faces))
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "follow", lambda: None)
+        archive.start()
+    assert archive.index.reaching > archive.index.position
+    monkeypatch.setattr(archive.index, "has_older_codes", lambda _: True)
+    assert loading_of(archive).remake(XAA, is_wanted=lambda: True)
+    archive.follow()
+    assert archive.found(FACES, PEOPLE) == {*PEOPLE}
+
+
 def test_nothing_is_made_anew_while_something_is_there_too_early(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,13 +117,7 @@ def test_nothing_is_made_anew_while_something_is_there_too_early(
     for shelf in (FACES, LEFT_FINGERS, OTHER_FACES):
         archive.enrol(shelf, *PEOPLE)
     cut_short(archive, monkeypatch, 11)
-    loading = Loading(
-        index=archive.index,
-        journal=archive.store.journal,
-        register=archive.store.register,
-        files=archive.files,
-        is_whole=False,
-    )
+    loading = loading_of(archive)
     adopted: list[Member] = []
 
     def load() -> bool:
