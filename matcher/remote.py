@@ -39,7 +39,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from biometrics import limits
-from biometrics.errors import ConfigurationError
+from biometrics.errors import ConfigurationError, StorageError
 from matcher.calls import LostError, SlowError, call
 from matcher.joining import refuse_cluster, refuse_without_tls
 from matcher.shard import Shard
@@ -134,6 +134,17 @@ class SharedShard(SoleShard):
         return False
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise a StorageError where Ray cannot tell, or do, anything now."""
+    try:
+        yield
+    except exceptions.RayError as error:
+        raise StorageError(
+            "CLUSTER_AWAY", f"Ray does not answer now: {type(error).__name__}"
+        ) from error
+
+
 class FoundShard:
     """A shard that is there, wherever it runs."""
 
@@ -184,7 +195,8 @@ class FoundShard:
 
     def _told(self) -> dict[str, Any]:
         """Return what Ray says of it."""
-        told: dict[str, Any] = state.actors(self._actor._actor_id.hex())  # noqa: SLF001
+        with _translated():
+            told: dict[str, Any] = state.actors(self._actor._actor_id.hex())  # noqa: SLF001
         return told
 
     def end(self) -> None:
@@ -194,7 +206,8 @@ class FoundShard:
         or not, which may take milliseconds, or seconds where it hangs.
         """
         self._ended_at = _restarts(self._told())
-        ray.kill(self._actor, no_restart=False)
+        with _translated():
+            ray.kill(self._actor, no_restart=False)
 
     def free(self) -> None:
         """End it for good."""
@@ -342,10 +355,14 @@ class Shards:
         """Return shards of the exchange that were not made here: of other settings.
 
         None of those of which there is no process: they hold nothing.
+
+        Raises:
+            StorageError: Ray does not tell now.
         """
         own = tuple(f"{of_plan}/" for of_plan in self._own)
-        names = [n for n in list_named_actors() if n.startswith(f"{self._name}/")]
-        return _there(name for name in names if not name.startswith(own))
+        with _translated():
+            names = [n for n in list_named_actors() if n.startswith(f"{self._name}/")]
+            return _there(name for name in names if not name.startswith(own))
 
 
 @contextmanager

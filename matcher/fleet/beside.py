@@ -30,7 +30,8 @@ class Beside(Protocol):
         """Return how the galleries of strangers are shared out; see `close`.
 
         Raises:
-            StorageError: one does not say so, and its end was not seen yet.
+            StorageError: one does not say so, and its end was not seen yet; or it
+                cannot be found out who is there.
         """
 
     def close(
@@ -49,7 +50,8 @@ class Beside(Protocol):
             retired: whether some are retired, while newer ones go on to be used.
 
         Raises:
-            StorageError: one does not obey, and its end was not seen yet.
+            StorageError: one does not obey, and its end was not seen yet; or it cannot
+                be found out who is there.
         """
 
     def is_last(self) -> bool:

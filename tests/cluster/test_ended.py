@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -20,15 +21,23 @@ if TYPE_CHECKING:
     from matcher.remote import FoundShard
 
 SECONDS = 30.0
+EXITING = 4  # of the flags of a process: see proc(5)
 
 
 def has_ended(process: int) -> bool:
-    """Say whether nothing is left of a process, whoever has seen that."""
+    """Say whether a process runs no more: is killed, at least, or on its way out.
+
+    Of a large one the machine takes its time to free the memory.
+    """
+    here = Path(f"/proc/{process}")
     try:
-        stat = Path(f"/proc/{process}/stat").read_text()
+        state, *_, flags = (here / "stat").read_text().rpartition(")")[2].split()[:7]
+        status = (here / "status").read_text()
     except OSError:
         return True
-    return stat.rpartition(")")[2].split()[0] in "ZX"
+    pending = [int(each, 16) for each in re.findall(r"(?:Sig|Shd)Pnd:\s*(\w+)", status)]
+    is_killed = any(each >> (signal.SIGKILL - 1) & 1 for each in pending)
+    return state in "ZX" or is_killed or bool(int(flags) & EXITING)
 
 
 @pytest.fixture
@@ -40,6 +49,24 @@ def found(cluster: str) -> Iterator[Callable[[type], FoundShard]]:
 
     with on_cluster(cluster, memory_bytes=0):
         yield lambda kind: FoundShard(ray.remote(max_restarts=-1)(kind).remote())
+
+
+def test_a_lock_is_tried_again_while_ray_does_not_tell_who_is_there(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than that nothing is followed any more."""
+    from ray.exceptions import RpcError  # noqa: PLC0415 - an extra
+
+    from matcher import remote  # noqa: PLC0415
+
+    def away() -> list[str]:
+        raise RpcError("the head is away")
+
+    with remote.on_cluster(cluster, memory_bytes=0, name="nobody's") as shards:
+        assert shards.strangers() == []
+        monkeypatch.setattr(remote, "list_named_actors", away)
+        with pytest.raises(StorageError, match="Ray does not answer now"):
+            shards.strangers()
 
 
 @pytest.mark.parametrize("method", ["ours", "foreign"])
