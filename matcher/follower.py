@@ -256,6 +256,8 @@ class Follower:
         if not self._is_loaded:  # nobody is searched for yet
             self._start = max(self._start or 0, end)
         elif end and self._index.add is not None:
+            if changes[-1].position < end:  # numbers ascend: what comes first is first
+                self._index.add(changes)
             while (at := changes[-1].position) < end:
                 most = limits.JOURNAL_PAGE_CHANGES
                 changes = self._learnt(self._journal.changes(at, most))

@@ -205,11 +205,12 @@ class Fleet:
         if not self._places.is_whole():  # one was lost since
             self._mending.count_again()
             return
-        held = self._places.counts()
+        held, open_holders = self._places.counts(), self._lending.open_holders()
         for gallery in sorted({*self._galleries.known(), *counts}):
             told, counted = held.get(gallery, {0}), counts.get(gallery, 0)
             is_ready = self._galleries.state(*gallery) is GalleryState.READY
-            if is_ready and told != {counted}:
+            is_there = is_ready and gallery.holder in open_holders
+            if is_there and told != {counted}:
                 self._damage(gallery, told, counted)
 
     # -- to whoever searches: an engine ---------------------------------------

@@ -101,11 +101,16 @@ class Growth:
         self._places.add(coming)
         for place in coming.places:
             self._mending.begin(place)
-        while self._wait(lambda: coming.is_whole() or self._wanted != sharing):
+
+        def is_filled() -> bool:
+            """Say whether nobody is UNAVAILABLE by it whose keys are away now, say."""
+            return coming.is_whole() and self._places.searched.open <= coming.open
+
+        while self._wait(lambda: is_filled() or self._wanted != sharing):
             if self._wanted != sharing:
                 return
             with self._applying:
-                if coming.is_whole():  # one may have been lost meanwhile
+                if is_filled():  # one may have been lost meanwhile
                     self._places.search(coming)
                     log.info("%d shards are searched", sharing.places)
                     return

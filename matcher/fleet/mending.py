@@ -226,6 +226,7 @@ class Mending:
             )
         elif self._lending.is_lacking(place):
             self._catch_up(place)
+            place.is_counted = False  # of whom keys were away
         # Whoever applies may wait for this one, lost again, to drop keys.
         if self._applying.acquire(timeout=limits.SHARD_RETRY_SECONDS):
             try:

@@ -146,6 +146,12 @@ class Layout:
         """Every copy of each."""
         return [place for share in self.shares for place in share.copies]
 
+    @property
+    def open(self) -> frozenset[Member]:
+        """Members of whom all that are searched have told all that they had."""
+        told = [place.open for place in self.places if place.is_ready]
+        return frozenset.intersection(*told) if told else frozenset()
+
     def is_whole(self, coming: Place | None = None) -> bool:
         """Say whether a copy of every share is searched, or would be with `coming`."""
         return all(share.is_ready or coming in share.copies for share in self.shares)
@@ -310,7 +316,9 @@ class Places:
             place.position, place.counts = reached.position, reached.counts
             place.gone, place.open = reached.gone, reached.open
             place.is_ahead = reached.is_ahead
-            place.has |= place.held().keys()
+            # Of others it may have what it cannot tell of, for want of keys.
+            closed = {g for g in self._galleries.known() if g.holder not in place.open}
+            place.has |= place.held().keys() | closed
             self._forget(place)
             self._tell()
             self.changed.notify_all()

@@ -98,8 +98,9 @@ class Searching:
         gallery, position = _gallery(shelf), self._position()
         searched = self._places.searched.shares
         shares = tuple([share for share in searched if share.may_have(gallery)])
-        if self._places.gone_by > position:
-            shares = tuple(searched)  # what has replaced somebody may be in none yet
+        # What has replaced somebody may be in none yet, or in one looked at before.
+        if max(self._places.gone_by, self._position()) > position:
+            shares = tuple(searched)
         rows = sum(share.count(shelf) for share in shares)
         return [Part(shares, rows)] if shares else []
 
@@ -188,8 +189,9 @@ class Searching:
         position = self._position()
         low = self._places.target  # up to where it is known which shares have a part
         own = {share: [g for g in of_gallery if share.may_have(g)] for share in shares}
-        # Who was gone when changes were read may be in none of them.
-        high = max(position, self._places.gone_by)
+        # Who was gone when changes were read may be in none of them; and who came to
+        # another share while these were asked.
+        high = max(self._position(), self._places.gone_by)
         questions = {
             tuple(galleries): _Question.of(
                 turns, [n for gallery in galleries for n in of_gallery[gallery]]

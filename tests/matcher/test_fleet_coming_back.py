@@ -16,7 +16,7 @@ from biometrics import limits
 from biometrics.custody import FileKeyProvider
 from biometrics.errors import GalleryLockedError, StorageError
 from matcher.calls import LostError
-from matcher.galleries import GalleryState
+from matcher.galleries import GalleryName, GalleryState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -307,6 +307,57 @@ def test_keys_that_were_not_sent_are_not_taken_for_lent(
     assert ships.found(FACES, 900) != [set()]
     away.clear()
     until(lambda: ships.found(FACES, 900) not in (None, [set()]))
+
+
+def test_shards_that_were_never_lent_keys_may_have_anybody(
+    archive: Archive, away: threading.Event
+) -> None:
+    """They begin while a token is away, and nothing is said to be missing then."""
+    right = whole(archive, FACES, *PEOPLE)
+    away.set()
+    ships = Ships(archive)
+    counted = {
+        GalleryName(member, space): templates
+        for member in (XAA, XRA)
+        for space, templates in archive.store.register.counted(member)[1].items()
+    }
+    with ships.fleet:
+        ships.fleet.verify(counted)
+        assert ships.found(OTHER_FACES, *OTHERS) == whole(archive, OTHER_FACES, *OTHERS)
+        assert ships.found(FACES, *PEOPLE) is None
+        away.clear()
+        until(lambda: ships.found(FACES, *PEOPLE) == right)
+        assert ships.state(FACES) is GalleryState.READY
+
+
+def test_what_is_missing_of_whose_keys_were_away_is_noticed(
+    archive: Archive, away: threading.Event
+) -> None:
+    """Once they are at hand, and it is counted."""
+    away.set()
+    with closing(sqlite3.connect(archive.database)) as database, database:
+        database.execute("DELETE FROM template WHERE template_id = 7")
+    ships = Ships(archive)
+    with ships.fleet:
+        assert ships.state(FACES) is GalleryState.READY
+        away.clear()
+        until(lambda: ships.state(FACES) is GalleryState.DAMAGED)
+
+
+def test_other_shards_are_not_searched_before_they_have_all_keys(
+    ships: Ships, away: threading.Event
+) -> None:
+    """A member would be UNAVAILABLE for having shards beside those that have it."""
+    right = whole(ships.archive, FACES, *PEOPLE)
+    away.set()
+    ships.fleet.share_out(4)
+    until(lambda: all(p.is_ready for p in ships.fleet._places.all[3:7]))
+    until(lambda: len(ships.fleet._places.all) == 7)
+    assert ships.found(FACES, *PEOPLE) == right
+    assert len(ships.fleet.standings()) == 3
+    away.clear()
+    until(lambda: len(ships.fleet.standings()) == 4)
+    assert ships.found(FACES, *PEOPLE) == right
 
 
 def test_a_gallery_that_was_destroyed_is_begun_anew(ships: Ships) -> None:

@@ -21,6 +21,7 @@ from biometrics import limits
 from biometrics.errors import StorageError
 from matcher.calls import LostError, call
 from matcher.fleet import Others
+from matcher.fleet.place import Share
 from matcher.follower import Follower
 from matcher.galleries import GalleryName, GalleryState
 from matcher.index import Index
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from biometrics.members import Member
-    from matcher.fleet.place import Place, Share
+    from matcher.fleet.place import Place
     from matcher.galleries import Shelf
     from matcher.schedule import Turn
     from matcher.shard import Reached
@@ -163,6 +164,37 @@ def test_whoever_is_missed_by_one_pass_is_found_by_the_next(
     )
     assert ships.found(FACES, 1) == whole(ships.archive, FACES, 1)
     assert passes == [1, 1]
+
+
+@pytest.mark.parametrize("where", ["which shards to wait for", "which to ask"])
+def test_who_moves_while_it_is_looked_who_has_what_is_no_stranger(
+    ships: Ships, monkeypatch: pytest.MonkeyPatch, where: str
+):
+    """To a shard that was looked at, from one that was not yet."""
+    alone, old, new = LEFT_FINGERS._replace(holder=XRA), 0, 0
+    ships.archive.enrol(alone, 900)
+    while new >= old:
+        ships.follow()
+        moved = replaced_elsewhere(ships, shelf=alone, person=900)
+        old, new = map(SHARING.place_of, moved)
+    last = ships.fleet._places.searched.shares[old]
+    may_have, followed = Share.may_have, threading.Event()
+
+    def late(share: Share, gallery: GalleryName) -> bool:
+        if share is last and gallery.holder == XRA and not followed.is_set():
+            followed.set()
+            ships.follow()
+        return may_have(share, gallery)
+
+    (part,) = ships.fleet.parts(alone)
+    monkeypatch.setattr(Share, "may_have", late)
+    if where == "which shards to wait for":
+        (part,) = ships.fleet.parts(alone)
+    turn = ships.turn(alone, 900)
+    (found,) = ships.fleet.comparing.compare(part, [turn])
+    assert followed.is_set()
+    assert found is not None
+    assert found.tolist() == [moved[1].template_id]
 
 
 def test_what_one_pass_has_found_stays_found(

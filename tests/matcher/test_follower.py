@@ -176,7 +176,12 @@ def test_a_full_page_is_followed_by_the_next(
 
 @pytest.mark.parametrize(
     ("gone", "added"),
-    [({3}, [[4, 5], [6]]), ({3, 4}, [[4, 5], [6]]), ({6}, []), (set(), [])],
+    [
+        ({3}, [[2, 3], [4, 5], [6]]),
+        ({3, 4}, [[2, 3], [4, 5], [6]]),
+        ({6}, []),
+        (set(), []),
+    ],
 )
 def test_what_comes_after_whoever_is_gone_is_added_first(
     journal: Journal,
