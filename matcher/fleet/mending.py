@@ -225,7 +225,7 @@ class Mending:
                 time.monotonic() - began,
             )
         elif self._lending.is_lacking(place):
-            self._catch_up(place)
+            self._catch_up(place, self._position)
             place.is_counted = False  # of whom keys were away
         # Whoever applies may wait for this one, lost again, to drop keys.
         if self._applying.acquire(timeout=limits.SHARD_RETRY_SECONDS):
@@ -250,7 +250,7 @@ class Mending:
             self._load(place)
         while True:
             # 2. It catches up while others go on.
-            self._catch_up(place)
+            self._catch_up(place, lambda: self._places.target)
             # 3. From here on it follows with the others. Who changes the position may
             #    wait for this one to drop keys.
             while not self._applying.acquire(timeout=limits.SHARD_RETRY_SECONDS):
@@ -261,18 +261,18 @@ class Mending:
             finally:
                 self._applying.release()
 
-    def _catch_up(self, place: Place) -> None:
-        """Have a shard go where the others go, with the galleries that they have.
+    def _catch_up(self, place: Place, where: Callable[[], int]) -> None:
+        """Have a shard go where the others go, or are, with all galleries they have.
 
         Raises:
             LostError: it could not.
             StorageError: the database cannot be read now.
         """
         while True:
-            target = self._places.target
+            target = where()
             lacking = self._follow(place, target)
             is_done = [self._have(place, "load", holder) for holder in lacking]
-            if not lacking and target == self._places.target:
+            if not lacking and target == where():
                 return
             if self.is_stopping:
                 raise LostError("it is not had back any more")

@@ -8,19 +8,24 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from archive import FACES, LEFT_FINGERS, XAA, XRA, Archive, until
 from ships import SHARING, Second, Ships, replaced_elsewhere, shards
+from writers import Writer
 
 from biometrics import limits
 from biometrics.errors import StorageError
 from matcher.fleet import Fleet, Others
-from matcher.galleries import Galleries, GalleryState
+from matcher.fleet.place import Share
+from matcher.galleries import Galleries, GalleryName, GalleryState
 from matcher.index import Index
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ships import Here
@@ -340,6 +345,90 @@ def test_a_front_end_begins_though_a_shard_is_frozen(
             pass
     for here in one.remotes:
         here.end()
+
+
+class Crossing:
+    """Two front ends of the same shards, and whatever happens before each step."""
+
+    def __init__(
+        self, writer: Writer, seed: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Have something happen before any shard is asked, or looked at."""
+        self.writer, self._archive = writer, writer.archive
+        self.one = Ships(self._archive, beside=others(is_last=False))
+        self.two = Second(self._archive, self.one)
+        self.most = 0  # that happens from here on
+        self._random = np.random.default_rng(seed)
+        may_have = Share.may_have
+
+        def looked(share: Share, gallery: GalleryName) -> bool:
+            self.happen()
+            return may_have(share, gallery)
+
+        monkeypatch.setattr(Share, "may_have", looked)
+        for ships in (self.one, self.two):
+            searching = ships.fleet._searching
+            monkeypatch.setattr(searching, "_ask", self.one_by_one(searching._ask))
+            follows = partial(self.follow, ships)  # as its follower does meanwhile
+            monkeypatch.setattr(searching, "_wait_for", lambda *_, do=follows: do())
+
+    def one_by_one(self, ask: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        """Return what asks shards, with something before each."""
+
+        def asked(calls: list[Any]) -> list[Any]:
+            told = []
+            for each in calls:
+                self.happen()
+                told += ask([each])
+            return told
+
+        return asked
+
+    def happen(self) -> None:
+        """Write something, or have either of them follow a few changes, or nothing."""
+        what = self._random.random()
+        if self.most and what < 0.6:
+            self.most -= 1
+            if what < 0.25:
+                self.writer.write()
+            else:
+                self.follow((self.one, self.two)[self._random.integers(2)])
+
+    def follow(self, ships: Ships) -> None:
+        """Have one follow a few changes."""
+        page = int(self._random.integers(1, 4))
+        if changes := self._archive.store.journal.changes(ships.fleet.position, page):
+            ships.fleet.apply(changes)
+
+
+@pytest.mark.parametrize("of", ["many", "few"])
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_between_two_steps_nobody_is_a_stranger(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, of: str, seed: int
+) -> None:
+    """Of a gallery that is in all shards, or in one or two."""
+    few = LEFT_FINGERS._replace(holder=XRA)
+    archive.enrol(few, 900, 901)
+    shelf, people = (FACES, range(4)) if of == "many" else (few, range(900, 902))
+    writer = Writer(archive, shelf, people, seed)
+    world = Crossing(writer, seed, monkeypatch)
+    told = 0
+    with world.one.fleet, world.two.fleet:
+        for number in range(30):
+            writer.write()
+            ships = (world.one, world.two)[number % 2]
+            there = writer.there(ships.fleet.position)
+            world.most = 8
+            found = {who: ships.found(shelf, who) for who in there}
+            world.most = 0
+            strangers = {who for who, ids in found.items() if ids == [set()]}
+            assert strangers.isdisjoint(writer.since)
+            told += sum(ids is not None for ids in found.values())
+        for ships in (world.one, world.two):
+            ships.follow()
+            people = writer.there(archive.store.journal.end())
+            assert all(ships.found(shelf, *people) or [set()])
+    assert told
 
 
 def test_who_is_replaced_into_a_shard_that_had_nobody_is_no_stranger(

@@ -7,13 +7,13 @@ since they bring what has taken the place of somebody who is gone.
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from archive import FACES, LEFT_FINGERS, OTHER_FACES, XAA, Archive
 from ships import whole
 from world import SPACE
+from writers import Writer
 
 from biometrics import limits
 from biometrics.errors import StorageError
@@ -152,48 +152,11 @@ def followed(archive: Archive) -> Follower:
     return follower
 
 
-class Writer:
-    """Writes at random, also in the middle of what follows, and knows who is there."""
-
-    def __init__(self, archive: Archive, seed: int) -> None:
-        """Begin with who is there."""
-        self.archive = archive
-        self._random = np.random.default_rng(seed)
-        self._new = count(1000)
-        self.since = dict.fromkeys({*range(20)} - {5}, 0)  # person: position
-        self.most = 0  # that is written in between from here on
-
-    def write(self) -> None:
-        """Enrol, replace or withdraw somebody."""
-        archive, person = self.archive, int(self._random.choice([*self.since]))
-        what = self._random.choice(["enrol", "replace", "replace", "replace", "go"])
-        if what == "enrol":
-            archive.enrol(FACES, person := next(self._new))
-            self.since[person] = archive.store.journal.end()
-        elif what == "replace":
-            archive.replace(FACES, person)
-        elif len(self.since) > 5:
-            archive.withdraw(FACES, person)
-            del self.since[person]
-
-    def in_between(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what reads, and has something written before or behind it at times."""
-
-        def reading(*arguments: Any, **more: Any) -> Any:  # noqa: ANN401 - as it takes
-            if self.most and self._random.random() < 0.5:
-                left, self.most = self.most, 0
-                self.write()
-                self.most = left - 1
-            return read(*arguments, **more)
-
-        return reading
-
-    def missing(self) -> set[int]:
-        """Return who is not found, of those who were enrolled by what is followed."""
-        at = self.archive.index.position
-        there = sorted(person for person, since in self.since.items() if since <= at)
-        found = whole(self.archive, FACES, *there)
-        return {person for person, ids in zip(there, found, strict=True) if not ids}
+def missing(writer: Writer) -> list[int]:
+    """Return who is not found, of those who were enrolled by what is followed."""
+    there = writer.there(writer.archive.index.position)
+    found = whole(writer.archive, FACES, *there)
+    return [person for person, ids in zip(there, found, strict=True) if not ids]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -204,7 +167,8 @@ def test_whatever_is_written_meanwhile_nobody_is_missing(
     monkeypatch.setattr(limits, "JOURNAL_PAGE_CHANGES", 1 + seed % 4)
     monkeypatch.setattr(limits, "JOURNAL_POLL_SECONDS", 0.0)
     monkeypatch.setattr(limits, "CHANGES_GATHER_SECONDS", 0.0)
-    follower, writer = followed(archive), Writer(archive, seed)
+    writer = Writer(archive, FACES, {*range(20)} - {5}, seed)
+    follower = followed(archive)
     journal = archive.store.journal
     for name in ("following", "changes", "end"):
         read = writer.in_between(getattr(journal, name))
@@ -214,10 +178,10 @@ def test_whatever_is_written_meanwhile_nobody_is_missing(
         writer.most = 5
         follower._follow_on()
         writer.most = 0
-        assert writer.missing() == set()
+        assert missing(writer) == []
     while archive.index.position < journal.end():
         follower._follow_on()
-        assert writer.missing() == set()
+        assert missing(writer) == []
     counts = archive.store.register.counted(XAA)[1]
     assert archive.engine.count(FACES) == counts[SPACE]
     assert archive.galleries.state(*FACES[:2]) is GalleryState.READY
