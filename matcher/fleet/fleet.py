@@ -205,7 +205,7 @@ class Fleet:
         if not self._places.is_whole():  # one was lost since
             self._mending.count_again()
             return
-        held, open_holders = self._places.counts(), self._lending.open_holders()
+        held, open_holders = self._places.counts(), self._places.open()
         for gallery in sorted({*self._galleries.known(), *counts}):
             told, counted = held.get(gallery, {0}), counts.get(gallery, 0)
             is_ready = self._galleries.state(*gallery) is GalleryState.READY
@@ -491,7 +491,7 @@ class Fleet:
         if not self._is_at(self.position, coming):
             return  # others write
         held = self._places.counts(coming)
-        open_holders = self._lending.open_holders()
+        open_holders = self._lending.open_holders() & self._places.open(coming)
         comparable = open_holders - self._losing()
         for gallery, told in held.items():
             if len(told) > 1 and gallery.holder in comparable:

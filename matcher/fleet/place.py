@@ -379,6 +379,12 @@ class Places:
             for place in self.all:
                 place.is_counted = False
 
+    def open(self, coming: Place | None = None) -> frozenset[Member]:
+        """Return of whom all shards that are searched have told all that they had."""
+        with self.changed:
+            told = [p.open for p in self.all if p.is_ready or p is coming]
+        return frozenset.intersection(*told) if told else frozenset()
+
     def counts(self, coming: Place | None = None) -> dict[GalleryName, set[int]]:
         """Return how many templates of each gallery all shares have together.
 

@@ -351,8 +351,8 @@ def test_other_shards_are_not_searched_before_they_have_all_keys(
     right = whole(ships.archive, FACES, *PEOPLE)
     away.set()
     ships.fleet.share_out(4)
-    until(lambda: all(p.is_ready for p in ships.fleet._places.all[3:7]))
     until(lambda: len(ships.fleet._places.all) == 7)
+    until(lambda: all(place.is_ready for place in ships.fleet._places.all))
     assert ships.found(FACES, *PEOPLE) == right
     assert len(ships.fleet.standings()) == 3
     away.clear()
