@@ -29,6 +29,7 @@ from matcher.engine import Engine
 from matcher.galleries import Galleries, GalleryName, Shelf
 from matcher.index import Index
 from matcher.keeper import Keeper
+from matcher.loading import Loading
 from matcher.segments import SegmentFiles
 
 if TYPE_CHECKING:
@@ -196,6 +197,16 @@ class Archive:
             engine=self.engine,
             galleries=self.galleries,
             files=self.files,
+        )
+
+    def loading(self, *, is_whole: bool = True) -> Loading:
+        """Return what loads galleries into the index, of a shard if it is not whole."""
+        return Loading(
+            index=self.index,
+            journal=self.store.journal,
+            register=self.store.register,
+            files=self.files,
+            is_whole=is_whole,
         )
 
     def save(self) -> None:

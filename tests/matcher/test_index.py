@@ -19,7 +19,6 @@ from biometrics import limits
 from biometrics.errors import StorageError
 from matcher.follower import Follower
 from matcher.galleries import GalleryName, GalleryState
-from matcher.loading import Loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,17 +80,6 @@ def test_what_is_there_already_is_passed_over(
     archive.save()
 
 
-def loading_of(archive: Archive) -> Loading:
-    """Return what makes galleries of a shard anew."""
-    return Loading(
-        index=archive.index,
-        journal=archive.store.journal,
-        register=archive.store.register,
-        files=archive.files,
-        is_whole=False,
-    )
-
-
 def test_what_is_made_anew_goes_by_no_file_of_a_later_moment(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +94,7 @@ def test_what_is_made_anew_goes_by_no_file_of_a_later_moment(
         archive.start()
     assert archive.index.reaching > archive.index.position
     monkeypatch.setattr(archive.index, "has_older_codes", lambda _: True)
-    assert loading_of(archive).remake(XAA, is_wanted=lambda: True)
+    assert archive.loading(is_whole=False).remake(XAA, is_wanted=lambda: True)
     archive.follow()
     assert archive.found(FACES, PEOPLE) == {*PEOPLE}
 
@@ -118,7 +106,7 @@ def test_nothing_is_made_anew_while_something_is_there_too_early(
     for shelf in (FACES, LEFT_FINGERS, OTHER_FACES):
         archive.enrol(shelf, *PEOPLE)
     cut_short(archive, monkeypatch, 11)
-    loading = loading_of(archive)
+    loading = archive.loading(is_whole=False)
     adopted: list[Member] = []
 
     def load() -> bool:

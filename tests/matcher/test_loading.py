@@ -11,7 +11,6 @@ from archive import FACES, XAA, Archive
 
 from biometrics import limits
 from matcher.access import Access
-from matcher.loading import Loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,23 +24,13 @@ PEOPLE = range(5)
 WAIT_SECONDS = 10.0
 
 
-def loading_of(archive: Archive) -> Loading:
-    """Return what loads galleries of an archive."""
-    return Loading(
-        index=archive.index,
-        journal=archive.store.journal,
-        register=archive.store.register,
-        files=archive.files,
-    )
-
-
 def test_who_is_enrolled_while_a_lock_fails_is_found(archive: Archive) -> None:
     """That is followed while the door is closed, which is opened again."""
     nothing: Any = None
     access = Access(
         galleries=archive.galleries,
         follower=nothing,
-        loading=loading_of(archive),
+        loading=archive.loading(),
         scanner=nothing,
         keeper=nothing,
         others=nothing,
@@ -94,7 +83,7 @@ def test_who_is_gone_before_it_is_read_is_waited_for(
         seen.append(archive.found(FACES, PEOPLE))
 
     monkeypatch.setattr(journal, "changes", late)
-    loading = loading_of(archive)
+    loading = archive.loading()
     thread = threading.Thread(
         target=loading.load,
         args=(XAA,),
