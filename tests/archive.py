@@ -43,6 +43,7 @@ LEFT, RIGHT = Position.LEFT_INDEX, Position.RIGHT_INDEX
 FACES = Shelf(XAA, SPACE, Position.FACE)
 OTHER_FACES = Shelf(XRA, SPACE, Position.FACE)
 LEFT_FINGERS = Shelf(XAA, FINGER, LEFT)
+FEW = Shelf(XRA, FINGER, LEFT)  # of nobody at first
 RIGHT_FINGERS = Shelf(XAA, FINGER, RIGHT)
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=UTC)
 SURE = 0.9  # strangers are far below, and everybody is at 1.0 with herself

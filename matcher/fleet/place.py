@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from matcher.galleries import GalleryName
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from biometrics.members import Member
     from biometrics.store import Change
@@ -149,8 +149,7 @@ class Layout:
     @property
     def open(self) -> frozenset[Member]:
         """Members of whom all that are searched have told all that they had."""
-        told = [place.open for place in self.places if place.is_ready]
-        return frozenset.intersection(*told) if told else frozenset()
+        return _open_in_all(place for place in self.places if place.is_ready)
 
     def is_whole(self, coming: Place | None = None) -> bool:
         """Say whether a copy of every share is searched, or would be with `coming`."""
@@ -382,8 +381,7 @@ class Places:
     def open(self, coming: Place | None = None) -> frozenset[Member]:
         """Return of whom all shards that are searched have told all that they had."""
         with self.changed:
-            told = [p.open for p in self.all if p.is_ready or p is coming]
-        return frozenset.intersection(*told) if told else frozenset()
+            return _open_in_all(p for p in self.all if p.is_ready or p is coming)
 
     def counts(self, coming: Place | None = None) -> dict[GalleryName, set[int]]:
         """Return how many templates of each gallery all shares have together.
@@ -416,6 +414,12 @@ class Places:
             for place in share.copies
         ]
         self._galleries.part(frozenset(chain.from_iterable(lost)))
+
+
+def _open_in_all(places: Iterable[Place]) -> frozenset[Member]:
+    """Return members of whom each of some has told all that it had."""
+    told = [place.open for place in places]
+    return frozenset.intersection(*told) if told else frozenset()
 
 
 def _least_and_most(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from archive import (
     FACES,
+    FEW,
     LEFT_FINGERS,
     OTHER_FACES,
     XAA,
@@ -125,30 +126,28 @@ def test_one_that_answers_wrongly_is_replaced(ships: Ships) -> None:
 def test_others_galleries_are_searched_meanwhile(ships: Ships) -> None:
     """A gallery of a few people is in few shards."""
     archive = ships.archive
-    archive.enrol(LEFT_FINGERS._replace(holder=XRA), 900)
+    archive.enrol(FEW, 900)
     ships.follow()
-    few = LEFT_FINGERS._replace(holder=XRA)
-    (part,) = ships.fleet.parts(few)
+    (part,) = ships.fleet.parts(FEW)
     assert len(part) == 1
     for remote in ships.remotes:
         if remote is not part.shares[0].copies[0].remote:
             remote.shard = None
     assert ships.found(FACES, 1) is None
-    assert ships.found(few, 900) not in (None, [set()])
-    assert ships.state(few) is GalleryState.READY
+    assert ships.found(FEW, 900) not in (None, [set()])
+    assert ships.state(FEW) is GalleryState.READY
 
 
 def test_a_shard_is_not_asked_for_a_gallery_of_which_it_has_nothing(
     ships: Ships,
 ) -> None:
     """Once it has said so: where a holder was unlocked any shard might have some."""
-    few = LEFT_FINGERS._replace(holder=XRA)
-    ships.archive.enrol(few, 900)
+    ships.archive.enrol(FEW, 900)
     ships.follow()
-    assert len(ships.fleet.parts(few)[0].shares) == 1
-    ships.archive.withdraw(few, 900)
+    assert len(ships.fleet.parts(FEW)[0].shares) == 1
+    ships.archive.withdraw(FEW, 900)
     ships.follow()
-    assert ships.fleet.parts(few) == []
+    assert ships.fleet.parts(FEW) == []
     before = ships.fleet.parts(FACES)
     assert len(before[0].shares) < len(ships.remotes)
     ships.close(is_open=False)

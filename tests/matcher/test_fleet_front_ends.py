@@ -6,14 +6,14 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from archive import FACES, LEFT_FINGERS, XAA, XRA, Archive, until
+from archive import FACES, FEW, XAA, XRA, Archive, until
 from ships import SHARING, Second, Ships, replaced_elsewhere, shards
 from writers import Writer
 
@@ -25,7 +25,7 @@ from matcher.galleries import Galleries, GalleryName, GalleryState
 from matcher.index import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ships import Here
@@ -250,6 +250,18 @@ def test_who_begins_anew_is_known_to_a_front_end_that_hears_of_all_at_once(
         assert second.galleries.has(XAA, FACES.space)  # or nobody asks for it
 
 
+@contextmanager
+def both(archive: Archive) -> Iterator[tuple[Ships, Ships]]:
+    """Give two front ends of the same shards, which know of one person in FEW."""
+    one = Ships(archive, beside=others())
+    other = Second(archive, one)
+    with one.fleet, other.fleet:
+        archive.enrol(FEW, 900)
+        for ships in (one, other):
+            ships.follow()
+        yield one, other
+
+
 def killed(ships: Ships) -> None:
     """Have a front end do nothing any more, while its shards go on."""
     ships.fleet._mending.stop()
@@ -407,9 +419,8 @@ def test_whatever_happens_between_two_steps_nobody_is_a_stranger(
     archive: Archive, monkeypatch: pytest.MonkeyPatch, of: str, seed: int
 ) -> None:
     """Of a gallery that is in all shards, or in one or two."""
-    few = LEFT_FINGERS._replace(holder=XRA)
-    archive.enrol(few, 900, 901)
-    shelf, people = (FACES, range(4)) if of == "many" else (few, range(900, 902))
+    archive.enrol(FEW, 900, 901)
+    shelf, people = (FACES, range(4)) if of == "many" else (FEW, range(900, 902))
     writer = Writer(archive, shelf, people, seed)
     world = Crossing(writer, seed, monkeypatch)
     told = 0
@@ -435,41 +446,29 @@ def test_who_is_replaced_into_a_shard_that_had_nobody_is_no_stranger(
     archive: Archive,
 ) -> None:
     """One front end has had it follow; another does not know yet to ask it."""
-    few = LEFT_FINGERS._replace(holder=XRA)
-    one = Ships(archive, beside=others())
-    other = Second(archive, one)
-    with one.fleet, other.fleet:
-        archive.enrol(few, 900)
-        for ships in (one, other):
-            ships.follow()
-        replaced_elsewhere(one, other, shelf=few, person=900)
+    with both(archive) as (one, other):
+        replaced_elsewhere(one, other, shelf=FEW, person=900)
         one.follow()
-        assert one.found(few, 900) not in (None, [set()])
-        assert other.found(few, 900) is None
+        assert one.found(FEW, 900) not in (None, [set()])
+        assert other.found(FEW, 900) is None
         other.follow()
-        assert other.found(few, 900) == one.found(few, 900)
+        assert other.found(FEW, 900) == one.found(FEW, 900)
 
 
 def test_who_is_replaced_where_one_front_end_is_behind_is_no_stranger(
     archive: Archive,
 ) -> None:
     """A shard is further than it knows, and has nothing left of the gallery."""
-    few = LEFT_FINGERS._replace(holder=XRA)
-    one = Ships(archive, beside=others())
-    other = Second(archive, one)
-    with one.fleet, other.fleet:
-        archive.enrol(few, 900)
-        for ships in (one, other):
-            ships.follow()
-        old, _ = replaced_elsewhere(one, other, shelf=few, person=900)
+    with both(archive) as (one, other):
+        old, _ = replaced_elsewhere(one, other, shelf=FEW, person=900)
         here = one.remotes[SHARING.place_of(old)]
         assert here.shard is not None
         end = archive.store.journal.end()
         here.shard.follow(here.shard._incarnation, end, {})
         other.fleet._follow(other.fleet.position)  # as it does once it has loaded
-        assert other.found(few, 900) is None
+        assert other.found(FEW, 900) is None
         other.follow()
-        assert other.found(few, 900) not in (None, [set()])
+        assert other.found(FEW, 900) not in (None, [set()])
 
 
 def test_a_front_end_that_is_cut_off_lends_no_new_shard_what_was_locked(

@@ -14,7 +14,16 @@ from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from archive import FACES, LEFT_FINGERS, OTHER_FACES, XAA, XRA, Archive, digest, until
+from archive import (
+    FACES,
+    FEW,
+    OTHER_FACES,
+    XAA,
+    XRA,
+    Archive,
+    digest,
+    until,
+)
 from ships import SHARING, Second, Ships, replaced_elsewhere, shards, whole
 
 from biometrics import limits
@@ -102,10 +111,9 @@ def somebody(ships: Ships, request: pytest.FixtureRequest) -> tuple[Shelf, int]:
     """Somebody in a gallery that is in every shard, or in one of which it is all."""
     if request.param == "of many":
         return FACES, 1
-    alone = LEFT_FINGERS._replace(holder=XRA)
-    ships.archive.enrol(alone, 900)
+    ships.archive.enrol(FEW, 900)
     ships.follow()
-    return alone, 900
+    return FEW, 900
 
 
 def without_files(ships: Ships) -> None:
@@ -171,11 +179,11 @@ def test_who_moves_while_it_is_looked_who_has_what_is_no_stranger(
     ships: Ships, monkeypatch: pytest.MonkeyPatch, where: str
 ):
     """To a shard that was looked at, from one that was not yet."""
-    alone, old, new = LEFT_FINGERS._replace(holder=XRA), 0, 0
-    ships.archive.enrol(alone, 900)
+    old = new = 0
+    ships.archive.enrol(FEW, 900)
     while new >= old:
         ships.follow()
-        moved = replaced_elsewhere(ships, shelf=alone, person=900)
+        moved = replaced_elsewhere(ships, shelf=FEW, person=900)
         old, new = map(SHARING.place_of, moved)
     last = ships.fleet._places.searched.shares[old]
     may_have, followed = Share.may_have, threading.Event()
@@ -186,11 +194,11 @@ def test_who_moves_while_it_is_looked_who_has_what_is_no_stranger(
             ships.follow()
         return may_have(share, gallery)
 
-    (part,) = ships.fleet.parts(alone)
+    (part,) = ships.fleet.parts(FEW)
     monkeypatch.setattr(Share, "may_have", late)
     if where == "which shards to wait for":
-        (part,) = ships.fleet.parts(alone)
-    turn = ships.turn(alone, 900)
+        (part,) = ships.fleet.parts(FEW)
+    turn = ships.turn(FEW, 900)
     (found,) = ships.fleet.comparing.compare(part, [turn])
     assert followed.is_set()
     assert found is not None
@@ -327,14 +335,13 @@ def test_who_is_new_and_replaced_before_it_is_read_is_no_stranger(
     """No shard has anything of the gallery: it comes with a later change."""
     monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 2)
     archive, journal = ships.archive, ships.archive.store.journal
-    few = LEFT_FINGERS._replace(holder=XRA)
-    archive.enrol(few, 900)
-    archive.replace(few, 900)
+    archive.enrol(FEW, 900)
+    archive.replace(FEW, 900)
     ships.fleet.apply(journal.changes(ships.fleet.position, 1))
-    ships.galleries.know(few.holder, few.space)
-    assert ships.found(few, 900) is None
+    ships.galleries.know(FEW.holder, FEW.space)
+    assert ships.found(FEW, 900) is None
     ships.follow()
-    assert ships.found(few, 900) not in (None, [set()])
+    assert ships.found(FEW, 900) not in (None, [set()])
 
 
 def test_who_is_replaced_while_shards_read_one_by_one_is_no_stranger(
@@ -343,19 +350,18 @@ def test_who_is_replaced_while_shards_read_one_by_one_is_no_stranger(
     """One has dropped all of a gallery, before another reads that what came is gone."""
     monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 2)
     archive, journal = ships.archive, ships.archive.store.journal
-    few = LEFT_FINGERS._replace(holder=XRA)
-    archive.enrol(few, 900)
+    archive.enrol(FEW, 900)
     ships.follow()
-    old, _ = replaced_elsewhere(ships, shelf=few, person=900)
+    old, _ = replaced_elsewhere(ships, shelf=FEW, person=900)
     page = journal.changes(ships.fleet.position, 1000)
     early = ships.remotes[SHARING.place_of(old)].shard
     assert early is not None
     early.follow(early._incarnation, page[-1].position, {})
-    archive.replace(few, 900)
+    archive.replace(FEW, 900)
     ships.fleet.apply(page)
-    assert ships.found(few, 900) is None
+    assert ships.found(FEW, 900) is None
     ships.follow()
-    assert ships.found(few, 900) not in (None, [set()])
+    assert ships.found(FEW, 900) not in (None, [set()])
 
 
 def test_who_is_gone_before_shards_have_said_so_is_no_stranger(
@@ -364,23 +370,22 @@ def test_who_is_gone_before_shards_have_said_so_is_no_stranger(
     """One that another front end has had go on has dropped all, and is heard first."""
     monkeypatch.setattr(limits, "MAX_SHARD_PASSES", 2)
     archive, places = ships.archive, ships.fleet._places
-    few = LEFT_FINGERS._replace(holder=XRA)
-    archive.enrol(few, 900)
+    archive.enrol(FEW, 900)
     ships.follow()
-    while SHARING.place_of(replaced_elsewhere(ships, shelf=few, person=900)[0]):
+    while SHARING.place_of(replaced_elsewhere(ships, shelf=FEW, person=900)[0]):
         ships.follow()
     end = archive.store.journal.end()
     early, note = first_place(ships), places.reached
     shard, found = ships.remotes[0].shard, list[object]()
     assert shard is not None
     shard.follow(shard._incarnation, end, {})
-    archive.replace(few, 900)
+    archive.replace(FEW, 900)
     most = end - ships.fleet.position
 
     def noted(place: Place, reached: Reached) -> None:
         note(place, reached)
         if place is early:
-            found.append(ships.found(few, 900))
+            found.append(ships.found(FEW, 900))
 
     monkeypatch.setattr(places, "reached", noted)
     ships.fleet.apply(archive.store.journal.changes(ships.fleet.position, most))
@@ -477,21 +482,20 @@ def test_codes_by_older_keys_are_not_remade_where_one_failed(
 def test_who_is_counted_while_a_shard_is_lost_is_not_damaged(ships: Ships):
     """Nothing is told of any gallery then."""
     archive = ships.archive
-    few = LEFT_FINGERS._replace(holder=XRA)
-    archive.enrol(few, 900)
+    archive.enrol(FEW, 900)
     ships.follow()
     counted = {
         GalleryName(member, row.space): row.templates
         for member in (XAA, XRA)
         for row in archive.store.register.galleries(member)
     }
-    (part,) = ships.fleet.parts(few)
+    (part,) = ships.fleet.parts(FEW)
     for here in ships.remotes:
         if here is not part.shares[0].copies[0].remote:
             here.shard = None
     assert ships.found(FACES, *PEOPLE) is None
     ships.fleet.verify(counted)
-    assert ships.state(few) is GalleryState.READY
+    assert ships.state(FEW) is GalleryState.READY
 
 
 def test_a_copy_that_has_one_gallery_ahead_is_not_compared(archive: Archive):
